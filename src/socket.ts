@@ -1,0 +1,131 @@
+/**
+ * What a carrier owes: a non-blocking socket, system call by system call.
+ *
+ * The kernel's sockets and the loopback's both have this face, so that everything above (Conn,
+ * Listener, the receiver, the perf tool) is written once. The rules, for whoever implements it:
+ *
+ * - Every call returns at once. A call that would block says so by {@linkcode WOULD_BLOCK} or
+ *   `undefined`, never by an error; EINTR is never seen.
+ * - Every refusal is a `SysError` with the errno that Linux gives, and changes nothing.
+ * - Arguments have been checked for type and range by the caller; a socket checks state.
+ * - After `close()` every call but `close()` throws EBADF, and every pending `wait()` resolves
+ *   with POLLNVAL.
+ *
+ * @module
+ */
+import type { VsockAddress } from "./address.ts";
+
+/** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+export type SocketType = "stream" | "seqpacket";
+
+/** What `send()` and `recv()` give in place of EAGAIN. */
+export const WOULD_BLOCK = -1;
+
+/** Out-parameter of {@linkcode Socket.recv}: `msg_flags` as recvmsg(2) leaves them. */
+export interface MessageFlags {
+  /** Any of `MSG_EOR` and `MSG_TRUNC`. */
+  flags: number;
+}
+
+/** One socket of any carrier. */
+export interface Socket extends Disposable {
+  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  readonly type: SocketType;
+  /** Whether `close()` has been called. */
+  readonly closed: boolean;
+
+  /** bind(2). */
+  bind(address: VsockAddress): void;
+  /** listen(2): `backlog` + 1 connections may wait. */
+  listen(backlog: number): void;
+  /**
+   * connect(2): `true` once connected, `false` for EINPROGRESS. Then wait for POLLOUT and call
+   * `takeError()`: 0 means connected.
+   */
+  connect(address: VsockAddress): boolean;
+  /** accept4(2): the next connection, or `undefined` where none waits. */
+  accept(): Socket | undefined;
+  /**
+   * send(2) with MSG_NOSIGNAL: bytes taken, or `WOULD_BLOCK`. STREAM may take a part; SEQPACKET
+   * takes the whole message or nothing. `flags`: `MSG_EOR`.
+   */
+  send(data: Uint8Array, flags: number): number;
+  /**
+   * recvmsg(2): bytes copied into `buffer` (with `MSG_TRUNC` the real length of the message), 0 at
+   * end of stream, or `WOULD_BLOCK`. `flags`: `MSG_PEEK`, `MSG_TRUNC`. `out` gets `msg_flags`.
+   */
+  recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number;
+  /** shutdown(2): `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. */
+  shutdown(how: number): void;
+  /** close(2). Never throws; the second call does nothing. */
+  close(): void;
+
+  /** getsockopt(2): fills `value`, gives the length that optlen has afterwards. */
+  getsockopt(level: number, name: number, value: Uint8Array): number;
+  /** setsockopt(2). */
+  setsockopt(level: number, name: number, value: Uint8Array): void;
+  /** `SO_ERROR`: the pending errno, cleared by this call; 0 for none. */
+  takeError(): number;
+  /** `SIOCOUTQ`: bytes sent that the peer has not taken yet. */
+  outq(): number;
+  /** getsockname(2). */
+  localAddress(): VsockAddress;
+  /** getpeername(2). */
+  remoteAddress(): VsockAddress;
+
+  /** poll(2) with a timeout of 0: those of `events` that hold, and POLLERR, POLLHUP, POLLNVAL. */
+  poll(events: number): number;
+  /**
+   * poll(2) as a promise: resolves with what `poll(events)` gives once that is not 0. `signal`
+   * ends the wait by rejecting with its reason.
+   */
+  wait(events: number, signal?: AbortSignal): Promise<number>;
+  /**
+   * poll(2) that blocks this thread, for at most `timeoutMs` (`Infinity` for ever); 0 when the time
+   * is over. Throws EOPNOTSUPP where blocking could never end (a loopback inside one event loop).
+   */
+  waitSync(events: number, timeoutMs: number): number;
+  /** A wait of this socket keeps the process alive (the default). */
+  ref(): void;
+  /** A wait of this socket does not keep the process alive. */
+  unref(): void;
+
+  /**
+   * mmap(2) of the socket: `length` bytes, `prot` as in `ffi/abi/mman.ts`. The caller unmaps it.
+   * EPERM, EOPNOTSUPP, EBUSY, ENODEV as the receive ABI has them.
+   */
+  mmap(length: number, prot: number): RxMapping;
+}
+
+/**
+ * A receive mapping: page 0 and the data pages that `getsockopt(SO_VM_SOCKETS_MAP_RX)` fills.
+ *
+ * Every view it lends is dead before its page goes: `advise()` and `unmap()` first kill the views,
+ * then give back the pages.
+ */
+export interface RxMapping {
+  /** Where the mapping starts: a pointer, or the number that stands for one on the loopback. */
+  readonly address: number;
+  /** Data pages behind page 0. */
+  readonly dataPages: number;
+  /** Page 0, live: 1024 words of native endian that somebody else writes. Read by `Atomics`. */
+  readonly page0: Int32Array;
+  /**
+   * Whether another thread or machine can write the lent bytes while they are read, and the views
+   * cannot be killed at release because the language has no way to detach their buffer.
+   */
+  readonly volatile: boolean;
+  /** Whether another thread writes `poll_value`, so that spinning on it without a call ends. */
+  readonly spins: boolean;
+  /** `getsockopt(AF_VSOCK, SO_VM_SOCKETS_MAP_RX)`: moves queued packets into the data pages. */
+  mapRx(): void;
+  /**
+   * Lends `length` bytes from the start of data page `page` (0 is the one behind page 0). The
+   * caller has checked them against page 0; outside the mapped pages it throws a RangeError.
+   */
+  lend(page: number, length: number): Uint8Array;
+  /** Kills the views lent, then `madvise(MADV_DONTNEED)` over the data pages. */
+  advise(): void;
+  /** `advise()`, then munmap(2). The second call does nothing. */
+  unmap(): void;
+}

@@ -1,0 +1,91 @@
+/**
+ * Packets of the virtio socket device: the header, its 44 bytes on the wire, and the payload.
+ *
+ * @module
+ */
+
+/** `struct virtio_vsock_hdr`, decoded. CIDs are unsigned 32-bit here: the upper half must be 0. */
+export interface Header {
+  /** `src_cid`. */
+  readonly srcCid: number;
+  /** `dst_cid`. */
+  readonly dstCid: number;
+  /** `src_port`. */
+  readonly srcPort: number;
+  /** `dst_port`. */
+  readonly dstPort: number;
+  /** `len`: payload bytes. */
+  readonly len: number;
+  /** `VIRTIO_VSOCK_TYPE_*`. */
+  readonly type: number;
+  /** `VIRTIO_VSOCK_OP_*`. */
+  readonly op: number;
+  /** Meaning depends on `op`. */
+  readonly flags: number;
+  /** The sender's receive buffer in bytes. */
+  readonly bufAlloc: number;
+  /** Bytes that the sender has taken out of its receive buffer, modulo 2^32. */
+  readonly fwdCnt: number;
+}
+
+/**
+ * The bytes of one RW packet, wherever they lie. One owner at a time: the packet, then the receive
+ * queue, then a mapping. The owner calls `free()` exactly once.
+ */
+export interface Payload {
+  /** The bytes; starts on a page of its own, and nothing else lies in its last page. */
+  readonly bytes: Uint8Array;
+  /**
+   * Copies `data` behind the bytes where the last page has room for all of it; `false` where not.
+   * Only while nothing is lent.
+   */
+  append(data: Uint8Array): boolean;
+  /** Kills every view over the bytes that exists, where the carrier can; the bytes stay. */
+  revoke(): void;
+  /** `revoke()`, and the memory may be used for something else. */
+  free(): void;
+}
+
+/** A packet on its way. Only RW has a payload. */
+export interface Packet extends Header {
+  /** Present exactly when `len` is not 0. */
+  readonly payload?: Payload;
+}
+
+/** Bytes of `struct virtio_vsock_hdr`. */
+export const HEADER_SIZE = 44;
+
+/** Writes the 44 bytes of `header`, little endian, at `offset`. */
+export function encodeHeader(header: Header, into: DataView, offset = 0): void {
+  into.setUint32(offset, header.srcCid, true);
+  into.setUint32(offset + 4, 0, true);
+  into.setUint32(offset + 8, header.dstCid, true);
+  into.setUint32(offset + 12, 0, true);
+  into.setUint32(offset + 16, header.srcPort, true);
+  into.setUint32(offset + 20, header.dstPort, true);
+  into.setUint32(offset + 24, header.len, true);
+  into.setUint16(offset + 28, header.type, true);
+  into.setUint16(offset + 30, header.op, true);
+  into.setUint32(offset + 32, header.flags, true);
+  into.setUint32(offset + 36, header.bufAlloc, true);
+  into.setUint32(offset + 40, header.fwdCnt, true);
+}
+
+/** Reads the 44 bytes at `offset`; `undefined` where a CID does not fit 32 bits. */
+export function decodeHeader(from: DataView, offset = 0): Header | undefined {
+  if (from.getUint32(offset + 4, true) !== 0 || from.getUint32(offset + 12, true) !== 0) {
+    return undefined;
+  }
+  return {
+    srcCid: from.getUint32(offset, true),
+    dstCid: from.getUint32(offset + 8, true),
+    srcPort: from.getUint32(offset + 16, true),
+    dstPort: from.getUint32(offset + 20, true),
+    len: from.getUint32(offset + 24, true),
+    type: from.getUint16(offset + 28, true),
+    op: from.getUint16(offset + 30, true),
+    flags: from.getUint32(offset + 32, true),
+    bufAlloc: from.getUint32(offset + 36, true),
+    fwdCnt: from.getUint32(offset + 40, true),
+  };
+}
