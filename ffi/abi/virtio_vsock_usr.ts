@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Layout, layout } from "../layout.ts";
 
 /** Option at level `AF_VSOCK`, getsockopt(2) only: maps queued packets; `optval` is the mapping. */
 export const SO_VM_SOCKETS_MAP_RX = 9;
@@ -19,3 +20,106 @@ export const POLL_VALUE_CLOSED = 0xffff_ffff;
 export const USR_PAGE_SIZE = 4096;
 /** How many `virtio_vsock_usr_hdr` fit in page 0: (4096 - 8) / 8. */
 export const USR_HDR_MAX = 511;
+
+/** Where this ABI is written down; stands where other layouts have a header. */
+const SOURCE = "RFC v3 cover letter";
+
+/** `struct virtio_vsock_usr_hdr_pref`: the start of page 0. Native endian. */
+export const VIRTIO_VSOCK_USR_HDR_PREF: Layout<"poll_value" | "hdr_num"> = layout(
+  "struct virtio_vsock_usr_hdr_pref",
+  SOURCE,
+  {
+    poll_value: "u32", // POLL_VALUE_*
+    hdr_num: "u32", // data pages mapped by the last call, not headers
+  },
+  { packed: true },
+);
+
+/** `struct virtio_vsock_usr_hdr`: one queued packet; the array follows the pref. Native endian. */
+export const VIRTIO_VSOCK_USR_HDR: Layout<"length" | "flags"> = layout(
+  "struct virtio_vsock_usr_hdr",
+  SOURCE,
+  {
+    length: "u32", // bytes; 0 ends the array
+    flags: "u32", // VIRTIO_VSOCK_SEQ_*
+  },
+  { packed: true },
+);
+
+const WORD = Int32Array.BYTES_PER_ELEMENT;
+const PAGE_WORDS = USR_PAGE_SIZE / WORD;
+const POLL_VALUE = VIRTIO_VSOCK_USR_HDR_PREF.at.poll_value / WORD;
+const HDR_NUM = VIRTIO_VSOCK_USR_HDR_PREF.at.hdr_num / WORD;
+const FIRST = VIRTIO_VSOCK_USR_HDR_PREF.size / WORD;
+const STRIDE = VIRTIO_VSOCK_USR_HDR.size / WORD;
+const LENGTH = VIRTIO_VSOCK_USR_HDR.at.length / WORD;
+const FLAGS = VIRTIO_VSOCK_USR_HDR.at.flags / WORD;
+
+/**
+ * Page 0 of a receive mapping, live: every getter is one atomic load of memory that somebody else
+ * may be writing, so read a word once into a local, check it, then use it.
+ *
+ * All values are unsigned 32-bit. Header indices run from 0 to `USR_HDR_MAX` - 1; the accessors
+ * throw a RangeError outside of them.
+ */
+export class UsrHdrPage {
+  /** The page as words, for `Atomics.wait` and for comparing identity. */
+  readonly words: Int32Array;
+  readonly #headers: Int32Array;
+
+  /** Over the first 4096 bytes of `words`; throws a RangeError where there are fewer. */
+  constructor(words: Int32Array) {
+    if (words.length < PAGE_WORDS) {
+      throw new RangeError(
+        `Cannot read page 0: must be at least ${PAGE_WORDS} words: ` +
+          `current value is ${words.length}`,
+      );
+    }
+    this.words = words.length === PAGE_WORDS ? words : words.subarray(0, PAGE_WORDS);
+    this.#headers = this.words.subarray(FIRST);
+  }
+
+  /** `poll_value`: one of `POLL_VALUE_*`. */
+  get pollValue(): number {
+    return Atomics.load(this.words, POLL_VALUE) >>> 0;
+  }
+
+  /** `hdr_num`: data pages that the last call mapped. */
+  get hdrNum(): number {
+    return Atomics.load(this.words, HDR_NUM) >>> 0;
+  }
+
+  /** `length` of header `index`: payload bytes of that packet, 0 for the end mark. */
+  headerLength(index: number): number {
+    return Atomics.load(this.#headers, LENGTH + index * STRIDE) >>> 0;
+  }
+
+  /** `flags` of header `index`: `VIRTIO_VSOCK_SEQ_EOM` and `VIRTIO_VSOCK_SEQ_EOR`. */
+  headerFlags(index: number): number {
+    return Atomics.load(this.#headers, FLAGS + index * STRIDE) >>> 0;
+  }
+
+  /** For writers: fills header `index`. Headers first, then `hdr_num`, then `poll_value`. */
+  setHeader(index: number, length: number, flags: number): void {
+    Atomics.store(this.#headers, LENGTH + index * STRIDE, length | 0);
+    Atomics.store(this.#headers, FLAGS + index * STRIDE, flags | 0);
+  }
+
+  /** For writers: sets `hdr_num`. */
+  setHdrNum(pages: number): void {
+    Atomics.store(this.words, HDR_NUM, pages | 0);
+  }
+
+  /** For writers: sets `poll_value`. */
+  storePollValue(value: number): void {
+    Atomics.store(this.words, POLL_VALUE, value | 0);
+  }
+
+  /**
+   * For writers: sets `poll_value` to `value` if it is `expected`, and gives what it was before.
+   * So nobody overwrites a `POLL_VALUE_CLOSED` that came in between.
+   */
+  swapPollValue(expected: number, value: number): number {
+    return Atomics.compareExchange(this.words, POLL_VALUE, expected | 0, value | 0) >>> 0;
+  }
+}
