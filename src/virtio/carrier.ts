@@ -9,9 +9,12 @@ import type { Packet, Payload } from "./packet.ts";
 export interface Carrier {
   /**
    * Copies `data` (1 to 65536 bytes) into memory that the carrier can deliver; `undefined` where it
-   * has none now. Then `Stack.room()` is called once there is. `header` says whom it is for.
+   * has none now. Then `Stack.room()` is called once there is. The numbers say whom it is for.
    */
   allocate(data: Uint8Array, dstCid: number, dstPort: number, srcPort: number): Payload | undefined;
-  /** Takes `packet`, payload and all. Never refuses: what does not fit now waits in order. */
+  /**
+   * Takes `packet`, payload and all. Never refuses: what does not fit now waits in order. Once the
+   * packet has left, `len` is taken off its `owner`'s `bytesUnsent`.
+   */
   send(packet: Packet): void;
 }

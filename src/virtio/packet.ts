@@ -49,7 +49,9 @@ export interface Payload {
 /** A packet on its way. Only RW has a payload. */
 export interface Packet extends Header {
   /** Present exactly when `len` is not 0. */
-  readonly payload?: Payload;
+  readonly payload?: Payload | undefined;
+  /** Who sent it, for `SIOCOUTQ`; only on the sender's side, only where there is a payload. */
+  readonly owner?: { bytesUnsent: number } | undefined;
 }
 
 /** Bytes of `struct virtio_vsock_hdr`. */

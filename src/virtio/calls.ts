@@ -1,0 +1,252 @@
+/**
+ * What a user's calls do to a socket: the state checks of the kernel's `af_vsock.c`, in its order.
+ * Every refusal is a `SysError` and leaves the socket as it was.
+ *
+ * @module
+ */
+import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
+import {
+  VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
+  VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_SEQ_EOM,
+  VIRTIO_VSOCK_SEQ_EOR,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
+import { ERRNO, SysError } from "../../ffi/errno.ts";
+import { attach, emit, sendShutdown } from "./connection.ts";
+import type { Payload } from "./packet.ts";
+import type { Piece } from "./rx_queue.ts";
+import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
+import type { Stack } from "./stack.ts";
+
+/** The call would have to wait: EAGAIN. */
+const WOULD_BLOCK = -1;
+
+/** Reads and clears `sk_err`. */
+export function takeError(sock: VsockSock): number {
+  const { error } = sock;
+  sock.error = 0;
+  return error;
+}
+
+/** listen(2): EINVAL where unbound or not fresh. */
+export function listen(sock: VsockSock, backlog: number): void {
+  if (sock.ss !== "unconnected" || !sock.bound) throw new SysError("listen", "EINVAL");
+  sock.backlog = backlog;
+  sock.state = "listen";
+}
+
+/** accept(2): a connection, or `undefined` for EAGAIN. */
+export function accept(sock: VsockSock): VsockSock | undefined {
+  if (sock.state !== "listen") throw new SysError("accept", "EINVAL");
+  return sock.acceptQueue.shift();
+}
+
+/** connect(2), non-blocking: it has begun when this returns. */
+export function connect(stack: Stack, sock: VsockSock, to: SockAddr): void {
+  if (sock.ss === "connected") throw new SysError("connect", "EISCONN");
+  if (sock.ss === "disconnecting") throw new SysError("connect", "EINVAL");
+  if (sock.ss === "connecting") throw new SysError("connect", "EALREADY");
+  if (sock.state === "listen") throw new SysError("connect", "EINVAL");
+  const carrier = stack.host.route(to.cid);
+  if (carrier === undefined) throw new SysError("connect", "ENODEV");
+  if (!sock.bound) stack.bind(sock, { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
+  sock.remote = { cid: to.cid, port: to.port };
+  sock.carrier = carrier;
+  attach(sock);
+  sock.state = "syn_sent";
+  sock.ss = "connecting";
+  sock.error = 0;
+  sock.done = false;
+  sock.peerShutdown = 0;
+  stack.cancel(sock.connectTimer);
+  sock.connectTimer = stack.after(sock.connectTimeoutMs, () => {
+    if (sock.state !== "syn_sent") return;
+    sock.state = "close";
+    sock.ss = "unconnected";
+    sock.error = ERRNO.ETIMEDOUT;
+    sock.changed();
+  });
+  emit(stack, sock, VIRTIO_VSOCK_OP_REQUEST);
+}
+
+/** shutdown(2), `how` as `SHUT_*`. */
+export function shutdown(stack: Stack, sock: VsockSock, how: number): void {
+  if (sock.ss === "unconnected") throw new SysError("shutdown", "ENOTCONN");
+  const mode = how + 1;
+  sock.ss = "disconnecting";
+  sock.shutdown |= mode;
+  sock.done = false;
+  sendShutdown(stack, sock, mode);
+  sock.changed();
+}
+
+/** send(2), non-blocking: bytes taken. SEQPACKET takes all or nothing. */
+export function send(stack: Stack, sock: VsockSock, data: Uint8Array, flags: number): number {
+  if (sock.shutdown & SEND_SHUTDOWN || sock.peerShutdown & RCV_SHUTDOWN) throw brokenPipe(sock);
+  if (sock.carrier === undefined || sock.state !== "established") {
+    throw new SysError("send", "ENOTCONN");
+  }
+  if (data.length === 0) return 0;
+  if (sock.error !== 0) throw new SysError("send", sock.error);
+  return sock.seqpacket ? sendMessage(stack, sock, data, flags) : sendStream(stack, sock, data);
+}
+
+/** EPIPE, or the error that ended the connection: it stays until SO_ERROR is read. */
+function brokenPipe(sock: VsockSock): SysError {
+  return new SysError("send", sock.error === 0 ? ERRNO.EPIPE : sock.error);
+}
+
+function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
+  const total = Math.min(data.length, sock.credit.space());
+  let sent = 0;
+  while (sent < total) {
+    const len = Math.min(total - sent, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+    const whole = len === data.length;
+    const payload = allocate(stack, sock, whole ? data : data.subarray(sent, sent + len));
+    if (payload === undefined) break;
+    sock.credit.take(len);
+    emit(stack, sock, VIRTIO_VSOCK_OP_RW, 0, payload);
+    sent += len;
+  }
+  sock.wantSpace = 1;
+  return sent === 0 ? WOULD_BLOCK : sent;
+}
+
+function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: number): number {
+  const { credit } = sock;
+  const space = credit.space();
+  if (space > 0 && data.length > credit.txBufSize()) throw new SysError("send", "EMSGSIZE");
+  if (space < data.length) {
+    sock.wantSpace = Math.max(1, Math.min(data.length, credit.txBufSize()));
+    return WOULD_BLOCK;
+  }
+  const payloads: Payload[] = [];
+  for (let at = 0; at < data.length; at += VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) {
+    const part = data.subarray(at, at + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+    const payload = allocate(stack, sock, part);
+    if (payload === undefined) {
+      for (const taken of payloads) taken.free();
+      return WOULD_BLOCK;
+    }
+    payloads.push(payload);
+  }
+  const end = VIRTIO_VSOCK_SEQ_EOM | (flags & MSG_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0);
+  credit.take(data.length);
+  payloads.forEach((payload, i) =>
+    emit(stack, sock, VIRTIO_VSOCK_OP_RW, i === payloads.length - 1 ? end : 0, payload)
+  );
+  sock.wantSpace = 1;
+  return data.length;
+}
+
+function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
+  const { remote, local } = sock;
+  const payload = sock.carrier!.allocate(data, remote.cid, remote.port, local.port);
+  if (payload === undefined) stack.needRoom(sock);
+  return payload;
+}
+
+/**
+ * recvmsg(2), non-blocking: bytes copied, 0 at end of stream. `flags`: `MSG_PEEK`, and `MSG_TRUNC`
+ * on SEQPACKET. `out.flags` gets `MSG_EOR` and `MSG_TRUNC`.
+ */
+export function receive(
+  stack: Stack,
+  sock: VsockSock,
+  buffer: Uint8Array,
+  flags: number,
+  out: { flags: number },
+): number {
+  out.flags = 0;
+  if (sock.carrier === undefined || sock.state !== "established") {
+    if (!sock.done) throw new SysError("recv", "ENOTCONN");
+    if (sock.error !== 0) throw new SysError("recv", sock.error);
+    return 0;
+  }
+  if (sock.shutdown & RCV_SHUTDOWN || buffer.length === 0) return 0;
+  const got = sock.seqpacket
+    ? receiveMessage(stack, sock, buffer, flags, out)
+    : receiveStream(stack, sock, buffer, flags);
+  if (got !== 0) return got;
+  if (sock.error !== 0) throw new SysError("recv", sock.error);
+  return sock.peerShutdown & SEND_SHUTDOWN ? 0 : WOULD_BLOCK;
+}
+
+function receiveStream(stack: Stack, sock: VsockSock, buffer: Uint8Array, flags: number): number {
+  const { rx } = sock;
+  if (Math.min(sock.rcvlowat, buffer.length) >= sock.bufferSize) {
+    throw new SysError("recv", "ENOMEM");
+  }
+  if (rx.rxBytes === 0) return 0;
+  if (flags & MSG_PEEK) return rx.peek(buffer);
+  const got = rx.read(buffer);
+  streamDequeued(stack, sock);
+  return got;
+}
+
+function receiveMessage(
+  stack: Stack,
+  sock: VsockSock,
+  buffer: Uint8Array,
+  flags: number,
+  out: { flags: number },
+): number {
+  if (sock.rx.msgCount === 0) return 0;
+  const peek = (flags & MSG_PEEK) !== 0;
+  const length = sock.rx.message(buffer, peek, out);
+  out.flags = (out.flags & VIRTIO_VSOCK_SEQ_EOR ? MSG_EOR : 0) |
+    (length > buffer.length ? MSG_TRUNC : 0);
+  if (!peek) {
+    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+    sock.page?.settle(sock.readable, sock.rxClosed);
+  }
+  return flags & MSG_TRUNC ? length : Math.min(length, buffer.length);
+}
+
+/** Tells the peer about credit only where it may run short, or where the reader waits for more. */
+function streamDequeued(stack: Stack, sock: VsockSock): void {
+  const { credit, rx } = sock;
+  if (credit.stale() && (credit.low() || rx.rxBytes < sock.rcvlowat)) {
+    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+  }
+  sock.page?.settle(sock.readable, sock.rxClosed);
+}
+
+/**
+ * The dequeue half of `getsockopt(SO_VM_SOCKETS_MAP_RX)`: moves packets into at most `pages` data
+ * pages, and tells the peer where credit has changed.
+ */
+export function mapRx(stack: Stack, sock: VsockSock, pages: number, into: Piece[]): void {
+  if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
+  sock.rx.map(pages, into);
+  if (sock.credit.stale() && sock.state === "established" && !sock.done) {
+    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+  }
+}
+
+/** Sets `SO_VM_SOCKETS_BUFFER_SIZE` within its bounds, and tells a peer. */
+export function updateBufferSize(stack: Stack, sock: VsockSock, wanted: number): void {
+  let size = Math.min(Math.max(wanted, sock.bufferMinSize), sock.bufferMaxSize);
+  if (size !== sock.bufferSize && sock.carrier !== undefined) {
+    size = Math.min(size, 0xffff_ffff);
+    sock.credit.bufAlloc = size;
+    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+  }
+  sock.bufferSize = size;
+}
+
+/** SO_RCVLOWAT: 0 means 1; a STREAM socket refuses more than its buffer holds. */
+export function setRcvlowat(stack: Stack, sock: VsockSock, wanted: number): void {
+  const value = wanted < 0 ? 0x7fff_ffff : wanted;
+  if (!sock.seqpacket) {
+    if (value > sock.bufferSize) throw new SysError("setsockopt", "EINVAL");
+    if (sock.carrier !== undefined && sock.rx.rxBytes < value && sock.credit.stale()) {
+      emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+    }
+  }
+  sock.rcvlowat = value === 0 ? 1 : value;
+  sock.changed();
+}

@@ -1,0 +1,88 @@
+/**
+ * Payloads in this thread's own memory.
+ *
+ * @module
+ */
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import type { Payload } from "./packet.ts";
+
+/** Pages of payloads that nobody maps: reused, since no view of them ever gets out. */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+const SPARE_MAX = 64;
+
+/**
+ * A copy of `data` that will only ever be copied out again. Small ones share a pool of pages, and
+ * have room for what comes after.
+ */
+export class PrivatePayload implements Payload {
+  bytes: Uint8Array<ArrayBuffer>;
+  #page: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(data: Uint8Array) {
+    if (data.length > USR_PAGE_SIZE) {
+      this.bytes = new Uint8Array(data);
+      return;
+    }
+    const page = spare.pop() ?? new Uint8Array(USR_PAGE_SIZE);
+    page.set(data);
+    this.#page = page;
+    this.bytes = new Uint8Array(page.buffer, 0, data.length);
+  }
+
+  append(data: Uint8Array): boolean {
+    const end = this.bytes.length + data.length;
+    if (this.#page === undefined || end > USR_PAGE_SIZE) return false;
+    this.#page.set(data, this.bytes.length);
+    this.bytes = new Uint8Array(this.#page.buffer, 0, end);
+    return true;
+  }
+
+  revoke(): void {}
+
+  free(): void {
+    if (this.#page === undefined) {
+      this.bytes.buffer.transfer(0);
+    } else if (spare.length < SPARE_MAX) {
+      spare.push(this.#page);
+    }
+    this.#page = undefined;
+  }
+}
+
+/**
+ * A copy of `data` in a buffer of its own, which can be lent: the buffer holds this packet's bytes
+ * and zeros, nothing else, and `transfer()` takes it away from whoever still looks at it.
+ */
+export class PagePayload implements Payload {
+  bytes: Uint8Array<ArrayBuffer>;
+
+  /** `room` bytes are kept free behind `data`, for `append()`. */
+  constructor(data: Uint8Array, room = 0) {
+    if (room === 0) {
+      this.bytes = data.slice() as Uint8Array<ArrayBuffer>;
+      return;
+    }
+    const whole = new Uint8Array(data.length + room);
+    whole.set(data);
+    this.bytes = whole.subarray(0, data.length);
+  }
+
+  append(data: Uint8Array): boolean {
+    const end = this.bytes.length + data.length;
+    if (end > this.bytes.buffer.byteLength) return false;
+    const longer = new Uint8Array(this.bytes.buffer, 0, end);
+    longer.set(data, this.bytes.length);
+    this.bytes = longer;
+    return true;
+  }
+
+  revoke(): void {
+    const { length } = this.bytes;
+    const moved = this.bytes.buffer.transfer();
+    this.bytes = new Uint8Array(moved, 0, Math.min(length, moved.byteLength));
+  }
+
+  free(): void {
+    this.bytes.buffer.transfer(0);
+  }
+}

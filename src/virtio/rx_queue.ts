@@ -1,0 +1,275 @@
+/**
+ * The receive queue of one connection: packets in order, drained by copying or by mapping.
+ *
+ * @module
+ */
+import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
+import { USR_HDR_MAX, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { type Credit, PACKET_OVERHEAD } from "./credit.ts";
+import type { Payload } from "./packet.ts";
+import { PagePayload } from "./payload.ts";
+
+/** Packets of at most this many bytes are copied behind the last one where it has room. */
+const GOOD_COPY_LEN = 128;
+/** What small packets are merged into when there are too many of them: most of 8 pages. */
+const MAX_COLLAPSE_LEN = 8 * USR_PAGE_SIZE - 512;
+
+/** One queued packet. Its payload is held by the queue and by the piece of it that is mapped. */
+class Entry {
+  payload: Payload;
+  /** Payload bytes; 0 after the payload was stolen. */
+  len: number;
+  flags: number;
+  /** Bytes already drained. */
+  offset = 0;
+  #holders = 1;
+
+  constructor(payload: Payload, flags: number) {
+    this.payload = payload;
+    this.len = payload.bytes.length;
+    this.flags = flags;
+  }
+
+  get mapped(): boolean {
+    return this.#holders > 1;
+  }
+
+  hold(): void {
+    this.#holders++;
+  }
+
+  /** Lets go of the payload: the last holder frees it, one before kills the views of it. */
+  drop(): void {
+    if (--this.#holders === 0) this.payload.free();
+    else this.payload.revoke();
+  }
+
+  /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
+  view(offset: number, length: number): Uint8Array {
+    if (offset + length > this.payload.bytes.length) throw new SysError("recv", "EFAULT");
+    return this.payload.bytes.subarray(offset, offset + length);
+  }
+}
+
+/** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
+export interface Piece {
+  /** How many payload bytes. */
+  readonly length: number;
+  /** `VIRTIO_VSOCK_SEQ_*` of the packet, only where this is the last piece of it. */
+  readonly flags: number;
+  /** `length` bytes over the packet's own memory. */
+  view(): Uint8Array;
+  /** Kills the views. To be called once. */
+  release(): void;
+}
+
+/** Pages that `length` bytes take. */
+export function pagesOf(length: number): number {
+  return Math.ceil(length / USR_PAGE_SIZE);
+}
+
+/** A queue of packets that keeps the books of `credit`. */
+export class RxQueue {
+  /** Bytes that can be read. */
+  rxBytes = 0;
+  /** Whole SEQPACKET messages. */
+  msgCount = 0;
+  #entries: Entry[] = [];
+  #head = 0;
+  readonly #credit: Credit;
+
+  constructor(credit: Credit) {
+    this.#credit = credit;
+  }
+
+  /** Packets queued. */
+  get length(): number {
+    return this.#entries.length - this.#head;
+  }
+
+  /** Queues a packet; `false` where it breaks the credit, and then nothing has changed. */
+  push(payload: Payload, flags: number): boolean {
+    const credit = this.#credit;
+    const len = payload.bytes.length;
+    if ((this.length + 1) * PACKET_OVERHEAD > credit.bufAlloc) this.#collapse();
+    if (!credit.fits(len, this.length)) return false;
+    credit.queued(len);
+    this.rxBytes += len;
+    if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount++;
+    const last = this.#entries.at(-1);
+    if (
+      len <= GOOD_COPY_LEN && last !== undefined && this.length > 0 && !last.mapped &&
+      !(last.flags & VIRTIO_VSOCK_SEQ_EOM) && last.payload.append(payload.bytes)
+    ) {
+      last.len += len;
+      last.flags |= flags;
+      payload.free();
+    } else {
+      this.#entries.push(new Entry(payload, flags));
+    }
+    return true;
+  }
+
+  /** Copies stream bytes into `buffer`: how many. */
+  read(buffer: Uint8Array): number {
+    let total = 0;
+    while (total < buffer.length && this.length > 0) {
+      const entry = this.#entries[this.#head]!;
+      const bytes = Math.min(buffer.length - total, entry.len - entry.offset);
+      buffer.set(entry.view(entry.offset, bytes), total);
+      total += bytes;
+      entry.offset += bytes;
+      this.rxBytes -= bytes;
+      if (entry.offset === entry.len) this.#drain();
+    }
+    return total;
+  }
+
+  /** Copies stream bytes and leaves them queued: how many. */
+  peek(buffer: Uint8Array): number {
+    let total = 0;
+    for (let i = this.#head; i < this.#entries.length && total < buffer.length; i++) {
+      const entry = this.#entries[i]!;
+      const bytes = Math.min(buffer.length - total, entry.len - entry.offset);
+      buffer.set(entry.view(entry.offset, bytes), total);
+      total += bytes;
+    }
+    return total;
+  }
+
+  /**
+   * Copies one message; bytes past `buffer` are lost unless `peek`. There must be one. Gives its
+   * real length, and its flags in `out`.
+   */
+  message(buffer: Uint8Array, peek: boolean, out: { flags: number }): number {
+    let total = 0;
+    for (let i = this.#head;; i++) {
+      const entry = this.#entries[peek ? i : this.#head]!;
+      const { flags, offset } = entry;
+      const rest = entry.len - offset;
+      const bytes = Math.min(Math.max(0, buffer.length - total), rest);
+      if (bytes > 0) buffer.set(entry.view(offset, bytes), total);
+      total += rest;
+      if (!peek) {
+        this.rxBytes -= rest;
+        this.#drain();
+      }
+      if (flags & VIRTIO_VSOCK_SEQ_EOM) {
+        if (!peek) this.msgCount--;
+        out.flags = flags & VIRTIO_VSOCK_SEQ_EOR;
+        return total;
+      }
+    }
+  }
+
+  /**
+   * Takes packets out for a mapping with `pages` free data pages, at most 511 of them. A packet
+   * larger than the room stays queued with its rest, and its flags with the rest.
+   */
+  map(pages: number, into: Piece[]): void {
+    let room = pages;
+    while (room > 0 && this.length > 0 && into.length < USR_HDR_MAX) {
+      const entry = this.#entries[this.#head]!;
+      if (entry.offset % USR_PAGE_SIZE !== 0) this.#realign(entry);
+      const length = Math.min(entry.len - entry.offset, room * USR_PAGE_SIZE);
+      into.push(this.#piece(entry, length));
+      room -= pagesOf(length);
+    }
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    while (this.length > 0) this.#drain();
+    this.rxBytes = 0;
+    this.msgCount = 0;
+  }
+
+  #piece(entry: Entry, length: number): Piece {
+    const start = entry.offset;
+    const last = start + length === entry.len;
+    const flags = last ? entry.flags : 0;
+    entry.hold();
+    entry.offset += length;
+    this.rxBytes -= length;
+    if (last) {
+      if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount--;
+      this.#forget();
+    }
+    return {
+      length,
+      flags,
+      view: (): Uint8Array => {
+        const { bytes } = entry.payload;
+        return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
+      },
+      release: (): void => entry.drop(),
+    };
+  }
+
+  /** Moves what is left of a partly read packet to a page of its own. */
+  #realign(entry: Entry): void {
+    const rest = new PagePayload(entry.view(entry.offset, entry.len - entry.offset));
+    const moved = new Entry(rest, entry.flags);
+    this.#credit.drained(entry.offset);
+    this.#entries[this.#head] = moved;
+    entry.drop();
+  }
+
+  /** The first packet is done with. */
+  #drain(): void {
+    this.#entries[this.#head]!.drop();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#credit.drained(this.#entries[this.#head]!.len);
+    this.#head++;
+    if (this.#head === this.#entries.length) {
+      this.#entries.length = 0;
+      this.#head = 0;
+    } else if (this.#head >= 1024 && 2 * this.#head >= this.#entries.length) {
+      this.#entries.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Merges small packets, so that many of them cost no more than their bytes. */
+  #collapse(): void {
+    const kept: Entry[] = [];
+    let run: Entry[] = [];
+    let size = 0;
+    const flush = (): void => {
+      if (run.length < 2) kept.push(...run);
+      else kept.push(merge(run, size));
+      run = [];
+      size = 0;
+    };
+    for (let i = this.#head; i < this.#entries.length; i++) {
+      const entry = this.#entries[i]!;
+      const small = entry.offset === 0 && !(entry.flags & VIRTIO_VSOCK_SEQ_EOM) &&
+        !entry.mapped && entry.len < MAX_COLLAPSE_LEN;
+      if (!small || size + entry.len > MAX_COLLAPSE_LEN) flush();
+      if (small) {
+        run.push(entry);
+        size += entry.len;
+      } else kept.push(entry);
+    }
+    flush();
+    this.#entries = kept;
+    this.#head = 0;
+  }
+}
+
+function merge(run: readonly Entry[], size: number): Entry {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  let flags = 0;
+  for (const entry of run) {
+    whole.set(entry.view(0, entry.len), at);
+    at += entry.len;
+    flags |= entry.flags;
+    entry.drop();
+  }
+  return new Entry(new PagePayload(whole), flags);
+}

@@ -1,0 +1,221 @@
+/**
+ * Who has which address, and where packets go: the tables of the kernel's `af_vsock.c`.
+ *
+ * @module
+ */
+import {
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
+  VIRTIO_VSOCK_TYPE_STREAM,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_ANY, VMADDR_CID_LOCAL, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { Carrier } from "./carrier.ts";
+import { receivePacket, resetByDevice } from "./connection.ts";
+import type { Header, Packet } from "./packet.ts";
+import type { SockAddr, VsockSock } from "./sock.ts";
+import { type Timer, Timers } from "./timers.ts";
+
+const LAST_RESERVED_PORT = 1023;
+const MAX_PORT_RETRIES = 24;
+
+/** What a stack needs from where it runs. */
+export interface StackHost {
+  /** CIDs of this end; the first is the source of packets from sockets bound to any. */
+  readonly cids: readonly number[];
+  /** Milliseconds, from any origin. */
+  now(): number;
+  /** The way to `cid`, or `undefined` where there is none. */
+  route(cid: number): Carrier | undefined;
+  /** A deadline was set that is due before all others. */
+  timersChanged(): void;
+  /** The first port that bind(2) gives out, above 1023. */
+  readonly firstPort: number;
+}
+
+/** One end's sockets. */
+export class Stack {
+  readonly host: StackHost;
+  readonly #timers = new Timers();
+  readonly #bound = new Map<number, VsockSock[]>();
+  readonly #connected = new Map<number, VsockSock[]>();
+  readonly #wantRoom = new Set<VsockSock>();
+  #nextPort: number;
+
+  constructor(host: StackHost) {
+    this.host = host;
+    this.#nextPort = host.firstPort;
+  }
+
+  /** A packet has arrived. */
+  receive(packet: Packet): void {
+    const { type } = packet;
+    const sock = this.#lookup(packet);
+    if (
+      sock === undefined || sock.type !== type || sock.done ||
+      (sock.state !== "listen" && !this.#fromPeer(sock, packet)) ||
+      (type !== VIRTIO_VSOCK_TYPE_STREAM && type !== VIRTIO_VSOCK_TYPE_SEQPACKET)
+    ) {
+      packet.payload?.free();
+      this.resetNoSock(packet);
+      return;
+    }
+    receivePacket(this, sock, packet);
+  }
+
+  /** The carrier has memory again. */
+  room(): void {
+    for (const sock of this.#wantRoom) {
+      sock.wantRoom = false;
+      sock.changed();
+    }
+    this.#wantRoom.clear();
+  }
+
+  /** `sock` could not get memory of its carrier: it is told by `room()`. */
+  needRoom(sock: VsockSock): void {
+    sock.wantRoom = true;
+    this.#wantRoom.add(sock);
+  }
+
+  /** The device behind `carrier` is gone: its connections end with ECONNRESET. */
+  reset(carrier: Carrier): void {
+    for (const socks of [...this.#connected.values(), ...this.#bound.values()]) {
+      for (const sock of [...socks]) {
+        if (sock.carrier === carrier) resetByDevice(this, sock);
+      }
+    }
+  }
+
+  /** Answers a packet that no socket wants by RST, unless it was one. */
+  resetNoSock(header: Header): void {
+    if (header.op === VIRTIO_VSOCK_OP_RST) return;
+    this.host.route(header.srcCid)?.send({
+      srcCid: header.dstCid,
+      dstCid: header.srcCid,
+      srcPort: header.dstPort,
+      dstPort: header.srcPort,
+      len: 0,
+      type: header.type,
+      op: VIRTIO_VSOCK_OP_RST,
+      flags: 0,
+      bufAlloc: 0,
+      fwdCnt: 0,
+    });
+  }
+
+  /** The source CID of what `sock` sends. */
+  sourceCid(sock: VsockSock): number {
+    return sock.local.cid === VMADDR_CID_ANY ? this.host.cids[0]! : sock.local.cid;
+  }
+
+  /** Sets a deadline `ms` from now. */
+  after(ms: number, run: () => void): Timer {
+    const before = this.#timers.next();
+    const timer = this.#timers.add(this.host.now() + ms, run);
+    if (timer.at < before) this.host.timersChanged();
+    return timer;
+  }
+
+  /** Forgets a deadline. */
+  cancel(timer: Timer | undefined): void {
+    if (timer !== undefined) this.#timers.cancel(timer);
+  }
+
+  /** When the next deadline is due; `Infinity` for none. */
+  nextDeadline(): number {
+    return this.#timers.next();
+  }
+
+  /** Runs what is due. */
+  runTimers(): void {
+    this.#timers.run(this.host.now());
+  }
+
+  /** bind(2): EINVAL where bound, EADDRNOTAVAIL, EADDRINUSE. Any user may have any port here. */
+  bind(sock: VsockSock, address: SockAddr): void {
+    if (sock.bound) throw new SysError("bind", "EINVAL");
+    if (address.cid !== VMADDR_CID_ANY && !this.host.cids.includes(address.cid)) {
+      throw new SysError("bind", "EADDRNOTAVAIL");
+    }
+    let { port } = address;
+    if (port === VMADDR_PORT_ANY) port = this.#freePort(address.cid);
+    else if (this.#findBound(address) !== undefined) throw new SysError("bind", "EADDRINUSE");
+    sock.local = { cid: address.cid, port };
+    insert(this.#bound, port, sock);
+  }
+
+  /** Makes packets from `sock.remote` find `sock`. */
+  insertConnected(sock: VsockSock): void {
+    insert(this.#connected, pairKey(sock.local.port, sock.remote.port), sock);
+  }
+
+  /** Takes `sock` out of the connected table, and of the bound one when its user has closed it. */
+  remove(sock: VsockSock): void {
+    if (sock.dead) remove(this.#bound, sock.local.port, sock);
+    remove(this.#connected, pairKey(sock.local.port, sock.remote.port), sock);
+    this.#wantRoom.delete(sock);
+  }
+
+  /** The socket that a packet from `src` to `dst` is for. */
+  findConnected(
+    srcCid: number,
+    srcPort: number,
+    dstPort: number,
+  ): VsockSock | undefined {
+    const socks = this.#connected.get(pairKey(dstPort, srcPort));
+    if (socks === undefined) return undefined;
+    for (const sock of socks) {
+      const { remote } = sock;
+      if (remote.port === srcPort && remote.cid === srcCid && sock.local.port === dstPort) {
+        return sock;
+      }
+    }
+    return undefined;
+  }
+
+  #lookup(packet: Packet): VsockSock | undefined {
+    return this.findConnected(packet.srcCid, packet.srcPort, packet.dstPort) ??
+      this.#findBound({ cid: packet.dstCid, port: packet.dstPort });
+  }
+
+  #fromPeer(sock: VsockSock, { srcCid, srcPort }: Header): boolean {
+    if (srcPort !== sock.remote.port) return false;
+    return srcCid === sock.remote.cid || this.host.cids[0] === VMADDR_CID_LOCAL;
+  }
+
+  #findBound({ cid, port }: SockAddr): VsockSock | undefined {
+    return this.#bound.get(port)?.find(({ local }) =>
+      local.cid === cid || local.cid === VMADDR_CID_ANY || cid === VMADDR_CID_ANY
+    );
+  }
+
+  #freePort(cid: number): number {
+    for (let i = 0; i < MAX_PORT_RETRIES; i++) {
+      if (this.#nextPort >= VMADDR_PORT_ANY || this.#nextPort <= LAST_RESERVED_PORT) {
+        this.#nextPort = LAST_RESERVED_PORT + 1;
+      }
+      const port = this.#nextPort++;
+      if (this.#findBound({ cid, port }) === undefined) return port;
+    }
+    throw new SysError("bind", "EADDRNOTAVAIL");
+  }
+}
+
+function pairKey(localPort: number, remotePort: number): number {
+  return (Math.imul(localPort, 31) + remotePort) >>> 0;
+}
+
+function insert(table: Map<number, VsockSock[]>, key: number, sock: VsockSock): void {
+  const socks = table.get(key);
+  if (socks === undefined) table.set(key, [sock]);
+  else socks.push(sock);
+}
+
+function remove(table: Map<number, VsockSock[]>, key: number, sock: VsockSock): void {
+  const socks = table.get(key);
+  const at = socks?.indexOf(sock) ?? -1;
+  if (at < 0) return;
+  if (socks!.length === 1) table.delete(key);
+  else socks!.splice(at, 1);
+}
