@@ -1,0 +1,190 @@
+/**
+ * Receivers: batches of packets out of a socket, mapped where that works, copied where not.
+ *
+ * @module
+ */
+import { PROT_READ } from "../../ffi/abi/mman.ts";
+import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { VsockAddress } from "../address.ts";
+import { toVsockError, VsockError } from "../error.ts";
+import { SocketOptions } from "../options.ts";
+import type { Socket } from "../socket.ts";
+import type { WaitOptions } from "../waiting.ts";
+import type { Batch } from "./batch.ts";
+import { CopiedSource } from "./copied.ts";
+import { MappedSource } from "./mapped.ts";
+import { SocketReceiver } from "./socket_receiver.ts";
+import type { Source } from "./source.ts";
+
+/** Options of {@linkcode openReceiver}. */
+export interface ReceiverOptions {
+  /**
+   * `"map"`: lend the pages that packets arrived in. `"copy"`: recv(2) into a buffer. `"auto"`: map
+   * where the transport can and `SO_VM_SOCKETS_ZEROCOPY` is on, else copy.
+   *
+   * @default {"auto"}
+   */
+  readonly mode?: "auto" | "map" | "copy";
+  /** Most that one batch holds, in data pages of 4096 bytes: 1 to 262143. @default {128} */
+  readonly pages?: number;
+  /** The same in bytes, rounded up to pages; give one of the two. */
+  readonly bufferBytes?: number;
+}
+
+/** How to wait for data. */
+export interface ReceiveOptions extends WaitOptions {
+  /**
+   * `"poll"`: poll(2), or the event loop. `"spin"`: look at `poll_value` in page 0, which takes a
+   * core and no system call; as `"poll"` where nothing is mapped, or where nobody could write it
+   * meanwhile.
+   *
+   * @default {"poll"}
+   */
+  readonly wait?: "poll" | "spin" | undefined;
+}
+
+/** {@linkcode ReceiveOptions} of the calls that block: nothing can abort a signal meanwhile. */
+export type ReceiveSyncOptions = Omit<ReceiveOptions, "signal">;
+
+/**
+ * Takes batches out of one socket, one at a time. `SO_RCVLOWAT` is honoured in both ways to wait.
+ *
+ * Iterating it asynchronously gives batch after batch until end of stream, and releases each one
+ * after the loop's body.
+ *
+ * All that dequeue throw a `VsockError`: `EBUSY` (nothing changed) while a batch is not released or
+ * another `receive()` waits, `EBADF` after `close()`, `EPROTO` where page 0 makes no sense, and what
+ * ended the connection (`SO_ERROR`) in place of a clean end of stream.
+ */
+export interface Receiver extends AsyncIterable<Batch>, Disposable {
+  /** Whether batches are lent from a mapping. */
+  readonly mapped: boolean;
+  /**
+   * Waits for data.
+   *
+   * @returns The next batch, which the caller releases, or `null` at end of stream.
+   * @throws {VsockError} `ETIMEDOUT` past `timeoutMs`.
+   */
+  receive(options?: ReceiveOptions): Promise<Batch | null>;
+  /** One dequeue, whatever `SO_RCVLOWAT` is; `undefined` where nothing is queued now. */
+  tryReceive(): Batch | null | undefined;
+  /**
+   * Blocks this thread until a dequeue is worth while; `false` where `timeoutMs` is over.
+   *
+   * @throws {VsockError} `EOPNOTSUPP` where it could never end: a loopback inside one event loop.
+   */
+  waitSync(options?: ReceiveSyncOptions): boolean;
+  /** `receive()` that blocks this thread. */
+  receiveSync(options?: ReceiveSyncOptions): Batch | null;
+  /**
+   * Releases the open batch, ends a waiting `receive()` with `EBADF`, and unmaps. The socket stays
+   * open and the caller's. The second call does nothing.
+   */
+  close(): void;
+}
+
+const DEFAULT_PAGES = 128;
+const MAX_PAGES = 2 ** 18 - 1;
+const MODES: readonly unknown[] = ["auto", "map", "copy"];
+/** The header flags that mean something on SEQPACKET; on STREAM none does. */
+const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
+
+/**
+ * Opens a receiver on a connected socket. `SO_VM_SOCKETS_ZEROCOPY` has to be on since before
+ * connect(2) for it to map. A socket can be mapped once.
+ *
+ * @returns The receiver. The caller closes it, and the socket after it.
+ * @throws {RangeError} If `pages` or `bufferBytes` is out of range.
+ * @throws {VsockError} With mode `"map"`: `EOPNOTSUPP` where the transport cannot map or
+ * `SO_VM_SOCKETS_ZEROCOPY` is off, `EBUSY` where the socket was mapped before.
+ */
+export function openReceiver(socket: Socket, options: ReceiverOptions = {}): Receiver {
+  const { mode = "auto" } = options;
+  if (!MODES.includes(mode)) {
+    throw new TypeError(
+      `Cannot use mode: must be "auto", "map" or "copy": current value is ${String(mode)}`,
+    );
+  }
+  const pages = pagesOf(options);
+  return new SocketReceiver(socket, peerOf(socket), openSource(socket, mode, pages));
+}
+
+function pagesOf({ pages, bufferBytes }: ReceiverOptions): number {
+  if (bufferBytes === undefined) return requireCount("pages", pages ?? DEFAULT_PAGES, MAX_PAGES);
+  if (pages !== undefined) {
+    throw new TypeError(
+      `Cannot use bufferBytes: must not be given with pages: current value is ${bufferBytes}`,
+    );
+  }
+  const bytes = requireCount("bufferBytes", bufferBytes, MAX_PAGES * USR_PAGE_SIZE);
+  return Math.ceil(bytes / USR_PAGE_SIZE);
+}
+
+function requireCount(name: string, value: number, max: number): number {
+  if (typeof value !== "number") {
+    throw new TypeError(
+      `Cannot use ${name}: must be a number: current value is ${String(value)}`,
+    );
+  }
+  if (!Number.isInteger(value) || value < 1 || value > max) {
+    throw new RangeError(
+      `Cannot use ${name}: must be an integer from 1 to ${max}: current value is ${value}`,
+    );
+  }
+  return value;
+}
+
+function openSource(socket: Socket, mode: "auto" | "map" | "copy", pages: number): Source {
+  if (mode === "copy" || (mode === "auto" && !isZerocopyOn(socket))) {
+    return new CopiedSource(socket, pages * USR_PAGE_SIZE);
+  }
+  if (!isZerocopyOn(socket)) {
+    const hint = "SO_VM_SOCKETS_ZEROCOPY must be on before connect, with a transport that has it";
+    throw new VsockError("mmap", "EOPNOTSUPP", { hint });
+  }
+  try {
+    return openMapping(socket, pages);
+  } catch (cause) {
+    const error = toVsockError("mmap", cause);
+    if (mode === "map" || !isUnmappable(error)) throw error;
+    return new CopiedSource(socket, pages * USR_PAGE_SIZE);
+  }
+}
+
+function openMapping(socket: Socket, pages: number): MappedSource {
+  const mapping = socket.mmap((1 + pages) * USR_PAGE_SIZE, PROT_READ);
+  try {
+    return new MappedSource(mapping, socket.type === "seqpacket" ? SEQ_FLAGS : 0);
+  } catch (error) {
+    mapping.unmap();
+    throw error;
+  }
+}
+
+/** `false` too where the option is unknown, as it is to every released kernel. */
+function isZerocopyOn(socket: Socket): boolean {
+  try {
+    return new SocketOptions(socket).zeroCopyReceive;
+  } catch (error) {
+    if (error instanceof VsockError && error.code === "ENOPROTOOPT") return false;
+    throw error;
+  }
+}
+
+/** Where `"auto"` copies: nothing to map, or mapped before, which works once. */
+function isUnmappable(error: unknown): boolean {
+  return error instanceof VsockError &&
+    (error.code === "EOPNOTSUPP" || error.code === "ENODEV" || error.code === "EBUSY");
+}
+
+/** Known while the socket is connected; for messages only. */
+function peerOf(socket: Socket): VsockAddress | undefined {
+  try {
+    return socket.remoteAddress();
+  } catch (error) {
+    if (error instanceof SysError && error.code === "ENOTCONN") return undefined;
+    throw toVsockError("getpeername", error);
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * The receiver over any source: one batch at a time, waiting, end of stream, close.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
+import type { VsockAddress } from "../address.ts";
+import { attempt, toVsockError, VsockError } from "../error.ts";
+import type { Socket } from "../socket.ts";
+import { limitWait, requireWaitOptions } from "../waiting.ts";
+import type { Batch } from "./batch.ts";
+import type { LentBatch } from "./lent_batch.ts";
+import type { ReceiveOptions, Receiver, ReceiveSyncOptions } from "./receiver.ts";
+import type { Source } from "./source.ts";
+import { spinUntil } from "./spin.ts";
+
+/** What is not queued now never comes. Not so POLLERR: MSG_ZEROCOPY completions set that too. */
+const POLL_END = POLLHUP | POLLRDHUP | POLLNVAL;
+/** Milliseconds of spinning between two turns of the event loop. */
+const SPIN_SLICE_MS = 0.2;
+/** Dequeues in vain before a blocked thread sleeps between them. */
+const EAGER_DEQUEUES = 64;
+
+/** Owns its source; the socket is the caller's. */
+export class SocketReceiver implements Receiver {
+  readonly mapped: boolean;
+  readonly #socket: Socket;
+  readonly #peer: VsockAddress | undefined;
+  readonly #source: Source;
+  readonly #closing: AbortController = new AbortController();
+  #open: LentBatch | undefined;
+  #receiving = false;
+  #failure: unknown;
+
+  /** Reads from `socket` by `source`. `peer` is for messages. */
+  constructor(socket: Socket, peer: VsockAddress | undefined, source: Source) {
+    this.mapped = source.mapped;
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#source = source;
+  }
+
+  async receive(options: ReceiveOptions = {}): Promise<Batch | null> {
+    const spins = this.#requireOptions(options);
+    this.#requireIdle();
+    this.#receiving = true;
+    try {
+      const first = this.#source.readable() ? this.#dequeue(0) : undefined;
+      return first === undefined ? await this.#receiveLater(spins, options) : first;
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  async #receiveLater(spins: boolean, options: ReceiveOptions): Promise<Batch | null> {
+    const closing = this.#closing.signal;
+    const { signal, timeoutMs } = options;
+    using limit = limitWait("recv", {
+      timeoutMs,
+      signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
+    }, this.#peer);
+    for (;;) {
+      const events = spins ? this.#spin() : await this.#wait(limit.signal);
+      limit.signal?.throwIfAborted();
+      const batch = events === 0 ? undefined : this.#dequeue(events);
+      if (batch !== undefined) return batch;
+      // Readable, and yet nothing to take, such as half of a message: others must get on.
+      await setImmediate();
+      limit.signal?.throwIfAborted();
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, void> {
+    for (;;) {
+      using batch = await this.receive();
+      if (batch === null) return;
+      yield batch;
+    }
+  }
+
+  tryReceive(): Batch | null | undefined {
+    this.#requireIdle();
+    return this.#dequeue(0);
+  }
+
+  waitSync(options: ReceiveSyncOptions = {}): boolean {
+    const spins = this.#requireOptions(options);
+    this.#requireOpen();
+    return this.#waitSync(spins, deadlineOf(options)) !== 0;
+  }
+
+  receiveSync(options: ReceiveSyncOptions = {}): Batch | null {
+    const spins = this.#requireOptions(options);
+    this.#requireIdle();
+    const deadline = deadlineOf(options);
+    for (let attempts = 1;; attempts++) {
+      const events = this.#waitSync(spins, deadline);
+      const batch = events === 0 ? undefined : this.#dequeue(events);
+      if (batch !== undefined) return batch;
+      if (performance.now() >= deadline) {
+        throw new VsockError("recv", "ETIMEDOUT", { address: this.#peer });
+      }
+      if (!spins && attempts % EAGER_DEQUEUES === 0) this.#pollSync(0, 1);
+    }
+  }
+
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new VsockError("recv", "EBADF", { address: this.#peer }));
+    try {
+      this.#open?.[Symbol.dispose]();
+    } finally {
+      this.#source.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `events` are those that held before: with an end among them, nothing to take is the end. */
+  #dequeue(events: number): LentBatch | null | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      const batch = this.#source.dequeue();
+      if (batch) return this.#open = batch;
+      const ended = batch === null || (events & POLL_END) !== 0;
+      if (!ended && (events & POLLERR) === 0) return undefined;
+      const errno = this.#socket.takeError();
+      if (errno === 0) return ended ? null : undefined;
+      this.#failure = new VsockError("recv", errno, { address: this.#peer });
+    } catch (cause) {
+      throw toVsockError("recv", cause, this.#peer);
+    }
+    throw this.#failure;
+  }
+
+  #spin(): number {
+    return spinUntil(this.#source, performance.now() + SPIN_SLICE_MS) ? POLLIN : 0;
+  }
+
+  async #wait(signal: AbortSignal | undefined): Promise<number> {
+    try {
+      return await this.#socket.wait(POLLIN, signal);
+    } catch (cause) {
+      throw toVsockError("poll", cause, this.#peer);
+    }
+  }
+
+  #waitSync(spins: boolean, deadline: number): number {
+    if (spins) return spinUntil(this.#source, deadline) ? POLLIN : 0;
+    if (this.mapped && this.#source.readable()) return POLLIN;
+    return this.#pollSync(POLLIN, Math.max(0, deadline - performance.now()));
+  }
+
+  #pollSync(events: number, timeoutMs: number): number {
+    return attempt("poll", this.#peer, () => this.#socket.waitSync(events, timeoutMs));
+  }
+
+  #requireOptions(options: ReceiveOptions): boolean {
+    requireWaitOptions(options);
+    const { wait = "poll" } = options;
+    if (wait !== "poll" && wait !== "spin") {
+      throw new TypeError(
+        `Cannot use wait: must be "poll" or "spin": current value is ${String(wait)}`,
+      );
+    }
+    return wait === "spin" && this.#source.spins;
+  }
+
+  #requireOpen(): void {
+    this.#closing.signal.throwIfAborted();
+  }
+
+  #requireIdle(): void {
+    this.#requireOpen();
+    if (this.#receiving) throw new VsockError("recv", "EBUSY", { address: this.#peer });
+    if (this.#open === undefined || this.#open.released) return;
+    const hint = "a batch is still held: release it first";
+    throw new VsockError("recv", "EBUSY", { address: this.#peer, hint });
+  }
+}
+
+/** When a wait that begins now is over, as `performance.now()` counts. */
+function deadlineOf({ timeoutMs = Infinity }: ReceiveSyncOptions): number {
+  return performance.now() + timeoutMs;
+}
