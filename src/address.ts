@@ -15,6 +15,16 @@ export interface VsockAddress {
   readonly flags?: number;
 }
 
+/** An address as a connection or a listener shows it; the shape of Deno's `VsockAddr`. */
+export interface VsockAddr {
+  /** Always `"vsock"`. */
+  readonly transport: "vsock";
+  /** Context ID, unsigned 32-bit; 4294967295 for any. */
+  readonly cid: number;
+  /** Port, unsigned 32-bit. */
+  readonly port: number;
+}
+
 const U32_MAX = 0xffff_ffff;
 
 /** Throws unless `value` is an unsigned 32-bit integer; `name` is for the message. */
@@ -40,6 +50,11 @@ export function requireAddress(address: VsockAddress): void {
   if (flags !== 0 && flags !== VMADDR_FLAG_TO_HOST) {
     throw new RangeError(`Cannot use flags: must be 0 or 1: current value is ${flags}`);
   }
+}
+
+/** The public form of a socket's address. */
+export function toVsockAddr({ cid, port }: VsockAddress): VsockAddr {
+  return { transport: "vsock", cid, port };
 }
 
 /** `cid:port` in decimal, as messages and logs print an address. */

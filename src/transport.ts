@@ -26,3 +26,9 @@ export interface Transport {
   /** socket(2): a new non-blocking socket. The caller closes it. */
   socket(type: SocketType): Socket;
 }
+
+/**
+ * Which transport to use: `"loopback"` for the one that this process shares, `"auto"` for the first
+ * that reaches the CID, or a transport of your own.
+ */
+export type TransportChoice = "auto" | "loopback" | Transport;

@@ -1,0 +1,27 @@
+/**
+ * VM sockets (AF_VSOCK) for Deno, Bun and Node: connections, messages, zero-copy receive.
+ *
+ * @module
+ */
+export { connect, type ConnectOptions } from "./src/connect.ts";
+export { listen, type ListenOptions } from "./src/listen.ts";
+export { Conn } from "./src/conn.ts";
+export { Listener } from "./src/listener.ts";
+export type { Message, ReceiveMessageOptions } from "./src/input.ts";
+export type { SendMessageOptions } from "./src/output.ts";
+export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
+export type { WaitOptions } from "./src/waiting.ts";
+export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
+export { type Code, SysError } from "./ffi/errno.ts";
+export type { VsockAddr, VsockAddress } from "./src/address.ts";
+export type { Capabilities, Transport, TransportChoice } from "./src/transport.ts";
+export type { MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
+export {
+  VMADDR_CID_ANY,
+  VMADDR_CID_HOST,
+  VMADDR_CID_HYPERVISOR,
+  VMADDR_CID_LOCAL,
+  VMADDR_FLAG_TO_HOST,
+  VMADDR_PORT_ANY,
+} from "./ffi/abi/vm_sockets.ts";
+export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP } from "./ffi/abi/poll.ts";

@@ -1,0 +1,193 @@
+/**
+ * A connection: the public face of one connected socket.
+ *
+ * @module
+ */
+import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
+import { toVsockAddr, type VsockAddr } from "./address.ts";
+import { attempt } from "./error.ts";
+import { Input, type Message, type ReceiveMessageOptions } from "./input.ts";
+import { SocketOptions } from "./options.ts";
+import { Output, type SendMessageOptions } from "./output.ts";
+import type { Socket, SocketType } from "./socket.ts";
+import { readableOf, writableOf } from "./streams.ts";
+import type { WaitOptions } from "./waiting.ts";
+
+/**
+ * An open connection, from `connect()` or `Listener.accept()`. Whoever got it closes it; `using`
+ * does so.
+ *
+ * Calls that wait take `signal`, whose reason they reject with, and `timeoutMs`, after which they
+ * reject with ETIMEDOUT. One read and one write can be pending: a second rejects with EBUSY and
+ * changes nothing. After `close()` all reject with EBADF, those that are pending too.
+ *
+ * @example Ask and answer within one process
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ *
+ * using listener = listen({ cid: 1, port: 5002 }, { transport: "loopback" });
+ * using near = await connect({ cid: 1, port: 5002 }, { transport: "loopback" });
+ * using far = await listener.accept();
+ *
+ * await near.write(new TextEncoder().encode("hello"));
+ * await near.closeWrite();
+ *
+ * const p = new Uint8Array(64);
+ * for (let n = await far.read(p); n !== null; n = await far.read(p)) {
+ *   console.log(new TextDecoder().decode(p.subarray(0, n)));
+ * }
+ * ```
+ */
+export class Conn implements Disposable, AsyncDisposable {
+  /** The socket underneath, for poll bits and what else has no name here. Closing closes it. */
+  readonly socket: Socket;
+  /** This end; the CID is 4294967295, any, for a socket that connect bound by itself. */
+  readonly localAddr: VsockAddr;
+  /** The other end. */
+  readonly remoteAddr: VsockAddr;
+  /** Socket options, live. */
+  readonly options: SocketOptions;
+  readonly #input: Input;
+  readonly #output: Output;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  /**
+   * Takes over a connected socket: for transports of your own, `connect()` and `accept()` do it.
+   *
+   * @throws {VsockError} `ENOTCONN` if it is not connected.
+   */
+  constructor(socket: Socket) {
+    const local = attempt("getsockname", undefined, () => socket.localAddress());
+    const remote = attempt("getpeername", undefined, () => socket.remoteAddress());
+    this.socket = socket;
+    this.localAddr = toVsockAddr(local);
+    this.remoteAddr = toVsockAddr(remote);
+    this.options = new SocketOptions(socket);
+    this.#input = new Input(socket, this.remoteAddr);
+    this.#output = new Output(socket, this.remoteAddr);
+  }
+
+  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  get type(): SocketType {
+    return this.socket.type;
+  }
+
+  /** Bytes that reads have given. */
+  get bytesRead(): number {
+    return this.#input.bytes;
+  }
+
+  /** Bytes that the socket has taken: after a failed write it tells how far that one came. */
+  get bytesWritten(): number {
+    return this.#output.bytes;
+  }
+
+  /** Bytes sent that the peer has not taken yet; wraps ioctl(2) with `SIOCOUTQ`. */
+  get unsentBytes(): number {
+    return attempt("ioctl", this.remoteAddr, () => this.socket.outq());
+  }
+
+  /**
+   * Reads what there is, at least one byte, into `p`; wraps recv(2). Waits while there is nothing,
+   * then until `options.rcvlowat` bytes are there. Of a SEQPACKET connection it takes one message,
+   * and what does not fit is lost: use `receiveMessage()` there.
+   *
+   * @returns How many bytes, `null` at end of stream, 0 if `p` is empty.
+   * @throws {VsockError} `ENOBUFS` if the peer overran its credit, `ECONNRESET` if the device did.
+   */
+  read(p: Uint8Array, options?: WaitOptions): Promise<number | null> {
+    return this.#input.read(p, options);
+  }
+
+  /**
+   * Writes all of `p`, as a blocking send(2) does: waits while the peer gives no credit. `p` is in
+   * use until the promise settles. On a SEQPACKET connection `p` is one message.
+   *
+   * @returns `p.byteLength`.
+   * @throws {VsockError} `EPIPE` if the peer closed or reads no more, or after `closeWrite()`.
+   */
+  write(p: Uint8Array, options?: WaitOptions): Promise<number> {
+    return this.#output.write(p, 0, options);
+  }
+
+  /**
+   * Sends one message on a SEQPACKET connection, whole or not at all; wraps send(2). AF_VSOCK
+   * cannot carry a message without bytes: that is a RangeError.
+   *
+   * @throws {TypeError} On a STREAM connection.
+   * @throws {VsockError} `EMSGSIZE` if it is larger than `bufferSize` of either end, `EPIPE` if the
+   * peer closed or reads no more.
+   */
+  sendMessage(data: Uint8Array, options?: SendMessageOptions): Promise<void> {
+    return this.#output.sendMessage(data, options);
+  }
+
+  /**
+   * Receives one message of a SEQPACKET connection; wraps recvmsg(2). Without `buffer` it asks how
+   * long the message is and makes a buffer of that size.
+   *
+   * @returns The message, or `null` at end of stream.
+   * @throws {TypeError} On a STREAM connection.
+   */
+  receiveMessage(options?: ReceiveMessageOptions): Promise<Message | null> {
+    return this.#input.receiveMessage(options);
+  }
+
+  /**
+   * Ends what this end sends: the peer reads what is under way, then end of stream. Reading goes
+   * on. Wraps shutdown(2) with `SHUT_WR`.
+   */
+  closeWrite(): Promise<void> {
+    return this.#shutdown(SHUT_WR);
+  }
+
+  /** Reads no more: the peer's writes fail with EPIPE. Wraps shutdown(2) with `SHUT_RD`. */
+  closeRead(): Promise<void> {
+    return this.#shutdown(SHUT_RD);
+  }
+
+  // deno-lint-ignore require-await
+  async #shutdown(how: number): Promise<void> {
+    attempt("shutdown", this.remoteAddr, () => this.socket.shutdown(how));
+  }
+
+  /**
+   * The bytes as a byte stream, which takes buffers of the reader (BYOB). It reads when asked and
+   * never ahead. At end of stream the connection stays open for writing; cancelling closes it.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= readableOf(this);
+  }
+
+  /** One `write()` for each chunk. Closing it is `closeWrite()`; aborting closes the connection. */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= writableOf(this);
+  }
+
+  /** Waits of this connection keep the process alive, the default. */
+  ref(): void {
+    this.socket.ref();
+  }
+
+  /** Waits of this connection do not keep the process alive. */
+  unref(): void {
+    this.socket.unref();
+  }
+
+  /** Closes it; pending calls reject with EBADF. Wraps close(2). The second call does nothing. */
+  close(): void {
+    this.socket.close();
+  }
+
+  /** `close()`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `close()`. */
+  // deno-lint-ignore require-await
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}

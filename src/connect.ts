@@ -1,0 +1,104 @@
+/**
+ * Connecting.
+ *
+ * @module
+ */
+import { POLLOUT } from "../ffi/abi/poll.ts";
+import { requireAddress, type VsockAddress } from "./address.ts";
+import { selectTransport } from "./auto.ts";
+import { Conn } from "./conn.ts";
+import { attempt, toVsockError, VsockError } from "./error.ts";
+import { openSocket, requireType } from "./open.ts";
+import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import type { Socket, SocketType } from "./socket.ts";
+import type { TransportChoice } from "./transport.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+
+/** For {@linkcode connect}. */
+export interface ConnectOptions {
+  /** What carries it. @default {"auto"} */
+  readonly transport?: TransportChoice | undefined;
+  /** `"stream"`, or `"seqpacket"` for messages with bounds. @default {"stream"} */
+  readonly type?: SocketType | undefined;
+  /**
+   * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
+   * @default {2000, which is the socket's own connect timeout}
+   */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the wait: connect rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Socket options to set before connecting. */
+  readonly options?: SocketOptionValues | undefined;
+  /** What to bind this end to. @default {any CID, and a port that the socket chooses} */
+  readonly localAddress?: VsockAddress | undefined;
+}
+
+/**
+ * Connects to a listening port on another machine, or on this one; wraps socket(2), connect(2).
+ *
+ * @param address Where to; `cid` and `port` are unsigned 32-bit.
+ * @param options The transport and type, how long to wait, socket options.
+ * @returns The open connection. The caller closes it; `using` does so.
+ * @throws {RangeError} If a number is out of range, before anything is touched.
+ * @throws {VsockError} `ECONNRESET` if nobody listens there, `ETIMEDOUT` if nothing answers in
+ * time, `ENODEV` if this machine has no way to `cid`.
+ *
+ * @example Send a line to ourselves
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ *
+ * using listener = listen({ cid: 1, port: 5004 }, { transport: "loopback" });
+ * using conn = await connect({ cid: 1, port: 5004 }, { transport: "loopback" });
+ * await conn.write(new TextEncoder().encode("hello\n"));
+ * ```
+ */
+export async function connect(
+  address: VsockAddress,
+  options: ConnectOptions = {},
+): Promise<Conn> {
+  requireAddress(address);
+  requireWaitOptions(options);
+  const { transport = "auto", type = "stream", timeoutMs, localAddress } = options;
+  requireType(type);
+  if (localAddress !== undefined) requireAddress(localAddress);
+  const values = withTimeout(options.options ?? {}, timeoutMs);
+  requireSocketOptions(values);
+  const socket = openSocket(selectTransport(transport, "connect", address), type, values);
+  try {
+    if (localAddress !== undefined) {
+      attempt("bind", localAddress, () => socket.bind(localAddress));
+    }
+    await connectSocket(socket, address, options);
+    return new Conn(socket);
+  } catch (cause) {
+    socket.close();
+    throw cause;
+  }
+}
+
+/** The socket's own timeout is the one of `timeoutMs`: 0 would set its default instead. */
+function withTimeout(
+  values: SocketOptionValues,
+  timeoutMs: number | undefined,
+): SocketOptionValues {
+  if (timeoutMs === undefined || timeoutMs === 0) return values;
+  return { connectTimeoutMs: Math.min(timeoutMs, CONNECT_TIMEOUT_MAX_MS), ...values };
+}
+
+const CONNECT_TIMEOUT_MAX_MS = 2 ** 31 - 1;
+
+async function connectSocket(
+  socket: Socket,
+  address: VsockAddress,
+  options: WaitOptions,
+): Promise<void> {
+  try {
+    if (socket.connect(address)) return;
+    using limit = limitWait("connect", options, address);
+    await socket.wait(POLLOUT, limit.signal);
+    const errno = socket.takeError();
+    if (errno !== 0) throw new VsockError("connect", errno, { address });
+  } catch (cause) {
+    throw toVsockError("connect", cause, address);
+  }
+}

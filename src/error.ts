@@ -1,0 +1,103 @@
+/**
+ * The one error that the public calls give for what a socket refuses.
+ *
+ * @module
+ */
+import { type Code, SysError } from "../ffi/errno.ts";
+import { formatAddress, type VsockAddress } from "./address.ts";
+import { hintFor } from "./hint.ts";
+
+/** The call that failed, by its libc name: `man 2 <op>` explains the code. */
+export type Op =
+  | "socket"
+  | "bind"
+  | "listen"
+  | "connect"
+  | "accept"
+  | "send"
+  | "recv"
+  | "shutdown"
+  | "getsockopt"
+  | "setsockopt"
+  | "getsockname"
+  | "getpeername"
+  | "ioctl"
+  | "poll"
+  | "mmap"
+  | "munmap"
+  | "madvise";
+
+/** What a {@linkcode VsockError} knows beside its call and code. */
+export interface VsockErrorOptions {
+  /** The peer; for `bind`, `listen` and `accept` the local end. */
+  readonly address?: VsockAddress | undefined;
+  /** What a person can do. @default {the usual cure for this call and code, where there is one} */
+  readonly hint?: string | undefined;
+  /** The error underneath. */
+  readonly cause?: unknown;
+}
+
+/**
+ * What the kernel, or a loopback in its stead, refused; or a wait whose `timeoutMs` is over
+ * (`ETIMEDOUT`), a use after `close()` (`EBADF`), a second read, write or accept while one is
+ * pending (`EBUSY`). Compare `code`.
+ *
+ * @example Tell a refused connection from others
+ * ```ts
+ * import { connect, VsockError } from "@vsockit/vsockit";
+ *
+ * try {
+ *   await connect({ cid: 1, port: 4242 }, { transport: "loopback" });
+ * } catch (error) {
+ *   if (!(error instanceof VsockError) || error.code !== "ECONNRESET") throw error;
+ *   console.log(`${error.op}: ${error.hint}`);
+ * }
+ * ```
+ */
+export class VsockError extends Error {
+  /** Always `"VsockError"`. */
+  override readonly name: string = "VsockError";
+  /** The failed call. */
+  readonly op: Op;
+  /** Symbolic errno, e.g. `"ECONNRESET"`; `"E<number>"` for one that has no name here. */
+  readonly code: Code | `E${number}`;
+  /** Positive Linux errno, e.g. 104. */
+  readonly errno: number;
+  /** The peer; for `bind`, `listen` and `accept` the local end. */
+  readonly address: VsockAddress | undefined;
+  /** What a person can do about it; `undefined` where there is no usual cure. */
+  readonly hint: string | undefined;
+
+  /** From a call and its errno, as a name or a number. */
+  constructor(op: Op, errno: Code | number, options: VsockErrorOptions = {}) {
+    const { code, errno: number } = new SysError(op, errno);
+    const { address, hint = hintFor(op, code), cause } = options;
+    const where = address === undefined ? "" : ` ${formatAddress(address)}`;
+    const cure = hint === undefined ? "" : `: ${hint}`;
+    const message = `Cannot ${op}${where}: ${code} (errno ${number})${cure}`;
+    super(message, cause === undefined ? undefined : { cause });
+    this.op = op;
+    this.code = code;
+    this.errno = number;
+    this.address = address;
+    this.hint = hint;
+  }
+}
+
+/**
+ * Gives a socket's `SysError` its context. Anything else, such as the reason of an abort, is given
+ * back as it is.
+ */
+export function toVsockError(op: Op, cause: unknown, address?: VsockAddress): unknown {
+  if (!(cause instanceof SysError)) return cause;
+  return new VsockError(op, cause.errno, { address, cause });
+}
+
+/** Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}. */
+export function attempt<T>(op: Op, address: VsockAddress | undefined, f: () => T): T {
+  try {
+    return f();
+  } catch (cause) {
+    throw toVsockError(op, cause, address);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The receiving half of a connection: one read at a time, tried before it waits.
+ *
+ * @module
+ */
+import { POLLHUP, POLLIN, POLLRDHUP } from "../ffi/abi/poll.ts";
+import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
+import type { VsockAddress } from "./address.ts";
+import { toVsockError, VsockError } from "./error.ts";
+import { type MessageFlags, type Socket, WOULD_BLOCK } from "./socket.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+
+/** For `Conn.receiveMessage()`. */
+export interface ReceiveMessageOptions extends WaitOptions {
+  /** Where the message goes; at least one byte. @default {a new buffer of the right size} */
+  readonly buffer?: Uint8Array | undefined;
+  /** Bytes to take of the message at most, without `buffer`. @default {Infinity} */
+  readonly maxBytes?: number | undefined;
+  /** Leaves the message queued. @default {false} */
+  readonly peek?: boolean | undefined;
+}
+
+/** One message of a SEQPACKET connection. */
+export interface Message {
+  /** Its bytes, or as many as there was room for. */
+  readonly data: Uint8Array;
+  /** How long it was when it was sent. */
+  readonly length: number;
+  /** Whether `data` is shorter than `length`: the rest is lost, unless this was a peek. */
+  readonly truncated: boolean;
+  /** Whether it was sent as the end of a record, `MSG_EOR`. */
+  readonly endOfRecord: boolean;
+}
+
+/** Reads of one connected socket. */
+export class Input {
+  /** Bytes that reads have given. */
+  bytes = 0;
+  readonly #socket: Socket;
+  readonly #peer: VsockAddress;
+  readonly #flags: MessageFlags = { flags: 0 };
+  readonly #probe: Uint8Array = new Uint8Array(1);
+  #pending = false;
+
+  /** Of a socket that stays its caller's; `peer` is for errors. */
+  constructor(socket: Socket, peer: VsockAddress) {
+    this.#socket = socket;
+    this.#peer = peer;
+  }
+
+  /** recv(2), then poll(2) and again while there is nothing. */
+  read(p: Uint8Array, options: WaitOptions | undefined): Promise<number | null> {
+    try {
+      this.#begin(p, options);
+      const n = this.#socket.recv(p, 0);
+      if (n > 0) {
+        this.bytes += n;
+        return Promise.resolve(n);
+      }
+      if (n === 0) return Promise.resolve(this.#emptyOrEnd(p));
+    } catch (cause) {
+      return Promise.reject(toVsockError("recv", cause, this.#peer));
+    }
+    return this.#wait(() => this.#tryRead(p), options);
+  }
+
+  /** recvmsg(2) with MSG_TRUNC, then poll(2) and again while there is no message. */
+  receiveMessage(options: ReceiveMessageOptions | undefined): Promise<Message | null> {
+    try {
+      requireSeqpacket("receive", this.#socket);
+      requireRoom(options);
+      this.#begin(this.#probe, options);
+      const message = this.#tryMessage(options);
+      if (message !== undefined) return Promise.resolve(message);
+    } catch (cause) {
+      return Promise.reject(toVsockError("recv", cause, this.#peer));
+    }
+    return this.#wait(() => this.#tryMessage(options), options);
+  }
+
+  #begin(p: Uint8Array, options: WaitOptions | undefined): void {
+    requireBytes("read into p", p);
+    if (options !== undefined) requireWaitOptions(options);
+    if (this.#pending) throw new VsockError("recv", "EBUSY", { address: this.#peer });
+  }
+
+  async #wait<T>(
+    attempt: () => T | undefined,
+    options: WaitOptions | undefined,
+  ): Promise<T> {
+    this.#pending = true;
+    try {
+      using limit = limitWait("recv", options, this.#peer);
+      for (;;) {
+        await this.#socket.wait(POLLIN, limit.signal);
+        const result = attempt();
+        if (result !== undefined) return result;
+      }
+    } catch (cause) {
+      throw toVsockError("recv", cause, this.#peer);
+    } finally {
+      this.#pending = false;
+    }
+  }
+
+  #tryRead(p: Uint8Array): number | null | undefined {
+    const n = this.#socket.recv(p, 0);
+    if (n === WOULD_BLOCK) return undefined;
+    if (n === 0) return this.#emptyOrEnd(p);
+    this.bytes += n;
+    return n;
+  }
+
+  #tryMessage(options: ReceiveMessageOptions | undefined): Message | null | undefined {
+    const { buffer, maxBytes = Infinity, peek = false } = options ?? {};
+    let into = buffer;
+    if (into === undefined) {
+      const length = this.#socket.recv(this.#probe, MSG_PEEK | MSG_TRUNC);
+      if (length === WOULD_BLOCK) return undefined;
+      into = new Uint8Array(Math.max(1, Math.min(length, maxBytes)));
+    }
+    this.#flags.flags = 0;
+    const length = this.#socket.recv(into, peek ? MSG_PEEK | MSG_TRUNC : MSG_TRUNC, this.#flags);
+    if (length === WOULD_BLOCK) return undefined;
+    const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;
+    if (length === 0 && !endOfRecord && this.#ended()) return null;
+    const data = into.subarray(0, length);
+    if (!peek) this.bytes += data.length;
+    return { data, length, truncated: length > data.length, endOfRecord };
+  }
+
+  /** What a recv of 0 bytes means: no room in `p`, a message without bytes, or the end. */
+  #emptyOrEnd(p: Uint8Array): 0 | null {
+    if (p.length === 0) return 0;
+    return this.#socket.type === "stream" || this.#ended() ? null : 0;
+  }
+
+  /** An empty message gives 0 as the end does; only after the end is nothing more to come. */
+  #ended(): boolean {
+    return (this.#socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
+  }
+}
+
+/** Throws a TypeError unless `p` is a Uint8Array. */
+export function requireBytes(use: string, p: Uint8Array): void {
+  if (!(p instanceof Uint8Array)) {
+    throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${p}`);
+  }
+}
+
+/** Throws a TypeError unless `socket` keeps the bounds of messages. */
+export function requireSeqpacket(verb: string, socket: Socket): void {
+  if (socket.type !== "seqpacket") {
+    throw new TypeError(
+      `Cannot ${verb} a message: must be a seqpacket connection: current value is ${socket.type}`,
+    );
+  }
+}
+
+function requireRoom(options: ReceiveMessageOptions | undefined): void {
+  const { buffer, maxBytes = Infinity } = options ?? {};
+  if (buffer !== undefined) {
+    requireBytes("receive into buffer", buffer);
+    if (buffer.length > 0) return;
+    throw new RangeError("Cannot receive into buffer: must have a byte: current value is 0 bytes");
+  }
+  if (maxBytes !== Infinity && !(Number.isInteger(maxBytes) && maxBytes > 0)) {
+    throw new RangeError(
+      `Cannot use maxBytes: must be a positive integer or Infinity: current value is ${maxBytes}`,
+    );
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Listening.
+ *
+ * @module
+ */
+import { requireAddress, requireU32, type VsockAddress } from "./address.ts";
+import { selectTransport } from "./auto.ts";
+import { attempt } from "./error.ts";
+import { Listener } from "./listener.ts";
+import { openSocket, requireType } from "./open.ts";
+import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import type { SocketType } from "./socket.ts";
+import type { TransportChoice } from "./transport.ts";
+
+/** For {@linkcode listen}. */
+export interface ListenOptions {
+  /** What carries it. @default {"auto"} */
+  readonly transport?: TransportChoice | undefined;
+  /** `"stream"`, or `"seqpacket"` for messages with bounds. @default {"stream"} */
+  readonly type?: SocketType | undefined;
+  /** `backlog` + 1 connections may wait to be accepted. @default {128} */
+  readonly backlog?: number | undefined;
+  /** Socket options for the listener and each connection that it accepts. */
+  readonly options?: SocketOptionValues | undefined;
+}
+
+/**
+ * Listens on a port of this machine; wraps socket(2), bind(2), listen(2).
+ *
+ * @param address Where: `cid` 4294967295 for any of this machine, `port` 4294967295 to get a free
+ * one, which `Listener.addr` then has.
+ * @param options The transport and type, the backlog, socket options.
+ * @returns The listener. The caller closes it; `using` does so.
+ * @throws {RangeError} If a number is out of range, before anything is touched.
+ * @throws {VsockError} `EADDRINUSE` if the port is taken, `EACCES` below port 1024 without
+ * CAP_NET_BIND_SERVICE, `EADDRNOTAVAIL` if the CID is another machine's, `ENODEV` if this machine
+ * has no transport for it.
+ *
+ * @example Let the socket choose a port
+ * ```ts
+ * import { listen, VMADDR_PORT_ANY } from "@vsockit/vsockit";
+ *
+ * using listener = listen({ cid: 1, port: VMADDR_PORT_ANY }, { transport: "loopback" });
+ * console.log(`listening on port ${listener.addr.port}`);
+ * ```
+ */
+export function listen(address: VsockAddress, options: ListenOptions = {}): Listener {
+  requireAddress(address);
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
+  }
+  const { transport = "auto", type = "stream", backlog = 128, options: values = {} } = options;
+  requireType(type);
+  requireBacklog(backlog);
+  requireSocketOptions(values);
+  const socket = openSocket(selectTransport(transport, "listen", address), type, values);
+  try {
+    attempt("bind", address, () => socket.bind(address));
+    attempt("listen", address, () => socket.listen(backlog));
+    const { rcvlowat, zeroCopySend } = values;
+    return new Listener(socket, { rcvlowat, zeroCopySend });
+  } catch (cause) {
+    socket.close();
+    throw cause;
+  }
+}
+
+function requireBacklog(backlog: number): void {
+  requireU32("backlog", backlog);
+  if (backlog > INT_MAX) {
+    throw new RangeError(
+      `Cannot use backlog: must be from 0 to ${INT_MAX}: current value is ${backlog}`,
+    );
+  }
+}
+
+const INT_MAX = 2 ** 31 - 1;

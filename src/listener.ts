@@ -1,0 +1,143 @@
+/**
+ * A listener: the public face of one listening socket.
+ *
+ * @module
+ */
+import { POLLIN } from "../ffi/abi/poll.ts";
+import { toVsockAddr, type VsockAddr } from "./address.ts";
+import { Conn } from "./conn.ts";
+import { attempt, toVsockError, VsockError } from "./error.ts";
+import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
+import type { Socket, SocketType } from "./socket.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+
+/**
+ * A listening socket, from `listen()`. Whoever got it closes it; `using` does so. Connections that
+ * it has given stay open then.
+ *
+ * @example Serve until closed
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ *
+ * const listener = listen({ cid: 1, port: 5003 }, { transport: "loopback" });
+ * using client = await connect({ cid: 1, port: 5003 }, { transport: "loopback" });
+ *
+ * for await (const conn of listener) {
+ *   console.log(`from CID ${conn.remoteAddr.cid}`);
+ *   conn.close();
+ *   listener.close();
+ * }
+ * ```
+ */
+export class Listener implements Disposable, AsyncIterable<Conn> {
+  /** The socket underneath. Closing closes it. */
+  readonly socket: Socket;
+  /** Where it listens: the port that bind chose, if it was to choose. */
+  readonly addr: VsockAddr;
+  /** Options that connections accepted later inherit: all but `rcvlowat` and `zeroCopySend`. */
+  readonly options: SocketOptions;
+  readonly #forEach: SocketOptionValues;
+  #pending = false;
+
+  /**
+   * Takes over a listening socket: for transports of your own, `listen()` does it. `forEach` is
+   * set on each accepted connection.
+   */
+  constructor(socket: Socket, forEach: SocketOptionValues = {}) {
+    this.addr = toVsockAddr(attempt("getsockname", undefined, () => socket.localAddress()));
+    this.socket = socket;
+    this.options = new SocketOptions(socket);
+    this.#forEach = forEach;
+  }
+
+  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  get type(): SocketType {
+    return this.socket.type;
+  }
+
+  /**
+   * Takes the next connection, waiting for it; wraps accept4(2). The caller closes it.
+   *
+   * @throws {VsockError} `EBADF` after `close()`, `EBUSY` while another accept is pending.
+   */
+  accept(options?: WaitOptions): Promise<Conn> {
+    try {
+      if (options !== undefined) requireWaitOptions(options);
+      if (this.#pending) throw new VsockError("accept", "EBUSY", { address: this.addr });
+      const conn = this.#tryAccept();
+      if (conn !== undefined) return Promise.resolve(conn);
+    } catch (cause) {
+      return Promise.reject(toVsockError("accept", cause, this.addr));
+    }
+    return this.#wait(options);
+  }
+
+  async #wait(options: WaitOptions | undefined): Promise<Conn> {
+    this.#pending = true;
+    try {
+      using limit = limitWait("accept", options, this.addr);
+      for (;;) {
+        await this.socket.wait(POLLIN, limit.signal);
+        const conn = this.#tryAccept();
+        if (conn !== undefined) return conn;
+      }
+    } catch (cause) {
+      throw toVsockError("accept", cause, this.addr);
+    } finally {
+      this.#pending = false;
+    }
+  }
+
+  #tryAccept(): Conn | undefined {
+    const socket = this.socket.accept();
+    if (socket === undefined) return undefined;
+    try {
+      applySocketOptions(socket, this.#forEach);
+      return new Conn(socket);
+    } catch (cause) {
+      socket.close();
+      throw cause;
+    }
+  }
+
+  /** Accepts until `close()`. Leaving the loop closes the listener, as in Deno. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Conn, void, undefined> {
+    using _this = this;
+    for (;;) {
+      let conn: Conn;
+      try {
+        conn = await this.accept();
+      } catch (cause) {
+        if (this.socket.closed) return;
+        throw cause;
+      }
+      yield conn;
+    }
+  }
+
+  /** Waits of this listener keep the process alive, the default. */
+  ref(): void {
+    this.socket.ref();
+  }
+
+  /** Waits of this listener do not keep the process alive. */
+  unref(): void {
+    this.socket.unref();
+  }
+
+  /** Closes it: connections that wait are reset, a pending accept rejects with EBADF. */
+  close(): void {
+    this.socket.close();
+  }
+
+  /** `close()`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `close()`. */
+  // deno-lint-ignore require-await
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * The sending half of a connection: one write at a time, tried before it waits.
+ *
+ * @module
+ */
+import { POLLOUT } from "../ffi/abi/poll.ts";
+import { MSG_EOR } from "../ffi/abi/socket.ts";
+import type { VsockAddress } from "./address.ts";
+import { toVsockError, VsockError } from "./error.ts";
+import { requireBytes, requireSeqpacket } from "./input.ts";
+import type { Socket } from "./socket.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+
+/** For `Conn.sendMessage()`. */
+export interface SendMessageOptions extends WaitOptions {
+  /** Sends it as the end of a record, `MSG_EOR`. @default {false} */
+  readonly endOfRecord?: boolean | undefined;
+}
+
+/** Writes of one connected socket. */
+export class Output {
+  /** Bytes that the socket has taken. */
+  bytes = 0;
+  readonly #socket: Socket;
+  readonly #peer: VsockAddress;
+  #pending = false;
+
+  /** Of a socket that stays its caller's; `peer` is for errors. */
+  constructor(socket: Socket, peer: VsockAddress) {
+    this.#socket = socket;
+    this.#peer = peer;
+  }
+
+  /** send(2) until all of `p` is taken, with poll(2) between. */
+  write(p: Uint8Array, flags: number, options: WaitOptions | undefined): Promise<number> {
+    let taken: number;
+    try {
+      requireBytes("write p", p);
+      if (options !== undefined) requireWaitOptions(options);
+      if (this.#pending) throw new VsockError("send", "EBUSY", { address: this.#peer });
+      taken = this.#socket.send(p, flags);
+    } catch (cause) {
+      return Promise.reject(toVsockError("send", cause, this.#peer));
+    }
+    if (taken > 0) this.bytes += taken;
+    if (taken === p.length) return Promise.resolve(taken);
+    return this.#writeRest(p, Math.max(taken, 0), flags, options);
+  }
+
+  /** send(2) of one message, whole or not at all. */
+  async sendMessage(data: Uint8Array, options: SendMessageOptions | undefined): Promise<void> {
+    requireSeqpacket("send", this.#socket);
+    requireBytes("send data", data);
+    if (data.length === 0) {
+      throw new RangeError("Cannot send data: must have a byte: current value is 0 bytes");
+    }
+    await this.write(data, options?.endOfRecord ? MSG_EOR : 0, options);
+  }
+
+  async #writeRest(
+    p: Uint8Array,
+    taken: number,
+    flags: number,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    this.#pending = true;
+    try {
+      using limit = limitWait("send", options, this.#peer);
+      while (taken < p.length) {
+        await this.#socket.wait(POLLOUT, limit.signal);
+        const n = this.#socket.send(p.subarray(taken), flags);
+        if (n <= 0) continue;
+        this.bytes += n;
+        taken += n;
+      }
+      return taken;
+    } catch (cause) {
+      throw toVsockError("send", cause, this.#peer);
+    } finally {
+      this.#pending = false;
+    }
+  }
+}

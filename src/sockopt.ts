@@ -1,0 +1,144 @@
+/**
+ * The socket options that have a name here: what each takes, and its bytes in C's native order.
+ *
+ * @module
+ */
+import { SO_RCVLOWAT, SO_ZEROCOPY, SOL_SOCKET } from "../ffi/abi/socket.ts";
+import { SO_VM_SOCKETS_ZEROCOPY } from "../ffi/abi/virtio_vsock_usr.ts";
+import {
+  AF_VSOCK,
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+  SO_VM_SOCKETS_BUFFER_SIZE,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
+} from "../ffi/abi/vm_sockets.ts";
+import { attempt } from "./error.ts";
+import type { Socket } from "./socket.ts";
+
+/** One option: `T` is its value in TypeScript. */
+export interface Sockopt<T> {
+  readonly level: number;
+  readonly name: number;
+  /** Size of the C value in bytes. */
+  readonly size: number;
+  /** Throws a TypeError or RangeError unless `value` can be set. */
+  check(value: T): void;
+  encode(value: T): ArrayBufferView<ArrayBuffer>;
+  decode(value: ArrayBuffer): T;
+}
+
+/** getsockopt(2). */
+export function getOption<T>(socket: Socket, option: Sockopt<T>): T {
+  const value = new ArrayBuffer(option.size);
+  const { level, name } = option;
+  attempt("getsockopt", undefined, () => socket.getsockopt(level, name, new Uint8Array(value)));
+  return option.decode(value);
+}
+
+/** setsockopt(2), after the check. */
+export function setOption<T>(socket: Socket, option: Sockopt<T>, value: T): void {
+  option.check(value);
+  const bytes = new Uint8Array(option.encode(value).buffer);
+  attempt("setsockopt", undefined, () => socket.setsockopt(option.level, option.name, bytes));
+}
+
+const INT_MAX = 2 ** 31 - 1;
+
+function requireNumber(name: string, value: number, max: number, whole: boolean): void {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot set ${name}: must be a number: current value is ${value}`);
+  }
+  if (!(value >= 0 && value <= max) || (whole && !Number.isInteger(value))) {
+    const kind = whole ? "an integer" : "a number";
+    throw new RangeError(
+      `Cannot set ${name}: must be ${kind} from 0 to ${max}: current value is ${value}`,
+    );
+  }
+}
+
+function requireBoolean(name: string, value: boolean): void {
+  if (typeof value !== "boolean") {
+    throw new TypeError(`Cannot set ${name}: must be a boolean: current value is ${value}`);
+  }
+}
+
+/** `unsigned long long` at level `AF_VSOCK`. */
+function bytes(key: string, name: number): Sockopt<number> {
+  return {
+    level: AF_VSOCK,
+    name,
+    size: 8,
+    check: (value) => requireNumber(key, value, Number.MAX_SAFE_INTEGER, true),
+    encode: (value) => BigUint64Array.of(BigInt(value)),
+    decode: (value) => Number(new BigUint64Array(value)[0]),
+  };
+}
+
+/** `struct timeval` of 64-bit words at level `AF_VSOCK`, here in milliseconds. */
+function timeout(key: string, name: number): Sockopt<number> {
+  return {
+    level: AF_VSOCK,
+    name,
+    size: 16,
+    check: (value) => requireNumber(key, value, INT_MAX, false),
+    encode(value): ArrayBufferView<ArrayBuffer> {
+      const micros = BigInt(Math.round(value * 1000));
+      return BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n);
+    },
+    decode(value): number {
+      const [seconds, micros] = new BigInt64Array(value);
+      return Number(seconds) * 1000 + Number(micros) / 1000;
+    },
+  };
+}
+
+/** Connect timeout in ms. The option is the one C's macro takes where `time_t` is a `long`. */
+export const CONNECT_TIMEOUT: Sockopt<number> = timeout(
+  "connectTimeoutMs",
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
+);
+
+/** Receive buffer. */
+export const BUFFER_SIZE: Sockopt<number> = bytes("bufferSize", SO_VM_SOCKETS_BUFFER_SIZE);
+
+/** Lower bound of the receive buffer. */
+export const BUFFER_MIN_SIZE: Sockopt<number> = bytes(
+  "bufferMinSize",
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+);
+
+/** Upper bound of the receive buffer. */
+export const BUFFER_MAX_SIZE: Sockopt<number> = bytes(
+  "bufferMaxSize",
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+);
+
+/** Bytes that make a socket readable. */
+export const RCVLOWAT: Sockopt<number> = {
+  level: SOL_SOCKET,
+  name: SO_RCVLOWAT,
+  size: 4,
+  check: (value) => requireNumber("rcvlowat", value, INT_MAX, true),
+  encode: (value) => Int32Array.of(value),
+  decode: (value) => Number(new Int32Array(value)[0]),
+};
+
+/** Zero-copy receive: a u64. */
+export const ZERO_COPY_RECEIVE: Sockopt<boolean> = {
+  level: AF_VSOCK,
+  name: SO_VM_SOCKETS_ZEROCOPY,
+  size: 8,
+  check: (value) => requireBoolean("zeroCopyReceive", value),
+  encode: (value) => BigUint64Array.of(value ? 1n : 0n),
+  decode: (value) => new BigUint64Array(value)[0] !== 0n,
+};
+
+/** Zero-copy send: an int. */
+export const ZERO_COPY_SEND: Sockopt<boolean> = {
+  level: SOL_SOCKET,
+  name: SO_ZEROCOPY,
+  size: 4,
+  check: (value) => requireBoolean("zeroCopySend", value),
+  encode: (value) => Int32Array.of(value ? 1 : 0),
+  decode: (value) => new Int32Array(value)[0] !== 0,
+};

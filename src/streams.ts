@@ -1,0 +1,69 @@
+/**
+ * A connection as web streams. Neither reads ahead nor buffers, so that a slow consumer leaves the
+ * bytes in the socket and the peer runs out of credit.
+ *
+ * @module
+ */
+import type { Conn } from "./conn.ts";
+
+/** Bytes of buffer for a reader that brings none. */
+const CHUNK_SIZE = 65_536;
+
+/**
+ * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
+ * each message, as long as the reader brings no buffer of its own.
+ */
+export function readableOf(conn: Conn): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const source = conn.type === "stream" ? byteSource(conn) : messageSource(conn);
+  return new ReadableStream(source, { highWaterMark: 0 });
+}
+
+function byteSource(conn: Conn): UnderlyingByteSource {
+  return {
+    type: "bytes",
+    autoAllocateChunkSize: CHUNK_SIZE,
+    async pull(controller): Promise<void> {
+      const request = controller.byobRequest;
+      if (request?.view == null) return;
+      const { buffer, byteOffset, byteLength } = request.view;
+      const n = await conn.read(new Uint8Array(buffer, byteOffset, byteLength));
+      if (n === null) controller.close();
+      request.respond(n ?? 0);
+    },
+    cancel: () => conn.close(),
+  };
+}
+
+function messageSource(conn: Conn): UnderlyingByteSource {
+  return {
+    type: "bytes",
+    async pull(controller): Promise<void> {
+      for (;;) {
+        const message = await conn.receiveMessage();
+        if (message === null) return endOf(controller);
+        // A chunk cannot be empty, so a message without bytes is passed over.
+        if (message.data.length > 0) return controller.enqueue(message.data as Chunk);
+      }
+    },
+    cancel: () => conn.close(),
+  };
+}
+
+type Chunk = Uint8Array<ArrayBuffer>;
+
+/** Closes; a reader that brought a buffer gets it back empty. */
+function endOf(controller: ReadableByteStreamController): void {
+  controller.close();
+  controller.byobRequest?.respond(0);
+}
+
+/** What `Conn.writable` gives: each chunk one `write()`, the next when it is taken. */
+export function writableOf(conn: Conn): WritableStream<Uint8Array> {
+  return new WritableStream<Uint8Array>({
+    async write(chunk): Promise<void> {
+      await conn.write(chunk);
+    },
+    close: () => conn.closeWrite(),
+    abort: () => conn.close(),
+  });
+}

@@ -1,0 +1,82 @@
+/**
+ * How long a call may wait: `signal` and `timeoutMs`, for every call that can.
+ *
+ * @module
+ */
+import type { VsockAddress } from "./address.ts";
+import { type Op, VsockError } from "./error.ts";
+
+/** For every call that can wait. */
+export interface WaitOptions {
+  /** Ends the wait: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Milliseconds to wait, 0 for not at all: then the call rejects with ETIMEDOUT.
+   * @default {Infinity}
+   */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** The longest delay of a timer in milliseconds. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
+export function requireWaitOptions(options: WaitOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
+  }
+  const { signal, timeoutMs = Infinity } = options;
+  if (typeof timeoutMs !== "number") {
+    throw new TypeError(`Cannot use timeoutMs: must be a number: current value is ${timeoutMs}`);
+  }
+  if (!(timeoutMs >= 0) || (timeoutMs > TIMER_MAX_MS && timeoutMs !== Infinity)) {
+    throw new RangeError(
+      `Cannot use timeoutMs: must be from 0 to ${TIMER_MAX_MS}, or Infinity: ` +
+        `current value is ${timeoutMs}`,
+    );
+  }
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError(`Cannot use signal: must be an AbortSignal: current value is ${signal}`);
+  }
+  signal.throwIfAborted();
+}
+
+/** The limit of one wait that has begun. */
+export interface WaitLimit extends Disposable {
+  /** What `Socket.wait()` takes: aborted by the caller's signal, or when the time is over. */
+  readonly signal: AbortSignal | undefined;
+}
+
+const NO_LIMIT: WaitLimit = { signal: undefined, [Symbol.dispose](): void {} };
+
+/**
+ * Starts the clock of a wait; the caller disposes it when the wait is over.
+ *
+ * @throws {VsockError} `ETIMEDOUT` at once where `timeoutMs` is 0.
+ */
+export function limitWait(
+  op: Op,
+  options: WaitOptions | undefined,
+  address: VsockAddress | undefined,
+): WaitLimit {
+  const { signal, timeoutMs = Infinity } = options ?? {};
+  if (timeoutMs === 0) throw new VsockError(op, "ETIMEDOUT", { address });
+  if (timeoutMs === Infinity) {
+    return signal === undefined ? NO_LIMIT : { signal, [Symbol.dispose](): void {} };
+  }
+  const either = new AbortController();
+  const onTime = (): void => either.abort(new VsockError(op, "ETIMEDOUT", { address }));
+  const onAbort = (): void => either.abort(signal?.reason);
+  const timer: unknown = setTimeout(onTime, timeoutMs);
+  // The wait holds the event loop where it should: the clock of an unref'd socket must not.
+  (timer as { unref?: () => void }).unref?.();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal: either.signal,
+    [Symbol.dispose](): void {
+      clearTimeout(timer as never);
+      signal?.removeEventListener("abort", onAbort);
+    },
+  };
+}
