@@ -174,6 +174,14 @@ export class Stack {
     return undefined;
   }
 
+  /** Whether the socket that receives on that connection maps what it gets. */
+  maps(srcPort: number, dstPort: number): boolean {
+    const socks = this.#connected.get(pairKey(dstPort, srcPort));
+    return socks?.some(({ zerocopy, local, remote }) =>
+      zerocopy && local.port === dstPort && remote.port === srcPort
+    ) ?? false;
+  }
+
   #lookup(packet: Packet): VsockSock | undefined {
     return this.findConnected(packet.srcCid, packet.srcPort, packet.dstPort) ??
       this.#findBound({ cid: packet.dstCid, port: packet.dstPort });

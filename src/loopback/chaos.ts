@@ -1,0 +1,177 @@
+/**
+ * The carrier inside one event loop that misbehaves on purpose, the same way for the same seed:
+ * connections overtake each other, packets are late, peers refuse, starve, reset or fall silent.
+ *
+ * @module
+ */
+import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
+import type { Carrier } from "../virtio/carrier.ts";
+import type { Packet, Payload } from "../virtio/packet.ts";
+import type { Clock } from "./clock.ts";
+import { localPayload, type WireEnd } from "./wire.ts";
+
+/** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */
+export interface LoopbackFaults {
+  /** Probability, 0 to 1, that a connection request is answered by RST. @default {0} */
+  readonly refuse?: number;
+  /** A connection is reset once it has carried this many bytes. @default {Infinity} */
+  readonly resetAfterBytes?: number;
+  /** A connection loses every packet once it has carried this many bytes. @default {Infinity} */
+  readonly dropAfterBytes?: number;
+  /** What each end believes the other's buffer to be, at most, in bytes. @default {Infinity} */
+  readonly creditLimit?: number;
+  /** Probability, 0 to 1, that a STREAM recv gives only a part of what it could. @default {0} */
+  readonly shortReads?: number;
+  /** Probability, 0 to 1, that a STREAM send takes only a part of what it could. @default {0} */
+  readonly shortWrites?: number;
+}
+
+/** How a {@linkcode ChaosWire} chooses. */
+export interface ChaosOptions {
+  readonly random: () => number;
+  readonly clock: Clock;
+  /** The most that a packet is late, in milliseconds. */
+  readonly delayMs: number;
+  readonly faults: LoopbackFaults;
+  /** Whether the order between connections is drawn, or first in, first out. */
+  readonly shuffle: boolean;
+}
+
+interface Flow {
+  readonly packets: { readonly packet: Packet; readonly at: number }[];
+  /** No packet of a flow overtakes another. */
+  last: number;
+}
+
+interface Carried {
+  bytes: number;
+  dead: boolean;
+}
+
+const UNCOUNTED: Carried = { bytes: 0, dead: false };
+
+/** Each direction of each connection is a flow; the next one to deliver is drawn. */
+export class ChaosWire implements Carrier {
+  readonly #end: WireEnd;
+  readonly #options: ChaosOptions;
+  readonly #flows = new Map<string, Flow>();
+  readonly #carried = new Map<string, Carried>();
+  #scheduled = false;
+  #armed = false;
+
+  constructor(end: WireEnd, options: ChaosOptions) {
+    this.#end = end;
+    this.#options = options;
+  }
+
+  allocate(data: Uint8Array, _dstCid: number, dstPort: number, srcPort: number): Payload {
+    return localPayload(data, this.#end.maps(srcPort, dstPort));
+  }
+
+  send(packet: Packet): void {
+    const { clock, random, delayMs } = this.#options;
+    const key = `${packet.srcCid}:${packet.srcPort}>${packet.dstCid}:${packet.dstPort}`;
+    let flow = this.#flows.get(key);
+    if (flow === undefined) this.#flows.set(key, flow = { packets: [], last: 0 });
+    flow.last = Math.max(flow.last, clock.now() + (delayMs > 0 ? random() * delayMs : 0));
+    flow.packets.push({ packet, at: flow.last });
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#step);
+  }
+
+  /** Delivers one packet, then lets others run. */
+  readonly #step = (): void => {
+    this.#scheduled = false;
+    const { clock, random, shuffle } = this.#options;
+    const now = clock.now();
+    const due: [string, Flow][] = [];
+    let next = Infinity;
+    for (const entry of this.#flows) {
+      const { at } = entry[1].packets[0]!;
+      if (at <= now) due.push(entry);
+      else next = Math.min(next, at);
+    }
+    if (due.length === 0) {
+      if (next < Infinity) this.#arm(next - now);
+      return;
+    }
+    const [key, flow] = due[shuffle ? Math.floor(random() * due.length) : 0]!;
+    const { packet } = flow.packets.shift()!;
+    if (flow.packets.length === 0) this.#flows.delete(key);
+    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
+    this.#pass(packet);
+    if (this.#flows.size > 0) this.#schedule();
+  };
+
+  #arm(ms: number): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#options.clock.after(ms, () => {
+      this.#armed = false;
+      this.#schedule();
+    });
+  }
+
+  /** Delivers `packet`, unless a fault has something else in mind. */
+  #pass(packet: Packet): void {
+    const { random, faults } = this.#options;
+    const { refuse = 0, creditLimit = Infinity, dropAfterBytes = Infinity } = faults;
+    const carried = this.#account(packet);
+    if (carried.bytes >= dropAfterBytes || carried.dead) {
+      packet.payload?.free();
+      return;
+    }
+    if (packet.op === VIRTIO_VSOCK_OP_REQUEST && refuse > 0 && random() < refuse) {
+      this.#end.deliver(answerRst(packet));
+      return;
+    }
+    this.#end.deliver({ ...packet, bufAlloc: Math.min(packet.bufAlloc, creditLimit) });
+    if (carried.bytes >= (faults.resetAfterBytes ?? Infinity)) {
+      carried.dead = true;
+      this.#end.deliver(answerRst(packet));
+      this.#end.deliver({ ...answerRst(packet), ...forward(packet) });
+    }
+  }
+
+  #account(packet: Packet): Carried {
+    const { resetAfterBytes, dropAfterBytes } = this.#options.faults;
+    if (resetAfterBytes === undefined && dropAfterBytes === undefined) return UNCOUNTED;
+    const ends = [
+      `${packet.srcCid}:${packet.srcPort}`,
+      `${packet.dstCid}:${packet.dstPort}`,
+    ].sort();
+    const key = ends.join("-");
+    let carried = this.#carried.get(key);
+    if (carried === undefined || packet.op === VIRTIO_VSOCK_OP_REQUEST) {
+      this.#carried.set(key, carried = { bytes: 0, dead: false });
+    }
+    carried.bytes += packet.len;
+    return carried;
+  }
+}
+
+function forward(packet: Packet): Pick<Packet, "srcCid" | "srcPort" | "dstCid" | "dstPort"> {
+  const { srcCid, srcPort, dstCid, dstPort } = packet;
+  return { srcCid, srcPort, dstCid, dstPort };
+}
+
+/** The RST that the receiver of `packet` would answer with. */
+function answerRst(packet: Packet): Packet {
+  return {
+    srcCid: packet.dstCid,
+    srcPort: packet.dstPort,
+    dstCid: packet.srcCid,
+    dstPort: packet.srcPort,
+    len: 0,
+    type: packet.type,
+    op: VIRTIO_VSOCK_OP_RST,
+    flags: 0,
+    bufAlloc: 0,
+    fwdCnt: 0,
+  };
+}

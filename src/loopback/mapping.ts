@@ -1,0 +1,113 @@
+/**
+ * A receive mapping of a loopback socket: page 0 and slots for pages, without any page table.
+ *
+ * @module
+ */
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../ffi/abi/mman.ts";
+import { USR_HDR_MAX, USR_PAGE_SIZE, UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { RxMapping } from "../socket.ts";
+import { mapRx } from "../virtio/calls.ts";
+import { pagesOf, type Piece } from "../virtio/rx_queue.ts";
+import type { VsockSock } from "../virtio/sock.ts";
+import type { LoopbackNode, RxPage } from "./node.ts";
+
+/** What the mapping asks of its socket. */
+export interface MappingOwner {
+  readonly sock: VsockSock;
+  /** The whole of `getsockopt(SO_VM_SOCKETS_MAP_RX)` for `address`. */
+  mapRx(address: number): void;
+}
+
+/** Pieces of packets in the slots, and the views of them. */
+export class LoopbackMapping implements RxMapping {
+  readonly address: number;
+  readonly dataPages: number;
+  readonly page0: Int32Array;
+  readonly volatile: boolean;
+  readonly spins: boolean;
+  readonly #owner: MappingOwner;
+  readonly #node: LoopbackNode;
+  readonly #headers: UsrHdrPage;
+  #pieces: Piece[] = [];
+  #unmapped = false;
+  /** Where the last view was found: views are asked for in order. */
+  #at = 0;
+  #atPage = 0;
+
+  constructor(node: LoopbackNode, owner: MappingOwner, length: number, page: RxPage) {
+    this.#node = node;
+    this.#owner = owner;
+    this.page0 = page.words;
+    this.#headers = new UsrHdrPage(page.words);
+    this.volatile = node.volatile;
+    this.spins = node.spins;
+    this.dataPages = length / USR_PAGE_SIZE - 1;
+    this.address = node.addMapping(owner.sock, length);
+  }
+
+  mapRx(): void {
+    this.#owner.mapRx(this.address);
+  }
+
+  /** Fills the slots and page 0: headers, end marker, `hdr_num`. EBUSY where slots are taken. */
+  fill(): void {
+    const { sock } = this.#owner;
+    if (this.#pieces.length > 0 && sock.rx.length > 0) throw new SysError("getsockopt", "EBUSY");
+    const pieces: Piece[] = [];
+    mapRx(this.#node.stack, sock, this.dataPages, pieces);
+    const headers = this.#headers;
+    let pages = 0;
+    for (let i = 0; i < pieces.length; i++) {
+      const { length, flags } = pieces[i]!;
+      headers.setHeader(i, length, flags);
+      pages += pagesOf(length);
+    }
+    if (pieces.length < USR_HDR_MAX) headers.setHeader(pieces.length, 0, 0);
+    headers.setHdrNum(pages);
+    sock.page?.settle(sock.readable, sock.rxClosed);
+    if (pieces.length === 0) return;
+    this.#pieces = pieces;
+    this.#at = 0;
+    this.#atPage = 0;
+  }
+
+  lend(page: number, length: number): Uint8Array {
+    const pieces = this.#pieces;
+    if (page < this.#atPage) this.#at = this.#atPage = 0;
+    while (this.#at < pieces.length && this.#atPage < page) {
+      this.#atPage += pagesOf(pieces[this.#at++]!.length);
+    }
+    const piece = pieces[this.#at];
+    if (piece === undefined || this.#atPage !== page || !(length <= piece.length) || length < 0) {
+      throw new RangeError(
+        `Cannot lend ${length} bytes of data page ${page}: must be what was mapped there`,
+      );
+    }
+    const view = piece.view();
+    return length === view.length ? view : view.subarray(0, length);
+  }
+
+  advise(): void {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#at = this.#atPage = 0;
+    for (let i = 0; i < pieces.length; i++) pieces[i]!.release();
+  }
+
+  unmap(): void {
+    this.advise();
+    if (this.#unmapped) return;
+    this.#unmapped = true;
+    this.#node.mappings.delete(this.address);
+  }
+}
+
+/** The checks of mmap(2) on a socket, in the order of the receive ABI. */
+export function requireMappable(sock: VsockSock, length: number, prot: number): void {
+  if (prot & (PROT_WRITE | PROT_EXEC)) throw new SysError("mmap", "EPERM");
+  if (!(prot & PROT_READ) && prot !== 0) throw new SysError("mmap", "EINVAL");
+  if (sock.carrier === undefined) throw new SysError("mmap", "EOPNOTSUPP");
+  if (sock.page !== undefined) throw new SysError("mmap", "EBUSY");
+  if (length <= 0 || length % USR_PAGE_SIZE !== 0) throw new SysError("mmap", "EINVAL");
+}

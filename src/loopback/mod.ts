@@ -1,0 +1,9 @@
+/**
+ * VM sockets without a kernel: in one event loop, with faults and a seed for tests.
+ *
+ * @module
+ */
+export { createLoopback, type LoopbackOptions, LoopbackTransport } from "./transport.ts";
+export type { LoopbackFaults } from "./chaos.ts";
+export { type Clock, ManualClock, realClock } from "./clock.ts";
+export type { Tap } from "./node.ts";

@@ -1,0 +1,134 @@
+/**
+ * One end's kernel: a stack, its carriers, its clock, and what its sockets share.
+ *
+ * @module
+ */
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { LoopHold } from "../loop_hold.ts";
+import type { Carrier } from "../virtio/carrier.ts";
+import type { Packet } from "../virtio/packet.ts";
+import type { PollPage, VsockSock } from "../virtio/sock.ts";
+import { Stack, type StackHost } from "../virtio/stack.ts";
+import type { Clock } from "./clock.ts";
+import { LocalPage } from "./local_page.ts";
+
+/** Page 0 of a mapping, as this end keeps it. */
+export interface RxPage extends PollPage {
+  /** The 4096 bytes. */
+  readonly words: Int32Array;
+  /** The socket is closed: nobody writes the page any more. */
+  close(): void;
+}
+
+/** Something to be told of every packet that goes by. */
+export type Tap = (packet: Packet, timeMs: number) => void;
+
+/** What a node is made of. */
+export interface NodeOptions {
+  readonly cids: readonly number[];
+  readonly firstPort: number;
+  readonly clock: Clock;
+  readonly tap?: Tap | undefined;
+  /** Draws how much of `n` (at least 1) a send or a recv handles. */
+  readonly shorten?: ((what: "read" | "write", n: number) => number) | undefined;
+}
+
+/** Numbers that stand for pointers: far from 0, and no two mappings of a thread share one. */
+let nextAddress = 0x1000_0000;
+
+/** Inside one event loop: packets come by microtask, so nothing ever blocks. */
+export class LoopbackNode implements StackHost {
+  readonly cids: readonly number[];
+  readonly firstPort: number;
+  readonly clock: Clock;
+  readonly stack: Stack;
+  readonly hold: LoopHold = new LoopHold();
+  readonly shorten: NodeOptions["shorten"];
+  /** Mappings by their start, for the address checks of MAP_RX. */
+  readonly mappings: Map<number, { readonly length: number; readonly owner: VsockSock }> =
+    new Map();
+  readonly #tap: Tap | undefined;
+  #wire: Carrier | undefined;
+  #armedAt = Infinity;
+  #disarm: (() => void) | undefined;
+
+  constructor(options: NodeOptions) {
+    this.cids = options.cids;
+    this.firstPort = options.firstPort;
+    this.clock = options.clock;
+    this.shorten = options.shorten;
+    this.#tap = options.tap;
+    this.stack = new Stack(this);
+  }
+
+  /** Whether lent views can be neither killed nor kept from being written. */
+  get volatile(): boolean {
+    return false;
+  }
+
+  /** Whether another thread writes `poll_value`. */
+  get spins(): boolean {
+    return false;
+  }
+
+  /** The carrier for what stays in this thread. */
+  useWire(wire: Carrier): void {
+    this.#wire = wire;
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  route(cid: number): Carrier | undefined {
+    return this.cids.includes(cid) ? this.#wire : undefined;
+  }
+
+  /** A packet has come out of a carrier. */
+  deliver(packet: Packet): void {
+    this.#tap?.(packet, this.clock.now());
+    this.stack.receive(packet);
+  }
+
+  /** Whether packets of that connection get mapped. */
+  maps(srcPort: number, dstPort: number): boolean {
+    return this.stack.maps(srcPort, dstPort);
+  }
+
+  timersChanged(): void {
+    const next = this.stack.nextDeadline();
+    if (next >= this.#armedAt) return;
+    this.#disarm?.();
+    this.#armedAt = next;
+    this.#disarm = this.clock.after(Math.max(0, next - this.clock.now()), () => {
+      this.#armedAt = Infinity;
+      this.#disarm = undefined;
+      this.stack.runTimers();
+      this.timersChanged();
+    });
+  }
+
+  /** Takes in what has arrived; called before every system call. */
+  pump(): void {}
+
+  /** Blocks this thread until `ready()` gives something else than 0, for at most `timeoutMs`. */
+  block(ready: () => number, timeoutMs: number): number {
+    const now = ready();
+    if (now !== 0 || timeoutMs <= 0) return now;
+    throw new SysError("poll", "EOPNOTSUPP");
+  }
+
+  /** Page 0 for `sock`. */
+  openPage(_sock: VsockSock): RxPage {
+    return new LocalPage();
+  }
+
+  /** Gives a mapping of `length` bytes its address. */
+  addMapping(owner: VsockSock, length: number): number {
+    const address = nextAddress;
+    nextAddress += length + USR_PAGE_SIZE;
+    this.mappings.set(address, { length, owner });
+    return address;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * Socket options of a loopback socket, byte for byte as getsockopt(2) and setsockopt(2) have them.
+ *
+ * @module
+ */
+import {
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
+  SO_ERROR,
+  SO_LINGER,
+  SO_PROTOCOL,
+  SO_RCVLOWAT,
+  SO_RCVTIMEO,
+  SO_SNDTIMEO,
+  SO_TYPE,
+  SO_ZEROCOPY,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../../ffi/abi/socket.ts";
+import { SO_VM_SOCKETS_ZEROCOPY } from "../../ffi/abi/virtio_vsock_usr.ts";
+import {
+  AF_VSOCK,
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+  SO_VM_SOCKETS_BUFFER_SIZE,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
+} from "../../ffi/abi/vm_sockets.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
+import { setRcvlowat, takeError, updateBufferSize } from "../virtio/calls.ts";
+import type { VsockSock } from "../virtio/sock.ts";
+import type { Stack } from "../virtio/stack.ts";
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
+/** Jiffies of a kernel with HZ=250 are 4 ms; the loopback counts whole milliseconds. */
+const USEC_PER_MSEC = 1_000;
+const USEC_PER_SEC = 1_000_000;
+/** `struct timeval` on 64-bit Linux, and `struct linger`. */
+const KEPT_SIZES: ReadonlyMap<number, number> = new Map([
+  [SO_LINGER, 8],
+  [SO_RCVTIMEO, 16],
+  [SO_SNDTIMEO, 16],
+]);
+
+/** Options that have no effect on a non-blocking socket, but are remembered. */
+export type KeptOptions = Map<number, Uint8Array>;
+
+/** getsockopt(2): fills `value`; the length that optlen has then. */
+export function getOption(
+  sock: VsockSock,
+  kept: KeptOptions,
+  level: number,
+  name: number,
+  value: Uint8Array,
+): number {
+  if (level === AF_VSOCK) return getVsockOption(sock, name, value);
+  if (level !== SOL_SOCKET) throw failed("getsockopt", "ENOPROTOOPT");
+  const size = KEPT_SIZES.get(name);
+  if (size !== undefined) return copyOut(kept.get(name) ?? new Uint8Array(size), value);
+  return copyOut(int32(getSocketOption(sock, name)), value);
+}
+
+/** setsockopt(2). */
+export function setOption(
+  stack: Stack,
+  sock: VsockSock,
+  kept: KeptOptions,
+  level: number,
+  name: number,
+  value: Uint8Array,
+): void {
+  if (level === AF_VSOCK) setVsockOption(stack, sock, name, value);
+  else if (level === SOL_SOCKET) setSocketOption(stack, sock, kept, name, value);
+  else throw failed("setsockopt", "ENOPROTOOPT");
+}
+
+function failed(op: "getsockopt" | "setsockopt", code: Code): SysError {
+  return new SysError(op, code);
+}
+
+function viewOf(value: Uint8Array): DataView {
+  return new DataView(value.buffer, value.byteOffset, value.byteLength);
+}
+
+function int32(number: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(number).buffer);
+}
+
+/** The generic part of getsockopt(2) cuts short what does not fit. */
+function copyOut(from: Uint8Array, value: Uint8Array): number {
+  const length = Math.min(from.length, value.length);
+  value.set(from.subarray(0, length));
+  return length;
+}
+
+function getSocketOption(sock: VsockSock, name: number): number {
+  switch (name) {
+    case SO_ERROR:
+      return takeError(sock);
+    case SO_TYPE:
+      return sock.seqpacket ? SOCK_SEQPACKET : SOCK_STREAM;
+    case SO_DOMAIN:
+      return AF_VSOCK;
+    case SO_PROTOCOL:
+      return 0;
+    case SO_ACCEPTCONN:
+      return sock.state === "listen" ? 1 : 0;
+    case SO_RCVLOWAT:
+      return sock.rcvlowat;
+    case SO_ZEROCOPY:
+      return sock.txZerocopy ? 1 : 0;
+    default:
+      throw failed("getsockopt", "ENOPROTOOPT");
+  }
+}
+
+function setSocketOption(
+  stack: Stack,
+  sock: VsockSock,
+  kept: KeptOptions,
+  name: number,
+  value: Uint8Array,
+): void {
+  const size = KEPT_SIZES.get(name) ?? 4;
+  const known = size !== 4 || name === SO_RCVLOWAT || name === SO_ZEROCOPY;
+  if (value.length < size) throw failed("setsockopt", "EINVAL");
+  if (!known) throw failed("setsockopt", "ENOPROTOOPT");
+  if (size !== 4) {
+    kept.set(name, value.slice(0, size));
+    return;
+  }
+  const number = viewOf(value).getInt32(0, true);
+  if (name === SO_RCVLOWAT) {
+    setRcvlowat(stack, sock, number);
+  } else {
+    if (number < 0 || number > 1) throw failed("setsockopt", "EINVAL");
+    sock.txZerocopy = number === 1;
+  }
+}
+
+function getVsockOption(sock: VsockSock, name: number, value: Uint8Array): number {
+  const out = viewOf(new Uint8Array(16));
+  let size = 8;
+  switch (name) {
+    case SO_VM_SOCKETS_BUFFER_SIZE:
+      out.setBigUint64(0, BigInt(sock.bufferSize), true);
+      break;
+    case SO_VM_SOCKETS_BUFFER_MIN_SIZE:
+      out.setBigUint64(0, BigInt(sock.bufferMinSize), true);
+      break;
+    case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
+      out.setBigUint64(0, BigInt(sock.bufferMaxSize), true);
+      break;
+    case SO_VM_SOCKETS_ZEROCOPY:
+      out.setBigUint64(0, sock.zerocopy ? 1n : 0n, true);
+      break;
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
+      size = 16;
+      out.setBigInt64(0, BigInt(Math.floor(sock.connectTimeoutMs / 1_000)), true);
+      out.setBigInt64(8, BigInt(sock.connectTimeoutMs % 1_000) * 1_000n, true);
+      break;
+    default:
+      throw failed("getsockopt", "ENOPROTOOPT");
+  }
+  if (value.length < size) throw failed("getsockopt", "EINVAL");
+  return copyOut(new Uint8Array(out.buffer, 0, size), value);
+}
+
+function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint8Array): void {
+  switch (name) {
+    case SO_VM_SOCKETS_BUFFER_SIZE:
+      updateBufferSize(stack, sock, readU64(value));
+      break;
+    case SO_VM_SOCKETS_BUFFER_MIN_SIZE:
+      sock.bufferMinSize = readU64(value);
+      updateBufferSize(stack, sock, sock.bufferSize);
+      break;
+    case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
+      sock.bufferMaxSize = readU64(value);
+      updateBufferSize(stack, sock, sock.bufferSize);
+      break;
+    case SO_VM_SOCKETS_ZEROCOPY:
+      if (sock.ss !== "unconnected") throw failed("setsockopt", "EOPNOTSUPP");
+      sock.zerocopy = readU64(value) !== 0;
+      break;
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
+      sock.connectTimeoutMs = readTimeout(value);
+      break;
+    default:
+      throw failed("setsockopt", "ENOPROTOOPT");
+  }
+}
+
+/** Sizes past 2^53 lose their last bits: they are clamped to 2^32 - 1 before they count. */
+function readU64(value: Uint8Array): number {
+  if (value.length < 8) throw failed("setsockopt", "EINVAL");
+  return Number(viewOf(value).getBigUint64(0, true));
+}
+
+function readTimeout(value: Uint8Array): number {
+  if (value.length < 16) throw failed("setsockopt", "EINVAL");
+  const sec = viewOf(value).getBigInt64(0, true);
+  const usec = viewOf(value).getBigInt64(8, true);
+  if (sec < 0n || usec >= BigInt(USEC_PER_SEC) || sec >= 1n << 53n) {
+    throw failed("setsockopt", "ERANGE");
+  }
+  const ms = Number(sec) * 1_000 + Math.ceil(Number(usec) / USEC_PER_MSEC);
+  return ms <= 0 ? DEFAULT_CONNECT_TIMEOUT_MS : ms;
+}

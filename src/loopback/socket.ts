@@ -1,0 +1,203 @@
+/**
+ * A loopback socket: the system calls of `src/socket.ts` over the stack of this thread.
+ *
+ * @module
+ */
+import { POLLERR, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { SHUT_RD, SHUT_RDWR } from "../../ffi/abi/socket.ts";
+import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
+import {
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
+  VIRTIO_VSOCK_TYPE_STREAM,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { VsockAddress } from "../address.ts";
+import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
+import * as calls from "../virtio/calls.ts";
+import { release } from "../virtio/connection.ts";
+import { VsockSock } from "../virtio/sock.ts";
+import { LoopbackMapping, requireMappable } from "./mapping.ts";
+import type { LoopbackNode, RxPage } from "./node.ts";
+import { getOption, type KeptOptions, setOption } from "./options.ts";
+import { Waiters } from "./waiters.ts";
+
+const ALWAYS = POLLERR | POLLHUP | POLLNVAL;
+
+/** One socket of a loopback. Made by `Transport.socket()` and `accept()`. */
+export class LoopbackSocket implements Socket {
+  readonly type: SocketType;
+  readonly sock: VsockSock;
+  readonly #node: LoopbackNode;
+  readonly #waiters: Waiters;
+  readonly #kept: KeptOptions = new Map();
+  readonly #out: MessageFlags = { flags: 0 };
+  #closed = false;
+  #mapping: LoopbackMapping | undefined;
+  #page: RxPage | undefined;
+
+  constructor(node: LoopbackNode, type: SocketType, accepted?: VsockSock) {
+    this.#node = node;
+    this.type = type;
+    this.sock = accepted ??
+      new VsockSock(type === "stream" ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
+    this.#waiters = new Waiters(node.hold, (events) => this.poll(events));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  bind(address: VsockAddress): void {
+    this.#enter("bind");
+    this.#node.stack.bind(this.sock, address);
+  }
+
+  listen(backlog: number): void {
+    this.#enter("listen");
+    calls.listen(this.sock, backlog);
+  }
+
+  connect(address: VsockAddress): boolean {
+    this.#enter("connect");
+    calls.connect(this.#node.stack, this.sock, address);
+    return false;
+  }
+
+  accept(): LoopbackSocket | undefined {
+    this.#enter("accept");
+    const child = calls.accept(this.sock);
+    return child === undefined ? undefined : new LoopbackSocket(this.#node, this.type, child);
+  }
+
+  send(data: Uint8Array, flags: number): number {
+    this.#enter("send");
+    const { shorten } = this.#node;
+    const cut = shorten !== undefined && this.type === "stream" && data.length > 1;
+    const part = cut ? data.subarray(0, shorten("write", data.length)) : data;
+    return calls.send(this.#node.stack, this.sock, part, flags);
+  }
+
+  recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
+    this.#enter("recv");
+    const { shorten } = this.#node;
+    const cut = shorten !== undefined && this.type === "stream" && buffer.length > 1;
+    const part = cut ? buffer.subarray(0, shorten("read", buffer.length)) : buffer;
+    return calls.receive(this.#node.stack, this.sock, part, flags, out);
+  }
+
+  shutdown(how: number): void {
+    this.#enter("shutdown");
+    if (how < SHUT_RD || how > SHUT_RDWR) throw new SysError("shutdown", "EINVAL");
+    calls.shutdown(this.#node.stack, this.sock, how);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#node.pump();
+    this.#closed = true;
+    release(this.#node.stack, this.sock);
+    this.sock.wake = undefined;
+    this.sock.page = undefined;
+    this.#page?.close();
+    this.#waiters.finish(POLLNVAL);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  getsockopt(level: number, name: number, value: Uint8Array): number {
+    this.#enter("getsockopt");
+    if (level === AF_VSOCK && name === SO_VM_SOCKETS_MAP_RX) {
+      if (value.length < 8) throw new SysError("getsockopt", "EINVAL");
+      const view = new DataView(value.buffer, value.byteOffset, 8);
+      this.mapRx(Number(view.getBigUint64(0, true)));
+      return value.length;
+    }
+    return getOption(this.sock, this.#kept, level, name, value);
+  }
+
+  setsockopt(level: number, name: number, value: Uint8Array): void {
+    this.#enter("setsockopt");
+    setOption(this.#node.stack, this.sock, this.#kept, level, name, value);
+  }
+
+  takeError(): number {
+    this.#enter("getsockopt");
+    return calls.takeError(this.sock);
+  }
+
+  outq(): number {
+    this.#enter("ioctl");
+    if (this.sock.carrier === undefined) throw new SysError("ioctl", "EOPNOTSUPP");
+    return this.sock.bytesUnsent;
+  }
+
+  localAddress(): VsockAddress {
+    this.#enter("getsockname");
+    return { ...this.sock.local };
+  }
+
+  remoteAddress(): VsockAddress {
+    this.#enter("getpeername");
+    if (this.sock.ss !== "connected") throw new SysError("getpeername", "ENOTCONN");
+    return { ...this.sock.remote };
+  }
+
+  poll(events: number): number {
+    if (this.#closed) return POLLNVAL;
+    this.#node.pump();
+    return this.sock.poll() & (events | ALWAYS);
+  }
+
+  wait(events: number, signal?: AbortSignal): Promise<number> {
+    const now = this.poll(events);
+    if (now !== 0) return Promise.resolve(now);
+    this.sock.wake = this.#wake;
+    return this.#waiters.add(events, signal);
+  }
+
+  waitSync(events: number, timeoutMs: number): number {
+    return this.#node.block(() => this.poll(events), timeoutMs);
+  }
+
+  ref(): void {
+    this.#waiters.ref();
+  }
+
+  unref(): void {
+    this.#waiters.unref();
+  }
+
+  mmap(length: number, prot: number): RxMapping {
+    this.#enter("mmap");
+    requireMappable(this.sock, length, prot);
+    this.#page = this.sock.page = this.#node.openPage(this.sock);
+    this.#mapping = new LoopbackMapping(this.#node, this, length, this.#page);
+    this.sock.page.settle(this.sock.readable, this.sock.rxClosed);
+    return this.#mapping;
+  }
+
+  /** `getsockopt(SO_VM_SOCKETS_MAP_RX)` with the mapping at `address`; its checks in their order. */
+  mapRx(address: number): void {
+    this.#enter("getsockopt");
+    const { sock } = this;
+    if (!sock.zerocopy) throw new SysError("getsockopt", "EOPNOTSUPP");
+    if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
+    const found = this.#node.mappings.get(address);
+    if (found === undefined || found.owner !== sock) throw new SysError("getsockopt", "EINVAL");
+    if (this.#mapping!.dataPages === 0) throw new SysError("getsockopt", "EFAULT");
+    this.#mapping!.fill();
+  }
+
+  readonly #wake = (): void => {
+    if (this.#waiters.wake() === 0) this.sock.wake = undefined;
+  };
+
+  /** Every call begins so: never after close(), always with what has arrived taken in. */
+  #enter(op: string): void {
+    if (this.#closed) throw new SysError(op, "EBADF");
+    this.#node.pump();
+  }
+}

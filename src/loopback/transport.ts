@@ -1,0 +1,136 @@
+/**
+ * The loopback inside one event loop, as a transport.
+ *
+ * @module
+ */
+import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
+import { requireU32 } from "../address.ts";
+import type { Socket, SocketType } from "../socket.ts";
+import type { Capabilities, Transport } from "../transport.ts";
+import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
+import { type Clock, realClock } from "./clock.ts";
+import { LoopbackNode, type Tap } from "./node.ts";
+import { seeded } from "./random.ts";
+import { LoopbackSocket } from "./socket.ts";
+import { Wire } from "./wire.ts";
+
+/** How {@linkcode createLoopback} behaves. */
+export interface LoopbackOptions {
+  /**
+   * Draws the order in which connections make progress, the faults, the delays and the first port
+   * from this unsigned 32-bit number: the same seed replays the same run.
+   *
+   * @default {undefined} Packets are delivered in the order they were sent.
+   */
+  readonly seed?: number;
+  /** The most that a packet is late, in milliseconds. @default {0} */
+  readonly delayMs?: number;
+  /** What goes wrong. @default {{}} Nothing. */
+  readonly faults?: LoopbackFaults;
+  /** The time it lives in. @default {realClock} */
+  readonly clock?: Clock;
+  /** Sees every packet just before it is delivered, with the time of the clock. */
+  readonly tap?: Tap;
+}
+
+/** A transport whose both ends are in this thread. */
+export class LoopbackTransport implements Transport {
+  readonly name: string = "loopback";
+  readonly capabilities: Capabilities;
+  readonly localCid: number;
+  readonly #node: LoopbackNode;
+
+  /** Over `node`, which it shares with nobody. */
+  constructor(node: LoopbackNode) {
+    this.#node = node;
+    this.localCid = node.cids[0]!;
+    this.capabilities = { seqpacket: true, mapRx: true, waitSync: node.spins };
+  }
+
+  /** A new socket of this loopback. */
+  socket(type: SocketType): Socket {
+    if (type !== "stream" && type !== "seqpacket") {
+      throw new TypeError(
+        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${String(type)}`,
+      );
+    }
+    return new LoopbackSocket(this.#node, type);
+  }
+}
+
+/**
+ * Makes a loopback: VM sockets inside this event loop, with no kernel and no permission.
+ *
+ * It has ports and options of its own; nothing reaches from one loopback to another. Both CID 1
+ * and CID 2 lead to it. There is nothing to close.
+ *
+ * @throws {RangeError} If `seed`, `delayMs` or a fault is out of range.
+ *
+ * @example Listen and connect, with every third packet order another
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ * import { createLoopback } from "@vsockit/vsockit/loopback";
+ *
+ * const transport = createLoopback({ seed: 7 });
+ * using listener = await listen({ cid: 1, port: 1024 }, { transport });
+ * using conn = await connect({ cid: 1, port: 1024 }, { transport });
+ * using peer = await listener.accept();
+ * await conn.write(new TextEncoder().encode("hello"));
+ * const buffer = new Uint8Array(16);
+ * console.log(await peer.read(buffer)); // 5
+ * ```
+ */
+export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport {
+  const { seed, delayMs = 0, faults = {}, clock = realClock, tap } = options;
+  if (seed !== undefined) requireU32("seed", seed);
+  requireNumber("delayMs", delayMs, 0, 2 ** 31);
+  requireFaults(faults);
+  const random = seeded(seed ?? 0);
+  const node = new LoopbackNode({
+    cids: [VMADDR_CID_LOCAL, VMADDR_CID_HOST],
+    firstPort: firstPort(seed === undefined ? Math.random : random),
+    clock,
+    tap,
+    shorten: shortener(faults, random),
+  });
+  const calm = seed === undefined && delayMs === 0 && Object.keys(faults).length === 0;
+  node.useWire(
+    calm
+      ? new Wire(node)
+      : new ChaosWire(node, { random, clock, delayMs, faults, shuffle: seed !== undefined }),
+  );
+  return new LoopbackTransport(node);
+}
+
+/** A port above 1023 to begin with. */
+export function firstPort(random: () => number): number {
+  return 1_024 + Math.floor(random() * 0x7fff_0000);
+}
+
+function shortener(
+  { shortReads = 0, shortWrites = 0 }: LoopbackFaults,
+  random: () => number,
+): ((what: "read" | "write", n: number) => number) | undefined {
+  if (shortReads === 0 && shortWrites === 0) return undefined;
+  return (what, n) => {
+    const probability = what === "read" ? shortReads : shortWrites;
+    return random() < probability ? 1 + Math.floor(random() * n) : n;
+  };
+}
+
+function requireFaults(faults: LoopbackFaults): void {
+  for (const name of ["refuse", "shortReads", "shortWrites"] as const) {
+    requireNumber(name, faults[name] ?? 0, 0, 1);
+  }
+  for (const name of ["resetAfterBytes", "dropAfterBytes", "creditLimit"] as const) {
+    requireNumber(name, faults[name] ?? 0, 0, Infinity);
+  }
+}
+
+function requireNumber(name: string, value: number, min: number, max: number): void {
+  if (typeof value !== "number" || !(value >= min && value <= max)) {
+    throw new RangeError(
+      `Cannot use ${name}: must be a number from ${min} to ${max}: current value is ${value}`,
+    );
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Who waits for a socket to become ready, as promises.
+ *
+ * @module
+ */
+import type { LoopHold } from "../loop_hold.ts";
+
+interface Waiter {
+  readonly events: number;
+  readonly resolve: (events: number) => void;
+  readonly stop: (() => void) | undefined;
+}
+
+/** The pending waits of one socket; they hold the event loop unless unref'd. */
+export class Waiters {
+  readonly #hold: LoopHold;
+  readonly #poll: (events: number) => number;
+  #list: Waiter[] = [];
+  #refed = true;
+
+  constructor(hold: LoopHold, poll: (events: number) => number) {
+    this.#hold = hold;
+    this.#poll = poll;
+  }
+
+  /** Waits for `events`, which do not hold now. */
+  add(events: number, signal: AbortSignal | undefined): Promise<number> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      let stop: (() => void) | undefined;
+      if (signal !== undefined) {
+        const abort = (): void => {
+          this.#list = this.#list.filter((other) => other !== waiter);
+          if (this.#refed) this.#hold.release();
+          reject(signal.reason);
+        };
+        signal.addEventListener("abort", abort, { once: true });
+        stop = (): void => signal.removeEventListener("abort", abort);
+      }
+      const waiter: Waiter = { events, resolve, stop };
+      this.#list.push(waiter);
+      if (this.#refed) this.#hold.acquire();
+    });
+  }
+
+  /** Ends the waits whose events hold now; how many are left. */
+  wake(): number {
+    const list = this.#list;
+    let kept = 0;
+    for (let i = 0; i < list.length; i++) {
+      const waiter = list[i]!;
+      const events = this.#poll(waiter.events);
+      if (events === 0) list[kept++] = waiter;
+      else this.#end(waiter, events);
+    }
+    list.length = kept;
+    return kept;
+  }
+
+  /** Ends every wait with `events`. */
+  finish(events: number): void {
+    for (const waiter of this.#list.splice(0)) this.#end(waiter, events);
+  }
+
+  /** Waits hold the event loop from now on. */
+  ref(): void {
+    if (this.#refed) return;
+    this.#refed = true;
+    for (let i = 0; i < this.#list.length; i++) this.#hold.acquire();
+  }
+
+  /** Waits do not hold the event loop from now on. */
+  unref(): void {
+    if (!this.#refed) return;
+    this.#refed = false;
+    for (let i = 0; i < this.#list.length; i++) this.#hold.release();
+  }
+
+  #end(waiter: Waiter, events: number): void {
+    waiter.stop?.();
+    if (this.#refed) this.#hold.release();
+    waiter.resolve(events);
+  }
+}

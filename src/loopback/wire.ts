@@ -1,0 +1,60 @@
+/**
+ * The carrier inside one event loop: packets are delivered in order, in the next microtask.
+ *
+ * @module
+ */
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import type { Carrier } from "../virtio/carrier.ts";
+import type { Packet, Payload } from "../virtio/packet.ts";
+import { PagePayload, PrivatePayload } from "../virtio/payload.ts";
+
+/** Packets up to this size leave room behind them, for others that are as small. */
+const SMALL = 128;
+
+/** What a wire delivers to. */
+export interface WireEnd {
+  /** Takes a packet that has arrived. */
+  deliver(packet: Packet): void;
+  /** Whether the socket that such a packet is for maps what it receives. */
+  maps(srcPort: number, dstPort: number): boolean;
+}
+
+/** Copies what is sent into memory of this thread: whole pages of its own where it gets mapped. */
+export function localPayload(data: Uint8Array, maps: boolean): Payload {
+  if (!maps) return new PrivatePayload(data);
+  return new PagePayload(data, data.length <= SMALL ? USR_PAGE_SIZE - data.length : 0);
+}
+
+/** First in, first out. */
+export class Wire implements Carrier {
+  readonly #end: WireEnd;
+  #queue: Packet[] = [];
+  #scheduled = false;
+
+  constructor(end: WireEnd) {
+    this.#end = end;
+  }
+
+  allocate(data: Uint8Array, _dstCid: number, dstPort: number, srcPort: number): Payload {
+    return localPayload(data, this.#end.maps(srcPort, dstPort));
+  }
+
+  send(packet: Packet): void {
+    this.#queue.push(packet);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#pump);
+  }
+
+  /** Delivers what is queued, and what that leads to, until nothing is left. */
+  readonly #pump = (): void => {
+    const queue = this.#queue;
+    for (let i = 0; i < queue.length; i++) {
+      const packet = queue[i]!;
+      if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
+      this.#end.deliver(packet);
+    }
+    queue.length = 0;
+    this.#scheduled = false;
+  };
+}
