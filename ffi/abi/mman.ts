@@ -20,9 +20,15 @@ export const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 /** Not backed by a file. */
 export const MAP_ANONYMOUS = 0x20;
+/** Reserve no swap: a large mapping costs address space only. */
+export const MAP_NORESERVE = 0x4000;
 /** Map every page at once. */
 export const MAP_POPULATE = 0x8000;
 /** Give the pages back. */
 export const MADV_DONTNEED = 4;
+/** mremap(2): the mapping may move. */
+export const MREMAP_MAYMOVE = 1;
+/** memfd_create(2): `F_ADD_SEALS` is allowed. */
+export const MFD_ALLOW_SEALING = 2;
 /** memfd_create(2): closed on exec. */
 export const MFD_CLOEXEC = 1;

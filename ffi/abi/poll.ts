@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Layout, layout } from "../layout.ts";
 
 /** Data to read; on a listener, a connection to accept. */
 export const POLLIN = 0x001;
@@ -22,3 +23,42 @@ export const POLLRDNORM = 0x040;
 export const POLLWRNORM = 0x100;
 /** The peer sends no more. */
 export const POLLRDHUP = 0x2000;
+
+/** `struct pollfd`. */
+export const POLLFD: Layout<"fd" | "events" | "revents"> = layout("struct pollfd", "poll.h", {
+  fd: "i32", // negative: left out
+  events: "i16", // in: POLL*
+  revents: "i16", // out: POLL*
+});
+const { at, size } = POLLFD;
+
+/** An array of `struct pollfd` over its own bytes, used again from call to call. */
+export class PollFds {
+  /** How many there are. */
+  readonly length: number;
+  /** The array itself, to hand to poll(2). */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+
+  /** `length` entries that wait for nothing: their `fd` is -1. */
+  constructor(length: number) {
+    this.length = length;
+    this.bytes = new Uint8Array(length * size);
+    this.#view = new DataView(this.bytes.buffer);
+    for (let index = 0; index < length; index++) this.set(index, -1, 0);
+  }
+  /** Makes entry `index` wait for `events` of `fd`; clears what happened. */
+  set(index: number, fd: number, events: number): void {
+    this.#view.setInt32(index * size + at.fd, fd, true);
+    this.#view.setInt16(index * size + at.events, events, true);
+    this.#view.setInt16(index * size + at.revents, 0, true);
+  }
+  /** File descriptor of entry `index`, -1 for none. */
+  fd(index: number): number {
+    return this.#view.getInt32(index * size + at.fd, true);
+  }
+  /** What happened to entry `index`: `POLL*`. */
+  revents(index: number): number {
+    return this.#view.getUint16(index * size + at.revents, true);
+  }
+}

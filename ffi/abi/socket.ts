@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Layout, layout } from "../layout.ts";
 
 /** Unix domain. */
 export const AF_UNIX = 1;
@@ -84,3 +85,54 @@ export const SHUT_RDWR = 2;
 export const SCM_RIGHTS = 1;
 /** Longest queue that listen(2) is usually given. */
 export const SOMAXCONN = 4096;
+
+/** `struct msghdr`: what sendmsg(2) and recvmsg(2) take. */
+export const MSGHDR: Layout<
+  | "msg_name"
+  | "msg_namelen"
+  | "msg_iov"
+  | "msg_iovlen"
+  | "msg_control"
+  | "msg_controllen"
+  | "msg_flags"
+> = layout("struct msghdr", "sys/socket.h", {
+  msg_name: "ptr",
+  msg_namelen: "u32", // bytes
+  msg_iov: "ptr",
+  msg_iovlen: "usize", // elements
+  msg_control: "ptr",
+  msg_controllen: "usize", // bytes
+  msg_flags: "i32", // out only
+});
+
+/** `struct cmsghdr`: before the data of every control message. */
+export const CMSGHDR: Layout<"cmsg_len" | "cmsg_level" | "cmsg_type"> = layout(
+  "struct cmsghdr",
+  "sys/socket.h",
+  {
+    cmsg_len: "usize", // bytes, this header included
+    cmsg_level: "i32",
+    cmsg_type: "i32",
+  },
+);
+
+/** `struct linger`: the value of `SO_LINGER`. */
+export const LINGER: Layout<"l_onoff" | "l_linger"> = layout("struct linger", "sys/socket.h", {
+  l_onoff: "i32", // 0 or 1
+  l_linger: "i32", // seconds
+});
+
+/** `CMSG_ALIGN()`: `length` rounded up to where the next control message may start. */
+export function CMSG_ALIGN(length: number): number {
+  return Math.ceil(length / CMSGHDR.align) * CMSGHDR.align;
+}
+
+/** `CMSG_LEN()`: `cmsg_len` of a message with `length` bytes of data. */
+export function CMSG_LEN(length: number): number {
+  return CMSG_ALIGN(CMSGHDR.size) + length;
+}
+
+/** `CMSG_SPACE()`: bytes of buffer that a message with `length` bytes of data takes. */
+export function CMSG_SPACE(length: number): number {
+  return CMSG_ALIGN(CMSGHDR.size) + CMSG_ALIGN(length);
+}

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Layout, layout } from "../layout.ts";
 
 /** `VIRTIO_VSOCK_TYPE_STREAM`: a byte stream. */
 export const VIRTIO_VSOCK_TYPE_STREAM = 1;
@@ -36,3 +37,28 @@ export const VIRTIO_VSOCK_SEQ_EOR = 2;
 export const VIRTIO_VSOCK_F_SEQPACKET = 1;
 /** Largest payload of one packet in bytes; from the kernel-internal `<linux/virtio_vsock.h>`. */
 export const VIRTIO_VSOCK_MAX_PKT_BUF_SIZE = 65536;
+
+/** `struct virtio_vsock_hdr`: before every payload. Little endian on the wire. */
+export const VIRTIO_VSOCK_HDR: Layout<
+  | "src_cid"
+  | "dst_cid"
+  | "src_port"
+  | "dst_port"
+  | "len"
+  | "type"
+  | "op"
+  | "flags"
+  | "buf_alloc"
+  | "fwd_cnt"
+> = layout("struct virtio_vsock_hdr", "linux/virtio_vsock.h", {
+  src_cid: "u64",
+  dst_cid: "u64",
+  src_port: "u32",
+  dst_port: "u32",
+  len: "u32", // payload bytes
+  type: "u16", // VIRTIO_VSOCK_TYPE_*
+  op: "u16", // VIRTIO_VSOCK_OP_*
+  flags: "u32",
+  buf_alloc: "u32", // the sender's receive buffer in bytes
+  fwd_cnt: "u32", // bytes taken out of it, modulo 2^32
+}, { packed: true });

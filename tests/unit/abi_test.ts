@@ -1,0 +1,165 @@
+/**
+ * Asks the C compiler for every size, offset, constant and errno that `ffi/` states. What a module
+ * exports is what is asked; the headers are those that its doc comment names as `<header.h>`.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE } from "../../ffi/abi/socket.ts";
+import { ERRNO } from "../../ffi/errno.ts";
+import type { Layout } from "../../ffi/layout.ts";
+
+const ABI = new URL("../../ffi/abi/", import.meta.url);
+const SKIP = spawnSync("gcc", ["--version"]).error === undefined
+  ? false
+  : "no C compiler: install gcc and the kernel headers (Debian: apt install gcc libc6-dev)";
+
+/** What no installed header has, by module, and why. */
+const WITHOUT_HEADER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "socket.ts": {
+    SOL_VSOCK: "in include/linux/socket.h since Linux 6.7, in libc's headers later",
+  },
+  "virtio_vsock.ts": {
+    VIRTIO_VSOCK_MAX_PKT_BUF_SIZE: "from include/linux, which the kernel keeps to itself",
+  },
+  "virtio_vsock_usr.ts": {
+    SO_VM_SOCKETS_MAP_RX: "v3 of the patches, never merged",
+    SO_VM_SOCKETS_ZEROCOPY: "v3 of the patches, never merged",
+    POLL_VALUE_EMPTY: "named here: the cover letter gives the number only",
+    POLL_VALUE_DATA: "named here: the cover letter gives the number only",
+    POLL_VALUE_CLOSED: "named here: the cover letter gives the number only",
+    USR_PAGE_SIZE: "named here: the page size of the cover letter's examples",
+    USR_HDR_MAX: "named here: follows from the two structs",
+  },
+};
+
+/** The cover letter's own declarations. */
+const RFC_STRUCTS = `
+  struct virtio_vsock_usr_hdr_pref { uint32_t poll_value; uint32_t hdr_num; }
+    __attribute__((packed));
+  struct virtio_vsock_usr_hdr { uint32_t length; uint32_t flags; } __attribute__((packed));
+`;
+
+interface Question {
+  /** Where the number comes from, for the message of a failing test. */
+  readonly what: string;
+  readonly expression: string;
+  readonly ours: number;
+}
+
+interface Unit {
+  readonly module: string;
+  readonly headers: readonly string[];
+  readonly questions: readonly Question[];
+}
+
+function layoutQuestions({ name, size, align, at }: Layout<string>): Question[] {
+  return [
+    { what: `sizeof ${name}`, expression: `sizeof(${name})`, ours: size },
+    { what: `_Alignof ${name}`, expression: `_Alignof(${name})`, ours: align },
+    ...Object.entries(at).map(([member, ours]) => ({
+      what: `${name}.${member}`,
+      expression: `offsetof(${name}, ${member})`,
+      ours,
+    })),
+  ];
+}
+
+async function abiUnit(module: string): Promise<Unit> {
+  const source = readFileSync(new URL(module, ABI), "utf8");
+  const comment = source.slice(0, source.indexOf("*/"));
+  const headers = [...comment.matchAll(/<([\w/.]+\.h)>/g)].map(([, header]) => String(header));
+  const exported: Record<string, unknown> = await import(new URL(module, ABI).href);
+  const questions: Question[] = [];
+  for (const [name, value] of Object.entries(exported)) {
+    if (typeof value === "object") questions.push(...layoutQuestions(value as Layout<string>));
+    if (typeof value !== "number" || WITHOUT_HEADER[module]?.[name] !== undefined) continue;
+    questions.push({ what: name, expression: name, ours: value });
+  }
+  return { module, headers, questions };
+}
+
+function errnoUnit(): Unit {
+  const questions = Object.entries(ERRNO).map(([name, ours]) => ({
+    what: name,
+    expression: name,
+    ours,
+  }));
+  return { module: "errno.ts", headers: ["errno.h"], questions };
+}
+
+function cmsgUnit(): Unit {
+  const macros = { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE };
+  const questions = Object.entries(macros).flatMap(([name, ours]) =>
+    [0, 1, 7, 8, 9, 28].map((n) => {
+      const expression = `${name}(${n})`;
+      return { what: expression, expression, ours: ours(n) };
+    })
+  );
+  return { module: "socket.ts (macros)", headers: ["sys/socket.h"], questions };
+}
+
+function toC({ headers, questions }: Unit, index: number): string {
+  const includes = headers.map((header) => `#include <${header}>\n`).join("");
+  const prints = questions.map(({ expression }) =>
+    `  printf("%lld\\n", (long long)(${expression}));\n`
+  ).join("");
+  const standard = "#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n";
+  const common = `${standard}#include <sys/ioctl.h>\n#include <sys/socket.h>\n`;
+  const structs = headers.length === 0 ? RFC_STRUCTS : "";
+  return `${common}${includes}${structs}void ask${index}(void) {\n${prints}}\n`;
+}
+
+/** One program of one file per unit, since some headers do not go together; its answers. */
+function runC(units: readonly Unit[]): number[] {
+  const folder = mkdtempSync(join(tmpdir(), "vsockit-abi-"));
+  try {
+    const calls = units.map((_, index) => `  ask${index}();\n`).join("");
+    const declarations = units.map((_, index) => `void ask${index}(void);\n`).join("");
+    const files = [`${declarations}int main(void) {\n${calls}  return 0;\n}\n`, ...units.map(toC)];
+    const paths = files.map((text, index) => {
+      const path = join(folder, `${index}.c`);
+      writeFileSync(path, text);
+      return path;
+    });
+    const program = join(folder, "ask");
+    execFileSync("gcc", ["-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, ...paths]);
+    return execFileSync(program, { encoding: "utf8" }).trim().split("\n").map(Number);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("ffi/abi and ERRNO state what the C compiler says", {
+  skip: SKIP,
+  timeout: 60_000,
+}, async () => {
+  const modules = readdirSync(ABI).filter((name) => name.endsWith(".ts")).sort();
+  const units = [...await Promise.all(modules.map(abiUnit)), errnoUnit(), cmsgUnit()];
+  const answers = runC(units);
+  const questions = units.flatMap(({ module, questions }) =>
+    questions.map(({ what, ours }) => ({ what: `${module}: ${what}`, ours }))
+  );
+  assertEquals(
+    questions.map(({ what, ours }) => `${what} = ${ours}`),
+    questions.map(({ what }, index) => `${what} = ${answers[index]}`),
+  );
+  assert(questions.length > 250, `only ${questions.length} questions were asked`);
+});
+
+test("ffi/abi names a header for every module but the one of the RFC", () => {
+  const without = readdirSync(ABI).filter((name) => {
+    const source = readFileSync(new URL(name, ABI), "utf8");
+    return !/<[\w/.]+\.h>/.test(source.slice(0, source.indexOf("*/")));
+  });
+  assertEquals(without, ["virtio_vsock_usr.ts"]);
+});
+
+test("EPOLL_EVENT is packed on x86-64 only", async () => {
+  const { EPOLL_EVENT } = await import("../../ffi/abi/epoll.ts");
+  assertEquals(EPOLL_EVENT.size, process.arch === "x64" ? 12 : 16);
+});
