@@ -32,6 +32,8 @@ export interface Layout<Name extends string> {
   readonly align: number;
   /** `offsetof` in bytes, by member. */
   readonly at: Readonly<Record<Name, number>>;
+  /** `sizeof` in bytes, by member. */
+  readonly sizes: Readonly<Record<Name, number>>;
 }
 
 /** What deviates from the default in {@linkcode layout}. */
@@ -83,15 +85,17 @@ export function layout<Name extends string>(
   options: LayoutOptions = {},
 ): Layout<Name> {
   const { packed = false } = options;
-  const at: Partial<Record<Name, number>> = {};
+  const at = {} as Record<Name, number>;
+  const sizes = {} as Record<Name, number>;
   let end = 0;
   let align = 1;
   for (const member of Object.keys(fields) as Name[]) {
     const own = measure(fields[member]);
     const start = roundUp(end, packed ? 1 : own.align);
     at[member] = start;
+    sizes[member] = own.size;
     end = start + own.size;
     align = packed ? 1 : Math.max(align, own.align);
   }
-  return { name, header, size: roundUp(end, align), align, at: at as Record<Name, number> };
+  return { name, header, size: roundUp(end, align), align, at, sizes };
 }

@@ -1,5 +1,6 @@
 /**
  * `<sys/socket.h>` and `<asm-generic/socket.h>`: types, flags and options of sockets on Linux.
+ * `SOL_VSOCK` is in `<linux/vm_sockets.h>`, since Linux 6.7.
  *
  * @module
  */

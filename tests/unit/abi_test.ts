@@ -20,9 +20,6 @@ const SKIP = spawnSync("gcc", ["--version"]).error === undefined
 
 /** What no installed header has, by module, and why. */
 const WITHOUT_HEADER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "socket.ts": {
-    SOL_VSOCK: "in include/linux/socket.h since Linux 6.7, in libc's headers later",
-  },
   "virtio_vsock.ts": {
     VIRTIO_VSOCK_MAX_PKT_BUF_SIZE: "from include/linux, which the kernel keeps to itself",
   },
@@ -57,13 +54,18 @@ interface Unit {
   readonly questions: readonly Question[];
 }
 
-function layoutQuestions({ name, size, align, at }: Layout<string>): Question[] {
+function layoutQuestions({ name, size, align, at, sizes }: Layout<string>): Question[] {
   return [
     { what: `sizeof ${name}`, expression: `sizeof(${name})`, ours: size },
     { what: `_Alignof ${name}`, expression: `_Alignof(${name})`, ours: align },
     ...Object.entries(at).map(([member, ours]) => ({
       what: `${name}.${member}`,
       expression: `offsetof(${name}, ${member})`,
+      ours,
+    })),
+    ...Object.entries(sizes).map(([member, ours]) => ({
+      what: `sizeof ${name}.${member}`,
+      expression: `sizeof(((${name} *)0)->${member})`,
       ours,
     })),
   ];
