@@ -1,0 +1,239 @@
+/**
+ * Page 0 between two threads: `poll_value` is set by the thread that sends, so that the one that
+ * receives can spin on it without a call.
+ *
+ * The receiver lends a block to the sender as page 0 of one connection, and says by a threshold
+ * word beside it from which count of sent bytes on `poll_value` is to be 1. Both are read and
+ * written by Atomics alone, in this order:
+ *
+ *     receiver                            sender, for each packet
+ *     R1  store the threshold             S1  publish the packet
+ *     R2  poll_value 1 -> 0               S2  load the threshold
+ *     R3  look whether packets arrived    S3  where reached: poll_value 0 -> 1
+ *
+ * No wake-up is lost. Atomics are sequentially consistent, so there is one order of all six. If S1
+ * is before R3, the receiver sees the packet, takes it and judges anew. If R3 is before S1, then R1
+ * and R2 are before S2 and S3: the sender sees the new threshold and its 1 comes after the 0. A
+ * sender that skips S3 because it loads a 1 does so before R2, so S1 is before R3.
+ *
+ * When the sender learns of a page 0 it does S2 and S3 at once, for the packets it sent before. A
+ * sender with an old threshold may put a 1 that is no longer due: the receiver finds nothing,
+ * settles, and waits again. ~0 is never replaced, since both sides change only 0 and 1.
+ *
+ * @module
+ */
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_SHUTDOWN_SEND,
+} from "../../ffi/abi/virtio_vsock.ts";
+import {
+  POLL_VALUE_DATA,
+  POLL_VALUE_EMPTY,
+  USR_PAGE_SIZE,
+} from "../../ffi/abi/virtio_vsock_usr.ts";
+import type { Header } from "../virtio/packet.ts";
+
+/** `POLL_VALUE_CLOSED` as the word of an Int32Array. */
+const CLOSED = -1;
+
+/** Page 0 of one connection, at its receiver. */
+export interface Page0 {
+  /** The 1024 words of the page. Word 0 is `poll_value`: spin on it by `Atomics.load`. */
+  readonly words: Int32Array;
+  /** The peer sets `poll_value` to 1 once it has sent `at` payload bytes, counted modulo 2^32. */
+  arm(at: number): void;
+  /**
+   * Sets `poll_value` after a dequeue: to ~0 where `closed`, else 0 to 1 or 1 to 0 by `readable`.
+   * Where it gives `true`, something has arrived meanwhile that the peer may not set it for: pump
+   * and settle again, until it gives `false`.
+   */
+  settle(readable: boolean, closed: boolean): boolean;
+  /** The connection has no page 0 any more. The words stay readable, and mean nothing. */
+  close(): void;
+}
+
+/** What a page 0 needs of its link. */
+export interface Page0Host {
+  /** Whether packets have arrived that were not pumped. */
+  pending(): boolean;
+  /** Tells the peer to forget the page 0 in `block`. */
+  forget(block: number): void;
+}
+
+/** The receiver's side of a page 0. */
+export class OwnPage0 implements Page0 {
+  readonly words: Int32Array;
+  readonly #host: Page0Host;
+  readonly #arms: Int32Array;
+  readonly #block: number;
+  #open = true;
+
+  /** In the block numbered `block`, whose bytes are `page`. */
+  constructor(host: Page0Host, page: Uint8Array, arms: Int32Array, block: number) {
+    this.words = wordsOf(page);
+    this.#host = host;
+    this.#arms = arms;
+    this.#block = block;
+  }
+
+  arm(at: number): void {
+    if (this.#open) Atomics.store(this.#arms, this.#block, at);
+  }
+
+  settle(readable: boolean, closed: boolean): boolean {
+    if (!this.#open) return false;
+    if (closed) {
+      this.end();
+      return false;
+    }
+    if (readable) {
+      Atomics.compareExchange(this.words, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
+      return false;
+    }
+    Atomics.compareExchange(this.words, 0, POLL_VALUE_DATA, POLL_VALUE_EMPTY);
+    return this.#host.pending();
+  }
+
+  /** Nothing more will be received. */
+  end(): void {
+    if (this.#open) Atomics.store(this.words, 0, CLOSED);
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#host.forget(this.#block);
+  }
+}
+
+/** The sender's side of a page 0. */
+class PeerPage0 {
+  readonly block: number;
+  readonly flow: Flow | undefined;
+  readonly #word: Int32Array;
+  readonly #arms: Int32Array;
+
+  constructor(flow: Flow | undefined, page: Uint8Array, arms: Int32Array, block: number) {
+    this.flow = flow;
+    this.block = block;
+    this.#word = wordsOf(page);
+    this.#arms = arms;
+  }
+
+  /** `txCnt` bytes have been sent. */
+  sent(txCnt: number): void {
+    const at = Atomics.load(this.#arms, this.block);
+    if (((txCnt - at) | 0) < 0) return;
+    if (Atomics.load(this.#word, 0) !== POLL_VALUE_EMPTY) return;
+    Atomics.compareExchange(this.#word, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
+  }
+
+  end(): void {
+    Atomics.store(this.#word, 0, CLOSED);
+  }
+}
+
+/** What one connection has sent. */
+interface Flow {
+  readonly srcPort: number;
+  readonly dstPort: number;
+  /** Payload bytes, modulo 2^32. */
+  txCnt: number;
+  page: PeerPage0 | undefined;
+}
+
+/** The connections that this end sends on, and the page 0s that the peer has for them. */
+export class Flows {
+  readonly #flows = new Map<number, Flow[]>();
+  readonly #pages = new Map<number, PeerPage0>();
+  readonly #firstTxCnt: number;
+  #last: Flow | undefined;
+
+  /** Every connection counts from `firstTxCnt`. */
+  constructor(firstTxCnt = 0) {
+    this.#firstTxCnt = firstTxCnt;
+  }
+
+  /** A packet has been published. */
+  sent({ op, srcPort, dstPort, len, flags }: Header): void {
+    if (op === VIRTIO_VSOCK_OP_RW) {
+      const flow = this.#find(srcPort, dstPort);
+      if (flow === undefined) return;
+      flow.txCnt = (flow.txCnt + len) | 0;
+      flow.page?.sent(flow.txCnt);
+    } else if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
+      this.end(srcPort, dstPort);
+      this.#add({ srcPort, dstPort, txCnt: this.#firstTxCnt, page: undefined });
+    } else if (op === VIRTIO_VSOCK_OP_RST) {
+      this.end(srcPort, dstPort);
+    } else if (op === VIRTIO_VSOCK_OP_SHUTDOWN && (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0) {
+      this.end(srcPort, dstPort);
+    }
+  }
+
+  /** Nothing more is sent from `srcPort` to `dstPort`. */
+  end(srcPort: number, dstPort: number): void {
+    const flow = this.#find(srcPort, dstPort);
+    if (flow === undefined) return;
+    flow.page?.end();
+    this.#last = undefined;
+    const key = hash(srcPort, dstPort);
+    const rest = this.#flows.get(key)!.filter((other) => other !== flow);
+    if (rest.length === 0) this.#flows.delete(key);
+    else this.#flows.set(key, rest);
+  }
+
+  /** The peer has `page` as page 0 of the connection from `srcPort` to `dstPort`. */
+  open(srcPort: number, dstPort: number, page: Uint8Array, arms: Int32Array, block: number): void {
+    const flow = this.#find(srcPort, dstPort);
+    const opened = new PeerPage0(flow, page, arms, block);
+    this.#pages.set(block, opened);
+    if (flow === undefined) {
+      opened.end();
+    } else {
+      flow.page = opened;
+      opened.sent(flow.txCnt);
+    }
+  }
+
+  /** The page 0 in `block` is no more: whether there was one. Nothing is written to it again. */
+  close(block: number): boolean {
+    const page = this.#pages.get(block);
+    if (page === undefined) return false;
+    if (page.flow?.page === page) page.flow.page = undefined;
+    return this.#pages.delete(block);
+  }
+
+  /** This end sends nothing more. */
+  endAll(): void {
+    for (const page of this.#pages.values()) page.end();
+  }
+
+  #add(flow: Flow): void {
+    const key = hash(flow.srcPort, flow.dstPort);
+    const flows = this.#flows.get(key);
+    if (flows === undefined) this.#flows.set(key, [flow]);
+    else flows.push(flow);
+  }
+
+  #find(srcPort: number, dstPort: number): Flow | undefined {
+    const last = this.#last;
+    if (last?.srcPort === srcPort && last.dstPort === dstPort) return last;
+    return this.#last = this.#flows.get(hash(srcPort, dstPort))?.find((flow) =>
+      flow.srcPort === srcPort && flow.dstPort === dstPort
+    );
+  }
+}
+
+/** Two ports do not fit one number exactly. */
+function hash(srcPort: number, dstPort: number): number {
+  return (Math.imul(srcPort, 31) + dstPort) >>> 0;
+}
+
+function wordsOf(page: Uint8Array): Int32Array {
+  return new Int32Array(page.buffer, 0, USR_PAGE_SIZE / 4);
+}

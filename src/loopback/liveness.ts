@@ -1,0 +1,74 @@
+/**
+ * Whether the thread at the other end is still there.
+ *
+ * A thread that ends without a word (a Worker that is terminated, or throws) leaves nothing behind
+ * but a beat that no longer changes.
+ *
+ * @module
+ */
+import { STATE, WORD } from "./link_memory.ts";
+import type { Words } from "./ring.ts";
+
+const BEATS_UNTIL_DEAD = 8;
+const LONGEST_BEAT_MS = 500;
+
+/** The beat of one end, and what it hears of the other's. */
+export class Pulse {
+  /** Milliseconds from one beat to the next: no sleep of a thread should be longer. */
+  readonly beatMs: number;
+  readonly #own: Words;
+  readonly #peer: Words;
+  readonly #deadAfterMs: number;
+  #beats = 0;
+  #heard = 0;
+  #listenedAt = 0;
+  #silentMs = 0;
+  #timer: unknown;
+
+  /** A peer that is silent for `deadAfterMs` is dead. */
+  constructor(own: Words, peer: Words, deadAfterMs: number) {
+    this.#own = own;
+    this.#peer = peer;
+    this.#deadAfterMs = deadAfterMs;
+    this.beatMs = Math.min(LONGEST_BEAT_MS, deadAfterMs / BEATS_UNTIL_DEAD);
+  }
+
+  /** We are here. */
+  beat(): void {
+    this.#beats = (this.#beats + 1) | 0;
+    this.#own.store(WORD.beat, this.#beats);
+  }
+
+  /** Whether the peer has been silent for too long. One that was never opened is not. */
+  peerIsDead(): boolean {
+    const now = performance.now();
+    const since = now - this.#listenedAt;
+    this.#listenedAt = now;
+    const beat = this.#peer.load(WORD.beat);
+    if (beat !== this.#heard || this.#peer.load(WORD.state) === STATE.created) {
+      this.#heard = beat;
+      this.#silentMs = 0;
+      return false;
+    }
+    // While this thread did not listen, the whole process may have stood still: the peer gets its
+    // chance to beat after that.
+    this.#silentMs += Math.min(since, 2 * this.beatMs);
+    return this.#silentMs > this.#deadAfterMs;
+  }
+
+  /** Calls `tick` at every beat, without holding the event loop. */
+  start(tick: () => void): void {
+    this.#timer = setInterval(tick, this.beatMs);
+    if (hasUnref(this.#timer)) this.#timer.unref();
+  }
+
+  /** Ends what `start()` began. */
+  stop(): void {
+    clearInterval(this.#timer as never);
+  }
+}
+
+/** Timers of Deno, Bun and Node are objects that can be told not to hold the event loop. */
+function hasUnref(timer: unknown): timer is { unref(): void } {
+  return typeof timer === "object" && timer !== null && "unref" in timer;
+}
