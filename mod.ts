@@ -9,6 +9,13 @@ export { Conn } from "./src/conn.ts";
 export { Listener } from "./src/listener.ts";
 export type { Message, ReceiveMessageOptions } from "./src/input.ts";
 export type { SendMessageOptions } from "./src/output.ts";
+export type { Batch, Packet } from "./src/receive/batch.ts";
+export type {
+  ReceiveOptions,
+  Receiver,
+  ReceiverOptions,
+  ReceiveSyncOptions,
+} from "./src/receive/receiver.ts";
 export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
 export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";

@@ -9,6 +9,7 @@ import { attempt } from "./error.ts";
 import { Input, type Message, type ReceiveMessageOptions } from "./input.ts";
 import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions } from "./output.ts";
+import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import { readableOf, writableOf } from "./streams.ts";
 import type { WaitOptions } from "./waiting.ts";
@@ -49,6 +50,7 @@ export class Conn implements Disposable, AsyncDisposable {
   readonly options: SocketOptions;
   readonly #input: Input;
   readonly #output: Output;
+  readonly #receivers: Receiver[] = [];
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -135,6 +137,18 @@ export class Conn implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Opens a receiver, which takes batches of packets, without a copy where the transport can. It
+   * and `read()` take turns at best: use one of them.
+   *
+   * @returns The receiver. Its caller closes it; closing the connection does so too.
+   */
+  receiver(options?: ReceiverOptions): Receiver {
+    const receiver = openReceiver(this.socket, options);
+    this.#receivers.push(receiver);
+    return receiver;
+  }
+
+  /**
    * Ends what this end sends: the peer reads what is under way, then end of stream. Reading goes
    * on. Wraps shutdown(2) with `SHUT_WR`.
    */
@@ -175,9 +189,16 @@ export class Conn implements Disposable, AsyncDisposable {
     this.socket.unref();
   }
 
-  /** Closes it; pending calls reject with EBADF. Wraps close(2). The second call does nothing. */
+  /**
+   * Closes it and its receivers; pending calls reject with EBADF. Wraps close(2). The second call
+   * does nothing.
+   */
   close(): void {
-    this.socket.close();
+    try {
+      for (const receiver of this.#receivers.splice(0)) receiver.close();
+    } finally {
+      this.socket.close();
+    }
   }
 
   /** `close()`. */

@@ -8,7 +8,7 @@ import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
 import type { VsockAddress } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { type MessageFlags, type Socket, WOULD_BLOCK } from "./socket.ts";
-import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /** For `Conn.receiveMessage()`. */
 export interface ReceiveMessageOptions extends WaitOptions {
@@ -91,10 +91,11 @@ export class Input {
     this.#pending = true;
     try {
       using limit = limitWait("recv", options, this.#peer);
-      for (;;) {
+      for (let vain = 0;; vain++) {
         await this.#socket.wait(POLLIN, limit.signal);
         const result = attempt();
         if (result !== undefined) return result;
+        await pause(this.#socket, vain, limit.signal);
       }
     } catch (cause) {
       throw toVsockError("recv", cause, this.#peer);

@@ -9,7 +9,7 @@ import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /**
  * A listening socket, from `listen()`. Whoever got it closes it; `using` does so. Connections that
@@ -76,10 +76,11 @@ export class Listener implements Disposable, AsyncIterable<Conn> {
     this.#pending = true;
     try {
       using limit = limitWait("accept", options, this.addr);
-      for (;;) {
+      for (let vain = 0;; vain++) {
         await this.socket.wait(POLLIN, limit.signal);
         const conn = this.#tryAccept();
         if (conn !== undefined) return conn;
+        await pause(this.socket, vain, limit.signal);
       }
     } catch (cause) {
       throw toVsockError("accept", cause, this.addr);

@@ -9,7 +9,7 @@ import type { VsockAddress } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
 import type { Socket } from "./socket.ts";
-import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /** For `Conn.sendMessage()`. */
 export interface SendMessageOptions extends WaitOptions {
@@ -66,12 +66,16 @@ export class Output {
     this.#pending = true;
     try {
       using limit = limitWait("send", options, this.#peer);
-      while (taken < p.length) {
+      for (let vain = 0; taken < p.length;) {
         await this.#socket.wait(POLLOUT, limit.signal);
         const n = this.#socket.send(p.subarray(taken), flags);
-        if (n <= 0) continue;
-        this.bytes += n;
-        taken += n;
+        if (n > 0) {
+          this.bytes += n;
+          taken += n;
+          vain = 0;
+        } else {
+          await pause(this.#socket, vain++, limit.signal);
+        }
       }
       return taken;
     } catch (cause) {

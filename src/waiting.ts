@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import type { VsockAddress } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import type { Socket } from "./socket.ts";
 
 /** For every call that can wait. */
 export interface WaitOptions {
@@ -68,15 +70,46 @@ export function limitWait(
   const either = new AbortController();
   const onTime = (): void => either.abort(new VsockError(op, "ETIMEDOUT", { address }));
   const onAbort = (): void => either.abort(signal?.reason);
-  const timer: unknown = setTimeout(onTime, timeoutMs);
-  // The wait holds the event loop where it should: the clock of an unref'd socket must not.
-  (timer as { unref?: () => void }).unref?.();
+  const timer = startTimer(onTime, timeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   return {
     signal: either.signal,
     [Symbol.dispose](): void {
-      clearTimeout(timer as never);
+      clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     },
   };
+}
+
+/** A timer that does not hold the event loop: the wait that it limits does, unless unref'd. */
+function startTimer(f: () => void, ms: number): ReturnType<typeof setTimeout> {
+  const timer = setTimeout(f, ms);
+  (timer as { unref?: () => void }).unref?.();
+  return timer;
+}
+
+/** Turns of the event loop before a pause sleeps. */
+const EAGER_TURNS = 32;
+const NAP_MS = 4;
+
+/**
+ * Lets others run after poll(2) said ready and the call would still block: half of a message has
+ * come, or there is credit for half of one. `vain` counts how often that was so in a row.
+ */
+export async function pause(
+  socket: Socket,
+  vain: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await (vain < EAGER_TURNS ? setImmediate() : nap(socket));
+  signal?.throwIfAborted();
+}
+
+/** A few milliseconds, holding the event loop as a wait of `socket` does. */
+async function nap(socket: Socket): Promise<void> {
+  const over = new AbortController();
+  const hold = socket.wait(0, over.signal).catch(() => {});
+  await new Promise<void>((resolve) => startTimer(resolve, NAP_MS));
+  over.abort();
+  await hold;
 }
