@@ -6,6 +6,7 @@
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import type { VsockAddress } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import { createLoopback } from "./loopback/mod.ts";
 import type { Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
@@ -16,8 +17,17 @@ interface Candidate {
   open(): Transport;
 }
 
+let shared: Transport | undefined;
+
+/** The loopback that all of this process share. */
+function sharedLoopback(): Transport {
+  return shared ??= createLoopback();
+}
+
 /** What `"auto"` asks, in this order. */
-const CANDIDATES: readonly Candidate[] = [];
+const CANDIDATES: readonly Candidate[] = [
+  { reaches: (cid) => cid === VMADDR_CID_LOCAL, open: sharedLoopback },
+];
 
 /**
  * The transport that `choice` means for `address`.
@@ -29,7 +39,8 @@ export function selectTransport(choice: TransportChoice, op: Op, address: VsockA
   if (typeof choice === "object" && choice !== null && typeof choice.socket === "function") {
     return choice;
   }
-  if (choice !== "auto" && choice !== "loopback") {
+  if (choice === "loopback") return sharedLoopback();
+  if (choice !== "auto") {
     throw new TypeError(
       `Cannot use transport: must be "auto", "loopback" or a transport: ` +
         `current value is ${choice}`,
