@@ -1,0 +1,52 @@
+import { join } from "node:path/posix";
+import { test } from "node:test";
+import { assertEquals, assertGreater } from "@std/assert";
+import { OWN_NAMES } from "../std/names.ts";
+import { sourceFiles, specifiers } from "./source.ts";
+
+/** What the files of a room may import; a room is the first prefix that a path has. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "ffi/": ["ffi/"],
+  "src/virtio/": ["src/virtio/", "ffi/abi/", "ffi/errno.ts"],
+  "src/cli/": ["src/", "ffi/", "mod.ts", "node:", "@std/cli/parse-args"],
+  "src/": ["src/", "ffi/", "node:"],
+  "mod.ts": ["src/", "ffi/"],
+  "examples/": ["@vsockit/", "node:", "@std/"],
+  "tests/": ["tests/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
+  "bench/": ["bench/", "mod.ts", "src/", "ffi/", "node:", "@"],
+};
+
+function room(path: string): string | undefined {
+  return Object.keys(ROOMS).find((prefix) => path.startsWith(prefix));
+}
+
+/** What is wrong with `from` importing `to`, both as paths from the top or bare names. */
+function fault(from: string, to: string): string | undefined {
+  const home = room(from) ?? "nowhere";
+  const allowed = ROOMS[home]?.some((prefix) => to.startsWith(prefix)) ?? false;
+  // Only tests, examples, bench and the command itself stand above the command.
+  const intoCli = to.startsWith("src/cli/") && (home === "src/" || home === "mod.ts");
+  return allowed && !intoCli ? undefined : `${from} imports ${to}`;
+}
+
+test("imports follow ffi <- src <- mod.ts <- src/cli, examples, tests, bench", () => {
+  const faults: string[] = [];
+  let arrows = 0;
+  for (const from of sourceFiles()) {
+    for (const specifier of specifiers(from)) {
+      const to = specifier.startsWith(".") ? join(from, "..", specifier) : specifier;
+      const wrong = fault(from, to);
+      if (wrong !== undefined) faults.push(wrong);
+      arrows += 1;
+    }
+  }
+  assertEquals(faults, []);
+  assertGreater(arrows, 100);
+});
+
+test("imports of the examples are public names", () => {
+  const own = sourceFiles().filter((path) => path.startsWith("examples/")).flatMap(specifiers)
+    .filter((specifier) => specifier.startsWith("@vsockit/"));
+  assertEquals(own.filter((specifier) => !OWN_NAMES.has(specifier)), []);
+  assertGreater(own.length, 0);
+});

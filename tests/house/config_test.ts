@@ -1,0 +1,59 @@
+import * as std from "@std/assert";
+import { test } from "node:test";
+import { assertEquals, assertGreater } from "@std/assert";
+import { OWN_NAMES, STD_NAMES } from "../std/names.ts";
+import { read } from "./source.ts";
+
+interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+  readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+interface TsConfig {
+  readonly compilerOptions: { readonly paths: Readonly<Record<string, readonly string[]>> };
+}
+
+const jsr: Package = JSON.parse(read("deno.json"));
+const npm: Package = JSON.parse(read("package.json"));
+
+test("package.json and deno.json are of one package", () => {
+  const facts = ({ name, version, license }: Package): string[] => [name, version, license];
+  assertEquals(facts(npm), facts(jsr));
+});
+
+test("package.json exports what deno.json does, built", () => {
+  const built = Object.entries(jsr.exports).map(([name, path]) => {
+    const module = `./dist/${String(path).slice(2, -".ts".length)}`;
+    return [name, { types: `${module}.d.ts`, default: `${module}.js` }];
+  });
+  assertEquals(npm.exports, Object.fromEntries(built));
+});
+
+test("package.json depends on the @std that deno.json imports", () => {
+  const imports: Readonly<Record<string, string>> = JSON.parse(read("deno.json")).imports;
+  for (const target of Object.values(imports)) {
+    const [, name = "", version] = /^npm:(.+?)@([^/]+)/.exec(target) ?? [];
+    assertEquals(npm.dependencies[name], version);
+  }
+});
+
+test("tsconfig.json resolves the names that deno.json does", () => {
+  const { compilerOptions }: TsConfig = JSON.parse(read("tsconfig.json"));
+  const std = Array.from(STD_NAMES, ([name, path]) => [name, [`./node_modules/${path}`]]);
+  const own = Array.from(OWN_NAMES, ([name, path]) => [name, [path]]);
+  assertEquals(compilerOptions.paths, Object.fromEntries([...own, ...std]));
+});
+
+test("std.d.ts declares only what @std/assert has", () => {
+  const [, block = ""] = /declare module "@std\/assert" \{([\s\S]*?)^\}/m
+    .exec(read("tests/std/std.d.ts")) ?? [];
+  const declared = Array.from(
+    block.matchAll(/export (?:function|class) (\w+)/g),
+    ([, name]) => name,
+  );
+  assertGreater(declared.length, 10);
+  assertEquals(declared.filter((name) => !Object.hasOwn(std, name ?? "")), []);
+});

@@ -1,0 +1,43 @@
+/**
+ * Commands and empty folders for the house tests.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import type { Runtimes } from "./toolchain.ts";
+
+/** Runs a command to its end and gives its output; throws with all of it where it fails. */
+export function run(
+  cwd: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): string {
+  const [file = "", ...args] = command;
+  const { status, signal, error, stdout, stderr } = spawnSync(file, args, {
+    cwd,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    encoding: "utf8",
+    timeout: 300_000,
+  });
+  if (status === 0) return stdout;
+  const end = error?.message ?? `ended with ${signal ?? status}`;
+  throw new Error(`${command.join(" ")} ${end}\n${stdout}${stderr}`);
+}
+
+/** The environment of a machine that has Node 26, npm and npx. */
+export function nodeEnv({ bin }: Runtimes): Record<string, string> {
+  return { PATH: `${bin}${delimiter}${process.env["PATH"] ?? ""}` };
+}
+
+/** An empty folder outside the project, gone after use. */
+export class EmptyFolder implements Disposable {
+  /** Where it is. */
+  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-house-"));
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,38 @@
+import { test } from "node:test";
+import { assertEquals, assertGreater } from "@std/assert";
+import { read, sourceFiles, withoutComments } from "./source.ts";
+
+const LIBRARY = /^(mod\.ts|ffi\/|src\/|examples\/)/;
+const BACKEND = /^ffi\/(backend_\w+|select)\.ts$/;
+
+/** The lines of `pattern` in the code of the files that `where` names. */
+function occurrences(where: (path: string) => boolean, pattern: RegExp): string[] {
+  const files = sourceFiles().filter(where);
+  assertGreater(files.length, 0);
+  return files.filter((path) => pattern.test(withoutComments(read(path))));
+}
+
+test("FFI of a runtime is named in ffi/backend_*.ts alone", () => {
+  const names = /\bdlopen\b|bun:ffi|node:ffi/;
+  assertEquals(occurrences((path) => LIBRARY.test(path) && !BACKEND.test(path), names), []);
+  assertGreater(occurrences((path) => BACKEND.test(path), names).length, 0);
+});
+
+test("exports have names", () => {
+  assertEquals(occurrences(() => true, /^export default\b/m), []);
+});
+
+test("files stay readable: 400 lines, 500 for tests", () => {
+  const long = sourceFiles().filter((path) => {
+    const limit = path.endsWith("_test.ts") ? 500 : 400;
+    return read(path).split("\n").length - 1 > limit;
+  });
+  assertEquals(long, []);
+});
+
+test("mod.ts is a list of at most 60 lines", () => {
+  const text = read("mod.ts");
+  const list = /^(\s*export (type )?\{[^{}]*\} from "\.\/[^"]+";)+\s*$/;
+  assertEquals(text.split("\n").length - 1 <= 60, true);
+  assertEquals(list.test(withoutComments(text)), true);
+});
