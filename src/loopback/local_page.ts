@@ -15,6 +15,7 @@ import type { RxPage } from "./node.ts";
 /** Plain memory; `poll_value` follows the socket at once. */
 export class LocalPage implements RxPage {
   readonly words: Int32Array = new Int32Array(USR_PAGE_SIZE / 4);
+  readonly shared: boolean = false;
   readonly #page = new UsrHdrPage(this.words);
 
   settle(readable: boolean, closed: boolean): void {

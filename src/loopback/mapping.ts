@@ -40,8 +40,8 @@ export class LoopbackMapping implements RxMapping {
     this.#owner = owner;
     this.page0 = page.words;
     this.#headers = new UsrHdrPage(page.words);
-    this.volatile = node.volatile;
-    this.spins = node.spins;
+    this.volatile = page.shared;
+    this.spins = page.shared;
     this.dataPages = length / USR_PAGE_SIZE - 1;
     this.address = node.addMapping(owner.sock, length);
   }

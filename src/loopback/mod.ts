@@ -6,4 +6,11 @@
 export { createLoopback, type LoopbackOptions, LoopbackTransport } from "./transport.ts";
 export type { LoopbackFaults } from "./chaos.ts";
 export { type Clock, ManualClock, realClock } from "./clock.ts";
+export {
+  createLoopbackLink,
+  type LinkedLoopback,
+  type LoopbackEnd,
+  type LoopbackLinkOptions,
+  openLoopback,
+} from "./shared.ts";
 export type { Tap } from "./node.ts";

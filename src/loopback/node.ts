@@ -17,6 +17,8 @@ import { LocalPage } from "./local_page.ts";
 export interface RxPage extends PollPage {
   /** The 4096 bytes. */
   readonly words: Int32Array;
+  /** Whether the data comes from another thread: it can be written while it is lent, but spun for. */
+  readonly shared: boolean;
   /** The socket is closed: nobody writes the page any more. */
   close(): void;
 }
@@ -62,13 +64,8 @@ export class LoopbackNode implements StackHost {
     this.stack = new Stack(this);
   }
 
-  /** Whether lent views can be neither killed nor kept from being written. */
-  get volatile(): boolean {
-    return false;
-  }
-
-  /** Whether another thread writes `poll_value`. */
-  get spins(): boolean {
+  /** Whether `block()` can wait for another thread. */
+  get blocks(): boolean {
     return false;
   }
 
@@ -87,8 +84,13 @@ export class LoopbackNode implements StackHost {
 
   /** A packet has come out of a carrier. */
   deliver(packet: Packet): void {
-    this.#tap?.(packet, this.clock.now());
+    this.tapped(packet);
     this.stack.receive(packet);
+  }
+
+  /** Shows the tap a packet that goes by. */
+  tapped(packet: Packet): void {
+    this.#tap?.(packet, this.clock.now());
   }
 
   /** Whether packets of that connection get mapped. */
@@ -111,6 +113,9 @@ export class LoopbackNode implements StackHost {
 
   /** Takes in what has arrived; called before every system call. */
   pump(): void {}
+
+  /** Somebody waits in this event loop. */
+  listen(): void {}
 
   /** Blocks this thread until `ready()` gives something else than 0, for at most `timeoutMs`. */
   block(ready: () => number, timeoutMs: number): number {

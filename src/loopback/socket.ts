@@ -155,6 +155,7 @@ export class LoopbackSocket implements Socket {
     const now = this.poll(events);
     if (now !== 0) return Promise.resolve(now);
     this.sock.wake = this.#wake;
+    this.#node.listen();
     return this.#waiters.add(events, signal);
   }
 

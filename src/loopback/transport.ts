@@ -44,7 +44,7 @@ export class LoopbackTransport implements Transport {
   constructor(node: LoopbackNode) {
     this.#node = node;
     this.localCid = node.cids[0]!;
-    this.capabilities = { seqpacket: true, mapRx: true, waitSync: node.spins };
+    this.capabilities = { seqpacket: true, mapRx: true, waitSync: node.blocks };
   }
 
   /** A new socket of this loopback. */

@@ -162,7 +162,7 @@ function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
     stack.remove(sock);
     return;
   }
-  if (sock.rx.rxBytes >= sock.rcvlowat || sock.credit.space() > 0) sock.changed();
+  sock.changed();
 }
 
 function receiveShutdown(stack: Stack, sock: VsockSock, flags: number): void {

@@ -72,9 +72,11 @@ export function pagesOf(length: number): number {
 /** A queue of packets that keeps the books of `credit`. */
 export class RxQueue {
   /** Bytes that can be read. */
-  rxBytes = 0;
+  rxBytes: number = 0;
+  /** Payload bytes that have ever been queued, modulo 2^32. */
+  received: number = 0;
   /** Whole SEQPACKET messages. */
-  msgCount = 0;
+  msgCount: number = 0;
   #entries: Entry[] = [];
   #head = 0;
   readonly #credit: Credit;
@@ -96,6 +98,7 @@ export class RxQueue {
     if (!credit.fits(len, this.length)) return false;
     credit.queued(len);
     this.rxBytes += len;
+    this.received = (this.received + len) >>> 0;
     if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount++;
     const last = this.#entries.at(-1);
     if (
@@ -189,12 +192,14 @@ export class RxQueue {
     const start = entry.offset;
     const last = start + length === entry.len;
     const flags = last ? entry.flags : 0;
-    entry.hold();
     entry.offset += length;
     this.rxBytes -= length;
     if (last) {
+      // The queue's hold becomes the mapping's.
       if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount--;
       this.#forget();
+    } else {
+      entry.hold();
     }
     return {
       length,

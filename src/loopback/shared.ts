@@ -1,0 +1,229 @@
+/**
+ * The loopback between two threads: a stack at each end, joined by a link in shared memory.
+ *
+ * @module
+ */
+import { SysError } from "../../ffi/errno.ts";
+import { requireU32 } from "../address.ts";
+import type { Carrier } from "../virtio/carrier.ts";
+import type { Packet, Payload } from "../virtio/packet.ts";
+import type { VsockSock } from "../virtio/sock.ts";
+import { realClock } from "./clock.ts";
+import { type Link, openLink } from "./link.ts";
+import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
+import type { Page0 } from "./link_page0.ts";
+import { LoopbackNode, type RxPage, type Tap } from "./node.ts";
+import { firstPort, LoopbackTransport } from "./transport.ts";
+import { Wire } from "./wire.ts";
+
+/** How {@linkcode createLoopbackLink} is laid out. */
+export interface LoopbackLinkOptions extends Omit<LinkOptions, "firstIndex"> {
+  /** The CID of each end, unsigned 32-bit. @default {[2, 3]} */
+  readonly cids?: readonly [number, number];
+}
+
+/** One end of a link: goes through `postMessage()` and `workerData`, and is opened once. */
+export interface LoopbackEnd {
+  /** The CID of this end. */
+  readonly cid: number;
+  /** The CID of the other. */
+  readonly peerCid: number;
+  /** The shared memory. */
+  readonly link: LinkEnd;
+}
+
+/** A transport whose other end is in another thread. The caller closes it. */
+export interface LinkedLoopback extends LoopbackTransport, Disposable {
+  /** The CID of the other end. */
+  readonly peerCid: number;
+  /** Takes this end away: both ends' connections over it end with ECONNRESET. */
+  close(): void;
+}
+
+/**
+ * Makes the two ends of a loopback between threads: give one to a Worker, or both to two.
+ *
+ * @throws {RangeError} If an option is out of its range.
+ *
+ * @example Both ends, here in one thread
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ * import { createLoopbackLink, openLoopback } from "@vsockit/vsockit/loopback";
+ *
+ * const [end, other] = createLoopbackLink(); // worker.postMessage(other)
+ * using host = openLoopback(end);
+ * using guest = openLoopback(other);
+ * using listener = await listen({ cid: 2, port: 1024 }, { transport: host });
+ * using conn = await connect({ cid: 2, port: 1024 }, { transport: guest });
+ * using peer = await listener.accept();
+ * await conn.write(new TextEncoder().encode("hello"));
+ * console.log(await peer.read(new Uint8Array(16))); // 5
+ * ```
+ */
+export function createLoopbackLink(options: LoopbackLinkOptions = {}): [LoopbackEnd, LoopbackEnd] {
+  const { cids = [2, 3], ...memory } = options;
+  const [a, b] = cids;
+  requireU32("cids", a);
+  requireU32("cids", b);
+  if (a === b) throw new RangeError(`Cannot use cids: must differ: current value is ${a}, ${b}`);
+  const [near, far] = createLink(memory);
+  return [
+    { cid: a, peerCid: b, link: near },
+    { cid: b, peerCid: a, link: far },
+  ];
+}
+
+/**
+ * Opens one end of a loopback link in this thread.
+ *
+ * Packets are taken in by every call on a socket, by `waitSync()`, and by the event loop. A thread
+ * that does none of these for `deadAfterMs` is dead to its peer.
+ *
+ * @returns The transport. The caller closes it.
+ * @throws {TypeError} If that end has been opened before, in any thread.
+ */
+export function openLoopback(end: LoopbackEnd, options: { tap?: Tap } = {}): LinkedLoopback {
+  return new LinkedTransport(new LinkedNode(end, options.tap), end.peerCid);
+}
+
+class LinkedTransport extends LoopbackTransport implements LinkedLoopback {
+  readonly peerCid: number;
+  readonly #linked: LinkedNode;
+
+  constructor(node: LinkedNode, peerCid: number) {
+    super(node);
+    this.#linked = node;
+    this.peerCid = peerCid;
+  }
+
+  close(): void {
+    this.#linked.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The stack of one thread; every system call takes in what the other thread has sent. */
+class LinkedNode extends LoopbackNode implements Carrier {
+  readonly #peerCid: number;
+  readonly #link: Link;
+  readonly #deliver = (packet: Packet): void => this.deliver(packet);
+  #pumping = false;
+  #again = false;
+  #listening = false;
+
+  constructor(end: LoopbackEnd, tap: Tap | undefined) {
+    super({ cids: [end.cid], firstPort: firstPort(Math.random), clock: realClock, tap });
+    this.#peerCid = end.peerCid;
+    this.useWire(new Wire(this));
+    this.#link = openLink(end.link, {
+      onRoom: () => this.stack.room(),
+      onDead: () => this.stack.reset(this),
+    });
+    // Not before this thread returns to its event loop: one that never does is not to be woken.
+    setTimeout(() => this.listen(), 0);
+  }
+
+  override get blocks(): boolean {
+    return true;
+  }
+
+  override route(cid: number): Carrier | undefined {
+    if (cid === this.#peerCid) return this.#link.alive ? this : undefined;
+    return super.route(cid);
+  }
+
+  allocate(data: Uint8Array): Payload | undefined {
+    return this.#link.allocate(data);
+  }
+
+  send(packet: Packet): void {
+    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
+    this.tapped(packet);
+    this.#link.send(packet);
+  }
+
+  override pump(): void {
+    if (this.#pumping) {
+      this.#again = true;
+      return;
+    }
+    this.#pumping = true;
+    try {
+      do {
+        this.#again = false;
+        this.#link.pump(this.#deliver);
+      } while (this.#again);
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  override listen(): void {
+    if (this.#listening || !this.#link.alive) return;
+    this.#listening = true;
+    this.#link.waitAsync().then(() => {
+      this.#listening = false;
+      this.pump();
+      this.listen();
+    });
+  }
+
+  override block(ready: () => number, timeoutMs: number): number {
+    const deadline = this.now() + timeoutMs;
+    for (;;) {
+      this.stack.runTimers();
+      const events = ready();
+      if (events !== 0) return events;
+      const now = this.now();
+      if (now >= deadline) return 0;
+      this.#link.waitSync(Math.min(deadline, this.stack.nextDeadline()) - now);
+    }
+  }
+
+  override openPage(sock: VsockSock): RxPage {
+    if (sock.carrier !== this) return super.openPage(sock);
+    const at = threshold(sock);
+    const page = this.#link.openPage0(sock.remote.port, sock.local.port, at);
+    if (page === undefined) throw new SysError("mmap", "ENOMEM");
+    return new LinkedPage(sock, page, () => this.pump());
+  }
+
+  close(): void {
+    this.#link.close();
+    this.stack.reset(this);
+  }
+}
+
+/** How many bytes the peer must have sent before `sock` is readable. */
+function threshold(sock: VsockSock): number {
+  return sock.rx.received - sock.rx.rxBytes + sock.rcvlowat;
+}
+
+/** Page 0 of a socket whose peer is in the other thread: that one sets `poll_value` as it sends. */
+class LinkedPage implements RxPage {
+  readonly words: Int32Array;
+  readonly shared: boolean = true;
+  readonly #sock: VsockSock;
+  readonly #page: Page0;
+  readonly #pump: () => void;
+
+  constructor(sock: VsockSock, page: Page0, pump: () => void) {
+    this.words = page.words;
+    this.#sock = sock;
+    this.#page = page;
+    this.#pump = pump;
+  }
+
+  /** What arrived between the threshold and the look at the ring is taken in, and judged anew. */
+  settle(readable: boolean, closed: boolean): void {
+    this.#page.arm(threshold(this.#sock));
+    if (this.#page.settle(readable, closed)) this.#pump();
+  }
+
+  close(): void {
+    this.#page.close();
+  }
+}
