@@ -19,7 +19,7 @@ const COMMANDS = {
 };
 for (const [name, command] of Object.entries(COMMANDS)) {
   test(`examples/echo.ts prints on ${name} what README.md shows`, { timeout: 60_000 }, () => {
-    assertEquals(run(ROOT, command), SHOWN);
+    assertEquals(run(ROOT, command).stdout, SHOWN);
   });
 }
 
@@ -28,7 +28,7 @@ test("examples/echo.ts runs as an executable in an empty folder", { timeout: 300
   using folder = new EmptyFolder();
   const executable = `${build.path}/echo`;
   run(ROOT, [bun, "build", "--compile", EXAMPLE, "--outfile", executable]);
-  assertEquals(run(folder.path, [executable]), SHOWN);
+  assertEquals(run(folder.path, [executable]).stdout, SHOWN);
 });
 
 test("vsockit runs as an executable in an empty folder", { timeout: 300_000 }, () => {
@@ -38,6 +38,6 @@ test("vsockit runs as an executable in an empty folder", { timeout: 300_000 }, (
   // The root puts the worker beside the program, which is where its URL says it is.
   const entries = ["--root", "src/cli/perf", "src/cli/main.ts", "src/cli/perf/worker.ts"];
   run(ROOT, [bun, "build", "--compile", ...entries, "--outfile", executable]);
-  const { bytes } = JSON.parse(run(folder.path, [executable, "perf", "-m", "1", "--json"]));
-  assertEquals(bytes, 1 << 20);
+  const { stdout } = run(folder.path, [executable, "perf", "-m", "1", "--json"]);
+  assertEquals(JSON.parse(stdout).bytes, 1 << 20);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chmodSync, globSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { STD_NAMES } from "../std/names.ts";
 import { ROOT } from "./toolchain.ts";
@@ -18,4 +18,3 @@ for (const file of globSync("**/*.js", { cwd: dist })) {
   );
   if (renamed !== code) writeFileSync(path, renamed);
 }
-chmodSync(join(dist, "src", "cli", "main.js"), 0o755);

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { test } from "node:test";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { OWN_NAMES } from "../std/names.ts";
 import { EmptyFolder, nodeEnv, run } from "./run.ts";
 import { codeBlocks } from "./source.ts";
@@ -9,48 +9,60 @@ import { installRuntimes, ROOT } from "./toolchain.ts";
 
 const runtimes = installRuntimes();
 const { deno, bun, node, bin } = runtimes;
+const env = nodeEnv(runtimes);
 const [EXAMPLE = ""] = codeBlocks("README.md", "ts");
 const [SHOWN = ""] = codeBlocks("README.md", "text");
-const folder = new EmptyFolder();
-after(() => folder[Symbol.dispose]());
 
-/** A folder that holds nothing but the installed package and the README's example. */
-function install(): string {
-  const path = join(folder.path, "installed");
+/** Packs the package in `folder`, and installs it into an empty folder there. */
+function install(folder: string): string {
+  const path = join(folder, "installed");
   mkdirSync(path);
   const npm = join(bin, "npm");
-  run(ROOT, [npm, "pack", "--pack-destination", folder.path], nodeEnv(runtimes));
-  const tarball = readdirSync(folder.path).find((name) => name.endsWith(".tgz")) ?? "";
-  writeFileSync(join(path, "package.json"), `{ "type": "module" }`);
-  writeFileSync(join(path, "example.js"), EXAMPLE);
-  run(path, [npm, "install", join(folder.path, tarball)], nodeEnv(runtimes));
+  run(ROOT, [npm, "pack", "--pack-destination", folder], env);
+  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz")) ?? "";
+  run(path, [npm, "install", join(folder, tarball)], env);
   return path;
 }
 
-test("npm pack installs, and the example runs from it", { timeout: 600_000 }, () => {
-  const path = install();
-  assertEquals(run(path, [node, "example.js"]), SHOWN);
-  assertEquals(run(path, [bun, "example.js"]), SHOWN);
+/** The README's example, on each runtime that npm serves. */
+function checkExample(path: string): void {
+  writeFileSync(join(path, "example.mjs"), EXAMPLE);
+  assertEquals(run(path, [node, "example.mjs"]).stdout, SHOWN);
+  assertEquals(run(path, [bun, "example.mjs"]).stdout, SHOWN);
+}
 
-  const command = join(path, "node_modules", ".bin", "vsockit");
-  assertStringIncludes(run(path, [node, command, "--help"]), "Usage: vsockit");
-  assertStringIncludes(run(path, [bun, command, "--help"]), "Usage: vsockit");
-  assertStringIncludes(run(path, [command, "--help"], nodeEnv(runtimes)), "Usage: vsockit");
-  const perf = run(path, [command, "perf", "-m", "1", "--json"], nodeEnv(runtimes));
-  assertEquals(JSON.parse(perf).bytes, 1 << 20);
+/** The command, by itself and on each runtime; its Workers are files of the package. */
+function checkCommand(path: string): void {
+  const vsockit = join(path, "node_modules", ".bin", "vsockit");
+  for (const command of [[vsockit], [node, vsockit], [bun, vsockit]]) {
+    assertStringIncludes(run(path, [...command, "--help"], env).stdout, "Usage: vsockit");
+    const { stdout } = run(path, [...command, "perf", "-m", "1", "--json"], env);
+    assertEquals(JSON.parse(stdout).bytes, 1 << 20);
+  }
+}
 
-  // The declarations need no types but the language's and the web's.
-  const imports = Array.from(OWN_NAMES.keys(), (name, i) => `export * as _${i} from "${name}";\n`);
-  writeFileSync(join(path, "types.ts"), imports.join(""));
+/** The declarations need no types but those of the language and the web. */
+function checkTypes(path: string): void {
+  const lines = Array.from(OWN_NAMES.keys(), (name, i) => `export * as m${i} from "${name}";\n`);
+  writeFileSync(join(path, "types.mts"), lines.join(""));
   const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
-  run(ROOT, [
-    ...[deno, "run", "-A", "--node-modules-dir=manual", compiler, ...flags],
-    ...["--lib", "esnext,dom,dom.iterable,dom.asynciterable", join(path, "types.ts")],
-  ]);
+  const lib = ["--lib", "esnext,dom,dom.iterable,dom.asynciterable"];
+  run(path, [node, compiler, ...flags, ...lib, "types.mts"]);
+}
+
+test("npm package installs, and its example, command and types work", { timeout: 600_000 }, () => {
+  using folder = new EmptyFolder();
+  const path = install(folder.path);
+  checkExample(path);
+  checkCommand(path);
+  checkTypes(path);
 });
 
 test("deno publish --dry-run sends the library and nothing else", { timeout: 300_000 }, () => {
-  const listed = run(ROOT, [deno, "publish", "--dry-run", "--allow-dirty"]);
-  console.log(listed);
+  const { stderr } = run(ROOT, [deno, "publish", "--dry-run", "--allow-dirty"]);
+  const files = Array.from(stderr.matchAll(/file:\/\/\S+/g), ([url]) => new URL(url).pathname);
+  const wanted = /^(mod\.ts|(ffi|src)\/[\w/]+\.ts|(README|CHANGELOG)\.md|LICENSE|deno\.json)$/;
+  assertEquals(files.filter((file) => !wanted.test(file.slice(ROOT.length))), []);
+  assertGreater(files.length, 20);
 });

@@ -10,12 +10,18 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import type { Runtimes } from "./toolchain.ts";
 
-/** Runs a command to its end and gives its output; throws with all of it where it fails. */
+/** What a command printed. */
+export interface Printed {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end; throws with all that it printed where it fails. */
 export function run(
   cwd: string,
   command: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): string {
+): Printed {
   const [file = "", ...args] = command;
   const { status, signal, error, stdout, stderr } = spawnSync(file, args, {
     cwd,
@@ -23,7 +29,7 @@ export function run(
     encoding: "utf8",
     timeout: 300_000,
   });
-  if (status === 0) return stdout;
+  if (status === 0) return { stdout, stderr };
   const end = error?.message ?? `ended with ${signal ?? status}`;
   throw new Error(`${command.join(" ")} ${end}\n${stdout}${stderr}`);
 }
