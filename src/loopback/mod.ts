@@ -13,4 +13,5 @@ export {
   type LoopbackLinkOptions,
   openLoopback,
 } from "./shared.ts";
+export { type PcapOptions, pcapTap } from "./pcap.ts";
 export type { Tap } from "./node.ts";

@@ -53,7 +53,7 @@ export interface LinkedLoopback extends LoopbackTransport, Disposable {
  * const [end, other] = createLoopbackLink(); // worker.postMessage(other)
  * using host = openLoopback(end);
  * using guest = openLoopback(other);
- * using listener = await listen({ cid: 2, port: 1024 }, { transport: host });
+ * using listener = listen({ cid: 2, port: 1024 }, { transport: host });
  * using conn = await connect({ cid: 2, port: 1024 }, { transport: guest });
  * using peer = await listener.accept();
  * await conn.write(new TextEncoder().encode("hello"));

@@ -72,7 +72,7 @@ export class LoopbackTransport implements Transport {
  * import { createLoopback } from "@vsockit/vsockit/loopback";
  *
  * const transport = createLoopback({ seed: 7 });
- * using listener = await listen({ cid: 1, port: 1024 }, { transport });
+ * using listener = listen({ cid: 1, port: 1024 }, { transport });
  * using conn = await connect({ cid: 1, port: 1024 }, { transport });
  * using peer = await listener.accept();
  * await conn.write(new TextEncoder().encode("hello"));

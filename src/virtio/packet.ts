@@ -4,6 +4,8 @@
  * @module
  */
 
+import { VIRTIO_VSOCK_HDR } from "../../ffi/abi/virtio_vsock.ts";
+
 /** `struct virtio_vsock_hdr`, decoded. CIDs are unsigned 32-bit here: the upper half must be 0. */
 export interface Header {
   /** `src_cid`. */
@@ -55,39 +57,21 @@ export interface Packet extends Header {
 }
 
 /** Bytes of `struct virtio_vsock_hdr`. */
-export const HEADER_SIZE = 44;
+export const HEADER_SIZE: number = VIRTIO_VSOCK_HDR.size;
 
-/** Writes the 44 bytes of `header`, little endian, at `offset`. */
+/** Writes the bytes of `header`, little endian, at `offset`. */
 export function encodeHeader(header: Header, into: DataView, offset = 0): void {
-  into.setUint32(offset, header.srcCid, true);
-  into.setUint32(offset + 4, 0, true);
-  into.setUint32(offset + 8, header.dstCid, true);
-  into.setUint32(offset + 12, 0, true);
-  into.setUint32(offset + 16, header.srcPort, true);
-  into.setUint32(offset + 20, header.dstPort, true);
-  into.setUint32(offset + 24, header.len, true);
-  into.setUint16(offset + 28, header.type, true);
-  into.setUint16(offset + 30, header.op, true);
-  into.setUint32(offset + 32, header.flags, true);
-  into.setUint32(offset + 36, header.bufAlloc, true);
-  into.setUint32(offset + 40, header.fwdCnt, true);
-}
-
-/** Reads the 44 bytes at `offset`; `undefined` where a CID does not fit 32 bits. */
-export function decodeHeader(from: DataView, offset = 0): Header | undefined {
-  if (from.getUint32(offset + 4, true) !== 0 || from.getUint32(offset + 12, true) !== 0) {
-    return undefined;
-  }
-  return {
-    srcCid: from.getUint32(offset, true),
-    dstCid: from.getUint32(offset + 8, true),
-    srcPort: from.getUint32(offset + 16, true),
-    dstPort: from.getUint32(offset + 20, true),
-    len: from.getUint32(offset + 24, true),
-    type: from.getUint16(offset + 28, true),
-    op: from.getUint16(offset + 30, true),
-    flags: from.getUint32(offset + 32, true),
-    bufAlloc: from.getUint32(offset + 36, true),
-    fwdCnt: from.getUint32(offset + 40, true),
-  };
+  const { at } = VIRTIO_VSOCK_HDR;
+  into.setUint32(offset + at.src_cid, header.srcCid, true);
+  into.setUint32(offset + at.src_cid + 4, 0, true);
+  into.setUint32(offset + at.dst_cid, header.dstCid, true);
+  into.setUint32(offset + at.dst_cid + 4, 0, true);
+  into.setUint32(offset + at.src_port, header.srcPort, true);
+  into.setUint32(offset + at.dst_port, header.dstPort, true);
+  into.setUint32(offset + at.len, header.len, true);
+  into.setUint16(offset + at.type, header.type, true);
+  into.setUint16(offset + at.op, header.op, true);
+  into.setUint32(offset + at.flags, header.flags, true);
+  into.setUint32(offset + at.buf_alloc, header.bufAlloc, true);
+  into.setUint32(offset + at.fwd_cnt, header.fwdCnt, true);
 }
