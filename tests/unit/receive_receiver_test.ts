@@ -1,0 +1,307 @@
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import type { UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
+import type { Code } from "../../ffi/errno.ts";
+import { VsockError } from "../../src/error.ts";
+import { openReceiver, type ReceiverOptions } from "../../src/receive/receiver.ts";
+import { EOM, FakeSocket, pattern } from "./receive_fake.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+const MODES = ["map", "copy"] as const;
+
+function throwsCode(code: Code, f: () => unknown): void {
+  assertEquals(assertThrows(f, VsockError).code, code);
+}
+
+async function rejectsCode(code: Code, f: () => Promise<unknown>): Promise<void> {
+  assertEquals((await assertRejects(f, VsockError)).code, code);
+}
+
+const REFUSED: readonly [ReceiverOptions, typeof RangeError | typeof TypeError, string][] = [
+  [{ pages: 0 }, RangeError, "Cannot use pages"],
+  [{ pages: 1.5 }, RangeError, "Cannot use pages"],
+  [{ pages: NaN }, RangeError, "Cannot use pages"],
+  [{ pages: 2 ** 18 }, RangeError, "Cannot use pages"],
+  [{ pages: "8" as never }, TypeError, "Cannot use pages"],
+  [{ bufferBytes: -1 }, RangeError, "Cannot use bufferBytes"],
+  [{ bufferBytes: Infinity }, RangeError, "Cannot use bufferBytes"],
+  [{ bufferBytes: 4096, pages: 1 }, TypeError, "Cannot use bufferBytes"],
+  [{ mode: "mmap" as never }, TypeError, "Cannot use mode"],
+];
+for (const [options, type, text] of REFUSED) {
+  test(`openReceiver() refuses ${JSON.stringify(options)} before it touches the socket`, () => {
+    const socket = new FakeSocket();
+    assertThrows(() => openReceiver(socket, options), type, text);
+    assertEquals(socket.calls, []);
+  });
+}
+
+test("openReceiver() maps page 0 and 128 data pages to read, or as many as asked for", () => {
+  for (
+    const [options, length] of [
+      [{}, 129 * 4096],
+      [{ pages: 1 }, 2 * 4096],
+      [{ bufferBytes: 4097 }, 3 * 4096],
+    ] as const
+  ) {
+    const socket = new FakeSocket();
+    assertEquals(openReceiver(socket, options).mapped, true);
+    assertEquals(socket.calls, [`mmap(${length}, 1)`]);
+  }
+});
+
+test("openReceiver() copies in auto mode where zero-copy is off, unknown or impossible", () => {
+  for (
+    const fake of [
+      { zerocopy: false },
+      { zerocopy: undefined },
+      { mmapError: "EOPNOTSUPP" },
+      { mmapError: "ENODEV" },
+      { mmapError: "EBUSY" },
+    ] as const
+  ) {
+    assertEquals(openReceiver(new FakeSocket(fake)).mapped, false);
+  }
+  throwsCode("ENOMEM", () => openReceiver(new FakeSocket({ mmapError: "ENOMEM" })));
+});
+
+test("openReceiver() says why it cannot map where that was asked for", () => {
+  const map = (socket: FakeSocket) => () => openReceiver(socket, { mode: "map" });
+  throwsCode("EOPNOTSUPP", map(new FakeSocket({ zerocopy: false })));
+  throwsCode("EOPNOTSUPP", map(new FakeSocket({ zerocopy: undefined })));
+  throwsCode("EBUSY", map(new FakeSocket({ mmapError: "EBUSY" })));
+});
+
+for (const mode of MODES) {
+  test(`Receiver.tryReceive() (${mode}) tells nothing yet from end of stream`, () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    assertEquals(receiver.tryReceive(), undefined);
+    socket.arrive(pattern(10));
+    socket.end();
+    receiver.tryReceive()!.release();
+    assertEquals(receiver.tryReceive(), null);
+    assertEquals(receiver.tryReceive(), null);
+  });
+
+  test(`Receiver.tryReceive() (${mode}) throws EBUSY while a batch is held`, () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    socket.arrive(pattern(10, 1));
+    const batch = receiver.tryReceive()!;
+    socket.arrive(pattern(10, 2));
+    throwsCode("EBUSY", () => receiver.tryReceive());
+    throwsCode("EBUSY", () => receiver.receiveSync());
+    assertEquals([...batch].map(({ data }) => data), [pattern(10, 1)]);
+    batch.release();
+    using next = receiver.tryReceive()!;
+    assertEquals([...next].map(({ data }) => data), [pattern(10, 2)]);
+  });
+
+  test(`Receiver.receive() (${mode}) waits, and is alone in that`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    const pending = receiver.receive();
+    await rejectsCode("EBUSY", () => receiver.receive());
+    throwsCode("EBUSY", () => receiver.tryReceive());
+    socket.arrive(pattern(10));
+    using batch = await pending;
+    assertEquals(batch?.byteLength, 10);
+  });
+
+  test(`Receiver.receive() (${mode}) honours SO_RCVLOWAT`, TIMEOUT, async () => {
+    for (const wait of ["poll", "spin"] as const) {
+      const socket = new FakeSocket();
+      socket.rcvlowat = 100;
+      using receiver = openReceiver(socket, { mode });
+      const pending = receiver.receive({ wait });
+      socket.arrive(pattern(99));
+      await setImmediate();
+      socket.arrive(pattern(1));
+      using batch = await pending;
+      assertEquals(batch?.byteLength, mode === "map" ? 100 : 99);
+    }
+  });
+
+  test(`Receiver.receive() (${mode}) ends with ETIMEDOUT and goes on later`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    for (const wait of ["poll", "spin"] as const) {
+      await rejectsCode("ETIMEDOUT", () => receiver.receive({ wait, timeoutMs: 0 }));
+      await rejectsCode("ETIMEDOUT", () => receiver.receive({ wait, timeoutMs: 5 }));
+    }
+    socket.arrive(pattern(10));
+    using batch = await receiver.receive({ timeoutMs: 0 });
+    assertEquals(batch?.byteLength, 10);
+  });
+
+  test(`Receiver.receive() (${mode}) rejects with the reason of its signal`, TIMEOUT, async () => {
+    for (const wait of ["poll", "spin"] as const) {
+      const receiver = openReceiver(new FakeSocket(), { mode });
+      const [controller, reason] = [new AbortController(), new Error("enough")];
+      const pending = receiver.receive({ wait, signal: controller.signal });
+      setTimeout(() => controller.abort(reason), 1);
+      assertStrictEquals(await assertRejects(() => pending), reason);
+      assertStrictEquals(
+        await assertRejects(() => receiver.receive({ signal: controller.signal })),
+        reason,
+      );
+    }
+  });
+
+  test(`Receiver.close() (${mode}) ends a pending receive() with EBADF`, TIMEOUT, async () => {
+    for (const wait of ["poll", "spin"] as const) {
+      const socket = new FakeSocket();
+      const receiver = openReceiver(socket, { mode });
+      const pending = receiver.receive({ wait });
+      setTimeout(() => receiver.close(), 1);
+      await rejectsCode("EBADF", () => pending);
+      assertEquals(socket.closed, false);
+    }
+  });
+
+  test(`Receiver.close() (${mode}) releases the open batch, and only once`, () => {
+    const socket = new FakeSocket();
+    const receiver = openReceiver(socket, { mode });
+    socket.arrive(pattern(10));
+    const batch = receiver.tryReceive()!;
+    const [{ data }] = batch as Iterable<{ data: Uint8Array }> as [{ data: Uint8Array }];
+    receiver.close();
+    receiver.close();
+    assertEquals([batch.released, data.length], [true, 0]);
+    throwsCode("EBADF", () => receiver.tryReceive());
+    throwsCode("EBADF", () => receiver.waitSync());
+    throwsCode("EBADF", () => receiver.receiveSync());
+  });
+
+  test(`Receiver (${mode}) iterates to the end and releases each batch`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    setTimeout(() => socket.arrive(pattern(10, 2)), 1);
+    setTimeout(() => socket.end(), 2);
+    socket.arrive(pattern(10, 1));
+    const [got, views]: [number[], Uint8Array[]] = [[], []];
+    for await (const batch of receiver) {
+      for (const { data } of batch) {
+        got.push(...data);
+        views.push(data);
+      }
+    }
+    assertEquals(got, [...pattern(10, 1), ...pattern(10, 2)]);
+    assertEquals(views.map(({ length }) => length), views.map(() => 0));
+  });
+
+  test(`Receiver (${mode}) ends with what SO_ERROR says, again and again`, () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    socket.arrive(pattern(10));
+    socket.errno = 105;
+    socket.end();
+    receiver.tryReceive()!.release();
+    throwsCode("ENOBUFS", () => receiver.tryReceive());
+    throwsCode("ENOBUFS", () => receiver.tryReceive());
+  });
+}
+
+test("Receiver refuses bad options of a wait with nothing changed", TIMEOUT, async () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  socket.arrive(pattern(10));
+  for (const timeoutMs of [-1, NaN]) {
+    assertThrows(() => receiver.receiveSync({ timeoutMs }), RangeError, "Cannot use timeoutMs");
+  }
+  await assertRejects(() => receiver.receive({ wait: "sleep" as never }), TypeError, "Cannot use");
+  assertEquals(socket.queue.length, 1);
+});
+
+test("Receiver.waitSync() looks at page 0 before it makes a call", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  socket.arrive(pattern(10));
+  socket.calls.length = 0;
+  assert(receiver.waitSync());
+  assert(receiver.waitSync({ wait: "spin" }));
+  assertEquals(socket.calls, []);
+});
+
+test("Receiver.waitSync() spins without a call until its time is over", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  socket.calls.length = 0;
+  assertEquals(receiver.waitSync({ wait: "spin", timeoutMs: 2 }), false);
+  assertEquals(socket.calls, []);
+});
+
+test("Receiver.waitSync() does not spin where nobody could end it", () => {
+  const socket = new FakeSocket({ spins: false });
+  using receiver = openReceiver(socket);
+  throwsCode("EOPNOTSUPP", () => receiver.waitSync({ wait: "spin" }));
+  throwsCode("EOPNOTSUPP", () => receiver.receiveSync({ wait: "spin" }));
+});
+
+test("Receiver.receive() lets the event loop run where spinning is in vain", TIMEOUT, async () => {
+  const socket = new FakeSocket({ spins: false });
+  using receiver = openReceiver(socket);
+  setTimeout(() => socket.arrive(pattern(10)), 1);
+  using batch = await receiver.receive({ wait: "spin" });
+  assertEquals(batch?.byteLength, 10);
+});
+
+test("Receiver.receive() goes on after a poll_value of 1 with nothing there", TIMEOUT, async () => {
+  for (const wait of ["poll", "spin"] as const) {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket);
+    socket.mapping!.page.storePollValue(1);
+    setTimeout(() => socket.arrive(pattern(10)), 1);
+    using batch = await receiver.receive({ wait });
+    assertEquals(batch?.byteLength, 10);
+  }
+});
+
+test("Receiver.receiveSync() ends in time though poll_value lies", TIMEOUT, () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  socket.mapping!.forge = (page) => {
+    page.setHdrNum(0);
+    page.storePollValue(1);
+  };
+  socket.mapping!.page.storePollValue(1);
+  throwsCode("ETIMEDOUT", () => receiver.receiveSync({ wait: "spin", timeoutMs: 2 }));
+  throwsCode("EOPNOTSUPP", () => receiver.receiveSync({ wait: "poll" }));
+});
+
+test("Receiver gives the pages back and stays broken after a page 0 that makes no sense", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket, { mode: "map", pages: 4 });
+  socket.mapping!.forge = (page: UsrHdrPage) => {
+    page.setHeader(0, 4096 * 9, 0);
+    page.setHdrNum(4);
+  };
+  throwsCode("EPROTO", () => receiver.tryReceive());
+  assertEquals([socket.mapping!.advised, socket.mapping!.lent], [1, []]);
+  socket.mapping!.forge = undefined;
+  throwsCode("EPROTO", () => receiver.tryReceive());
+});
+
+test("Receiver takes what came between the last look and the close", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket, { mode: "map" });
+  socket.mapping!.forge = (page) => {
+    page.setHdrNum(0);
+    socket.arrive(pattern(10));
+    socket.end();
+  };
+  assertEquals(receiver.tryReceive(), undefined);
+  socket.mapping!.forge = undefined;
+  receiver.tryReceive()!.release();
+  assertEquals(receiver.tryReceive(), null);
+});
+
+test("Receiver refuses a message that was cut after all", () => {
+  const socket = new FakeSocket({ type: "seqpacket", bufferSize: 1 });
+  using receiver = openReceiver(socket, { mode: "copy", pages: 1 });
+  socket.arrive(pattern(5000), EOM);
+  throwsCode("EMSGSIZE", () => receiver.tryReceive());
+  throwsCode("EMSGSIZE", () => receiver.tryReceive());
+});
