@@ -1,0 +1,28 @@
+/**
+ * What a subcommand of `vsockit` is.
+ *
+ * @module
+ */
+import type { Terminal } from "./terminal.ts";
+
+/** Exit code: done. */
+export const EXIT_OK = 0;
+/** Exit code: something failed on the way. */
+export const EXIT_FAILURE = 1;
+/** Exit code: the command line was wrong; nothing was started. */
+export const EXIT_USAGE = 2;
+
+/** One subcommand. It joins `vsockit` by one entry in the list of `mod.ts`. */
+export interface Command {
+  /** The word on the command line. */
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What `--help` prints. */
+  readonly help: string;
+  /**
+   * Runs with the arguments behind the name, `--help` not among them, and gives the exit code.
+   * Throws a `UsageError` before anything is started, any other error for a failure.
+   */
+  run(args: readonly string[], terminal: Terminal): Promise<number>;
+}

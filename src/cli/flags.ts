@@ -1,0 +1,100 @@
+/**
+ * A strict command line: flags from a list, each documented there, and nothing else.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { UsageError } from "./usage.ts";
+
+/** One flag, for the parser and for `--help`. */
+export interface Flag {
+  /** Long form without the dashes. */
+  readonly name: string;
+  /** One letter. */
+  readonly short?: string;
+  /** What its value is called in `--help`; a flag without it takes no value. */
+  readonly value?: string;
+  /** What it does; a line break starts a new line of `--help`. */
+  readonly help: string;
+}
+
+/** The flags given: a string for each that takes a value, `true` for the others. */
+export type Given = ReadonlyMap<string, string | true>;
+
+/**
+ * Reads `args` by `flags`. Values may follow as `-b 64K`, `-b64K`, `--buffer 64K` or
+ * `--buffer=64K`; the last one given counts.
+ *
+ * @throws {UsageError} On an unknown flag, a value missing or too much, or an operand.
+ */
+export function parseFlags(flags: readonly Flag[], args: readonly string[]): Given {
+  const parsed = parseArgs(joinValues(flags, args), {
+    string: flags.filter(({ value }) => value).map(({ name }) => name),
+    boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
+    unknown: (arg, key): void => {
+      if (key !== undefined) throw new UsageError(`Unknown option: ${arg}`);
+    },
+  });
+  const [operand] = parsed._;
+  if (operand !== undefined) throw new UsageError(`Unexpected operand: ${operand}`);
+  const values: Readonly<Record<string, unknown>> = parsed;
+  const given = new Map<string, string | true>();
+  for (const { name } of flags) {
+    const value = values[name];
+    if (typeof value === "string" || value === true) given.set(name, value);
+  }
+  return given;
+}
+
+/** Gives each flag its long form, joined to its value by `=`, so that `-b -5` is not two flags. */
+function joinValues(flags: readonly Flag[], args: readonly string[]): string[] {
+  const joined: string[] = [];
+  const rest = [...args];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return [...joined, arg, ...rest];
+    const { flag, attached } = findFlag(flags, arg);
+    if (flag === undefined) joined.push(arg);
+    else if (flag.value === undefined) joined.push(plainFlag(flag, attached));
+    else joined.push(`--${flag.name}=${attached ?? takeValue(arg, rest)}`);
+  }
+  return joined;
+}
+
+function plainFlag({ name }: Flag, attached: string | undefined): string {
+  if (attached === undefined) return `--${name}`;
+  throw new UsageError(`Cannot use --${name}: must have no value: current value is ${attached}`);
+}
+
+/** The flag that `arg` names, and the value attached to it. */
+function findFlag(
+  flags: readonly Flag[],
+  arg: string,
+): { readonly flag?: Flag | undefined; readonly attached?: string | undefined } {
+  const [, long, longValue] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
+  if (long !== undefined) {
+    return { flag: flags.find(({ name }) => name === long), attached: longValue };
+  }
+  const [, letter, attached] = /^-([A-Za-z])=?(.+)?$/s.exec(arg) ?? [];
+  return { flag: flags.find(({ short }) => short !== undefined && short === letter), attached };
+}
+
+/** The next argument as the value of `arg`; one that looks like a flag is none. */
+function takeValue(arg: string, rest: string[]): string {
+  const next = rest[0];
+  if (next === undefined || /^-\D/.test(next)) {
+    throw new UsageError(`Cannot use ${arg}: must have a value: current value is nothing`);
+  }
+  rest.shift();
+  return next;
+}
+
+/** The lines of `--help` about `flags`. */
+export function describeFlags(flags: readonly Flag[]): string {
+  const heads = flags.map(({ name, short, value }) =>
+    `  ${short ? `-${short},` : "   "} --${name}${value ? ` ${value}` : ""}`
+  );
+  const width = Math.max(...heads.map(({ length }) => length)) + 2;
+  return flags.map(({ help }, index) =>
+    `${(heads[index] ?? "").padEnd(width)}${help.replaceAll("\n", `\n${" ".repeat(width)}`)}\n`
+  ).join("");
+}

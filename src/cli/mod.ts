@@ -1,0 +1,75 @@
+/**
+ * `vsockit`, the command: subcommands over VM sockets.
+ *
+ * @example Measure the loopback from a program
+ * ```ts
+ * import { main } from "@vsockit/vsockit/cli";
+ *
+ * const exitCode = await main(["perf", "--megabytes", "16", "--json"]);
+ * console.log(exitCode);
+ * ```
+ *
+ * @module
+ */
+import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { perf } from "./perf/command.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+import { UsageError } from "./usage.ts";
+
+export type { Terminal } from "./terminal.ts";
+
+const COMMANDS: readonly Command[] = [perf];
+
+const HELP = `Usage: vsockit COMMAND [OPTIONS]
+
+VM sockets (AF_VSOCK), with an embedded loopback and zero-copy receive.
+
+Commands:
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(8)}${summary}\n`).join("")}
+vsockit COMMAND --help explains a command.
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage (nothing was started).
+`;
+
+/**
+ * Runs one command line.
+ *
+ * @param args Everything behind the program's name: the subcommand, then its arguments.
+ * @param terminal Where to print. @default The streams of this process.
+ * @returns The exit code: 0 done, 1 failed, 2 wrong usage. Errors are printed, never thrown.
+ */
+export async function main(
+  args: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === "--help" || name === "-h" || name === "help") {
+    terminal.out(HELP);
+    return EXIT_OK;
+  }
+  const command = COMMANDS.find((command) => command.name === name);
+  if (command === undefined) {
+    terminal.err(name === undefined ? HELP : `vsockit: Unknown command: ${name}\n\n${HELP}`);
+    return EXIT_USAGE;
+  }
+  return await runCommand(command, rest, terminal);
+}
+
+async function runCommand(
+  command: Command,
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    terminal.out(command.help);
+    return EXIT_OK;
+  }
+  try {
+    return await command.run(args, terminal);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    terminal.err(`vsockit ${command.name}: ${message}\n`);
+    if (!(error instanceof UsageError)) return EXIT_FAILURE;
+    terminal.err(`vsockit ${command.name} --help lists the options\n`);
+    return EXIT_USAGE;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * `vsockit perf`: the RFC's `vsock_rx_perf`.
+ *
+ * @module
+ */
+import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
+import { FLAGS_HELP, parseOptions } from "./options.ts";
+import type { Plan } from "./plan.ts";
+import { Progress } from "./progress.ts";
+import { formatReport } from "./report.ts";
+import type { PerfResult } from "./result.ts";
+import { runPlan } from "./run.ts";
+import { sweep } from "./sweep.ts";
+import { formatTable, formatVerdict } from "./table.ts";
+
+const HELP = `Usage: vsockit perf [OPTIONS]
+
+Measures what receiving costs: by copy, by zero-copy, by zero-copy with user
+poll. A transmitter listens and sends; a receiver connects and takes the data.
+Both run in this process, on a Worker each.
+
+${FLAGS_HELP}
+SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
+it has no letter.
+
+What is printed, and the fields of --json:
+  A  tx_seconds       seconds in the transmitter's tx loop
+  B  rx_seconds       seconds in the receiver's rx loop, waiting included
+  C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
+                      getsockopt(2), making the views, and madvise(2)
+     wakeups          times the receiver woke up and dequeued something
+  D  ns_per_wakeup    C divided by the wake-ups, in nanoseconds
+     rx_gbit_per_s    bits received in B, in units of 1e9 a second
+     sha256           what both ends agree on, with --verify
+Only in --json: mode (copy, zerocopy, user-poll), transport, runtime, type
+(stream, seqpacket), bytes, buffer_bytes, rcvlowat_bytes, credit_bytes,
+tx_buffer_bytes, and clock_ns: the cost of reading the clock, which happens twice
+in a wake-up and is not subtracted.
+
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAGE} wrong usage (nothing was started).
+`;
+
+/** The subcommand `perf`. */
+export const perf: Command = {
+  name: "perf",
+  summary: "measure copying against zero-copy receive (vsock_rx_perf)",
+  help: HELP,
+  async run(args: readonly string[], terminal: Terminal): Promise<number> {
+    const options = parseOptions(args);
+    const run = (plan: Plan, label: string): Promise<PerfResult> => runShown(plan, label, terminal);
+    const format = options.json ? formatJson : formatReport;
+    if (!options.sweep) {
+      terminal.out(format(await run(options.plan, options.plan.mode)));
+      return EXIT_OK;
+    }
+    const results: PerfResult[] = [];
+    for await (const result of sweep(options, run)) {
+      results.push(result);
+      if (options.json) terminal.out(formatJson(result));
+    }
+    if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
+    return EXIT_OK;
+  },
+};
+
+async function runShown(plan: Plan, label: string, terminal: Terminal): Promise<PerfResult> {
+  const progress = new Progress(terminal);
+  try {
+    return await runPlan(plan, (done) => progress.draw(label, done));
+  } finally {
+    progress.clear();
+  }
+}
+
+function formatJson(result: PerfResult): string {
+  return `${JSON.stringify(result)}\n`;
+}

@@ -1,0 +1,192 @@
+/**
+ * The command line of `vsockit perf`: its flags, and what they come to.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import { describeFlags, type Flag, type Given, parseFlags } from "../flags.ts";
+import { parseSize } from "../sizes.ts";
+import { UsageError } from "../usage.ts";
+import type { Mode, Plan } from "./plan.ts";
+import { TRANSPORTS } from "./transports.ts";
+
+const [PAGE, MIB] = [4096, 1024 * 1024];
+const [U32_MAX, INT_MAX] = [0xffff_ffff, 0x7fff_ffff];
+/** The most data pages that a receiver maps; a buffer to copy into has the same limit. */
+const MAX_BUFFER = (2 ** 18 - 1) * PAGE;
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  { name: "megabytes", short: "m", value: "MB", help: "how much to send [256]" },
+  { name: "buffer", short: "b", value: "SIZE", help: "receiver's buffer or mapping [128K]" },
+  { name: "rcvlowat", short: "r", value: "SIZE", help: "receiver's SO_RCVLOWAT [same as -b]" },
+  {
+    name: "credit",
+    short: "v",
+    value: "SIZE",
+    help: "socket buffer of both ends: the credit [16M]",
+  },
+  {
+    name: "mode",
+    short: "z",
+    value: "n|y|u",
+    help: "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin) [n]",
+  },
+  {
+    name: "pages",
+    value: "N",
+    help: "in place of -b, with -z y or u: data pages of the\nmapping, 4096 bytes each",
+  },
+  { name: "tx-buffer", value: "SIZE", help: "what the transmitter gives to one send(2) [16M]" },
+  { name: "seqpacket", help: "messages of -b bytes in place of a stream" },
+  { name: "file", value: "PATH", help: "send this file in place of pseudo-random bytes" },
+  {
+    name: "verify",
+    help: "compare SHA-256 of what was sent and what was got;\nhashing counts in A and B, not in C",
+  },
+  {
+    name: "sweep",
+    help: "all three modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
+  },
+  { name: "json", help: "one JSON object a line in place of text" },
+  {
+    name: "transport",
+    value: "NAME",
+    help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
+  },
+  { name: "port", value: "PORT", help: "where the transmitter listens [1234]" },
+  {
+    name: "cid",
+    short: "c",
+    value: "CID",
+    help: "only the receiver, connects to CID;\nnot with a loopback",
+  },
+  { name: "server", short: "s", help: "only the transmitter; not with a loopback" },
+  { name: "help", short: "h", help: "print this" },
+];
+
+/** The flags as `--help` has them. */
+export const FLAGS_HELP: string = describeFlags(FLAGS);
+
+/** What was asked for. */
+export interface PerfOptions {
+  /** The one measurement, or what all of a sweep have in common. */
+  readonly plan: Plan;
+  /** All columns in all modes. */
+  readonly sweep: boolean;
+  /** Whether `plan.bytes` was asked for; a sweep chooses by itself otherwise. */
+  readonly amountGiven: boolean;
+  /** JSON in place of text. */
+  readonly json: boolean;
+}
+
+/**
+ * Reads the command line. Only `--file` is looked at beyond it.
+ *
+ * @throws {UsageError} If it cannot be obeyed.
+ */
+export function parseOptions(args: readonly string[]): PerfOptions {
+  const given = parseFlags(FLAGS, args);
+  const transport = parseTransport(given);
+  const mode = parseMode(given);
+  refuseTogether(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
+  refuseTogether(given, "file", ["megabytes"]);
+  refuseTogether(given, "pages", ["buffer"]);
+  const file = text(given, "file");
+  const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
+  const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
+  const creditBytes = atMost("--credit", size(given, "credit", 16 * MIB), U32_MAX);
+  const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", bufferBytes), INT_MAX);
+  if (rcvlowatBytes > creditBytes) {
+    throw new UsageError(
+      `Cannot use --rcvlowat: must be at most the credit of ${creditBytes} bytes, ` +
+        `or the receiver never wakes: current value is ${rcvlowatBytes}`,
+    );
+  }
+  const type = given.has("seqpacket") ? "seqpacket" : "stream";
+  if (type === "seqpacket") atMost("--buffer with --seqpacket", bufferBytes, creditBytes);
+  const plan: Plan = {
+    mode,
+    transport,
+    type,
+    port: parsePort(given),
+    bytes,
+    file,
+    bufferBytes,
+    rcvlowatBytes,
+    creditBytes,
+    txBufferBytes: atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER),
+    verify: given.has("verify"),
+  };
+  const amountGiven = given.has("megabytes") || file !== undefined;
+  return { plan, sweep: given.has("sweep"), amountGiven, json: given.has("json") };
+}
+
+function text(given: Given, name: string): string | undefined {
+  const value = given.get(name);
+  return typeof value === "string" ? value : undefined;
+}
+
+function size(given: Given, name: string, otherwise: number, unit = 1): number {
+  const value = text(given, name);
+  return value === undefined ? otherwise : parseSize(`--${name}`, value, unit);
+}
+
+function atMost(flag: string, value: number, limit: number): number {
+  if (value <= limit) return value;
+  throw new UsageError(`Cannot use ${flag}: must be at most ${limit}: current value is ${value}`);
+}
+
+function refuseTogether(given: Given, name: string, others: readonly string[]): void {
+  const other = others.find((other) => given.has(other));
+  if (!given.has(name) || other === undefined) return;
+  throw new UsageError(
+    `Cannot use --${name}: must be without --${other}: current value is both`,
+  );
+}
+
+const MODES: Readonly<Record<string, Mode>> = { n: "copy", y: "zerocopy", u: "user-poll" };
+
+function parseMode(given: Given): Mode {
+  const letter = text(given, "mode") ?? "n";
+  const mode = Object.hasOwn(MODES, letter) ? MODES[letter] : undefined;
+  if (mode !== undefined) return mode;
+  throw new UsageError(`Cannot use --mode: must be n, y or u: current value is ${letter}`);
+}
+
+function parseTransport(given: Given): string {
+  const name = text(given, "transport") ?? "loopback";
+  if (!TRANSPORTS.has(name)) {
+    const names = [...TRANSPORTS.keys()].join(", ");
+    throw new UsageError(
+      `Cannot use --transport: must be one of ${names}: current value is ${name}`,
+    );
+  }
+  const flag = ["server", "cid"].find((flag) => given.has(flag));
+  if (flag === undefined) return name;
+  throw new UsageError(
+    `Cannot use --${flag} with the ${name}: it lives inside one process: ` +
+      "leave out -s and -c, and both ends run in this one",
+  );
+}
+
+function parseBuffer(given: Given, mode: Mode): number {
+  if (!given.has("pages")) return size(given, "buffer", 128 * 1024);
+  if (mode !== "copy") return size(given, "pages", 1) * PAGE;
+  throw new UsageError("Cannot use --pages: must be with -z y or -z u: current value is -z n");
+}
+
+function parsePort(given: Given): number {
+  const value = text(given, "port") ?? "1234";
+  if (/^\d+$/.test(value) && Number(value) < U32_MAX) return Number(value);
+  throw new UsageError(
+    `Cannot use --port: must be an integer from 0 to ${U32_MAX - 1}: current value is ${value}`,
+  );
+}
+
+function fileSize(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() && found.size > 0) return found.size;
+  const what = found === undefined ? "nothing there" : found.isFile() ? "empty" : "not a file";
+  throw new UsageError(`Cannot use --file ${path}: must be a file with bytes in it: it is ${what}`);
+}

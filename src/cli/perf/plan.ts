@@ -1,0 +1,61 @@
+/**
+ * What one measurement does. Plain data: it crosses to the Workers by structured clone.
+ *
+ * @module
+ */
+import type { SocketType } from "../../socket.ts";
+
+/** How the receiver takes data: `-z n`, `-z y`, `-z u`. */
+export type Mode = "copy" | "zerocopy" | "user-poll";
+
+/** One measurement. */
+export interface Plan {
+  /** How the receiver takes data. */
+  readonly mode: Mode;
+  /** The name of an entry in `transports.ts`. */
+  readonly transport: string;
+  /** STREAM, or SEQPACKET with messages of `bufferBytes`. */
+  readonly type: SocketType;
+  /** Where the transmitter listens. */
+  readonly port: number;
+  /** How much is sent. */
+  readonly bytes: number;
+  /** What is sent; without it, pseudo-random bytes. */
+  readonly file?: string | undefined;
+  /** The receiver's buffer, or in the mapped modes the data pages of its mapping. */
+  readonly bufferBytes: number;
+  /** `SO_RCVLOWAT` of the receiver. */
+  readonly rcvlowatBytes: number;
+  /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
+  readonly creditBytes: number;
+  /** How much the transmitter hands to one send(2). */
+  readonly txBufferBytes: number;
+  /** Whether both ends hash what passes. */
+  readonly verify: boolean;
+}
+
+/** What the transmitter measured. */
+export interface Transmitted {
+  /** Bytes that send(2) took. */
+  readonly bytes: number;
+  /** A: the whole tx loop. */
+  readonly seconds: number;
+  /** SHA-256 in hexadecimal, with `verify`. */
+  readonly sha256?: string | undefined;
+}
+
+/** What the receiver measured. */
+export interface Received {
+  /** Bytes dequeued. */
+  readonly bytes: number;
+  /** B: the whole rx loop, waiting included. */
+  readonly seconds: number;
+  /** C: dequeue calls only. */
+  readonly dequeueSeconds: number;
+  /** Times it woke up and dequeued something. */
+  readonly wakeups: number;
+  /** SHA-256 in hexadecimal, with `verify`. */
+  readonly sha256?: string | undefined;
+  /** What one reading of the clock costs; each wake-up has two of them. */
+  readonly clockNs: number;
+}

@@ -1,0 +1,88 @@
+/**
+ * The outcome of one measurement: checked, then as the line of JSON that `--json` prints.
+ *
+ * @module
+ */
+import type { Mode, Plan, Received, Transmitted } from "./plan.ts";
+
+/** One line of `--json`. */
+export interface PerfResult {
+  /** How the receiver took data. */
+  readonly mode: Mode;
+  /** What carried it. */
+  readonly transport: string;
+  /** Runtime and version, e.g. `"node 26.10.0"`. */
+  readonly runtime: string;
+  /** `"stream"` or `"seqpacket"`. */
+  readonly type: string;
+  /** Bytes sent and received. */
+  readonly bytes: number;
+  /** The receiver's buffer, or the data pages of its mapping. */
+  readonly buffer_bytes: number;
+  /** `SO_RCVLOWAT` of the receiver. */
+  readonly rcvlowat_bytes: number;
+  /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
+  readonly credit_bytes: number;
+  /** How much the transmitter handed to one send(2). */
+  readonly tx_buffer_bytes: number;
+  /** A: the transmitter's tx loop. */
+  readonly tx_seconds: number;
+  /** B: the receiver's rx loop, waiting included. */
+  readonly rx_seconds: number;
+  /** C: the receiver's dequeue calls. */
+  readonly dequeue_seconds: number;
+  /** Times the receiver woke up and dequeued something. */
+  readonly wakeups: number;
+  /** D: C divided by the wake-ups. */
+  readonly ns_per_wakeup: number;
+  /** Bits received in B, in units of 1e9 a second. */
+  readonly rx_gbit_per_s: number;
+  /** What one of the two readings of the clock in a wake-up costs; it is not subtracted. */
+  readonly clock_ns: number;
+  /** SHA-256 that both ends agree on, with `--verify`. */
+  readonly sha256?: string;
+}
+
+/**
+ * Puts both ends together.
+ *
+ * @throws {Error} Unless each end saw all the bytes, with the same hash.
+ */
+export function combine(
+  plan: Plan,
+  runtime: string,
+  transmitted: Transmitted,
+  received: Received,
+): PerfResult {
+  if (transmitted.bytes !== plan.bytes || received.bytes !== plan.bytes) {
+    throw new Error(
+      `The ends disagree: asked for ${plan.bytes} bytes, ` +
+        `transmitter sent ${transmitted.bytes}, receiver got ${received.bytes}`,
+    );
+  }
+  if (transmitted.sha256 !== received.sha256) {
+    throw new Error(
+      `The data is damaged: transmitter's SHA-256 is ${transmitted.sha256}, ` +
+        `receiver's is ${received.sha256}`,
+    );
+  }
+  return {
+    mode: plan.mode,
+    transport: plan.transport,
+    runtime,
+    type: plan.type,
+    bytes: plan.bytes,
+    buffer_bytes: plan.bufferBytes,
+    rcvlowat_bytes: plan.rcvlowatBytes,
+    credit_bytes: plan.creditBytes,
+    tx_buffer_bytes: plan.txBufferBytes,
+    tx_seconds: transmitted.seconds,
+    rx_seconds: received.seconds,
+    dequeue_seconds: received.dequeueSeconds,
+    wakeups: received.wakeups,
+    ns_per_wakeup: Math.round(received.dequeueSeconds * 1e9 / received.wakeups),
+    rx_gbit_per_s: received.bytes * 8 / 1e9 / received.seconds,
+    clock_ns: received.clockNs,
+    ...(received.sha256 === undefined ? {} : { sha256: received.sha256 }),
+  };
+}

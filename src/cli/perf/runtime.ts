@@ -1,0 +1,15 @@
+/**
+ * Which runtime this is.
+ *
+ * @module
+ */
+import process from "node:process";
+
+/** Name and version, e.g. `"deno 2.9.6"`. Deno and Bun also claim to be a Node, so they go first. */
+export function runtimeName(): string {
+  for (const name of ["deno", "bun", "node"]) {
+    const version = process.versions[name];
+    if (version !== undefined) return `${name} ${version}`;
+  }
+  return "unknown runtime";
+}

@@ -1,0 +1,33 @@
+/**
+ * Where a command prints: standard output for results, standard error for everything else.
+ *
+ * @module
+ */
+import process from "node:process";
+
+/** The two streams of a command, and what the second one can show. */
+export interface Terminal {
+  /** Writes results. */
+  out(text: string): void;
+  /** Writes errors and progress. */
+  err(text: string): void;
+  /** Whether `err` is a terminal on which a line can be drawn over. */
+  readonly interactive: boolean;
+  /** Whether `err` takes colours: `interactive`, and `NO_COLOR` is not set. */
+  readonly color: boolean;
+  /** Characters in a line of `err`. */
+  readonly columns: number;
+}
+
+/** The streams of this process. */
+export function processTerminal(): Terminal {
+  const { stdout, stderr, env } = process;
+  const interactive = stderr.isTTY === true && env.TERM !== "dumb";
+  return {
+    out: (text: string): void => void stdout.write(text),
+    err: (text: string): void => void stderr.write(text),
+    interactive,
+    color: interactive && !env.NO_COLOR,
+    columns: stderr.columns ?? 80,
+  };
+}

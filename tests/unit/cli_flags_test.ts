@@ -1,0 +1,86 @@
+import { test } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { describeFlags, type Flag, parseFlags } from "../../src/cli/flags.ts";
+import { UsageError } from "../../src/cli/usage.ts";
+
+const FLAGS: readonly Flag[] = [
+  { name: "buffer", short: "b", value: "SIZE", help: "how much" },
+  { name: "file", value: "PATH", help: "from where\nand more" },
+  { name: "server", short: "s", help: "listen" },
+  { name: "json", help: "as JSON" },
+];
+
+function parse(...args: string[]): Record<string, string | true> {
+  return Object.fromEntries(parseFlags(FLAGS, args));
+}
+
+test("parseFlags() takes a value in each of the usual forms", () => {
+  for (
+    const args of [["-b", "4K"], ["-b4K"], ["-b=4K"], ["--buffer", "4K"], ["--buffer=4K"]]
+  ) {
+    assertEquals(parse(...args), { buffer: "4K" });
+  }
+});
+
+test("parseFlags() gives flags without a value as true, and nothing for those left out", () => {
+  assertEquals(parse("-s", "--json"), { server: true, json: true });
+  assertEquals(parse(), {});
+});
+
+test("parseFlags() keeps values as they are written", () => {
+  assertEquals(parse("-b", "-5"), { buffer: "-5" });
+  assertEquals(parse("-b-5"), { buffer: "-5" });
+  assertEquals(parse("--buffer=0x10"), { buffer: "0x10" });
+  assertEquals(parse("--buffer="), { buffer: "" });
+  assertEquals(parse("--file", "a=b c"), { file: "a=b c" });
+  assertEquals(parse("--file=true"), { file: "true" });
+});
+
+test("parseFlags() lets the last one count", () => {
+  assertEquals(parse("-b", "1", "--buffer=2"), { buffer: "2" });
+});
+
+test("parseFlags() refuses flags that are not in the list", () => {
+  for (
+    const arg of [
+      "--bufer",
+      "-x",
+      "--no-json",
+      "--json.a=1",
+      "--__proto__=1",
+      "-5",
+      "--constructor",
+    ]
+  ) {
+    assertThrows(() => parse(arg), UsageError, "nknown option");
+  }
+});
+
+test("parseFlags() refuses operands, before and behind --", () => {
+  assertThrows(() => parse("4K"), UsageError, "Unexpected operand: 4K");
+  assertThrows(() => parse("-"), UsageError, "Unexpected operand: -");
+  assertThrows(() => parse("--", "4K"), UsageError, "Unexpected operand: 4K");
+});
+
+test("parseFlags() refuses a flag whose value is missing", () => {
+  for (const args of [["-b"], ["--buffer"], ["-b", "--json"], ["--file", "-s"]]) {
+    assertThrows(() => parse(...args), UsageError, "must have a value");
+  }
+});
+
+test("parseFlags() refuses a value for a flag that takes none", () => {
+  assertThrows(() => parse("--json=yes"), UsageError, "must have no value");
+  assertThrows(() => parse("-s=1"), UsageError, "must have no value");
+  assertThrows(() => parse("-sx"), UsageError, "must have no value");
+});
+
+test("describeFlags() aligns the help of every flag", () => {
+  assertEquals(
+    describeFlags(FLAGS),
+    "  -b, --buffer SIZE  how much\n" +
+      "      --file PATH    from where\n" +
+      "                     and more\n" +
+      "  -s, --server       listen\n" +
+      "      --json         as JSON\n",
+  );
+});
