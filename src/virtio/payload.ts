@@ -77,12 +77,12 @@ export class PagePayload implements Payload {
   }
 
   revoke(): void {
-    const { length } = this.bytes;
-    const moved = this.bytes.buffer.transfer();
-    this.bytes = new Uint8Array(moved, 0, Math.min(length, moved.byteLength));
+    const { buffer, length } = this.bytes;
+    // A user may have taken the buffer away: then its bytes are theirs, and lost here.
+    this.bytes = buffer.detached ? new Uint8Array(0) : new Uint8Array(buffer.transfer(), 0, length);
   }
 
   free(): void {
-    this.bytes.buffer.transfer(0);
+    if (!this.bytes.buffer.detached) this.bytes.buffer.transfer(0);
   }
 }

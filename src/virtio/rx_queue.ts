@@ -173,8 +173,7 @@ export class RxQueue {
   map(pages: number, into: Piece[]): void {
     let room = pages;
     while (room > 0 && this.length > 0 && into.length < USR_HDR_MAX) {
-      const entry = this.#entries[this.#head]!;
-      if (entry.offset % USR_PAGE_SIZE !== 0) this.#realign(entry);
+      const entry = this.#aligned();
       const length = Math.min(entry.len - entry.offset, room * USR_PAGE_SIZE);
       into.push(this.#piece(entry, length));
       room -= pagesOf(length);
@@ -212,13 +211,16 @@ export class RxQueue {
     };
   }
 
-  /** Moves what is left of a partly read packet to a page of its own. */
-  #realign(entry: Entry): void {
+  /** The first packet; what is left of a partly read one moves to a page of its own. */
+  #aligned(): Entry {
+    const entry = this.#entries[this.#head]!;
+    if (entry.offset % USR_PAGE_SIZE === 0) return entry;
     const rest = new PagePayload(entry.view(entry.offset, entry.len - entry.offset));
     const moved = new Entry(rest, entry.flags);
     this.#credit.drained(entry.offset);
     this.#entries[this.#head] = moved;
     entry.drop();
+    return moved;
   }
 
   /** The first packet is done with. */

@@ -1,0 +1,158 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Credit, PACKET_OVERHEAD } from "../../src/virtio/credit.ts";
+import { PagePayload, PrivatePayload } from "../../src/virtio/payload.ts";
+import { type Piece, RxQueue } from "../../src/virtio/rx_queue.ts";
+import type { Payload } from "../../src/virtio/packet.ts";
+
+const EOM = 1;
+const EOR = 2;
+
+function queue(bufAlloc = 1 << 20): { rx: RxQueue; credit: Credit } {
+  const credit = new Credit(bufAlloc);
+  return { rx: new RxQueue(credit), credit };
+}
+
+function filled(length: number, value: number): Uint8Array {
+  return new Uint8Array(length).fill(value);
+}
+
+/** A payload that counts how often it is freed and revoked. */
+class Watched extends PagePayload {
+  freed = 0;
+  revoked = 0;
+  override free(): void {
+    this.freed++;
+    super.free();
+  }
+  override revoke(): void {
+    this.revoked++;
+    super.revoke();
+  }
+}
+
+function map(rx: RxQueue, pages: number): Piece[] {
+  const pieces: Piece[] = [];
+  rx.map(pages, pieces);
+  return pieces;
+}
+
+test("RxQueue.read() crosses packets and counts fwd_cnt per packet fully drained", () => {
+  const { rx, credit } = queue();
+  for (const value of [1, 2, 3]) assert(rx.push(new PrivatePayload(filled(1_000, value)), 0));
+  const got = new Uint8Array(1_500);
+  assertEquals(rx.read(got), 1_500);
+  assertEquals([got[999], got[1_000], rx.rxBytes, credit.fwdCnt], [1, 2, 1_500, 1_000]);
+  assertEquals(rx.peek(got), 1_500);
+  assertEquals([got[0], got[500], rx.rxBytes], [2, 3, 1_500]);
+  assertEquals(rx.read(got), 1_500);
+  assertEquals([rx.length, credit.fwdCnt, credit.bufUsed], [0, 3_000, 0]);
+});
+
+test("RxQueue.push() merges packets of up to 128 bytes, never across the end of a message", () => {
+  const { rx } = queue();
+  rx.push(new PrivatePayload(filled(100, 1)), 0);
+  rx.push(new PrivatePayload(filled(128, 2)), 0);
+  assertEquals(rx.length, 1);
+  rx.push(new PrivatePayload(filled(129, 3)), EOM);
+  rx.push(new PrivatePayload(filled(1, 4)), EOM);
+  assertEquals([rx.length, rx.rxBytes, rx.msgCount], [3, 358, 2]);
+});
+
+test("RxQueue.push() refuses what breaks the credit, and nothing has changed", () => {
+  const { rx, credit } = queue(10 * PACKET_OVERHEAD);
+  for (let i = 0; i < 10; i++) assert(rx.push(new PagePayload(filled(200, i)), EOM));
+  assertEquals(rx.push(new PagePayload(filled(200, 0)), EOM), false);
+  assertEquals([rx.length, rx.rxBytes, rx.msgCount, credit.bufUsed], [10, 2_000, 10, 2_000]);
+  assertEquals(queue(100).rx.push(new PagePayload(filled(101, 0)), 0), false);
+});
+
+test("RxQueue.push() collapses many small stream packets rather than to refuse them", () => {
+  const { rx, credit } = queue();
+  for (let i = 0; i < 5_000; i++) assert(rx.push(new PagePayload(filled(200, i & 255)), 0), `${i}`);
+  const got = new Uint8Array(200);
+  for (let i = 0; i < 5_000; i++) {
+    assertEquals(rx.read(got), 200);
+    assert(got.every((byte) => byte === (i & 255)), `packet ${i}`);
+  }
+  assertEquals([rx.rxBytes, credit.bufUsed, credit.fwdCnt], [0, 0, 1_000_000]);
+});
+
+test("RxQueue.message() takes one message of several packets, and drops what does not fit", () => {
+  const { rx } = queue();
+  rx.push(new PagePayload(filled(300, 1)), 0);
+  rx.push(new PagePayload(filled(200, 2)), EOM | EOR);
+  rx.push(new PagePayload(filled(7, 3)), EOM);
+  const out = { flags: 0 };
+  const got = new Uint8Array(400);
+  assertEquals([rx.message(got, true, out), out.flags, rx.rxBytes], [500, EOR, 507]);
+  assertEquals([rx.message(got, false, out), out.flags, got[299], got[399]], [500, EOR, 1, 2]);
+  assertEquals([rx.message(got, false, out), out.flags, rx.rxBytes, rx.msgCount], [7, 0, 0, 0]);
+});
+
+test("RxQueue.map() gives the packet's own memory, and frees it once its piece is released", () => {
+  const { rx } = queue();
+  const payload = new Watched(filled(8_200, 9));
+  const { buffer } = payload.bytes;
+  rx.push(payload, EOM);
+  const [piece] = map(rx, 3);
+  const view = piece!.view();
+  assert(view.buffer === buffer);
+  assertEquals([piece!.length, piece!.flags, view.length, rx.rxBytes], [8_200, EOM, 8_200, 0]);
+  assertEquals(payload.freed, 0);
+  piece!.release();
+  assertEquals([payload.freed, view.length], [1, 0]);
+});
+
+test("RxQueue.map() continues a packet that is larger than the room, flags on its last piece", () => {
+  const { rx, credit } = queue();
+  const payload = new Watched(filled(10_000, 5));
+  payload.bytes[8_192] = 77;
+  rx.push(payload, EOM | EOR);
+  const [first] = map(rx, 2);
+  const early = first!.view();
+  assertEquals([first!.length, first!.flags, rx.rxBytes, credit.fwdCnt], [8_192, 0, 1_808, 0]);
+  first!.release();
+  assertEquals([early.length, payload.revoked, payload.freed], [0, 1, 0]);
+  const [second] = map(rx, 2);
+  assertEquals([second!.length, second!.flags, second!.view()[0]], [1_808, EOM | EOR, 77]);
+  second!.release();
+  assertEquals([payload.freed, credit.fwdCnt, credit.bufUsed], [1, 10_000, 0]);
+});
+
+test("RxQueue.map() moves a partly read packet to a fresh page and drops nothing", () => {
+  const { rx, credit } = queue();
+  const data = Uint8Array.from({ length: 5_000 }, (_, i) => i & 255);
+  rx.push(new PagePayload(data), 0);
+  rx.read(new Uint8Array(10));
+  const [piece] = map(rx, 4);
+  assertEquals(piece!.view(), data.subarray(10));
+  piece!.release();
+  assertEquals([rx.rxBytes, credit.fwdCnt, credit.bufUsed], [0, 5_000, 0]);
+});
+
+test("RxQueue.read() of a packet whose buffer a user took away is EFAULT, not silence", () => {
+  const { rx } = queue();
+  rx.push(new PagePayload(filled(8_192, 1)), 0);
+  const [piece] = map(rx, 1);
+  structuredClone(piece!.view().buffer, { transfer: [piece!.view().buffer as ArrayBuffer] });
+  piece!.release();
+  assertThrows(() => rx.read(new Uint8Array(1)), Error, "EFAULT");
+});
+
+test("RxQueue.clear() frees every packet once", () => {
+  const { rx, credit } = queue();
+  const payloads = [1, 2, 3].map((value) => new Watched(filled(500, value)));
+  for (const payload of payloads) rx.push(payload, EOM);
+  rx.clear();
+  assertEquals(payloads.map(({ freed }) => freed), [1, 1, 1]);
+  assertEquals([rx.length, rx.rxBytes, rx.msgCount, credit.bufUsed], [0, 0, 0, 0]);
+});
+
+test("Payloads show the bytes of their packet and zeros, nothing of others", () => {
+  const old: Payload = new PrivatePayload(filled(4_096, 0xee));
+  old.free();
+  const page = new PagePayload(filled(10, 1), 4_086);
+  assertEquals(new Uint8Array(page.bytes.buffer).indexOf(0xee), -1);
+  assertEquals(new PagePayload(filled(10, 1)).bytes.buffer.byteLength, 10);
+});
