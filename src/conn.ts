@@ -85,7 +85,7 @@ export class Conn implements Disposable, AsyncDisposable {
     return this.#output.bytes;
   }
 
-  /** Bytes sent that the peer has not taken yet; wraps ioctl(2) with `SIOCOUTQ`. */
+  /** Bytes written that have not reached the peer yet; wraps ioctl(2) with `SIOCOUTQ`. */
   get unsentBytes(): number {
     return attempt("ioctl", this.remoteAddr, () => this.socket.outq());
   }

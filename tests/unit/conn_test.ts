@@ -1,0 +1,227 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { Conn } from "../../src/conn.ts";
+import { VsockError } from "../../src/error.ts";
+import { fakeSocket } from "./fake_socket.ts";
+import { openPair, pattern, readAll } from "./pair.ts";
+
+/** The code of the VsockError that `promise` rejects with, and its call. */
+async function refusal(promise: Promise<unknown>): Promise<string> {
+  const error = await assertRejects(() => promise, VsockError);
+  return `${error.op} ${error.code}`;
+}
+
+test("Conn.read() gives what there is", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  assertEquals(await near.write(pattern(10)), 10);
+  const p = new Uint8Array(64);
+  assertEquals(await far.read(p), 10);
+  assertEquals(p.subarray(0, 10), pattern(10));
+  assertEquals([near.bytesWritten, far.bytesRead], [10, 10]);
+});
+
+test("Conn.read() waits for the first byte", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const p = new Uint8Array(64);
+  const reading = far.read(p);
+  await near.write(Uint8Array.of(1, 2, 3));
+  assertEquals(await reading, 3);
+  assertEquals(p.subarray(0, 3), Uint8Array.of(1, 2, 3));
+});
+
+test("Conn.read() gives null at end of stream, and 0 for no room", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  assertEquals(await far.read(new Uint8Array(0)), 0);
+  await near.write(Uint8Array.of(1));
+  await near.closeWrite();
+  assertEquals(await far.read(new Uint8Array(0)), 0);
+  assertEquals(await far.read(new Uint8Array(8)), 1);
+  assertEquals(await far.read(new Uint8Array(8)), null);
+  assertEquals(await far.read(new Uint8Array(8)), null);
+  assertEquals(await far.read(new Uint8Array(0)), 0);
+});
+
+test("Conn.write() takes all, however little credit there is", { timeout: 60_000 }, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const { near, far } = pair;
+  const data = pattern(100_003);
+  const writing = near.write(data);
+  assertEquals(await readAll(far, data.length), data);
+  assertEquals(await writing, data.length);
+  assertEquals([near.bytesWritten, far.bytesRead], [data.length, data.length]);
+});
+
+test("Conn.write() that fails midway leaves the count", { timeout: 60_000 }, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const { near, far } = pair;
+  const writing = near.write(new Uint8Array(10_000));
+  far.close();
+  assertEquals(await refusal(writing), "send EPIPE");
+  assertEquals(near.bytesWritten, 4096);
+});
+
+test("Conn refuses a second read or write while one is pending", { timeout: 60_000 }, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const { near, far } = pair;
+  const p = new Uint8Array(4);
+  const reading = near.read(p);
+  const writing = near.write(pattern(5000));
+  assertEquals(await refusal(near.read(new Uint8Array(4))), "recv EBUSY");
+  assertEquals(await refusal(near.write(Uint8Array.of(9))), "send EBUSY");
+  assertEquals(await readAll(far, 5000), pattern(5000));
+  assertEquals(await writing, 5000);
+  await far.write(Uint8Array.of(1, 2));
+  assertEquals(await reading, 2);
+  await far.write(Uint8Array.of(3));
+  assertEquals(await near.read(p), 1);
+});
+
+test("Conn refuses wrong arguments before all else", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const text = "text" as unknown as Uint8Array;
+  await assertRejects(() => near.write(text), TypeError, "Cannot write p: must be a Uint8Array");
+  await assertRejects(() => near.read(text), TypeError, "Cannot read into p");
+  await assertRejects(() => near.write(Uint8Array.of(1), { timeoutMs: NaN }), RangeError);
+  await assertRejects(() => near.read(new Uint8Array(1), { timeoutMs: -1 }), RangeError);
+  assertEquals(far.socket.poll(POLLIN), 0);
+});
+
+test("Conn rejects with EBADF after close()", async () => {
+  using pair = await openPair();
+  const { near } = pair;
+  near.close();
+  near.close();
+  assertEquals(await refusal(near.read(new Uint8Array(1))), "recv EBADF");
+  assertEquals(await refusal(near.write(new Uint8Array(1))), "send EBADF");
+  assertEquals(await refusal(near.closeWrite()), "shutdown EBADF");
+  assertEquals(await refusal(near.closeRead()), "shutdown EBADF");
+  assertEquals(assertThrows(() => near.unsentBytes, VsockError).code, "EBADF");
+  assertEquals(near.remoteAddr, { transport: "vsock", cid: 1, port: 4000 });
+});
+
+test("Conn.close() ends what is pending with EBADF", { timeout: 60_000 }, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const { near } = pair;
+  const ended = [
+    refusal(near.read(new Uint8Array(1))),
+    refusal(near.write(new Uint8Array(5000))),
+  ];
+  near.close();
+  assertEquals(await Promise.all(ended), ["recv EBADF", "send EBADF"]);
+});
+
+test("Conn.read() rejects with ETIMEDOUT when the time is over", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const p = new Uint8Array(4);
+  assertEquals(await refusal(near.read(p, { timeoutMs: 0 })), "recv ETIMEDOUT");
+  assertEquals(await refusal(near.read(p, { timeoutMs: 2 })), "recv ETIMEDOUT");
+  await far.write(Uint8Array.of(5));
+  assertEquals(await near.read(p, { timeoutMs: 0 }), 1);
+});
+
+test("Conn.write() rejects with ETIMEDOUT, and the count tells", { timeout: 60_000 }, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const { near } = pair;
+  const writing = near.write(new Uint8Array(5000), { timeoutMs: 2 });
+  assertEquals(await refusal(writing), "send ETIMEDOUT");
+  assertEquals(near.bytesWritten, 4096);
+});
+
+test("Conn.read() rejects with the reason of an abort", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const caller = new AbortController();
+  const reading = near.read(new Uint8Array(4), { signal: caller.signal });
+  const reason = new Error("enough");
+  caller.abort(reason);
+  assertStrictEquals(await reading.catch((error) => error), reason);
+  await far.write(Uint8Array.of(5));
+  const again = near.read(new Uint8Array(4), { signal: caller.signal });
+  assertStrictEquals(await again.catch((error) => error), reason);
+  assertEquals(await near.read(new Uint8Array(4)), 1);
+});
+
+test("Conn.closeRead() fails the peer's writes with EPIPE", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.closeRead();
+  assertEquals(await near.read(new Uint8Array(4)), null);
+  await near.write(Uint8Array.of(1));
+  assertEquals(await far.read(new Uint8Array(4)), 1);
+  assertEquals(await refusal(far.write(Uint8Array.of(1))), "send EPIPE");
+});
+
+test("Conn.closeWrite() leaves reading open", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.closeWrite();
+  assertEquals(await refusal(near.write(Uint8Array.of(1))), "send EPIPE");
+  await far.write(pattern(3));
+  assertEquals(await readAll(near, 3), pattern(3));
+});
+
+test("Conn.unsentBytes counts what has not reached the peer", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  assertEquals(near.unsentBytes, 0);
+  const writing = near.write(pattern(1000));
+  assertEquals(near.unsentBytes, 1000);
+  await writing;
+  assertEquals(await far.read(new Uint8Array(2000)), 1000);
+  assertEquals(near.unsentBytes, 0);
+});
+
+test("Conn is closed by using and by await using", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  {
+    using _near = near;
+    await using _far = far;
+  }
+  assertEquals([near.socket.closed, far.socket.closed], [true, true]);
+});
+
+test("Conn.receiver() is closed with the connection", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const receiver = far.receiver({ mode: "copy" });
+  await near.write(pattern(5));
+  {
+    using batch = (await receiver.receive())!;
+    assertEquals(batch.byteLength, 5);
+  }
+  far.close();
+  assertEquals(assertThrows(() => receiver.tryReceive(), VsockError).code, "EBADF");
+});
+
+test("Conn waits again, letting others run, when poll promised too much", {
+  timeout: 60_000,
+}, async () => {
+  let room = false;
+  const socket = fakeSocket({
+    wait: (events) => Promise.resolve(events & ~POLLNVAL),
+    send: (data) => room ? data.length : -1,
+    recv: () => room ? 1 : -1,
+  });
+  using conn = new Conn(socket);
+  const both = [conn.write(new Uint8Array(4)), conn.read(new Uint8Array(4))];
+  setTimeout(() => room = true, 0);
+  assertEquals(await Promise.all(both), [4, 1]);
+});
+
+test("Conn takes no socket that is not connected", () => {
+  const socket = fakeSocket({
+    remoteAddress(): never {
+      throw new SysError("getpeername", "ENOTCONN");
+    },
+  });
+  const error = assertThrows(() => new Conn(socket), VsockError);
+  assertEquals([error.op, error.code, socket.closed], ["getpeername", "ENOTCONN", false]);
+});

@@ -1,0 +1,55 @@
+import { test } from "node:test";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { SysError } from "../../ffi/errno.ts";
+import { attempt, toVsockError, VsockError } from "../../src/error.ts";
+
+test("VsockError says call, address, code and cure", () => {
+  const error = new VsockError("connect", "ECONNRESET", { address: { cid: 3, port: 1024 } });
+  assertEquals(error.name, "VsockError");
+  assertEquals(error.op, "connect");
+  assertEquals(error.code, "ECONNRESET");
+  assertEquals(error.errno, 104);
+  assertEquals(error.address, { cid: 3, port: 1024 });
+  assertEquals(error.hint, "nobody listens on this port, or the queue of the listener is full");
+  assertEquals(
+    error.message,
+    `Cannot connect 3:1024: ECONNRESET (errno 104): ${error.hint}`,
+  );
+  assertEquals("cause" in error, false);
+});
+
+test("VsockError has no hint where there is no usual cure", () => {
+  const error = new VsockError("getsockopt", 92);
+  assertEquals(error.code, "ENOPROTOOPT");
+  assertEquals(error.hint, undefined);
+  assertEquals(error.message, "Cannot getsockopt: ENOPROTOOPT (errno 92)");
+});
+
+test("VsockError names an errno that has no name by its number", () => {
+  assertEquals(new VsockError("recv", 4095).code, "E4095");
+});
+
+test("toVsockError() keeps the SysError as the cause", () => {
+  const cause = new SysError("recvmsg", "ENOBUFS");
+  const error = toVsockError("recv", cause, { cid: 1, port: 2 });
+  if (!(error instanceof VsockError)) throw error;
+  assertEquals([error.op, error.code, error.errno], ["recv", "ENOBUFS", 105]);
+  assertStrictEquals(error.cause, cause);
+});
+
+test("toVsockError() gives back what no socket has thrown", () => {
+  const reason = new Error("stop");
+  assertStrictEquals(toVsockError("recv", reason), reason);
+  const done = new VsockError("recv", "EBADF");
+  assertStrictEquals(toVsockError("send", done), done);
+});
+
+test("attempt() gives the result, or throws a VsockError", () => {
+  assertEquals(attempt("bind", undefined, () => 7), 7);
+  const refuse = (): never => {
+    throw new SysError("bind", "EADDRINUSE");
+  };
+  const error = assertThrows(() => attempt("bind", { cid: 1, port: 9 }, refuse), VsockError);
+  assertEquals(error.code, "EADDRINUSE");
+  assertEquals(error.address, { cid: 1, port: 9 });
+});

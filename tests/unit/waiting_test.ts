@@ -1,0 +1,91 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { VsockError } from "../../src/error.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../../src/waiting.ts";
+import { fakeSocket } from "./fake_socket.ts";
+
+const ADDRESS = { cid: 1, port: 1024 };
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(signal.reason), { once: true });
+  });
+}
+
+test("requireWaitOptions() takes every time that a timer can", () => {
+  for (const timeoutMs of [0, 0.5, 1, 2 ** 31 - 1, Infinity, undefined]) {
+    requireWaitOptions({ timeoutMs, signal: undefined });
+  }
+});
+
+test("requireWaitOptions() refuses other times and types", () => {
+  for (const timeoutMs of [-1, NaN, -Infinity, 2 ** 31]) {
+    const error = assertThrows(() => requireWaitOptions({ timeoutMs }), RangeError);
+    assertEquals(
+      error.message,
+      "Cannot use timeoutMs: must be from 0 to 2147483647, or Infinity: " +
+        `current value is ${timeoutMs}`,
+    );
+  }
+  for (const options of [null, 5, { timeoutMs: "5" }, { signal: {} }, { timeoutMs: null }]) {
+    assertThrows(() => requireWaitOptions(options as unknown as WaitOptions), TypeError);
+  }
+});
+
+test("requireWaitOptions() throws the reason of an aborted signal", () => {
+  const reason = new Error("stop");
+  const thrown = assertThrows(() => requireWaitOptions({ signal: AbortSignal.abort(reason) }));
+  assertStrictEquals(thrown, reason);
+});
+
+test("limitWait() is over at once with timeoutMs 0", () => {
+  const error = assertThrows(() => limitWait("recv", { timeoutMs: 0 }, ADDRESS), VsockError);
+  assertEquals([error.op, error.code, error.address], ["recv", "ETIMEDOUT", ADDRESS]);
+});
+
+test("limitWait() has no signal of its own without timeoutMs", () => {
+  const { signal } = new AbortController();
+  assertEquals(limitWait("recv", undefined, ADDRESS).signal, undefined);
+  assertStrictEquals(limitWait("recv", { signal }, ADDRESS).signal, signal);
+});
+
+test("limitWait() aborts with ETIMEDOUT when the time is over", { timeout: 60_000 }, async () => {
+  using limit = limitWait("accept", { timeoutMs: 1 }, ADDRESS);
+  const held = setTimeout(() => {}, 60_000);
+  const reason = await aborted(limit.signal!);
+  clearTimeout(held);
+  if (!(reason instanceof VsockError)) throw reason;
+  assertEquals([reason.op, reason.code], ["accept", "ETIMEDOUT"]);
+});
+
+test("limitWait() passes on the reason of an abort before the time is over", async () => {
+  const caller = new AbortController();
+  using limit = limitWait("recv", { timeoutMs: 60_000, signal: caller.signal }, ADDRESS);
+  const reason = aborted(limit.signal!);
+  caller.abort("enough");
+  assertEquals(await reason, "enough");
+});
+
+test("limitWait() lets go of the caller's signal when disposed", () => {
+  const caller = new AbortController();
+  const limit = limitWait("recv", { timeoutMs: 60_000, signal: caller.signal }, ADDRESS);
+  limit[Symbol.dispose]();
+  caller.abort();
+  assertEquals(limit.signal!.aborted, false);
+});
+
+test("pause() lets the event loop turn, however often", { timeout: 60_000 }, async () => {
+  const ready = fakeSocket({ wait: () => Promise.resolve(8) });
+  for (const vain of [0, 1, 1000]) {
+    let turned = false;
+    setTimeout(() => turned = true, 0);
+    // Every pause may be shorter than a timer: what counts is that timers come at all.
+    while (!turned) await pause(ready, vain, undefined);
+  }
+});
+
+test("pause() ends with the reason of an abort", { timeout: 60_000 }, async () => {
+  const socket = fakeSocket({});
+  const signal = AbortSignal.abort(new RangeError("stop"));
+  await assertRejects(() => pause(socket, 0, signal), RangeError, "stop");
+});
