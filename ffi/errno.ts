@@ -20,11 +20,13 @@ export type Code =
   | "EEXIST"
   | "ENODEV"
   | "ENOTDIR"
+  | "EISDIR"
   | "EINVAL"
   | "ENFILE"
   | "EMFILE"
   | "ENOTTY"
   | "ENOSPC"
+  | "ESPIPE"
   | "EPIPE"
   | "ERANGE"
   | "ENOSYS"
@@ -72,11 +74,13 @@ export const ERRNO: Readonly<Record<Code, number>> = {
   EEXIST: 17,
   ENODEV: 19,
   ENOTDIR: 20,
+  EISDIR: 21,
   EINVAL: 22,
   ENFILE: 23,
   EMFILE: 24,
   ENOTTY: 25,
   ENOSPC: 28,
+  ESPIPE: 29,
   EPIPE: 32,
   ERANGE: 34,
   ENOSYS: 38,
@@ -117,6 +121,9 @@ const NAMES: ReadonlyMap<number, Code> = new Map(
 export function errnoName(errno: number): Code | undefined {
   return NAMES.get(errno);
 }
+
+/** What a call that moves data gives in place of EAGAIN. */
+export const WOULD_BLOCK = -1;
 
 /** A system call, or the loopback in its stead, said no. Compare `code`. */
 export class SysError extends Error {

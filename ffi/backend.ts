@@ -1,0 +1,128 @@
+/**
+ * What a runtime owes, so that everything else in this library knows no runtime.
+ *
+ * A backend is one file, `backend_<runtime>.ts`, that exports one {@linkcode Backend} named
+ * `backend`. It declares the types of the runtime's own FFI itself, just the members it uses. It
+ * opens nothing before `open()`, and then owes:
+ *
+ * - **Calls** straight from the runtime, with nothing wrapped around them: an integer of 32 bits
+ *   goes in and out as a number, 64 bits as what `wide()` gives (`Number()` reads either kind), a
+ *   buffer as a typed array whose bytes the call may read and write until it returns. A result of
+ *   -1 is -1 whatever its width.
+ * - **errno** of the calling thread, right after a failed call and before any other one.
+ * - **pointerOf()**, for structs that hold pointers. The view must stay reachable, with its buffer
+ *   neither detached nor resized, until the call that reads the struct has returned.
+ * - **bufferAt()**, an `ArrayBuffer` over memory that is not the runtime's. It frees nothing when
+ *   it is collected, and `transfer(0)` detaches it.
+ * - One refusal: where the runtime has no FFI or denies it, `open()` and `bufferAt()` throw an
+ *   {@linkcode FfiUnavailableError}.
+ *
+ * libc by name, in the order tried: `libc.so.6` (glibc), `libc.musl-x86_64.so.1` and
+ * `libc.musl-aarch64.so.1` (musl). FFI in Deno needs `--allow-ffi`. Its narrowest form names the
+ * file, e.g. `--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6`, and is enough for all but `bufferAt()`:
+ * sockets and copied receive work, memory mappings need `--allow-ffi` alone. Node needs
+ * `--experimental-ffi` where that is not the default, and `--allow-ffi` beside `--permission`.
+ *
+ * C's variadic calls (`ioctl`, `fcntl`) are declared like any other: on x86-64 and arm64 Linux,
+ * integers and pointers travel in the same registers either way.
+ *
+ * @module
+ */
+
+declare const wide: unique symbol;
+
+/** A 64-bit integer or address in the form that the runtime's calls take fastest. */
+export type Wide = (number | bigint) & { readonly [wide]: true };
+
+/** The C types in use. `usize` is also every pointer that is given as an address. */
+export type CType = "i32" | "u32" | "i64" | "usize" | "buffer";
+
+/** How C declares a function. */
+export interface Signature {
+  /** Parameters, in order. */
+  readonly args: readonly CType[];
+  /** What it returns. */
+  readonly result: Exclude<CType, "buffer">;
+}
+
+/** An opened libc. */
+export interface Library<Calls> {
+  /** The functions of the table that `open()` was given. */
+  readonly calls: Calls;
+  /** The calling thread's errno; only right after a failed call. */
+  errno(): number;
+  /** A safe integer as an argument of 64 bits; allocates nothing for a number used lately. */
+  wide(value: number): Wide;
+  /** Address of the first byte of `view`. */
+  pointerOf(view: ArrayBufferView): number;
+  /** A buffer over `length` (1 or more) bytes at `address`, which stay the caller's. */
+  bufferAt(address: number, length: number): ArrayBuffer;
+}
+
+/** One runtime's way to libc. */
+export interface Backend {
+  /** Which runtime. */
+  readonly runtime: "deno" | "bun" | "node" | "none";
+  /** Opens libc; every key of `table` is the name of a function. */
+  open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls>;
+}
+
+/** libc by the names that a dynamic loader finds it by, in the order tried. */
+export const LIBC_NAMES: readonly string[] = [
+  "libc.so.6",
+  "libc.musl-x86_64.so.1",
+  "libc.musl-aarch64.so.1",
+];
+
+/** Where distributions keep libc, for permissions that name a file. */
+export const LIBC_PATHS: readonly string[] = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+  "/lib/libc.musl-x86_64.so.1",
+  "/lib/libc.musl-aarch64.so.1",
+];
+
+/** libc cannot be called: no FFI in this runtime, no permission, or no such library. */
+export class FfiUnavailableError extends Error {
+  /** Always `"FfiUnavailableError"`. */
+  override readonly name: string = "FfiUnavailableError";
+  /** The runtime that runs this, e.g. `"deno"`. */
+  readonly runtime: string;
+  /** What was to be opened, e.g. `"libc.so.6"`. */
+  readonly library: string;
+  /** The command-line flag that helps, e.g. `"--allow-ffi"`; empty where none does. */
+  readonly flag: string;
+  /** `cause` is what the runtime said, if it said something. */
+  constructor(runtime: string, library: string, flag: string, cause?: unknown) {
+    const cure = flag === "" ? "must be a runtime with FFI" : `must run with ${flag}`;
+    const state = cause instanceof Error ? cause.message : "no FFI";
+    super(`Cannot call ${library} on ${runtime}: ${cure}: current value is ${state}`, { cause });
+    this.runtime = runtime;
+    this.library = library;
+    this.flag = flag;
+  }
+}
+
+/**
+ * Gives what `open` returns for the first of `names` that it does not throw for. `denied` tells a
+ * refusal that no other name would change.
+ */
+export function openFirst<T>(
+  names: readonly string[],
+  open: (name: string) => T,
+  denied: (error: unknown) => boolean,
+  fail: (name: string, cause: unknown) => FfiUnavailableError,
+): T {
+  let first: FfiUnavailableError | undefined;
+  for (const name of names) {
+    try {
+      return open(name);
+    } catch (error) {
+      first ??= fail(name, error);
+      if (denied(error)) break;
+    }
+  }
+  throw first ?? fail(LIBC_NAMES.join(", "), undefined);
+}

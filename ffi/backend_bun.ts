@@ -1,0 +1,92 @@
+/**
+ * libc through `bun:ffi`.
+ *
+ * @module
+ */
+import {
+  type Backend,
+  type CType,
+  FfiUnavailableError,
+  LIBC_NAMES,
+  type Library,
+  openFirst,
+  type Signature,
+  type Wide,
+} from "./backend.ts";
+
+interface BunSignature {
+  readonly args: readonly string[];
+  readonly returns: string;
+}
+
+/** The members of `bun:ffi` in use. */
+interface BunFfi {
+  dlopen(name: string, symbols: Record<string, BunSignature>): { symbols: unknown };
+  ptr(view: ArrayBufferView): number;
+  toArrayBuffer(address: number, offset: number, length: number): ArrayBuffer;
+  readonly read: { i32(address: number, offset: number): number };
+}
+
+const ARGS: Readonly<Record<CType, string>> = {
+  i32: "i32",
+  u32: "u32",
+  i64: "i64",
+  usize: "u64",
+  buffer: "buffer",
+};
+
+/** The `_fast` types give a number where it is exact, and a BigInt past 2^53. */
+const RESULTS: Readonly<Record<Signature["result"], string>> = {
+  i32: "i32",
+  u32: "u32",
+  i64: "i64_fast",
+  usize: "u64_fast",
+};
+
+function unavailable(library: string, cause: unknown): FfiUnavailableError {
+  return new FfiUnavailableError("bun", library, "", cause);
+}
+
+function bunFfi(): BunFfi {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: string): unknown };
+  };
+  const ffi = process.getBuiltinModule("bun:ffi");
+  if (ffi === undefined) throw unavailable(LIBC_NAMES.join(", "), undefined);
+  return ffi as BunFfi;
+}
+
+/** Bun's way to libc. */
+export const backend: Backend = {
+  runtime: "bun",
+
+  open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
+    const ffi = bunFfi();
+    const symbols: Record<string, BunSignature> = {
+      __errno_location: { args: [], returns: "u64_fast" },
+    };
+    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
+      symbols[name] = { args: args.map((type) => ARGS[type]), returns: RESULTS[result] };
+    }
+    const library = openFirst(
+      LIBC_NAMES,
+      (name) => ffi.dlopen(name, symbols),
+      () => false,
+      unavailable,
+    );
+    const { __errno_location } = library.symbols as { __errno_location(): number };
+    return {
+      calls: library.symbols as Calls,
+      // Bun converts a number to 64 bits exactly, and faster than a BigInt.
+      wide: (value: number): Wide => value as Wide,
+      errno: (): number => ffi.read.i32(__errno_location(), 0),
+      pointerOf(view: ArrayBufferView): number {
+        // A small view has no buffer until it is asked for one, and moves its bytes then.
+        void view.buffer;
+        return ffi.ptr(view);
+      },
+      bufferAt: (address: number, length: number): ArrayBuffer =>
+        ffi.toArrayBuffer(address, 0, length),
+    };
+  },
+};

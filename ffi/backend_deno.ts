@@ -1,0 +1,115 @@
+/**
+ * libc through `Deno.dlopen`.
+ *
+ * `Deno.UnsafePointer` asks for `--allow-ffi` without a path, so all but `bufferAt()` does without
+ * it: errno is copied out by memcpy(3), which also gives the address of the buffer it is handed.
+ *
+ * @module
+ */
+import {
+  type Backend,
+  type CType,
+  FfiUnavailableError,
+  LIBC_NAMES,
+  LIBC_PATHS,
+  type Library,
+  openFirst,
+  type Signature,
+  type Wide,
+} from "./backend.ts";
+import { toWide } from "./wide.ts";
+
+interface DenoSignature {
+  readonly name?: string;
+  readonly parameters: readonly CType[];
+  readonly result: CType;
+}
+
+/** The members of the `Deno` namespace in use. */
+interface DenoFfi {
+  dlopen(path: string, symbols: Record<string, DenoSignature>): { symbols: unknown };
+  readonly permissions: {
+    querySync(descriptor: { name: "ffi"; path?: string }): { state: string };
+  };
+  readonly UnsafePointer: { create(address: bigint): object };
+  readonly UnsafePointerView: { getArrayBuffer(pointer: object, length: number): ArrayBuffer };
+}
+
+/** What the adapter itself calls, beside the table it is given. */
+interface Own {
+  __errno_location(): Wide;
+  copyOut(to: Int32Array, from: Wide, length: Wide): Wide;
+  addressOf(buffer: ArrayBufferLike, same: ArrayBufferLike, length: Wide): Wide;
+}
+
+const OWN: Readonly<Record<keyof Own, DenoSignature>> = {
+  __errno_location: { parameters: [], result: "usize" },
+  copyOut: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "usize" },
+  addressOf: { name: "memcpy", parameters: ["buffer", "buffer", "usize"], result: "usize" },
+};
+
+function deno(): DenoFfi {
+  return (globalThis as unknown as { Deno: DenoFfi }).Deno;
+}
+
+function unavailable(library: string, cause: unknown): FfiUnavailableError {
+  return new FfiUnavailableError("deno", library, "--allow-ffi", cause);
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
+function isGranted(path?: string): boolean {
+  const descriptor = path === undefined ? {} : { path };
+  return deno().permissions.querySync({ name: "ffi", ...descriptor }).state === "granted";
+}
+
+/** Names are for the loader and a permission for all; else a permission names one of the paths. */
+function names(): readonly string[] {
+  if (isGranted()) return LIBC_NAMES;
+  const granted = LIBC_PATHS.filter(isGranted);
+  return granted.length > 0 ? granted : LIBC_NAMES;
+}
+
+function bufferAt(address: number, length: number): ArrayBuffer {
+  try {
+    const pointer = deno().UnsafePointer.create(toWide(address) as bigint);
+    return deno().UnsafePointerView.getArrayBuffer(pointer, length);
+  } catch (error) {
+    throw isDenied(error) ? unavailable("memory", error) : error;
+  }
+}
+
+/** Deno's way to libc. */
+export const backend: Backend = {
+  runtime: "deno",
+
+  open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
+    const symbols: Record<string, DenoSignature> = { ...OWN };
+    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
+      symbols[name] = { parameters: args, result };
+    }
+    const library = openFirst(
+      names(),
+      (name) => deno().dlopen(name, symbols),
+      isDenied,
+      unavailable,
+    );
+    const own = library.symbols as Own;
+    const errno = new Int32Array(1);
+    const [none, width] = [toWide(0), toWide(errno.byteLength)];
+    return {
+      calls: library.symbols as Calls,
+      wide: toWide,
+      bufferAt,
+      errno(): number {
+        own.copyOut(errno, own.__errno_location(), width);
+        return errno[0] ?? 0;
+      },
+      pointerOf({ buffer, byteOffset }: ArrayBufferView): number {
+        return Number(own.addressOf(buffer, buffer, none)) + byteOffset;
+      },
+    };
+  },
+};

@@ -1,0 +1,90 @@
+/**
+ * libc through `node:ffi`, which Node has since version 26.
+ *
+ * @module
+ */
+import {
+  type Backend,
+  type CType,
+  FfiUnavailableError,
+  LIBC_NAMES,
+  type Library,
+  openFirst,
+  type Signature,
+} from "./backend.ts";
+import { toWide } from "./wide.ts";
+
+interface NodeSignature {
+  readonly arguments: readonly string[];
+  readonly return: string;
+}
+
+/** The members of `node:ffi` in use. */
+interface NodeFfi {
+  dlopen(name: string, symbols: Record<string, NodeSignature>): { functions: unknown };
+  getInt32(address: bigint, offset: number): number;
+  getRawPointer(view: ArrayBufferView): bigint;
+  toArrayBuffer(address: bigint, length: number, copy: boolean): ArrayBuffer;
+}
+
+const TYPES: Readonly<Record<CType, string>> = {
+  i32: "int32",
+  u32: "uint32",
+  i64: "int64",
+  usize: "uint64",
+  buffer: "buffer",
+};
+
+const ACCESS_DENIED = "ERR_ACCESS_DENIED";
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Error && (error as { code?: unknown }).code === ACCESS_DENIED;
+}
+
+function unavailable(library: string, cause: unknown): FfiUnavailableError {
+  const flag = isDenied(cause) ? "--allow-ffi" : "--experimental-ffi";
+  return new FfiUnavailableError("node", library, flag, cause);
+}
+
+function nodeFfi(): NodeFfi {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule?(name: string): unknown };
+  };
+  const ffi = process.getBuiltinModule?.("node:ffi");
+  if (ffi === undefined) throw unavailable(LIBC_NAMES.join(", "), undefined);
+  return ffi as NodeFfi;
+}
+
+/** Node's way to libc. */
+export const backend: Backend = {
+  runtime: "node",
+
+  open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
+    const ffi = nodeFfi();
+    const symbols: Record<string, NodeSignature> = {
+      __errno_location: { arguments: [], return: "uint64" },
+    };
+    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
+      symbols[name] = { arguments: args.map((type) => TYPES[type]), return: TYPES[result] };
+    }
+    const library = openFirst(
+      LIBC_NAMES,
+      (name) => ffi.dlopen(name, symbols),
+      isDenied,
+      unavailable,
+    );
+    const { __errno_location } = library.functions as { __errno_location(): bigint };
+    return {
+      calls: library.functions as Calls,
+      wide: toWide,
+      errno: (): number => ffi.getInt32(__errno_location(), 0),
+      pointerOf(view: ArrayBufferView): number {
+        // A small view has no buffer until it is asked for one, and moves its bytes then.
+        void view.buffer;
+        return Number(ffi.getRawPointer(view));
+      },
+      bufferAt: (address: number, length: number): ArrayBuffer =>
+        ffi.toArrayBuffer(toWide(address) as bigint, length, false),
+    };
+  },
+};

@@ -1,0 +1,97 @@
+/**
+ * Calls on any file descriptor: what `<unistd.h>`, `<fcntl.h>`, `<sys/ioctl.h>` and
+ * `<sys/eventfd.h>` declare.
+ *
+ * On failure each call throws a `SysError`, with what its man page lists under ERRORS.
+ *
+ * @module
+ */
+import { libraryFor, requireBytes, requireSize, retry } from "./call.ts";
+import { ERRNO } from "./errno.ts";
+import { library } from "./select.ts";
+import type { Bytes } from "./symbols.ts";
+
+const pair: Int32Array<ArrayBuffer> = new Int32Array(2);
+
+/** Wraps close(2). After EINTR the descriptor is gone on Linux, so it is not closed again. */
+export function close(fd: number): void {
+  const { calls } = libraryFor(fd);
+  if (calls.close(fd) === -1) retry("close");
+}
+
+/** Wraps read(2): bytes read, 0 at end of file or for no room, or `WOULD_BLOCK`. */
+export function read(fd: number, buffer: Bytes): number {
+  const { calls, wide } = libraryFor(fd);
+  requireBytes("buffer", buffer);
+  const length = wide(buffer.byteLength);
+  let count: number;
+  do count = calls.read(fd, buffer, length); while (count === -1 && retry("read", ERRNO.EAGAIN));
+  return count;
+}
+
+/** Wraps write(2): bytes written, or `WOULD_BLOCK`. */
+export function write(fd: number, data: Bytes): number {
+  const { calls, wide } = libraryFor(fd);
+  requireBytes("data", data);
+  const length = wide(data.byteLength);
+  let count: number;
+  do count = calls.write(fd, data, length); while (count === -1 && retry("write", ERRNO.EAGAIN));
+  return count;
+}
+
+/** Wraps pipe2(2): the end to read and the end to write, which the caller closes. */
+export function pipe2(flags: number): [number, number] {
+  const { calls } = library();
+  while (calls.pipe2(pair, flags) === -1 && retry("pipe2"));
+  return [pair[0] ?? -1, pair[1] ?? -1];
+}
+
+/** Wraps eventfd(2): a file descriptor, which the caller closes; reads and writes are 8 bytes. */
+export function eventfd(initial: number, flags: number): number {
+  const { calls } = library();
+  let fd: number;
+  do fd = calls.eventfd(initial, flags); while (fd === -1 && retry("eventfd"));
+  return fd;
+}
+
+/** Wraps ioctl(2) for requests whose argument is a pointer: here, to `argument`. */
+export function ioctl(fd: number, request: number, argument: Bytes): number {
+  const { calls, wide } = libraryFor(fd);
+  requireSize("request", request);
+  requireBytes("argument", argument);
+  let result: number;
+  do result = calls.ioctl(fd, wide(request), argument); while (result === -1 && retry("ioctl"));
+  return result;
+}
+
+/** Wraps fcntl(2) for commands whose argument is an integer, or that have none. */
+export function fcntl(fd: number, command: number, argument = 0): number {
+  const { calls, wide } = libraryFor(fd);
+  requireSize("argument", argument);
+  let result: number;
+  do result = calls.fcntl(fd, command, wide(argument)); while (result === -1 && retry("fcntl"));
+  return result;
+}
+
+/** Wraps lseek(2): the offset from the start, in bytes. */
+export function lseek(fd: number, offset: number, whence: number): number {
+  const { calls, wide } = libraryFor(fd);
+  requireSize("offset", offset);
+  let result: number;
+  do result = Number(calls.lseek(fd, wide(offset), whence)); while (
+    result === -1 && retry("lseek")
+  );
+  return result;
+}
+
+/** Wraps ftruncate(2): makes the file `length` bytes long. */
+export function ftruncate(fd: number, length: number): void {
+  const { calls, wide } = libraryFor(fd);
+  requireSize("length", length);
+  while (calls.ftruncate(fd, wide(length)) === -1 && retry("ftruncate"));
+}
+
+/** Wraps sysconf(3): the value, or -1 where there is no limit or no such name. */
+export function sysconf(name: number): number {
+  return Number(library().calls.sysconf(name));
+}

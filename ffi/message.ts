@@ -1,0 +1,104 @@
+/**
+ * `struct msghdr` and what it points to, for sendmsg(2) and recvmsg(2).
+ *
+ * @module
+ */
+import { MSGHDR } from "./abi/socket.ts";
+import { IOVEC } from "./abi/uio.ts";
+import { requireBytes } from "./call.ts";
+import type { Bytes } from "./symbols.ts";
+
+/** What else a {@linkcode Message} points to. */
+export interface MessageOptions {
+  /** `msg_name`: the peer's address, in or out. */
+  readonly name?: Bytes;
+  /** `msg_control`: control messages, in or out; see `encodeControl()` and `decodeControl()`. */
+  readonly control?: Bytes;
+}
+
+const { at } = MSGHDR;
+
+/**
+ * A `struct msghdr` that keeps what it points to reachable. Addresses are taken anew for each call,
+ * so a buffer may be replaced between calls, and one that was detached is one of no bytes.
+ */
+export class Message {
+  /** The struct itself; its pointers are good between `fill()` and `settle()` only. */
+  readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(MSGHDR.size);
+  /** `msg_iov`: as many as there were at first, each may be replaced. */
+  readonly buffers: Bytes[];
+  readonly #view: DataView = new DataView(this.bytes.buffer);
+  readonly #iov: DataView<ArrayBuffer>;
+  readonly #name: Bytes | undefined;
+  readonly #control: Bytes | undefined;
+  #flags = 0;
+  #nameLength = 0;
+  #controlLength = 0;
+
+  /** Over `buffers`, in order. */
+  constructor(buffers: readonly Bytes[], options: MessageOptions = {}) {
+    const { name, control } = options;
+    this.buffers = [...buffers];
+    this.#iov = new DataView(new ArrayBuffer(buffers.length * IOVEC.size));
+    this.#name = name;
+    this.#control = control;
+  }
+
+  /** `msg_flags` that the last recvmsg(2) left: `MSG_EOR`, `MSG_TRUNC`, `MSG_CTRUNC`, ... */
+  get flags(): number {
+    return this.#flags;
+  }
+
+  /** Bytes of `name` that the last recvmsg(2) wanted to fill. */
+  get nameLength(): number {
+    return this.#nameLength;
+  }
+
+  /** Bytes of `control` that the last recvmsg(2) filled. */
+  get controlLength(): number {
+    return this.#controlLength;
+  }
+
+  /** Before the call: addresses and lengths, as they are now. */
+  fill(pointerOf: (view: ArrayBufferView) => number): void {
+    const count = this.#iov.byteLength / IOVEC.size;
+    for (let index = 0; index < count; index++) {
+      const buffer = this.buffers[index] as Bytes;
+      requireBytes("buffers", buffer);
+      const start = index * IOVEC.size;
+      setAddress(this.#iov, start + IOVEC.at.iov_base, buffer, pointerOf);
+      setSize(this.#iov, start + IOVEC.at.iov_len, buffer.byteLength);
+    }
+    setAddress(this.#view, at.msg_iov, this.#iov, pointerOf);
+    setSize(this.#view, at.msg_iovlen, count);
+    setAddress(this.#view, at.msg_name, this.#name, pointerOf);
+    this.#view.setUint32(at.msg_namelen, this.#name?.byteLength ?? 0, true);
+    setAddress(this.#view, at.msg_control, this.#control, pointerOf);
+    setSize(this.#view, at.msg_controllen, this.#control?.byteLength ?? 0);
+    this.#view.setInt32(at.msg_flags, 0, true);
+  }
+
+  /** After the call: what it left. Until here all of it is in use and so reachable. */
+  settle(): void {
+    this.#flags = this.#view.getInt32(at.msg_flags, true);
+    this.#nameLength = this.#view.getUint32(at.msg_namelen, true);
+    this.#controlLength = this.#view.getUint32(at.msg_controllen, true);
+  }
+}
+
+type PointerOf = (view: ArrayBufferView) => number;
+
+function setAddress(
+  view: DataView,
+  offset: number,
+  target: Bytes | undefined,
+  pointerOf: PointerOf,
+): void {
+  setSize(view, offset, target === undefined || target.byteLength === 0 ? 0 : pointerOf(target));
+}
+
+/** Stores a safe integer as 64 bits without a BigInt. */
+function setSize(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 0x1_0000_0000, true);
+  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
+}

@@ -1,0 +1,37 @@
+/**
+ * The one libc of this thread, by the backend of the runtime at hand, opened on first use.
+ *
+ * @module
+ */
+import type { Backend, Library } from "./backend.ts";
+import { backend as bun } from "./backend_bun.ts";
+import { backend as deno } from "./backend_deno.ts";
+import { backend as node } from "./backend_node.ts";
+import { backend as none } from "./backend_none.ts";
+import { LIBC, type Libc } from "./symbols.ts";
+
+let forced: Backend | undefined;
+let opened: Library<Libc> | undefined;
+
+/** Deno and Bun call themselves Node too, so Node is asked for last. */
+function choose(): Backend {
+  const { process } = globalThis as { process?: { versions?: Record<string, string> } };
+  const versions = process?.versions ?? {};
+  if (versions["deno"] !== undefined) return deno;
+  if (versions["bun"] !== undefined) return bun;
+  return versions["node"] === undefined ? none : node;
+}
+
+/** libc, opened by the first caller. Throws an `FfiUnavailableError` where it cannot be. */
+export function library(): Library<Libc> {
+  return opened ??= (forced ?? choose()).open(LIBC);
+}
+
+/**
+ * Makes every later call of this thread fail as if the runtime had no FFI (`"none"`), or undoes
+ * that (`undefined`): to see how a program behaves without it.
+ */
+export function forceBackend(name: "none" | undefined): void {
+  forced = name === undefined ? undefined : none;
+  opened = undefined;
+}

@@ -1,0 +1,169 @@
+/**
+ * Socket calls: what `<sys/socket.h>` declares.
+ *
+ * Addresses and options are the bytes of C structs; `ffi/abi/` has their layouts. On failure each
+ * call throws a `SysError`, with what its man page lists under ERRORS.
+ *
+ * @module
+ */
+import { libraryFor, requireBytes, retry } from "./call.ts";
+import { ERRNO } from "./errno.ts";
+import type { Message } from "./message.ts";
+import { library } from "./select.ts";
+import type { Bytes } from "./symbols.ts";
+
+/** Room for any address: `sizeof(struct sockaddr_storage)`. */
+const anyAddress: Uint8Array<ArrayBuffer> = new Uint8Array(128);
+const pair: Int32Array<ArrayBuffer> = new Int32Array(2);
+/** The `socklen_t` that goes in and out; one will do, no call starts inside of another. */
+const socklen: Uint32Array<ArrayBuffer> = new Uint32Array(1);
+
+/** Wraps socket(2): a file descriptor, which the caller closes. */
+export function socket(domain: number, type: number, protocol = 0): number {
+  const { calls } = library();
+  let fd: number;
+  do fd = calls.socket(domain, type, protocol); while (fd === -1 && retry("socket"));
+  return fd;
+}
+
+/** Wraps socketpair(2): two file descriptors, which the caller closes. */
+export function socketpair(domain: number, type: number, protocol = 0): [number, number] {
+  const { calls } = library();
+  while (calls.socketpair(domain, type, protocol, pair) === -1 && retry("socketpair"));
+  return [pair[0] ?? -1, pair[1] ?? -1];
+}
+
+/** Wraps bind(2). */
+export function bind(fd: number, address: Bytes): void {
+  const { calls } = libraryFor(fd);
+  requireBytes("address", address);
+  while (calls.bind(fd, address, address.byteLength) === -1 && retry("bind"));
+}
+
+/** Wraps listen(2). */
+export function listen(fd: number, backlog: number): void {
+  const { calls } = libraryFor(fd);
+  while (calls.listen(fd, backlog) === -1 && retry("listen"));
+}
+
+/**
+ * Wraps accept4(2): a file descriptor, which the caller closes, or `WOULD_BLOCK`. `flags` are
+ * `SOCK_NONBLOCK` and `SOCK_CLOEXEC`; the peer's address goes into `address`, cut to its length.
+ */
+export function accept4(fd: number, flags: number, address: Bytes = anyAddress): number {
+  const { calls } = libraryFor(fd);
+  requireBytes("address", address);
+  let accepted: number;
+  do {
+    socklen[0] = address.byteLength;
+    accepted = calls.accept4(fd, address, socklen, flags);
+  } while (accepted === -1 && retry("accept4", ERRNO.EAGAIN));
+  return accepted;
+}
+
+/**
+ * Wraps connect(2): `true` once connected, `false` for EINPROGRESS. Then wait for POLLOUT and read
+ * `SO_ERROR`, which is 0 once connected.
+ */
+export function connect(fd: number, address: Bytes): boolean {
+  const { calls } = libraryFor(fd);
+  requireBytes("address", address);
+  let result: number;
+  do result = calls.connect(fd, address, address.byteLength); while (
+    result === -1 && retry("connect", ERRNO.EINPROGRESS)
+  );
+  return result === 0;
+}
+
+/** Wraps shutdown(2): `how` is `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. */
+export function shutdown(fd: number, how: number): void {
+  const { calls } = libraryFor(fd);
+  while (calls.shutdown(fd, how) === -1 && retry("shutdown"));
+}
+
+/** Wraps getsockname(2): fills `address`, gives the length that it really has. */
+export function getsockname(fd: number, address: Bytes): number {
+  const { calls } = libraryFor(fd);
+  requireBytes("address", address);
+  do socklen[0] = address.byteLength; while (
+    calls.getsockname(fd, address, socklen) === -1 && retry("getsockname")
+  );
+  return socklen[0] ?? 0;
+}
+
+/** Wraps getpeername(2): fills `address`, gives the length that it really has. */
+export function getpeername(fd: number, address: Bytes): number {
+  const { calls } = libraryFor(fd);
+  requireBytes("address", address);
+  do socklen[0] = address.byteLength; while (
+    calls.getpeername(fd, address, socklen) === -1 && retry("getpeername")
+  );
+  return socklen[0] ?? 0;
+}
+
+/** Wraps getsockopt(2): fills `value`, gives the length that optlen has afterwards. */
+export function getsockopt(fd: number, level: number, name: number, value: Bytes): number {
+  const { calls } = libraryFor(fd);
+  requireBytes("value", value);
+  do socklen[0] = value.byteLength; while (
+    calls.getsockopt(fd, level, name, value, socklen) === -1 && retry("getsockopt")
+  );
+  return socklen[0] ?? 0;
+}
+
+/** Wraps setsockopt(2). */
+export function setsockopt(fd: number, level: number, name: number, value: Bytes): void {
+  const { calls } = libraryFor(fd);
+  requireBytes("value", value);
+  while (
+    calls.setsockopt(fd, level, name, value, value.byteLength) === -1 && retry("setsockopt")
+  );
+}
+
+/** Wraps send(2): bytes taken, or `WOULD_BLOCK`. */
+export function send(fd: number, data: Bytes, flags: number): number {
+  const { calls, wide } = libraryFor(fd);
+  requireBytes("data", data);
+  const length = wide(data.byteLength);
+  let sent: number;
+  do sent = calls.send(fd, data, length, flags); while (
+    sent === -1 && retry("send", ERRNO.EAGAIN)
+  );
+  return sent;
+}
+
+/** Wraps recv(2): bytes read, 0 at end of stream or for no room, or `WOULD_BLOCK`. */
+export function recv(fd: number, buffer: Bytes, flags: number): number {
+  const { calls, wide } = libraryFor(fd);
+  requireBytes("buffer", buffer);
+  const length = wide(buffer.byteLength);
+  let received: number;
+  do received = calls.recv(fd, buffer, length, flags); while (
+    received === -1 && retry("recv", ERRNO.EAGAIN)
+  );
+  return received;
+}
+
+/** Wraps sendmsg(2): bytes taken, or `WOULD_BLOCK`. */
+export function sendmsg(fd: number, message: Message, flags: number): number {
+  const { calls, pointerOf } = libraryFor(fd);
+  message.fill(pointerOf);
+  let sent: number;
+  do sent = calls.sendmsg(fd, message.bytes, flags); while (
+    sent === -1 && retry("sendmsg", ERRNO.EAGAIN)
+  );
+  message.settle();
+  return sent;
+}
+
+/** Wraps recvmsg(2): bytes read, or `WOULD_BLOCK`; `message` then has flags and lengths. */
+export function recvmsg(fd: number, message: Message, flags: number): number {
+  const { calls, pointerOf } = libraryFor(fd);
+  message.fill(pointerOf);
+  let received: number;
+  do received = calls.recvmsg(fd, message.bytes, flags); while (
+    received === -1 && retry("recvmsg", ERRNO.EAGAIN)
+  );
+  message.settle();
+  return received;
+}

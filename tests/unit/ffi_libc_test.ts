@@ -1,0 +1,164 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
+import {
+  F_GETFD,
+  F_GETFL,
+  F_SETFD,
+  FD_CLOEXEC,
+  O_CLOEXEC,
+  O_NONBLOCK,
+} from "../../ffi/abi/fcntl.ts";
+import { FIONREAD } from "../../ffi/abi/sockios.ts";
+import { _SC_NPROCESSORS_ONLN, _SC_PAGESIZE, SEEK_CUR, SEEK_END } from "../../ffi/abi/unistd.ts";
+import { MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
+import type { Code } from "../../ffi/errno.ts";
+import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
+import * as libc from "../../ffi/libc.ts";
+
+/** A number that no open file has. */
+const CLOSED = 1_000_000;
+
+function assertSysError(op: string, code: Code, call: () => unknown): void {
+  const error = assertThrows(call, SysError);
+  assertEquals([error.op, error.code], [op, code]);
+}
+
+test("read() and write() move bytes through a pipe", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  assertEquals(libc.write(writer, Uint8Array.of(1, 2, 3)), 3);
+  const buffer = new Uint8Array(8);
+  assertEquals(libc.read(reader, buffer.subarray(2)), 3);
+  assertEquals([...buffer], [0, 0, 1, 2, 3, 0, 0, 0]);
+  libc.close(writer);
+  assertEquals(libc.read(reader, buffer), 0);
+  libc.close(reader);
+});
+
+test("read() and write() take any typed array, and the bytes from its offset on", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  const words = Uint32Array.of(1, 2, 3, 4);
+  assertEquals(libc.write(writer, words.subarray(1, 3)), 8);
+  const view = new DataView(new ArrayBuffer(16), 4, 8);
+  assertEquals(libc.read(reader, view), 8);
+  assertEquals([view.getUint32(0, true), view.getUint32(4, true)], [2, 3]);
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("read() and write() say WOULD_BLOCK for EAGAIN", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC | O_NONBLOCK);
+  assertEquals(libc.read(reader, new Uint8Array(1)), WOULD_BLOCK);
+  const chunk = new Uint8Array(65_536);
+  while (libc.write(writer, chunk) !== WOULD_BLOCK);
+  assertEquals(libc.write(writer, chunk), WOULD_BLOCK);
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("write() fails with EPIPE where nobody reads", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  libc.close(reader);
+  assertSysError("write", "EPIPE", () => libc.write(writer, new Uint8Array(1)));
+  libc.close(writer);
+});
+
+test("Every call on a closed descriptor fails with EBADF", () => {
+  const byte = new Uint8Array(1);
+  assertSysError("read", "EBADF", () => libc.read(CLOSED, byte));
+  assertSysError("write", "EBADF", () => libc.write(CLOSED, byte));
+  assertSysError("close", "EBADF", () => libc.close(CLOSED));
+  assertSysError("fcntl", "EBADF", () => libc.fcntl(CLOSED, F_GETFD));
+  assertSysError("ioctl", "EBADF", () => libc.ioctl(CLOSED, FIONREAD, new Int32Array(1)));
+  assertSysError("ftruncate", "EBADF", () => libc.ftruncate(CLOSED, 1));
+  assertSysError("lseek", "EBADF", () => libc.lseek(CLOSED, 0, SEEK_CUR));
+});
+
+test("A descriptor that is no integer from 0 is a RangeError, on every runtime", () => {
+  for (const fd of [-1, NaN, 0.5, 2 ** 31, "0" as unknown as number]) {
+    assertThrows(() => libc.close(fd), RangeError, "Cannot use fd: must be an integer");
+    assertThrows(() => libc.read(fd, new Uint8Array(1)), RangeError, `current value is ${fd}`);
+  }
+});
+
+test("A buffer that is none is a TypeError, on every runtime", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  for (const wrong of [null, undefined, "text", 4096, 4096n, {}, { byteLength: 9 }, []]) {
+    const buffer = wrong as unknown as Uint8Array;
+    assertThrows(() => libc.read(reader, buffer), TypeError, "Cannot use buffer: must be");
+    assertThrows(() => libc.write(writer, buffer), TypeError, "Cannot use data: must be");
+  }
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("pipe2() refuses unknown flags with EINVAL", () => {
+  assertSysError("pipe2", "EINVAL", () => libc.pipe2(1));
+});
+
+test("eventfd() counts, and gives 1 at a time with EFD_SEMAPHORE", () => {
+  const fd = libc.eventfd(2, EFD_NONBLOCK | EFD_SEMAPHORE);
+  const count = new BigUint64Array(1);
+  assertEquals(libc.write(fd, BigUint64Array.of(1n)), 8);
+  for (let taken = 0; taken < 3; taken++) {
+    assertEquals(libc.read(fd, count), 8);
+    assertEquals(count[0], 1n);
+  }
+  assertEquals(libc.read(fd, count), WOULD_BLOCK);
+  assertSysError("read", "EINVAL", () => libc.read(fd, new Uint8Array(4)));
+  assertSysError("eventfd", "EINVAL", () => libc.eventfd(0, 2));
+  libc.close(fd);
+});
+
+test("fcntl() gets and sets flags", () => {
+  const [reader, writer] = libc.pipe2(0);
+  assertEquals(libc.fcntl(reader, F_GETFD), 0);
+  libc.fcntl(reader, F_SETFD, FD_CLOEXEC);
+  assertEquals(libc.fcntl(reader, F_GETFD), FD_CLOEXEC);
+  assertEquals(libc.fcntl(reader, F_GETFL) & O_NONBLOCK, 0);
+  assertSysError("fcntl", "EINVAL", () => libc.fcntl(reader, 9_999));
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("ioctl() fills what its argument points to", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  libc.write(writer, new Uint8Array(77));
+  const readable = new Int32Array(1);
+  libc.ioctl(reader, FIONREAD, readable);
+  assertEquals(readable[0], 77);
+  assertSysError("ioctl", "ENOTTY", () => libc.ioctl(reader, 0x5401, new Uint8Array(64)));
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("ftruncate() and lseek() carry sizes over 4 GiB", () => {
+  const fd = libc.memfd_create("sizes", MFD_CLOEXEC);
+  const size = 5 * 2 ** 30 + 3;
+  libc.ftruncate(fd, size);
+  assertEquals(libc.lseek(fd, 0, SEEK_END), size);
+  assertSysError("lseek", "EINVAL", () => libc.lseek(fd, 0, 99));
+  assertThrows(() => libc.ftruncate(fd, 2 ** 53), RangeError, "Cannot use length");
+  assertThrows(() => libc.ftruncate(fd, -1), RangeError, "current value is -1");
+  libc.close(fd);
+});
+
+test("sysconf() gives longs, and -1 for a name that is none", () => {
+  assertEquals(libc.sysconf(_SC_PAGESIZE) % 4096, 0);
+  assert(libc.sysconf(_SC_NPROCESSORS_ONLN) >= 1);
+  assertEquals(libc.sysconf(99_999), -1);
+});
+
+test("memfd_create() refuses unknown flags with EINVAL", () => {
+  assertSysError("memfd_create", "EINVAL", () => libc.memfd_create("x", 0x100));
+});
+
+test("errno is right 20,000 times in a row, with garbage made in between", () => {
+  const byte = new Uint8Array(1);
+  const kept: unknown[] = [];
+  for (let round = 0; round < 10_000; round++) {
+    kept[round % 100] = new Array(100).fill(round);
+    assertSysError("read", "EBADF", () => libc.read(CLOSED, byte));
+    assertSysError("pipe2", "EINVAL", () => libc.pipe2(1));
+  }
+});
