@@ -58,12 +58,12 @@ export async function connect(
 ): Promise<Conn> {
   requireAddress(address);
   requireWaitOptions(options);
-  const { transport = "auto", type = "stream", timeoutMs, localAddress } = options;
+  const { transport = "auto", type = "stream", localAddress, options: values = {} } = options;
   requireType(type);
   if (localAddress !== undefined) requireAddress(localAddress);
-  const values = withTimeout(options.options ?? {}, timeoutMs);
   requireSocketOptions(values);
-  const socket = openSocket(selectTransport(transport, "connect", address), type, values);
+  const carrier = selectTransport(transport, "connect", address);
+  const socket = openSocket(carrier, type, withTimeout(values, options.timeoutMs));
   try {
     if (localAddress !== undefined) {
       attempt("bind", localAddress, () => socket.bind(localAddress));

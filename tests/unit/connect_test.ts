@@ -1,0 +1,167 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { POLLOUT } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { connect, type ConnectOptions } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import type { Socket } from "../../src/socket.ts";
+import { fakeSocket, fakeTransport } from "./fake_socket.ts";
+
+const ADDRESS = { cid: 1, port: 4000 };
+
+/** A socket whose connect never gets an answer; `waits` holds what it was told to wait for. */
+function silentSocket(waits: number[] = []): Socket {
+  return fakeSocket({
+    connect: () => false,
+    setsockopt: () => {},
+    wait(events, signal): Promise<number> {
+      waits.push(events);
+      return new Promise((_, reject) => {
+        const held = setTimeout(() => {}, 60_000);
+        signal?.addEventListener("abort", () => {
+          clearTimeout(held);
+          reject(signal.reason);
+        });
+      });
+    },
+  });
+}
+
+test("connect() reaches a listener, by both addresses", { timeout: 60_000 }, async () => {
+  const transport = createLoopback();
+  using listener = listen(ADDRESS, { transport });
+  using near = await connect(ADDRESS, { transport, localAddress: { cid: 1, port: 5000 } });
+  using far = await listener.accept();
+  assertEquals(near.localAddr, { transport: "vsock", cid: 1, port: 5000 });
+  assertEquals(near.remoteAddr, { transport: "vsock", ...ADDRESS });
+  assertEquals(far.localAddr.port, 4000);
+  assertEquals(far.remoteAddr, { transport: "vsock", cid: 1, port: 5000 });
+});
+
+test("connect() picks the loopback of the process for CID 1", { timeout: 60_000 }, async () => {
+  using listener = listen({ cid: 1, port: 4002 }, { transport: "loopback", type: "seqpacket" });
+  using near = await connect({ cid: 1, port: 4002 }, { type: "seqpacket" });
+  using far = await listener.accept();
+  assertEquals([near.type, far.type], ["seqpacket", "seqpacket"]);
+});
+
+test("connect() gives ECONNRESET where nobody listens", { timeout: 60_000 }, async () => {
+  const transport = createLoopback();
+  const error = await assertRejects(() => connect(ADDRESS, { transport }), VsockError);
+  assertEquals([error.op, error.code, error.address], ["connect", "ECONNRESET", ADDRESS]);
+});
+
+test("connect() gives ENODEV where no transport leads", async () => {
+  const error = await assertRejects(() => connect({ cid: 9, port: 1 }), VsockError);
+  assertEquals([error.op, error.code], ["connect", "ENODEV"]);
+  assertEquals(error.hint?.includes("CID 9"), true);
+});
+
+test("connect() waits for POLLOUT, then asks for the error", async () => {
+  const waits: number[] = [];
+  const socket = fakeSocket({
+    connect: () => false,
+    wait(events): Promise<number> {
+      waits.push(events);
+      return Promise.resolve(POLLOUT);
+    },
+    takeError: () => 71,
+  });
+  const options = { transport: fakeTransport(socket) };
+  const error = await assertRejects(() => connect(ADDRESS, options), VsockError);
+  assertEquals([error.op, error.code], ["connect", "EPROTO"]);
+  assertEquals([waits, socket.closed], [[POLLOUT], true]);
+});
+
+test("connect() gives up after timeoutMs", { timeout: 60_000 }, async () => {
+  for (const timeoutMs of [0, 2]) {
+    const socket = silentSocket();
+    const options = { transport: fakeTransport(socket), timeoutMs };
+    const error = await assertRejects(() => connect(ADDRESS, options), VsockError);
+    assertEquals([error.op, error.code, socket.closed], ["connect", "ETIMEDOUT", true]);
+  }
+});
+
+test("connect() sets the socket's own timeout too", { timeout: 60_000 }, async () => {
+  const transport = createLoopback();
+  using _listener = listen(ADDRESS, { transport });
+  const timeouts: number[] = [];
+  const options: readonly ConnectOptions[] = [
+    {},
+    { timeoutMs: 777 },
+    { timeoutMs: Infinity },
+    { timeoutMs: 777, options: { connectTimeoutMs: 5000 } },
+  ];
+  for (const option of options) {
+    using near = await connect(ADDRESS, { transport, ...option });
+    timeouts.push(near.options.connectTimeoutMs);
+  }
+  assertEquals(timeouts, [2000, 777, 2 ** 31 - 1, 5000]);
+});
+
+test("connect() rejects with the reason of an abort", { timeout: 60_000 }, async () => {
+  const caller = new AbortController();
+  const socket = silentSocket();
+  const transport = fakeTransport(socket);
+  const connecting = connect(ADDRESS, { transport, signal: caller.signal });
+  const reason = new Error("enough");
+  caller.abort(reason);
+  assertStrictEquals(await connecting.catch((error) => error), reason);
+  assertEquals(socket.closed, true);
+  const again = connect(ADDRESS, { transport: fakeTransport(), signal: caller.signal });
+  assertStrictEquals(await again.catch((error) => error), reason);
+});
+
+test("connect() closes what it opened when a step fails", async () => {
+  const steps: readonly Partial<Socket>[] = [
+    { bind: () => refuse("bind") },
+    { connect: () => refuse("connect") },
+    { setsockopt: () => refuse("setsockopt") },
+    { localAddress: () => refuse("getsockname") },
+    { remoteAddress: () => refuse("getpeername") },
+  ];
+  for (const step of steps) {
+    const socket = fakeSocket({ setsockopt: () => {}, ...step });
+    const options: ConnectOptions = {
+      transport: fakeTransport(socket),
+      localAddress: { cid: 1, port: 5000 },
+      options: { rcvlowat: 1 },
+    };
+    const error = await assertRejects(() => connect(ADDRESS, options), VsockError);
+    assertEquals(error.code, "EINVAL");
+    assertEquals(socket.closed, true);
+  }
+});
+
+function refuse(op: string): never {
+  throw new SysError(op, "EINVAL");
+}
+
+test("connect() refuses wrong arguments before all else", async () => {
+  const transport = fakeTransport();
+  const ranges: readonly [number, number, ConnectOptions][] = [
+    [-1, 1024, {}],
+    [2 ** 32, 1024, {}],
+    [1, NaN, {}],
+    [1, 1024, { timeoutMs: NaN }],
+    [1, 1024, { localAddress: { cid: 1, port: -1 } }],
+    [1, 1024, { options: { connectTimeoutMs: -5 } }],
+  ];
+  for (const [cid, port, options] of ranges) {
+    await assertRejects(() => connect({ cid, port }, { transport, ...options }), RangeError);
+  }
+  const types: readonly unknown[] = [
+    null,
+    { type: "dgram" },
+    { transport: "tcp" },
+    { signal: 5 },
+    { options: null },
+    { localAddress: "1:5" },
+  ];
+  for (const options of types) {
+    await assertRejects(() => connect(ADDRESS, options as ConnectOptions), TypeError);
+  }
+  await assertRejects(() => connect("1:1024" as never), TypeError, "Cannot use address");
+});
