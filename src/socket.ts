@@ -8,8 +8,8 @@
  *   `undefined`, never by an error; EINTR is never seen.
  * - Every refusal is a `SysError` with the errno that Linux gives, and changes nothing.
  * - Arguments have been checked for type and range by the caller; a socket checks state.
- * - After `close()` every call but `close()` throws EBADF, and every pending `wait()` resolves
- *   with POLLNVAL.
+ * - After `close()` every call throws EBADF, but for `close()` itself and for `poll()`, `wait()` and
+ *   `waitSync()`, which give POLLNVAL, those that are pending too.
  *
  * @module
  */

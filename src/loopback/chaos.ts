@@ -104,8 +104,11 @@ export class ChaosWire implements Carrier {
     const { packet } = flow.packets.shift()!;
     if (flow.packets.length === 0) this.#flows.delete(key);
     if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
-    this.#pass(packet);
-    if (this.#flows.size > 0) this.#schedule();
+    try {
+      this.#pass(packet);
+    } finally {
+      if (this.#flows.size > 0) this.#schedule();
+    }
   };
 
   #arm(ms: number): void {

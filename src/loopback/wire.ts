@@ -28,7 +28,7 @@ export function localPayload(data: Uint8Array, maps: boolean): Payload {
 /** First in, first out. */
 export class Wire implements Carrier {
   readonly #end: WireEnd;
-  #queue: Packet[] = [];
+  readonly #queue: Packet[] = [];
   #scheduled = false;
 
   constructor(end: WireEnd) {
@@ -41,20 +41,29 @@ export class Wire implements Carrier {
 
   send(packet: Packet): void {
     this.#queue.push(packet);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(this.#pump);
   }
 
-  /** Delivers what is queued, and what that leads to, until nothing is left. */
+  /** Delivers what is queued, and what that leads to; a tap that throws costs one packet. */
   readonly #pump = (): void => {
     const queue = this.#queue;
-    for (let i = 0; i < queue.length; i++) {
-      const packet = queue[i]!;
-      if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
-      this.#end.deliver(packet);
+    let taken = 0;
+    try {
+      while (taken < queue.length) {
+        const packet = queue[taken++]!;
+        if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
+        this.#end.deliver(packet);
+      }
+    } finally {
+      queue.splice(0, taken);
+      this.#scheduled = false;
+      if (queue.length > 0) this.#schedule();
     }
-    queue.length = 0;
-    this.#scheduled = false;
   };
 }

@@ -39,10 +39,15 @@ class Entry {
     this.#holders++;
   }
 
-  /** Lets go of the payload: the last holder frees it, one before kills the views of it. */
+  /** Lets go of the payload: the last holder frees it. */
   drop(): void {
     if (--this.#holders === 0) this.payload.free();
-    else this.payload.revoke();
+  }
+
+  /** Lets go of a mapped piece: no view of it stays alive, even where the rest is still queued. */
+  unmap(): void {
+    if (this.mapped) this.payload.revoke();
+    this.drop();
   }
 
   /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
@@ -207,7 +212,7 @@ export class RxQueue {
         const { bytes } = entry.payload;
         return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
       },
-      release: (): void => entry.drop(),
+      release: (): void => entry.unmap(),
     };
   }
 
