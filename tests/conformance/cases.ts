@@ -1,0 +1,32 @@
+/**
+ * Every case there is.
+ *
+ * @module
+ */
+import type { Case } from "./case.ts";
+import { addressCases } from "./cases/address.ts";
+import { closeCases } from "./cases/close.ts";
+import { connectCases } from "./cases/connect.ts";
+import { creditCases } from "./cases/credit.ts";
+import { mapDataCases } from "./cases/map_data.ts";
+import { mapErrnoCases } from "./cases/map_errno.ts";
+import { optionCases } from "./cases/options.ts";
+import { pollCases } from "./cases/poll.ts";
+import { pollValueCases } from "./cases/poll_value.ts";
+import { seqpacketCases } from "./cases/seqpacket.ts";
+import { streamCases } from "./cases/stream.ts";
+
+/** All of them, in the order they run. */
+export const CASES: readonly Case[] = [
+  ...addressCases,
+  ...connectCases,
+  ...optionCases,
+  ...pollCases,
+  ...streamCases,
+  ...creditCases,
+  ...closeCases,
+  ...seqpacketCases,
+  ...mapErrnoCases,
+  ...mapDataCases,
+  ...pollValueCases,
+];

@@ -1,0 +1,74 @@
+/** Conformance of the loopback between threads: the far end is in a Worker. */
+import { Worker } from "node:worker_threads";
+import { createLoopbackLink, openLoopback } from "../../src/loopback/mod.ts";
+import type { Header } from "../../src/virtio/packet.ts";
+import type { Lab, Pair } from "./case.ts";
+import { openPair } from "./ends.ts";
+import type { Channel, Reply } from "./far.ts";
+import { conformance } from "./suite.ts";
+
+const lab: Lab = {
+  name: "loopback between threads",
+  has: new Set([
+    "seqpacket",
+    "mapRx",
+    "wholeMessages",
+    "waitSync",
+    "spins",
+    "silence",
+    "nowhere",
+    "tap",
+  ]),
+  lacks: {
+    unprivileged: "any port is free to everybody here; run it on the kernel",
+    oneLoop: "the ends are two threads; run it on the loopback in one event loop",
+    clock: "time is real between threads; run it on the loopback in one event loop",
+  },
+  open(): Promise<Pair> {
+    const [end, farEnd] = createLoopbackLink();
+    const [endOfNobody] = createLoopbackLink();
+    const nobody = openLoopback(endOfNobody);
+    const packets: Header[] = [];
+    const transport = openLoopback(end, { tap: (packet) => packets.push(packet) });
+    const worker = new Worker(new URL("far_worker.ts", import.meta.url), {
+      workerData: { end: farEnd },
+    });
+    return openPair({
+      transport,
+      channel: channelTo(worker),
+      packets,
+      silent: { transport: nobody, address: { cid: nobody.peerCid, port: 5000 } },
+      nowhere: { cid: 77, port: 5000 },
+      async close() {
+        const ended = new Promise((resolve) => worker.once("exit", resolve));
+        worker.postMessage({ id: 0 });
+        await ended;
+        transport.close();
+        nobody.close();
+      },
+    });
+  },
+};
+
+/** Calls by message; a worker that dies fails what it owes. */
+function channelTo(worker: Worker): Channel {
+  const pending = new Map<number, (reply: Reply) => void>();
+  let last = 0;
+  const fail = (message: string): void => {
+    for (const settle of pending.values()) settle({ message });
+    pending.clear();
+  };
+  worker.on("message", ({ id, reply }: { id: number; reply: Reply }) => {
+    pending.get(id)?.(reply);
+    pending.delete(id);
+  });
+  worker.on("error", (error) => fail(`the far thread failed: ${error}`));
+  worker.on("exit", () => fail("the far thread is gone"));
+  return (call) =>
+    new Promise((resolve) => {
+      pending.set(++last, resolve);
+      worker.postMessage({ id: last, call });
+    });
+}
+
+conformance(lab);
