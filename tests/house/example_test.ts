@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { EmptyFolder, run } from "./run.ts";
+import { EmptyFolder, run } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { OWN_NAMES } from "../std/names.ts";
-import { EmptyFolder, nodeEnv, run } from "./run.ts";
+import { EmptyFolder, nodeEnv, run } from "./command.ts";
 import { codeBlocks } from "./source.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
 
