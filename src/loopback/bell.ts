@@ -12,9 +12,8 @@
 import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
-/** A sleep costs about this much, so to spin for longer can not pay. */
-const SPIN_MAX_MS = 0.05;
-const SPIN_MIN_MS = 0.002;
+/** How long to spin before a sleep: about what a sleep and a wake-up cost. */
+const SPIN_MS = 0.05;
 const LOOKS_A_ROUND = 16;
 /** How often to look where `Atomics.waitAsync` is missing. */
 const LOOK_EVERY_MS = 2;
@@ -27,7 +26,6 @@ export class Bell {
   readonly #own: Words;
   readonly #peer: Words;
   readonly #news: () => boolean;
-  #spinMs = SPIN_MAX_MS;
   #armed: Promise<void> | undefined;
 
   /** `news()` says whether there is a reason not to sleep. */
@@ -53,15 +51,12 @@ export class Bell {
    */
   waitSync(timeoutMs: number, sliceMs: number, tick: () => void): boolean {
     const start = performance.now();
-    if (this.#spin(start, Math.min(timeoutMs, this.#spinMs))) return true;
+    if (this.#spin(start, Math.min(timeoutMs, SPIN_MS))) return true;
     const end = start + timeoutMs;
     for (;;) {
       const left = end - performance.now();
       const news = left > 0 ? this.#sleep(Math.min(left, sliceMs)) : this.#news();
-      if (news || left <= 0) {
-        this.#adapt(performance.now() - start);
-        return news;
-      }
+      if (news || left <= 0) return news;
       tick();
     }
   }
@@ -99,13 +94,6 @@ export class Bell {
       }
     } while (performance.now() - start < ms);
     return false;
-  }
-
-  /** Spins longer where a longer spin would have met the news, shorter where it was in vain. */
-  #adapt(waitedMs: number): void {
-    this.#spinMs = waitedMs < 2 * SPIN_MAX_MS
-      ? Math.min(SPIN_MAX_MS, this.#spinMs * 2)
-      : Math.max(SPIN_MIN_MS, this.#spinMs / 2);
   }
 
   async #lookOften(): Promise<void> {
