@@ -37,8 +37,8 @@ export interface ReceiverOptions {
 export interface ReceiveOptions extends WaitOptions {
   /**
    * `"poll"`: poll(2), or the event loop. `"spin"`: look at `poll_value` in page 0, which takes a
-   * core and no system call; as `"poll"` where nothing is mapped, or where nobody could write it
-   * meanwhile.
+   * core and no system call, save one in 50 ms; as `"poll"` where nothing is mapped, or where
+   * nobody could write it meanwhile.
    *
    * @default {"poll"}
    */

@@ -19,6 +19,10 @@ import { spinUntil } from "./spin.ts";
 const POLL_END = POLLHUP | POLLRDHUP | POLLNVAL;
 /** Milliseconds of spinning between two turns of the event loop. */
 const SPIN_SLICE_MS = 0.2;
+/** Milliseconds of spinning between two turns of the carrier, where there is no event loop. */
+const SPIN_TURN_MS = 50;
+/** Milliseconds of such a turn. */
+const CARRIER_TURN_MS = 1;
 /** Dequeues in vain before a blocked thread sleeps between them. */
 const EAGER_DEQUEUES = 64;
 
@@ -149,9 +153,20 @@ export class SocketReceiver implements Receiver {
   }
 
   #waitSync(spins: boolean, deadline: number): number {
-    if (spins) return spinUntil(this.#source, deadline) ? POLLIN : 0;
+    if (spins) return this.#spinSync(deadline);
     if (this.mapped && this.#source.readable()) return POLLIN;
     return this.#pollSync(POLLIN, Math.max(0, deadline - performance.now()));
+  }
+
+  /** Lets the carrier have a turn now and then: to notice that the peer has died, for one. */
+  #spinSync(deadline: number): number {
+    for (;;) {
+      const turn = performance.now() + SPIN_TURN_MS;
+      if (spinUntil(this.#source, Math.min(turn, deadline))) return POLLIN;
+      if (turn >= deadline) return 0;
+      const events = this.#pollSync(POLLIN, CARRIER_TURN_MS);
+      if (events !== 0) return events;
+    }
   }
 
   #pollSync(events: number, timeoutMs: number): number {

@@ -233,6 +233,14 @@ test("Receiver.waitSync() spins without a call until its time is over", () => {
   assertEquals(socket.calls, []);
 });
 
+test("Receiver.waitSync() gives the carrier a turn while it spins for long", TIMEOUT, () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  socket.calls.length = 0;
+  throwsCode("EOPNOTSUPP", () => receiver.waitSync({ wait: "spin" }));
+  assertEquals(socket.calls, ["waitSync(1, 1)"]);
+});
+
 test("Receiver.waitSync() does not spin where nobody could end it", () => {
   const socket = new FakeSocket({ spins: false });
   using receiver = openReceiver(socket);
