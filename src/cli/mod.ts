@@ -27,7 +27,7 @@ VM sockets (AF_VSOCK), with an embedded loopback and zero-copy receive.
 Commands:
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(8)}${summary}\n`).join("")}
 vsockit COMMAND --help explains a command.
-Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage (nothing was started).
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, nothing started.
 `;
 
 /**

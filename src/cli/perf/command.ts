@@ -35,10 +35,10 @@ What is printed, and the fields of --json:
      sha256           what both ends agree on, with --verify
 Only in --json: mode (copy, zerocopy, user-poll), transport, runtime, type
 (stream, seqpacket), bytes, buffer_bytes, rcvlowat_bytes, credit_bytes,
-tx_buffer_bytes, and clock_ns: the cost of reading the clock, which happens twice
-in a wake-up and is not subtracted.
+tx_buffer_bytes, and clock_ns: what reading the clock costs, which is done twice
+in each wake-up and not subtracted.
 
-Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAGE} wrong usage (nothing was started).
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAGE} wrong usage, nothing started.
 `;
 
 /** The subcommand `perf`. */

@@ -10,16 +10,16 @@ import { ROWS } from "./table.ts";
 
 const KIB = 1024;
 const COLUMNS = [4, 16, 64, 128, 256, 512].map((size) => size * KIB);
-const PILOT_BYTES = 32 * KIB * KIB;
-const CELL_SECONDS = 0.8;
-const MOST_BYTES = 2 * KIB ** 3; // the RFC's amount
+const CELL_SECONDS = 0.9;
+const PILOT_SECONDS = 0.1;
+const PILOT_BYTES = 16 * KIB * KIB;
 
 /** Runs one measurement; `label` is for the progress bar. */
 export type Runner = (plan: Plan, label: string) => Promise<PerfResult>;
 
 /**
  * Measures cell by cell, column by column. All cells of a column send the same amount: what was
- * asked for, or what copying takes about a second for, found by a short run before.
+ * asked for, or what copying takes about a second for.
  */
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
@@ -34,9 +34,12 @@ export async function* sweep(
   }
 }
 
+/** Found by runs that get longer until one is long enough to tell. */
 async function fittingAmount(column: Plan, run: Runner): Promise<number> {
-  const pilot = { ...column, mode: "copy", bytes: PILOT_BYTES, verify: false } as const;
-  const { rx_seconds } = await run(pilot, `pilot ${column.bufferBytes / KIB}K`);
-  const pilots = Math.ceil(CELL_SECONDS / rx_seconds);
-  return Math.min(pilots * PILOT_BYTES, MOST_BYTES);
+  for (let bytes = PILOT_BYTES;; bytes *= 8) {
+    const pilot = { ...column, mode: "copy", bytes, verify: false } as const;
+    const { rx_seconds } = await run(pilot, `pilot ${column.bufferBytes / KIB}K`);
+    if (rx_seconds < PILOT_SECONDS) continue;
+    return Math.ceil(bytes / PILOT_BYTES * CELL_SECONDS / rx_seconds) * PILOT_BYTES;
+  }
 }
