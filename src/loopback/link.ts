@@ -197,13 +197,11 @@ export class Link implements Carrier, Disposable {
 
   /**
    * Blocks this thread until there is something to `pump()`, for at most `timeoutMs` (`Infinity`
-   * for ever): whether there is. Gives `true` at once when the link is dead.
+   * for ever, 0 or less not at all): whether there is. Gives `true` at once when the link is dead.
    */
   waitSync(timeoutMs: number): boolean {
-    if (!(timeoutMs >= 0)) {
-      throw new RangeError(
-        `Cannot wait: timeoutMs must be 0 or more: current value is ${timeoutMs}`,
-      );
+    if (Number.isNaN(timeoutMs)) {
+      throw new RangeError("Cannot wait: timeoutMs must be a number: current value is NaN");
     }
     return this.#bell.waitSync(timeoutMs, this.#pulse.beatMs, () => this.beat());
   }

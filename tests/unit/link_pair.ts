@@ -1,0 +1,59 @@
+/**
+ * Both ends of a link in one thread, and packets to send over it.
+ *
+ * @module
+ */
+import { VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
+import { type Link, type LinkEvents, openLink } from "../../src/loopback/link.ts";
+import { createLink, type LinkEnd, type LinkOptions } from "../../src/loopback/link_memory.ts";
+import type { Packet } from "../../src/virtio/packet.ts";
+
+/** Two open ends, and the memory between them for a test to spoil. */
+export class LinkPair implements Disposable {
+  readonly ends: [LinkEnd, LinkEnd];
+  readonly a: Link;
+  readonly b: Link;
+
+  constructor(options: LinkOptions = {}, aEvents: LinkEvents = {}, bEvents: LinkEvents = {}) {
+    this.ends = createLink(options);
+    this.a = openLink(this.ends[0], aEvents);
+    this.b = openLink(this.ends[1], bEvents);
+  }
+
+  [Symbol.dispose](): void {
+    this.a.close();
+    this.b.close();
+  }
+}
+
+/** A packet from port 3 to port 4; what `fields` does not say is 0. */
+export function packet(fields: Partial<Packet> = {}): Packet {
+  return {
+    srcCid: 1,
+    dstCid: 2,
+    srcPort: 3,
+    dstPort: 4,
+    len: 0,
+    type: 1,
+    op: 6,
+    flags: 0,
+    bufAlloc: 0,
+    fwdCnt: 0,
+    ...fields,
+  };
+}
+
+/** Sends `data` as one RW packet: `false` where there was no memory. */
+export function sendData(link: Link, data: Uint8Array, fields: Partial<Packet> = {}): boolean {
+  const payload = link.allocate(data);
+  if (payload === undefined) return false;
+  link.send(packet({ op: VIRTIO_VSOCK_OP_RW, len: data.length, payload, ...fields }));
+  return true;
+}
+
+/** Everything that has arrived at `link`. */
+export function pumped(link: Link): Packet[] {
+  const packets: Packet[] = [];
+  link.pump((packet) => packets.push(packet));
+  return packets;
+}

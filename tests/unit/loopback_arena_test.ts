@@ -1,0 +1,164 @@
+import { test } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { type BlockPayload, Blocks, ReceivedBlocks, SendArena } from "../../src/loopback/arena.ts";
+import { createLink, type LinkOptions, WORD } from "../../src/loopback/link_memory.ts";
+import { BROKEN, ReturnReader, ReturnWriter, Words } from "../../src/loopback/ring.ts";
+
+/** An arena, what its receiver does with the blocks, and the way back between them. */
+function arena(options: LinkOptions = {}) {
+  const [{ lanes, control }] = createLink({ smallBlocks: 2, largeBlocks: 2, ...options });
+  const { blocks, returns } = lanes[0];
+  const words = new Words(control, 0);
+  const first = options.firstIndex ?? 0;
+  const back = new ReturnWriter(returns, words, WORD.returned, first);
+  const views = new Blocks(blocks);
+  let returned = 0;
+  return {
+    views,
+    back,
+    send: new SendArena(views, new ReturnReader(returns, words, WORD.returned, first)),
+    received: new ReceivedBlocks(new Blocks(blocks), back, () => returned++),
+    words,
+    returned: () => returned,
+  };
+}
+
+function filled(arena: SendArena, length: number, value = 7): BlockPayload {
+  const payload = arena.fill(new Uint8Array(length).fill(value));
+  if (payload === undefined) throw new Error("no block");
+  return payload;
+}
+
+/** The whole block that `payload` lies in. */
+function wholeOf(payload: BlockPayload): Uint8Array {
+  return new Uint8Array(payload.bytes.buffer);
+}
+
+test("SendArena gives each payload a buffer of its own, zero behind the bytes", () => {
+  const { send } = arena();
+  const first = filled(send, 100, 1);
+  const second = filled(send, 10, 2);
+  assertEquals(first.bytes.buffer === second.bytes.buffer, false);
+  assertEquals(first.bytes.length, 100);
+  assertEquals(wholeOf(first).length, 4096);
+  assertEquals(wholeOf(first).lastIndexOf(1), 99);
+});
+
+test("SendArena leaves nothing of an earlier packet, nor of what was appended to it", () => {
+  const { send, received } = arena();
+  const block = filled(send, 5000, 9).surrender(send);
+  send.lend(block);
+  const there = received.payload(block, 5000)!;
+  assertEquals(there.append(new Uint8Array(8192 - 5000).fill(9)), true);
+  there.free();
+  assertEquals(send.collect(), 1);
+  const again = filled(send, 4097, 1);
+  assertEquals(again.surrender(send), block);
+  assertEquals(wholeOf(there).length, 0);
+  const bytes = received.payload(block, 65536)!.bytes;
+  assertEquals([bytes[4096], bytes.subarray(4097).every((byte) => byte === 0)], [1, true]);
+});
+
+test("SendArena gives a page 0 that is all zero", () => {
+  const { send, views } = arena({ smallBlocks: 1 });
+  filled(send, 4096).free();
+  const block = send.takePage();
+  assertEquals(views.whole(block)!.every((byte) => byte === 0), true);
+});
+
+test("SendArena uses the block that came back last", () => {
+  const { send } = arena();
+  const [first, second] = [filled(send, 1), filled(send, 1)];
+  const buffer = first.bytes.buffer;
+  second.free();
+  first.free();
+  assertEquals(filled(send, 1).bytes.buffer === buffer, true);
+});
+
+test("SendArena puts small data into large blocks when the small ones are out, not more", () => {
+  const { send } = arena();
+  const sizes = [1, 4096, 1].map((length) => wholeOf(filled(send, length)).length);
+  assertEquals(sizes, [4096, 4096, 65536]);
+  assertEquals(wholeOf(filled(send, 65536)).length, 65536);
+  assertEquals(send.fill(new Uint8Array(1)), undefined);
+  assertEquals(send.free, 0);
+  const small = arena().send;
+  filled(small, 4097);
+  filled(small, 4097);
+  assertEquals(small.fill(new Uint8Array(4097)), undefined);
+  assertEquals(small.free, 2);
+});
+
+test("SendArena.collect() refuses what the peer cannot have, and hands no block out twice", () => {
+  const cases: ((here: ReturnType<typeof arena>) => void)[] = [
+    ({ back }) => back.put(0), // never left
+    ({ back }) => back.put(4), // no such block
+    ({ back }) => back.put(0xffff_ffff),
+    ({ back, send }) => { // twice
+      const block = filled(send, 1).surrender(send);
+      send.lend(block);
+      back.put(block);
+      back.put(block);
+    },
+    ({ back, send }) => back.put(send.takePage()), // a page 0 that was not closed
+    ({ words }) => words.store(WORD.returned, 5), // more than there are
+    ({ words }) => words.store(WORD.returned, -1),
+  ];
+  for (const spoil of cases) {
+    const here = arena();
+    spoil(here);
+    assertEquals(here.send.collect(), BROKEN);
+    const handed = new Set<ArrayBufferLike>();
+    for (let payload; (payload = here.send.fill(Uint8Array.of(1))) !== undefined;) {
+      assertEquals(handed.has(payload.bytes.buffer), false);
+      handed.add(payload.bytes.buffer);
+    }
+  }
+});
+
+test("SendArena.collect() takes blocks back across the wrap of its index", () => {
+  const { send, received } = arena({ firstIndex: 0xffff_fffe });
+  for (let i = 0; i < 10; i++) {
+    const block = filled(send, 1).surrender(send);
+    send.lend(block);
+    received.payload(block, 1)!.free();
+    assertEquals([send.collect(), send.free], [1, 4]);
+  }
+});
+
+test("ReceivedBlocks gives no view outside of a block, and none of a block that is held", () => {
+  const { received, returned } = arena();
+  assertEquals(received.payload(0, 4097), undefined);
+  assertEquals(received.payload(4, 1), undefined);
+  assertEquals(received.payload(0xffff_ffff, 1), undefined);
+  assertEquals(received.hold(4), undefined);
+  const payload = received.payload(0, 4096)!;
+  assertEquals(payload.bytes.length, 4096);
+  assertEquals([received.payload(0, 1), received.hold(0)], [undefined, undefined]);
+  payload.free();
+  payload.free();
+  assertEquals([returned(), payload.bytes.length], [1, 0]);
+  assertEquals(received.payload(0, 1)?.bytes.length, 1);
+});
+
+test("BlockPayload.append() fills the last page and no more", () => {
+  const { send } = arena();
+  const payload = filled(send, 4000, 1);
+  assertEquals(payload.append(new Uint8Array(97).fill(2)), false);
+  assertEquals(payload.bytes.length, 4000);
+  assertEquals(payload.append(new Uint8Array(96).fill(2)), true);
+  assertEquals([payload.bytes.length, payload.bytes[3999], payload.bytes[4000]], [4096, 1, 2]);
+  assertEquals(payload.append(Uint8Array.of(3)), false);
+  payload.free();
+  assertEquals(payload.append(Uint8Array.of(3)), false);
+});
+
+test("BlockPayload.surrender() refuses a payload of another link, and one that is spent", () => {
+  const [here, there] = [arena().send, arena().send];
+  const payload = filled(here, 1);
+  assertThrows(() => payload.surrender(there), TypeError, "Cannot send a packet");
+  payload.surrender(here);
+  assertThrows(() => payload.surrender(here), TypeError, "Cannot send a packet");
+  payload.free();
+  assertEquals(here.free, 3);
+});
