@@ -29,13 +29,18 @@ const SPECIFIERS: readonly RegExp[] = [
   /^(?:import|export)\s[^;"]*?\bfrom "([^"]+)"/gm,
   /^import "([^"]+)"/gm,
   /\bimport\("([^"]+)"\)/g,
-  /\bnew URL\("([^"]+\.ts)"/g,
 ];
+const SCRIPT_URL = /\bnew URL\("(?:\.\/)?([^"]+\.ts)"/g;
 
 /** What a file imports, statically or not, and the scripts it starts from beside itself. */
 export function specifiers(path: string): string[] {
   const code = withoutComments(read(path));
-  return SPECIFIERS.flatMap((form) => Array.from(code.matchAll(form), ([, found]) => found ?? ""));
+  const imports = SPECIFIERS.flatMap((form) => Array.from(code.matchAll(form)));
+  const scripts = Array.from(code.matchAll(SCRIPT_URL));
+  return [
+    ...imports.map(([, specifier = ""]) => specifier),
+    ...scripts.map(([, url]) => `./${url}`), // a URL is relative without saying so
+  ];
 }
 
 /** The text of each ```` ```language ```` block of a Markdown file. */

@@ -5,7 +5,7 @@ import { read, sourceFiles, withoutComments } from "./source.ts";
 const LIBRARY = /^(mod\.ts|ffi\/|src\/|examples\/)/;
 const BACKEND = /^ffi\/(backend_\w+|select)\.ts$/;
 
-/** The lines of `pattern` in the code of the files that `where` names. */
+/** Those of the files that `where` chooses whose code has `pattern`. */
 function occurrences(where: (path: string) => boolean, pattern: RegExp): string[] {
   const files = sourceFiles().filter(where);
   assertGreater(files.length, 0);
@@ -16,6 +16,13 @@ test("FFI of a runtime is named in ffi/backend_*.ts alone", () => {
   const names = /\bdlopen\b|bun:ffi|node:ffi/;
   assertEquals(occurrences((path) => LIBRARY.test(path) && !BACKEND.test(path), names), []);
   assertGreater(occurrences((path) => BACKEND.test(path), names).length, 0);
+});
+
+test("library modules have no top-level await", () => {
+  const waits = /^(?!\s|.*\basync\b).*\bawait\b/m; // deno fmt indents what is not top level
+  const program = "src/cli/main.ts";
+  const files = (path: string): boolean => /^(mod\.ts|ffi\/|src\/)/.test(path);
+  assertEquals(occurrences(files, waits), [program]);
 });
 
 test("exports have names", () => {
