@@ -33,10 +33,22 @@ export type Need =
   | "silence"
   /** `Near.nowhere`: an address that no transport reaches. */
   | "nowhere"
+  /** The peer can be a script, packet by packet: `wire.ts`. */
+  | "wire"
   /** `Near.packets`: every packet can be seen. */
   | "tap"
   /** `Near.elapse()` of many seconds is affordable. */
   | "clock";
+
+/** The way to a peer that never answers. */
+export interface Silent {
+  /** A fresh socket. */
+  readonly socket: Socket;
+  /** What made it. */
+  readonly transport: Transport;
+  /** Where nobody answers. */
+  readonly address: VsockAddress;
+}
 
 /** The end of a connection that is in this thread. */
 export interface Near {
@@ -49,7 +61,7 @@ export interface Near {
   /** The headers of all packets that either end has sent so far, oldest first. Needs `tap`. */
   readonly packets: readonly Header[];
   /** A new socket, and an address that takes its packets and never answers. Needs `silence`. */
-  silent(): { readonly socket: Socket; readonly address: VsockAddress };
+  silent(): Silent;
   /** A new socket, closed when the case is over. */
   socket(type?: SocketType): Socket;
   /** Closes `thing` when the case is over. */

@@ -6,8 +6,10 @@
 import type { Case } from "./case.ts";
 import { addressCases } from "./cases/address.ts";
 import { closeCases } from "./cases/close.ts";
+import { connCases } from "./cases/conn.ts";
 import { connectCases } from "./cases/connect.ts";
 import { creditCases } from "./cases/credit.ts";
+import { listenerCases } from "./cases/listener.ts";
 import { mapDataCases } from "./cases/map_data.ts";
 import { mapErrnoCases } from "./cases/map_errno.ts";
 import { optionCases } from "./cases/options.ts";
@@ -15,6 +17,7 @@ import { pollCases } from "./cases/poll.ts";
 import { pollValueCases } from "./cases/poll_value.ts";
 import { seqpacketCases } from "./cases/seqpacket.ts";
 import { streamCases } from "./cases/stream.ts";
+import { wireCases } from "./cases/wire.ts";
 
 /** All of them, in the order they run. */
 export const CASES: readonly Case[] = [
@@ -29,4 +32,7 @@ export const CASES: readonly Case[] = [
   ...mapErrnoCases,
   ...mapDataCases,
   ...pollValueCases,
+  ...wireCases,
+  ...connCases,
+  ...listenerCases,
 ];

@@ -7,7 +7,7 @@ import type { VsockAddress } from "../../src/address.ts";
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
 import type { Header } from "../../src/virtio/packet.ts";
-import type { Near, Pair } from "./case.ts";
+import type { Near, Pair, Silent } from "./case.ts";
 import { type Channel, Far } from "./far.ts";
 
 /** What a pair is made of; what a transport lacks is left out. */
@@ -70,9 +70,9 @@ class LocalNear implements Near {
     return this.keep(this.transport.socket(type));
   }
 
-  silent(): { readonly socket: Socket; readonly address: VsockAddress } {
+  silent(): Silent {
     const { transport, address } = present("silence", this.#parts.silent);
-    return { socket: this.keep(transport.socket("stream")), address };
+    return { socket: this.keep(transport.socket("stream")), transport, address };
   }
 
   keep<T extends Disposable>(thing: T): T {

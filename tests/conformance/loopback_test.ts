@@ -16,6 +16,7 @@ const lab: Lab = {
     "silence",
     "nowhere",
     "tap",
+    "wire",
     "clock",
   ]),
   lacks: {

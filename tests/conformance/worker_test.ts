@@ -22,6 +22,7 @@ const lab: Lab = {
   lacks: {
     unprivileged: "any port is free to everybody here; run it on the kernel",
     oneLoop: "the ends are two threads; run it on the loopback in one event loop",
+    wire: "the stack is the same; run it on the loopback in one event loop",
     clock: "time is real between threads; run it on the loopback in one event loop",
   },
   open(): Promise<Pair> {
