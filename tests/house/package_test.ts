@@ -24,11 +24,13 @@ function install(folder: string): string {
   return path;
 }
 
-/** The README's example, on each runtime that npm serves. */
+/** The README's example, on each runtime, from `node_modules`. */
 function checkExample(path: string): void {
   writeFileSync(join(path, "example.mjs"), EXAMPLE);
   assertEquals(run(path, [node, "example.mjs"]).stdout, SHOWN);
   assertEquals(run(path, [bun, "example.mjs"]).stdout, SHOWN);
+  const installed = ["run", "--no-prompt", "--node-modules-dir=manual", "example.mjs"];
+  assertEquals(run(path, [deno, ...installed]).stdout, SHOWN);
 }
 
 /** The command, by itself and on each runtime; its Workers are files of the package. */
