@@ -66,11 +66,13 @@ for (const [letter, mode] of MODES) {
     }
   });
 
-  test(`perf -z ${letter} --seqpacket wakes once a message`, { timeout: 60_000 }, async () => {
-    const args = ["-z", letter, "-m", "2", "-b", "64K", "-r", "1", "--seqpacket", "--verify"];
+  test(`perf -z ${letter} --seqpacket sends messages`, { timeout: 60_000 }, async () => {
+    const args = ["-z", letter, "-m", "2", "-b", "100K", "--seqpacket", "--verify"];
     const [result] = await perfJson(...args);
     assertEquals(result?.type, "seqpacket");
-    if (mode === "copy") assertEquals(result?.wakeups, 32);
+    // 20 messages of 100 KiB and one of 48: the receiver may find two of them, and copies one.
+    const wakeups = result?.wakeups ?? 0;
+    assertEquals(mode === "copy" ? wakeups === 21 : wakeups > 0 && wakeups <= 42, true);
   });
 }
 

@@ -87,9 +87,11 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["--port 1e3", "--port"],
   ["--sweep -b 4K", "--sweep: must be without --buffer"],
   ["--sweep -z y", "--sweep: must be without --mode"],
+  ["--sweep -v 256K", "--rcvlowat: must be at most the credit of 262144 bytes"],
   ["-s", "--server with the loopback: it lives inside one process"],
   ["-c 2", "--cid with the loopback: it lives inside one process"],
   ["--seqpacket -b 64K -r 1 -v 32K", "--buffer with --seqpacket: must be at most 32768"],
+  ["--seqpacket --tx-buffer 1M", "--seqpacket: must be without --tx-buffer"],
   ["--quick", "Unknown option: --quick"],
   ["4K", "Unexpected operand: 4K"],
 ];

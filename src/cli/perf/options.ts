@@ -8,6 +8,7 @@ import { describeFlags, type Flag, type Given, parseFlags } from "../flags.ts";
 import { parseSize } from "../sizes.ts";
 import { UsageError } from "../usage.ts";
 import type { Mode, Plan } from "./plan.ts";
+import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 const [PAGE, MIB] = [4096, 1024 * 1024];
@@ -92,6 +93,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
   refuseTogether(given, "file", ["megabytes"]);
   refuseTogether(given, "pages", ["buffer"]);
+  refuseTogether(given, "seqpacket", ["tx-buffer"]);
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
@@ -115,7 +117,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     bufferBytes,
     rcvlowatBytes,
     creditBytes,
-    txBufferBytes: atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER),
+    txBufferBytes: type === "seqpacket" ? bufferBytes : parseTxBuffer(given),
     verify: given.has("verify"),
   };
   const amountGiven = given.has("megabytes") || file !== undefined;
@@ -171,9 +173,14 @@ function parseTransport(given: Given): string {
 }
 
 function parseBuffer(given: Given, mode: Mode): number {
+  if (given.has("sweep")) return Math.max(...COLUMNS);
   if (!given.has("pages")) return size(given, "buffer", 128 * 1024);
   if (mode !== "copy") return size(given, "pages", 1) * PAGE;
   throw new UsageError("Cannot use --pages: must be with -z y or -z u: current value is -z n");
+}
+
+function parseTxBuffer(given: Given): number {
+  return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER);
 }
 
 function parsePort(given: Given): number {

@@ -28,7 +28,7 @@ export interface Plan {
   readonly rcvlowatBytes: number;
   /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
   readonly creditBytes: number;
-  /** How much the transmitter hands to one send(2). */
+  /** How much the transmitter hands to one send(2): with SEQPACKET a message of `bufferBytes`. */
   readonly txBufferBytes: number;
   /** Whether both ends hash what passes. */
   readonly verify: boolean;

@@ -24,7 +24,6 @@ export function receive(
   plan: Plan,
   control: Control,
 ): Received {
-  const clockNs = measureClock();
   if (!control.awaitListening(TIMEOUT_MS)) throw new Error("the transmitter never listened");
   using socket = transport.socket(plan.type);
   setCredit(socket, plan.creditBytes);
@@ -34,7 +33,8 @@ export function receive(
   connect(socket, cid, plan.port);
   using dequeuer = openDequeuer(socket, plan);
   const hash = plan.verify ? createHash("sha256") : undefined;
-  return { ...receiveAll(dequeuer, hash, control), sha256: hash?.digest("hex"), clockNs };
+  const measured = receiveAll(dequeuer, hash, control);
+  return { ...measured, sha256: hash?.digest("hex"), clockNs: measureClock() };
 }
 
 function connect(socket: Socket, cid: number, port: number): void {

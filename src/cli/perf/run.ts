@@ -15,14 +15,18 @@ import type { EndReport, EndTask } from "./worker.ts";
 const built = !import.meta.url.endsWith(".ts");
 const WORKER_URL = startable(new URL(built ? "./worker.js" : "./worker.ts", import.meta.url));
 
-/** Runs `plan`; `onProgress` is called now and then with the part received, 0 to 1. */
+/**
+ * Runs `plan`; `onProgress` is called now and then with the part received, 0 to 1. Fails when an end
+ * fails, when nothing moves for `stalledAfterMs`, and when the ends disagree; both Workers end.
+ */
 export async function runPlan(
   plan: Plan,
   onProgress: (done: number) => void,
+  stalledAfterMs?: number,
 ): Promise<PerfResult> {
   const transport = TRANSPORTS.get(plan.transport);
   if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
-  const { transmitter, receiver, cid } = transport.link();
+  const { transmitter, receiver, cid } = transport.link(plan);
   const control = new Control();
   const shared = { plan, cid, control: control.memory };
   const ends: Worker[] = [];
@@ -34,7 +38,8 @@ export async function runPlan(
     ends.push(worker);
     return outcome<Result>(role, worker);
   };
-  const watching = watch(control, (): void => onProgress(control.received / plan.bytes));
+  const onTick = (): void => onProgress(control.received / plan.bytes);
+  const watching = watch(control, onTick, stalledAfterMs);
   try {
     const both = Promise.all([
       start<Transmitted>("transmitter", transmitter),

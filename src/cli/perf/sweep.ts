@@ -9,7 +9,8 @@ import type { PerfResult } from "./result.ts";
 import { ROWS } from "./table.ts";
 
 const KIB = 1024;
-const COLUMNS = [4, 16, 64, 128, 256, 512].map((size) => size * KIB);
+/** Buffer sizes in bytes, the largest one last. */
+export const COLUMNS: readonly number[] = [4, 16, 64, 128, 256, 512].map((size) => size * KIB);
 const CELL_SECONDS = 0.9;
 const PILOT_SECONDS = 0.1;
 const PILOT_BYTES = 16 * KIB * KIB;
@@ -26,7 +27,8 @@ export async function* sweep(
   run: Runner,
 ): AsyncGenerator<PerfResult, void, void> {
   for (const size of COLUMNS) {
-    const column = { ...plan, bufferBytes: size, rcvlowatBytes: size };
+    const txBufferBytes = plan.type === "seqpacket" ? size : plan.txBufferBytes;
+    const column = { ...plan, bufferBytes: size, rcvlowatBytes: size, txBufferBytes };
     const bytes = amountGiven ? plan.bytes : await fittingAmount(column, run);
     for (const [mode, , words] of ROWS) {
       yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);

@@ -41,14 +41,13 @@ function acceptOne(listener: Socket): Socket {
 /** The tx loop, whose time is A. Reading the file and hashing are inside. */
 function sendAll(socket: Socket, source: Source, plan: Plan, control: Control): Transmitted {
   const hash = plan.verify ? createHash("sha256") : undefined;
-  const atOnce = plan.type === "seqpacket" ? plan.bufferBytes : plan.txBufferBytes;
   const start = performance.now();
   let bytes = 0;
   while (bytes < plan.bytes) {
     const chunk = source.next(plan.bytes - bytes);
     hash?.update(chunk);
     for (let rest = chunk; rest.length > 0;) {
-      const sent = socket.send(rest.subarray(0, atOnce), 0);
+      const sent = socket.send(rest, 0);
       if (sent === WOULD_BLOCK) {
         socket.waitSync(POLLOUT, Infinity);
       } else {

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../ffi/abi/virtio_vsock.ts";
 import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopback/mod.ts";
 import type { Transport } from "../../transport.ts";
+import type { Plan } from "./plan.ts";
 
 /** Two ends that can reach each other; plain data, for the Workers. */
 export interface Link {
@@ -19,7 +21,7 @@ export interface Link {
 /** One way to carry a measurement. */
 export interface PerfTransport {
   /** A new link for one measurement. */
-  link(): Link;
+  link(plan: Plan): Link;
   /** Opens one end of a link on the Worker that uses it. The caller closes it. */
   open(end: unknown): Transport & Disposable;
 }
@@ -27,10 +29,20 @@ export interface PerfTransport {
 /** All of them, by the name that `--transport` takes. */
 export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map([
   ["loopback", {
-    link(): Link {
-      const [transmitter, receiver] = createLoopbackLink();
+    link(plan: Plan): Link {
+      const [transmitter, receiver] = createLoopbackLink({ largeBlocks: blocksFor(plan) });
       return { transmitter, receiver, cid: transmitter.cid };
     },
     open: (end: unknown): Transport & Disposable => openLoopback(end as LoopbackEnd),
   }],
 ]);
+
+const [FEWEST_BLOCKS, MOST_BLOCKS, SPARE_BLOCKS] = [96, 65_536, 32];
+
+/** Blocks that a link needs so that all the packets fit which the receiver waits for at once. */
+function blocksFor({ type, rcvlowatBytes, bufferBytes, txBufferBytes }: Plan): number {
+  const packet = Math.min(txBufferBytes, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+  const awaited = type === "seqpacket" ? Math.max(rcvlowatBytes, bufferBytes) : rcvlowatBytes;
+  const blocks = Math.ceil(awaited / packet) + SPARE_BLOCKS;
+  return Math.min(Math.max(blocks, FEWEST_BLOCKS), MOST_BLOCKS);
+}
