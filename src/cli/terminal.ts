@@ -28,6 +28,6 @@ export function processTerminal(): Terminal {
     err: (text: string): void => void stderr.write(text),
     interactive,
     color: interactive && !env.NO_COLOR,
-    columns: stderr.columns ?? 80,
+    columns: stderr.columns || 80, // 0 where the terminal does not know
   };
 }
