@@ -21,7 +21,7 @@ export class Pulse {
   readonly #deadAfterMs: number;
   #beats = 0;
   #heard = 0;
-  #listenedAt = 0;
+  #listenedAt: number = performance.now();
   #silentMs = 0;
   #timer: unknown;
 
@@ -58,6 +58,7 @@ export class Pulse {
 
   /** Calls `tick` at every beat, without holding the event loop. */
   start(tick: () => void): void {
+    this.beat();
     this.#timer = setInterval(tick, this.beatMs);
     if (hasUnref(this.#timer)) this.#timer.unref();
   }

@@ -57,3 +57,37 @@ export function pumped(link: Link): Packet[] {
   link.pump((packet) => packets.push(packet));
   return packets;
 }
+
+/** Lengths of packets, random and the same for the same seed: most short, some long. */
+export class Lengths {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed | 1;
+  }
+
+  next(): number {
+    let x = this.#state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state = x;
+    const random = x >>> 0;
+    return 1 + (random >>> 8) % ((random & 0xff) === 0 ? 65_536 : 512);
+  }
+}
+
+const PATTERN: Uint8Array = Uint8Array.from({ length: 65_536 + 256 }, (_, i) => (i * 151) >>> 3);
+
+/** The `length` bytes of packet number `i`. */
+export function patternOf(i: number, length: number): Uint8Array {
+  return PATTERN.subarray(i & 0xff, (i & 0xff) + length);
+}
+
+/** FNV-1a over the length and up to 64 bytes of each packet, so that a million take no minute. */
+export function sumOf(bytes: Uint8Array, sum: number): number {
+  const step = Math.max(1, bytes.length >>> 5);
+  let hash = Math.imul(sum ^ bytes.length, 0x0100_0193);
+  for (let i = 0; i < bytes.length; i += step) hash = Math.imul(hash ^ bytes[i]!, 0x0100_0193);
+  return hash >>> 0;
+}

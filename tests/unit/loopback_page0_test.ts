@@ -1,0 +1,168 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_SHUTDOWN_RCV,
+  VIRTIO_VSOCK_SHUTDOWN_SEND,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { Flows, type Page0 } from "../../src/loopback/link_page0.ts";
+import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
+
+const OPTIONS = { smallBlocks: 4, largeBlocks: 1, ringEntries: 8 };
+
+/** `a` has a connection from its port 3 to port 4 of `b`. */
+function connected(events: ConstructorParameters<typeof LinkPair>[2] = {}): LinkPair {
+  const pair = new LinkPair(OPTIONS, {}, events);
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
+  pumped(pair.b);
+  return pair;
+}
+
+function opened(pair: LinkPair, at: number): Page0 {
+  const page = pair.b.openPage0(3, 4, at);
+  if (page === undefined) throw new Error("no block");
+  pair.a.pump(() => {});
+  return page;
+}
+
+function pollValue({ words }: Page0): number {
+  return Atomics.load(words, 0);
+}
+
+function takeAll(pair: LinkPair): void {
+  for (const { payload } of pumped(pair.b)) payload?.free();
+}
+
+test("Page0 is 0 until the peer has sent the armed count, then 1", () => {
+  using pair = connected();
+  const page = opened(pair, 5);
+  assertEquals([page.words.length, page.words.every((word) => word === 0)], [1024, true]);
+  sendData(pair.a, new Uint8Array(4));
+  assertEquals(pollValue(page), 0);
+  sendData(pair.a, new Uint8Array(1));
+  assertEquals(pollValue(page), 1);
+});
+
+test("Page0 is 1 at once for what was sent before the peer knew of it", () => {
+  using pair = connected();
+  sendData(pair.a, new Uint8Array(5));
+  assertEquals(pollValue(opened(pair, 6)), 0);
+  assertEquals(pollValue(opened(pair, 5)), 1);
+});
+
+test("Page0 hears nothing of other connections", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST, srcPort: 4, dstPort: 3 }));
+  sendData(pair.a, new Uint8Array(4), { srcPort: 4, dstPort: 3 });
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST, srcPort: 4, dstPort: 3 }));
+  assertEquals(pollValue(page), 0);
+});
+
+test("Page0.settle() goes 1 -> 0 and asks for a pump where something arrived", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  sendData(pair.a, new Uint8Array(1));
+  page.arm(2);
+  assertEquals([page.settle(false, false), pollValue(page)], [true, 0]);
+  takeAll(pair);
+  assertEquals([page.settle(true, false), pollValue(page)], [false, 1]);
+  assertEquals([page.settle(false, false), pollValue(page)], [false, 0]);
+  sendData(pair.a, new Uint8Array(1));
+  assertEquals(pollValue(page), 1);
+});
+
+test("Page0.settle() never takes ~0 back, nor does the peer", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  page.settle(true, true);
+  page.settle(false, false);
+  page.settle(true, false);
+  sendData(pair.a, new Uint8Array(1));
+  assertEquals(pollValue(page), -1);
+});
+
+for (
+  const [what, fields] of [
+    ["SHUTDOWN(SEND)", { op: VIRTIO_VSOCK_OP_SHUTDOWN, flags: VIRTIO_VSOCK_SHUTDOWN_SEND }],
+    ["RST", { op: VIRTIO_VSOCK_OP_RST }],
+    ["REQUEST on the same ports", { op: VIRTIO_VSOCK_OP_REQUEST }],
+  ] as const
+) {
+  test(`Page0 is ~0 when the peer sends ${what}`, () => {
+    using pair = connected();
+    const page = opened(pair, 1);
+    pair.a.send(packet({ op: VIRTIO_VSOCK_OP_SHUTDOWN, flags: VIRTIO_VSOCK_SHUTDOWN_RCV }));
+    assertEquals(pollValue(page), 0);
+    pair.a.send(packet(fields));
+    assertEquals(pollValue(page), -1);
+  });
+}
+
+test("Page0 is ~0 when the peer knows no such connection any more", () => {
+  using pair = connected();
+  pair.b.send(packet({ op: VIRTIO_VSOCK_OP_RST, srcPort: 4, dstPort: 3 }));
+  pair.a.pump(() => {});
+  assertEquals(pollValue(opened(pair, 1)), -1);
+});
+
+test("Page0 is ~0 when either end closes the link", () => {
+  for (const side of ["a", "b"] as const) {
+    using pair = connected();
+    const page = opened(pair, 1);
+    pair[side].close();
+    assertEquals(pollValue(page), -1);
+  }
+});
+
+test("Page0.close() gives the memory back once the peer has forgotten it", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  assertEquals(pair.b.freeBlocks, 4);
+  page.close();
+  page.close();
+  assertEquals(pair.b.freeBlocks, 4);
+  pair.a.pump(() => {});
+  assertEquals(pair.b.freeBlocks, 5);
+  sendData(pair.a, new Uint8Array(1));
+  page.settle(true, true);
+  page.arm(0);
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }));
+  assertEquals(pollValue(page), 0);
+});
+
+test("Page0 of a connection that is over does not outlive its block", () => {
+  using pair = connected();
+  const old = opened(pair, 1);
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }));
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RESPONSE }));
+  const page = opened(pair, 1);
+  old.close();
+  pair.a.pump(() => {});
+  assertEquals([pollValue(page), pair.b.freeBlocks], [0, 4]);
+  sendData(pair.a, new Uint8Array(1));
+  assertEquals(pollValue(page), 1);
+});
+
+test("Link.openPage0() gives undefined when memory is out", () => {
+  using pair = connected();
+  for (let i = 0; i < 5; i++) opened(pair, 1);
+  assertEquals(pair.b.openPage0(3, 4, 1), undefined);
+});
+
+test("Flows count sent bytes modulo 2^32", () => {
+  const flows = new Flows(0xffff_fff0);
+  const [page, arms] = [new Uint8Array(new SharedArrayBuffer(4096)), new Int32Array(1)];
+  const words = new Int32Array(page.buffer);
+  flows.sent(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
+  arms[0] = 4;
+  flows.open(3, 4, page, arms, 0);
+  flows.sent(packet({ op: VIRTIO_VSOCK_OP_RW, len: 19 }));
+  assertEquals(words[0], 0);
+  flows.sent(packet({ op: VIRTIO_VSOCK_OP_RW, len: 1 }));
+  assertEquals(words[0], 1);
+});
