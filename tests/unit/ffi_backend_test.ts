@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { FfiUnavailableError, LIBC_NAMES, LIBC_PATHS } from "../../ffi/backend.ts";
+import { backend as none } from "../../ffi/backend_none.ts";
+import * as libc from "../../ffi/libc.ts";
+import { PollFds } from "../../ffi/abi/poll.ts";
+import { MappedRegion } from "../../ffi/memory.ts";
+import { forceBackend, library } from "../../ffi/select.ts";
+import { toWide } from "../../ffi/wide.ts";
+
+const CHILD = fileURLToPath(new URL("./ffi_backend_child.ts", import.meta.url));
+const RUNTIME = ["deno", "bun", "node"].find((name) => process.versions[name] !== undefined) ?? "";
+
+/** What the child prints, under the runtime's `flags`. */
+function runChild(...flags: readonly string[]): Promise<string> {
+  const run = RUNTIME === "deno" ? ["run", "--no-check", "--no-prompt"] : [];
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [...run, ...flags, CHILD], (error, stdout) => {
+      if (error === null) resolve(stdout.trim());
+      else reject(error);
+    });
+  });
+}
+
+test("forceBackend() makes every call throw an error that names runtime, library and flag", () => {
+  forceBackend("none");
+  try {
+    const calls = [
+      (): unknown => libc.socket(1, 1),
+      (): unknown => libc.close(0),
+      (): unknown => libc.poll(new PollFds(1), 0),
+      (): unknown => libc.sysconf(30),
+      (): unknown => new MappedRegion(4_096),
+    ];
+    for (const call of calls) {
+      const error = assertThrows(call, FfiUnavailableError);
+      assertEquals([error.name, error.runtime], ["FfiUnavailableError", RUNTIME]);
+      assertEquals(error.library, LIBC_NAMES.join(", "));
+      const flags = { deno: "--allow-ffi", node: "--experimental-ffi" };
+      assertEquals(error.flag, flags[RUNTIME as keyof typeof flags] ?? "");
+      assert(error.message.includes(`${error.library} on ${RUNTIME}`));
+      assert(error.message.includes(error.flag));
+    }
+  } finally {
+    forceBackend(undefined);
+  }
+  assertEquals(libc.sysconf(30) % 4_096, 0);
+});
+
+test("forceBackend() refuses arguments before it says that there is no FFI", () => {
+  forceBackend("none");
+  try {
+    assertThrows(() => libc.close(-1), RangeError);
+    assertThrows(() => new MappedRegion(0), RangeError);
+  } finally {
+    forceBackend(undefined);
+  }
+});
+
+test("backend_none opens nothing", () => {
+  assertEquals(none.runtime, "none");
+  assertThrows(() => none.open({}), FfiUnavailableError);
+});
+
+test("Library.pointerOf() is the address of the first byte, also of a small view", () => {
+  const { bufferAt, pointerOf } = library();
+  for (const size of [8, 64, 65, 4_096]) {
+    const bytes = Uint8Array.from({ length: size }, (_, index) => index % 251);
+    const address = pointerOf(bytes);
+    assertEquals(pointerOf(bytes.subarray(3)), address + 3);
+    assertEquals(pointerOf(new DataView(bytes.buffer, 5)), address + 5);
+    const seen = new Uint8Array(bufferAt(address, size));
+    assertEquals([...seen], [...bytes]);
+    bytes[size - 1] = 77;
+    assertEquals(seen[size - 1], 77);
+    seen.buffer.transfer(0);
+  }
+});
+
+test("Library.wide() carries every safe integer exactly", () => {
+  const { wide } = library();
+  const values = [0, 1, 60, 61, 62, 122, 2 ** 31, 2 ** 32 + 1, 2 ** 46, Number.MAX_SAFE_INTEGER];
+  for (let round = 0; round < 2; round++) {
+    for (const value of values) {
+      assertEquals(BigInt(wide(value)), BigInt(value));
+      assertEquals(BigInt(toWide(value)), BigInt(value));
+      assertEquals(BigInt(toWide(-value)), BigInt(-value));
+    }
+  }
+  assertThrows(() => toWide(0.5), RangeError);
+});
+
+test("The library opens no FFI when it is imported", { timeout: 60_000 }, async () => {
+  const denied: Readonly<Record<string, readonly string[]>> = {
+    deno: ["--allow-read"],
+    node: ["--permission", "--allow-fs-read=*"],
+    bun: [],
+  };
+  const printed = JSON.parse(await runChild(...denied[RUNTIME] ?? []));
+  const flag = RUNTIME === "bun" ? undefined : "--allow-ffi";
+  assertEquals(printed, {
+    imported: true,
+    pipe: flag ?? "works",
+    mapping: flag ?? "works",
+  });
+});
+
+test("Node without FFI names the flag that gives it", {
+  skip: RUNTIME === "node" ? false : "Node's flag: run the suite on Node too",
+  timeout: 60_000,
+}, async () => {
+  const printed = JSON.parse(await runChild("--no-experimental-ffi"));
+  const flag = "--experimental-ffi";
+  assertEquals(printed, { imported: true, pipe: flag, mapping: flag });
+});
+
+const paths = LIBC_PATHS.filter((path) => existsSync(path));
+
+test("--allow-ffi=<path of libc> is enough for calls, not for mappings", {
+  skip: RUNTIME !== "deno"
+    ? "Deno's permission: run the suite on Deno too"
+    : paths.length === 0 && "libc is at none of the known paths: add its own to LIBC_PATHS",
+  timeout: 60_000,
+}, async () => {
+  const printed = JSON.parse(await runChild(`--allow-ffi=${paths[0]}`));
+  assertEquals(printed, { imported: true, pipe: "works", mapping: "--allow-ffi" });
+});
