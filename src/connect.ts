@@ -76,12 +76,12 @@ export async function connect(
   }
 }
 
-/** The socket's own timeout is the one of `timeoutMs`: 0 would set its default instead. */
+/** The socket's own timeout follows `timeoutMs`, unless it is given. */
 function withTimeout(
   values: SocketOptionValues,
   timeoutMs: number | undefined,
 ): SocketOptionValues {
-  if (timeoutMs === undefined || timeoutMs === 0) return values;
+  if (timeoutMs === undefined) return values;
   return { connectTimeoutMs: Math.min(timeoutMs, CONNECT_TIMEOUT_MAX_MS), ...values };
 }
 

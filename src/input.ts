@@ -120,7 +120,6 @@ export class Input {
       if (length === WOULD_BLOCK) return undefined;
       into = new Uint8Array(Math.max(1, Math.min(length, maxBytes)));
     }
-    this.#flags.flags = 0;
     const length = this.#socket.recv(into, peek ? MSG_PEEK | MSG_TRUNC : MSG_TRUNC, this.#flags);
     if (length === WOULD_BLOCK) return undefined;
     const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;

@@ -66,14 +66,14 @@ export function requireSocketOptions(values: SocketOptionValues): void {
   for (const [option, value] of given(values)) option.check(value);
 }
 
-/** Sets what `values` has, and moves a bound that is not among them to let `bufferSize` be. */
+/** Sets what `values` has, after moving the bound that `bufferSize` is beyond. */
 export function applySocketOptions(socket: Socket, values: SocketOptionValues): void {
-  const { bufferSize, bufferMinSize, bufferMaxSize } = values;
+  const { bufferSize } = values;
   if (bufferSize !== undefined) {
-    if (bufferMaxSize === undefined && bufferSize > getOption(socket, BUFFER_MAX_SIZE)) {
+    if (bufferSize > getOption(socket, BUFFER_MAX_SIZE)) {
       setOption(socket, BUFFER_MAX_SIZE, bufferSize);
     }
-    if (bufferMinSize === undefined && bufferSize < getOption(socket, BUFFER_MIN_SIZE)) {
+    if (bufferSize < getOption(socket, BUFFER_MIN_SIZE)) {
       setOption(socket, BUFFER_MIN_SIZE, bufferSize);
     }
   }

@@ -23,9 +23,9 @@ function byteSource(conn: Conn): UnderlyingByteSource {
     type: "bytes",
     autoAllocateChunkSize: CHUNK_SIZE,
     async pull(controller): Promise<void> {
-      const request = controller.byobRequest;
-      if (request?.view == null) return;
-      const { buffer, byteOffset, byteLength } = request.view;
+      // Without read-ahead somebody reads now, and then autoAllocateChunkSize sees to a view.
+      const request = controller.byobRequest!;
+      const { buffer, byteOffset, byteLength } = request.view!;
       const n = await conn.read(new Uint8Array(buffer, byteOffset, byteLength));
       if (n === null) controller.close();
       request.respond(n ?? 0);

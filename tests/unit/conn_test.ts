@@ -189,15 +189,15 @@ test("Conn is closed by using and by await using", async () => {
 });
 
 test("Conn.receiver() is closed with the connection", async () => {
-  using pair = await openPair();
+  using pair = await openPair("stream", { zeroCopyReceive: true });
   const { near, far } = pair;
-  const receiver = far.receiver({ mode: "copy" });
+  const receiver = far.receiver({ mode: "map" });
   await near.write(pattern(5));
-  {
-    using batch = (await receiver.receive())!;
-    assertEquals(batch.byteLength, 5);
-  }
+  const [packet] = (await receiver.receive())!;
+  const { data } = packet!;
+  assertEquals(data, pattern(5));
   far.close();
+  assertEquals(data.length, 0);
   assertEquals(assertThrows(() => receiver.tryReceive(), VsockError).code, "EBADF");
 });
 

@@ -152,8 +152,7 @@ test("connect() refuses wrong arguments before all else", async () => {
   for (const [cid, port, options] of ranges) {
     await assertRejects(() => connect({ cid, port }, { transport, ...options }), RangeError);
   }
-  const types: readonly unknown[] = [
-    null,
+  const types: readonly object[] = [
     { type: "dgram" },
     { transport: "tcp" },
     { signal: 5 },
@@ -161,7 +160,8 @@ test("connect() refuses wrong arguments before all else", async () => {
     { localAddress: "1:5" },
   ];
   for (const options of types) {
-    await assertRejects(() => connect(ADDRESS, options as ConnectOptions), TypeError);
+    await assertRejects(() => connect(ADDRESS, { transport, ...options }), TypeError);
   }
+  await assertRejects(() => connect(ADDRESS, null as never), TypeError, "Cannot use options");
   await assertRejects(() => connect("1:1024" as never), TypeError, "Cannot use address");
 });

@@ -66,8 +66,7 @@ test("listen() refuses wrong arguments before all else", () => {
   for (const [cid, port, options] of ranges) {
     assertThrows(() => listen({ cid, port }, { transport, ...options }), RangeError);
   }
-  const types: readonly unknown[] = [
-    null,
+  const types: readonly object[] = [
     { type: "dgram" },
     { backlog: "1" },
     { transport: "tcp" },
@@ -75,8 +74,10 @@ test("listen() refuses wrong arguments before all else", () => {
     { options: 5 },
   ];
   for (const options of types) {
-    assertThrows(() => listen({ cid: 1, port: 1024 }, options as ListenOptions), TypeError);
+    assertThrows(() => listen({ cid: 1, port: 1024 }, { transport, ...options }), TypeError);
   }
+  const address = { cid: 1, port: 1024 };
+  assertThrows(() => listen(address, null as never), TypeError, "Cannot use options");
   assertThrows(() => listen(null as never), TypeError, "Cannot use address");
 });
 

@@ -1,6 +1,10 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
+import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
+import { fakeSocket } from "./fake_socket.ts";
 import { openPair, pattern, readAll } from "./pair.ts";
 
 /** All bytes of a stream. */
@@ -49,6 +53,27 @@ test("Conn.readable never reads ahead", { timeout: 60_000 }, async () => {
   assertEquals(far.bytesRead, 0);
   assertEquals((await reader.read()).value, pattern(4096));
   assertEquals(await near.write(Uint8Array.of(2)), 1);
+});
+
+test("Conn.readable never reads a message ahead", { timeout: 60_000 }, async () => {
+  using pair = await openPair("seqpacket");
+  const { near, far } = pair;
+  const reader = far.readable.getReader();
+  for (const length of [5, 6]) await near.sendMessage(pattern(length));
+  assertEquals((await reader.read()).value, pattern(5));
+  assertEquals(await far.receiveMessage({ timeoutMs: 0 }).then((message) => message?.length), 6);
+});
+
+test("Conn.readable passes over messages without bytes", { timeout: 60_000 }, async () => {
+  const lengths = [0, 0, 3];
+  const socket = fakeSocket({
+    recv: (_, flags) => flags & MSG_PEEK ? lengths[0] ?? 0 : lengths.shift() ?? 0,
+    poll: () => lengths.length === 0 ? POLLRDHUP : 0,
+  }, "seqpacket");
+  using conn = new Conn(socket);
+  const reader = conn.readable.getReader();
+  assertEquals((await reader.read()).value, new Uint8Array(3));
+  assertEquals((await reader.read()).done, true);
 });
 
 test("Conn.readable closes the connection when it is cancelled", { timeout: 60_000 }, async () => {
