@@ -117,11 +117,17 @@ export interface RxMapping {
   readonly volatile: boolean;
   /** Whether another thread writes `poll_value`, so that spinning on it without a call ends. */
   readonly spins: boolean;
+  /**
+   * Whether `poll_value` in page 0 says that a dequeue is worth while: the socket is readable by
+   * SO_RCVLOWAT, or no more will come. No system call; a carrier may take in what has arrived.
+   */
+  readable(): boolean;
   /** `getsockopt(AF_VSOCK, SO_VM_SOCKETS_MAP_RX)`: moves queued packets into the data pages. */
   mapRx(): void;
   /**
    * Lends `length` bytes from the start of data page `page` (0 is the one behind page 0). The
-   * caller has checked them against page 0; outside the mapped pages it throws a RangeError.
+   * caller has checked them against page 0; outside the mapped pages it throws a RangeError. Where
+   * a user transfers the buffer of the view away, nothing may break but that packet.
    */
   lend(page: number, length: number): Uint8Array;
   /** Kills the views lent, then `madvise(MADV_DONTNEED)` over the data pages. */

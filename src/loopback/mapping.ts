@@ -4,7 +4,12 @@
  * @module
  */
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../ffi/abi/mman.ts";
-import { USR_HDR_MAX, USR_PAGE_SIZE, UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
+import {
+  POLL_VALUE_EMPTY,
+  USR_HDR_MAX,
+  USR_PAGE_SIZE,
+  UsrHdrPage,
+} from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { RxMapping } from "../socket.ts";
 import { mapRx } from "../virtio/calls.ts";
@@ -44,6 +49,12 @@ export class LoopbackMapping implements RxMapping {
     this.spins = page.shared;
     this.dataPages = length / USR_PAGE_SIZE - 1;
     this.address = node.addMapping(owner.sock, length);
+  }
+
+  readable(): boolean {
+    if (this.#headers.pollValue === POLL_VALUE_EMPTY) return false;
+    this.#node.pump();
+    return this.#headers.pollValue !== POLL_VALUE_EMPTY;
   }
 
   mapRx(): void {

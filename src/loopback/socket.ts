@@ -79,7 +79,7 @@ export class LoopbackSocket implements Socket {
   }
 
   recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
-    this.#enter("recv");
+    this.#enterDequeue("recv");
     const { shorten } = this.#node;
     const cut = shorten !== undefined && this.type === "stream" && buffer.length > 1;
     const part = cut ? buffer.subarray(0, shorten("read", buffer.length)) : buffer;
@@ -182,7 +182,7 @@ export class LoopbackSocket implements Socket {
 
   /** `getsockopt(SO_VM_SOCKETS_MAP_RX)` with the mapping at `address`; its checks in their order. */
   mapRx(address: number): void {
-    this.#enter("getsockopt");
+    this.#enterDequeue("getsockopt");
     const { sock } = this;
     if (!sock.zerocopy) throw new SysError("getsockopt", "EOPNOTSUPP");
     if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
@@ -196,7 +196,13 @@ export class LoopbackSocket implements Socket {
     if (this.#waiters.wake() === 0) this.sock.wake = undefined;
   };
 
-  /** Every call begins so: never after close(), always with what has arrived taken in. */
+  /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
+  #enterDequeue(op: string): void {
+    if (this.#closed) throw new SysError(op, "EBADF");
+    if (!this.sock.readable) this.#node.pump();
+  }
+
+  /** Every other call begins so: never after close(), always with what has arrived taken in. */
   #enter(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
     this.#node.pump();

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { POLL_VALUE_CLOSED, POLL_VALUE_EMPTY, UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { POLL_VALUE_CLOSED, UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { RxMapping } from "../socket.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
@@ -30,7 +30,7 @@ export class MappedSource implements Source, Lender {
   }
 
   readable(): boolean {
-    return this.#page.pollValue !== POLL_VALUE_EMPTY;
+    return this.#mapping.readable();
   }
 
   dequeue(): LentBatch | null | undefined {

@@ -3,11 +3,14 @@
  *
  * @module
  */
+import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Payload } from "./packet.ts";
 
 /** Pages of payloads that nobody maps: reused, since no view of them ever gets out. */
-const spare: Uint8Array<ArrayBuffer>[] = [];
+const sparePages: Uint8Array<ArrayBuffer>[] = [];
+/** Memory of full packets: reused, since `transfer()` has taken it out of everybody's reach. */
+const sparePackets: ArrayBuffer[] = [];
 const SPARE_MAX = 64;
 
 /**
@@ -20,10 +23,10 @@ export class PrivatePayload implements Payload {
 
   constructor(data: Uint8Array) {
     if (data.length > USR_PAGE_SIZE) {
-      this.bytes = new Uint8Array(data);
+      this.bytes = copyOf(data);
       return;
     }
-    const page = spare.pop() ?? new Uint8Array(USR_PAGE_SIZE);
+    const page = sparePages.pop() ?? new Uint8Array(USR_PAGE_SIZE);
     page.set(data);
     this.#page = page;
     this.bytes = new Uint8Array(page.buffer, 0, data.length);
@@ -41,9 +44,9 @@ export class PrivatePayload implements Payload {
 
   free(): void {
     if (this.#page === undefined) {
-      this.bytes.buffer.transfer(0);
-    } else if (spare.length < SPARE_MAX) {
-      spare.push(this.#page);
+      discard(this.bytes.buffer);
+    } else if (sparePages.length < SPARE_MAX) {
+      sparePages.push(this.#page);
     }
     this.#page = undefined;
   }
@@ -59,7 +62,7 @@ export class PagePayload implements Payload {
   /** `room` bytes are kept free behind `data`, for `append()`. */
   constructor(data: Uint8Array, room = 0) {
     if (room === 0) {
-      this.bytes = data.slice() as Uint8Array<ArrayBuffer>;
+      this.bytes = copyOf(data);
       return;
     }
     const whole = new Uint8Array(data.length + room);
@@ -83,6 +86,21 @@ export class PagePayload implements Payload {
   }
 
   free(): void {
-    if (!this.bytes.buffer.detached) this.bytes.buffer.transfer(0);
+    if (!this.bytes.buffer.detached) discard(this.bytes.buffer);
   }
+}
+
+function copyOf(data: Uint8Array): Uint8Array<ArrayBuffer> {
+  const spare = data.length === VIRTIO_VSOCK_MAX_PKT_BUF_SIZE ? sparePackets.pop() : undefined;
+  if (spare === undefined) return data.slice() as Uint8Array<ArrayBuffer>;
+  const copy = new Uint8Array(spare);
+  copy.set(data);
+  return copy;
+}
+
+/** Takes `buffer` from whoever looks at it, and keeps it for the next packet of its size. */
+function discard(buffer: ArrayBuffer): void {
+  const full = buffer.byteLength === VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
+  if (full && sparePackets.length < SPARE_MAX) sparePackets.push(buffer.transfer());
+  else buffer.transfer(0);
 }

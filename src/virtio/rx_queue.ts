@@ -58,15 +58,31 @@ class Entry {
 }
 
 /** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
-export interface Piece {
+export class Piece {
   /** How many payload bytes. */
   readonly length: number;
   /** `VIRTIO_VSOCK_SEQ_*` of the packet, only where this is the last piece of it. */
   readonly flags: number;
+  readonly #entry: Entry;
+  readonly #start: number;
+
+  constructor(entry: Entry, start: number, length: number, flags: number) {
+    this.length = length;
+    this.flags = flags;
+    this.#entry = entry;
+    this.#start = start;
+  }
+
   /** `length` bytes over the packet's own memory. */
-  view(): Uint8Array;
+  view(): Uint8Array {
+    const { buffer, byteOffset } = this.#entry.payload.bytes;
+    return new Uint8Array(buffer, byteOffset + this.#start, this.length);
+  }
+
   /** Kills the views. To be called once. */
-  release(): void;
+  release(): void {
+    this.#entry.unmap();
+  }
 }
 
 /** Pages that `length` bytes take. */
@@ -205,15 +221,7 @@ export class RxQueue {
     } else {
       entry.hold();
     }
-    return {
-      length,
-      flags,
-      view: (): Uint8Array => {
-        const { bytes } = entry.payload;
-        return new Uint8Array(bytes.buffer, bytes.byteOffset + start, length);
-      },
-      release: (): void => entry.unmap(),
-    };
+    return new Piece(entry, start, length, flags);
   }
 
   /** The first packet; what is left of a partly read one moves to a page of its own. */

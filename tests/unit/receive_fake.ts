@@ -8,6 +8,7 @@ import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import {
   POLL_VALUE_CLOSED,
+  POLL_VALUE_EMPTY,
   SO_VM_SOCKETS_ZEROCOPY,
   USR_HDR_MAX,
   USR_PAGE_SIZE,
@@ -185,6 +186,9 @@ export class FakeMapping implements RxMapping {
     this.spins = spins;
   }
 
+  readable(): boolean {
+    return this.page.pollValue !== POLL_VALUE_EMPTY;
+  }
   mapRx(): void {
     if (this.#pages.size > 0) throw new SysError("getsockopt", "EBUSY");
     if (this.forge !== undefined) return this.forge(this.page);
