@@ -123,7 +123,7 @@ export function errnoName(errno: number): Code | undefined {
 }
 
 /** What a call that moves data gives in place of EAGAIN. */
-export const WOULD_BLOCK = -1;
+export const WOULD_BLOCK: number = -1;
 
 /** A system call, or the loopback in its stead, said no. Compare `code`. */
 export class SysError extends Error {
