@@ -33,6 +33,8 @@ export type Need =
   | "silence"
   /** `Near.nowhere`: an address that no transport reaches. */
   | "nowhere"
+  /** `Near.losePeer()`: the far machine can be killed. */
+  | "loss"
   /** The peer can be a script, packet by packet: `wire.ts`. */
   | "wire"
   /** `Near.packets`: every packet can be seen. */
@@ -68,6 +70,8 @@ export interface Near {
   keep<T extends Disposable>(thing: T): T;
   /** A port above 1023 that neither end uses. */
   port(): number;
+  /** Kills the far end without a word; the pair is not used again. Needs `loss`. */
+  losePeer(): Promise<void>;
   /** Lets `ms` milliseconds pass: of the transport's own clock where it has one. */
   elapse(ms: number): Promise<void>;
 }
@@ -88,8 +92,8 @@ export interface Pair {
   readonly near: Near;
   /** The other one. */
   readonly far: Far;
-  /** Closes what the last case made, at both ends; the pair can be used again. */
-  reset(): Promise<void>;
+  /** Closes what the last case made, at both ends: whether the pair can be used again. */
+  reset(): Promise<boolean>;
   /** Ends it. */
   close(): Promise<void>;
 }

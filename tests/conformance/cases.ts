@@ -10,6 +10,7 @@ import { connCases } from "./cases/conn.ts";
 import { connectCases } from "./cases/connect.ts";
 import { creditCases } from "./cases/credit.ts";
 import { listenerCases } from "./cases/listener.ts";
+import { lossCases } from "./cases/loss.ts";
 import { mapDataCases } from "./cases/map_data.ts";
 import { mapErrnoCases } from "./cases/map_errno.ts";
 import { optionCases } from "./cases/options.ts";
@@ -35,4 +36,5 @@ export const CASES: readonly Case[] = [
   ...wireCases,
   ...connCases,
   ...listenerCases,
+  ...lossCases,
 ];

@@ -22,6 +22,8 @@ export interface Parts {
   readonly nowhere?: VsockAddress;
   /** Every packet is pushed to it. */
   readonly packets?: Header[];
+  /** Kills the far end. */
+  readonly lose?: () => Promise<void>;
   /** Moves the transport's clock. @default {real time} */
   readonly elapse?: (ms: number) => Promise<void>;
   /** Ends what is not a socket. */
@@ -37,7 +39,8 @@ export async function openPair(parts: Parts): Promise<Pair> {
     far,
     async reset() {
       near.reset();
-      await far.reset();
+      if (!near.lost) await far.reset();
+      return !near.lost;
     },
     async close() {
       await parts.close?.();
@@ -48,6 +51,7 @@ export async function openPair(parts: Parts): Promise<Pair> {
 class LocalNear implements Near {
   readonly transport: Transport;
   readonly cid: number;
+  lost = false;
   readonly #parts: Parts;
   #things: Disposable[] = [];
   #port = 20_000 + Math.floor(Math.random() * 1_000_000);
@@ -82,6 +86,11 @@ class LocalNear implements Near {
 
   port(): number {
     return this.#port++;
+  }
+
+  async losePeer(): Promise<void> {
+    this.lost = true;
+    await present("loss", this.#parts.lose)();
   }
 
   elapse(ms: number): Promise<void> {

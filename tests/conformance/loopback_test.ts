@@ -21,6 +21,7 @@ const lab: Lab = {
   ]),
   lacks: {
     unprivileged: "any port is free to everybody here; run it on the kernel",
+    loss: "both ends share this thread; run it between Workers",
     waitSync: "both ends share this thread; run it between Workers",
     spins: "both ends share this thread; run it between Workers",
   },

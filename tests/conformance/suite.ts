@@ -10,7 +10,8 @@ import { CASES } from "./cases.ts";
 /** A case waits for its peer at most this long. */
 const TIMEOUT_MS = 60_000;
 
-/** Defines one test for each case. The pair is set up once; a case that fails gets a new one. */
+/** Defines one test for each case. The pair is set up once; a case that fails, or kills the far end,
+ * costs it. */
 export function conformance(lab: Lab, cases: readonly Case[] = CASES): void {
   let pair: Pair | undefined;
   before(async () => {
@@ -24,16 +25,15 @@ export function conformance(lab: Lab, cases: readonly Case[] = CASES): void {
     const why = missing.map((need) => `${need}: ${lab.lacks[need] ?? "this transport has none"}`);
     const skip = missing.length > 0 && `needs ${why.join("; ")}`;
     test(`${lab.name}: ${name}`, { skip, timeout: TIMEOUT_MS }, async () => {
-      pair ??= await lab.open();
-      const { near, far } = pair;
+      const used = pair ??= await lab.open();
+      pair = undefined;
+      let usable = false;
       try {
-        await run(near, far);
-        await pair.reset();
-      } catch (error) {
-        const broken = pair;
-        pair = undefined;
-        await broken.close();
-        throw error;
+        await run(used.near, used.far);
+        usable = await used.reset();
+      } finally {
+        if (usable) pair = used;
+        else await used.close();
       }
     });
   }

@@ -16,6 +16,7 @@ const lab: Lab = {
     "waitSync",
     "spins",
     "silence",
+    "loss",
     "nowhere",
     "tap",
   ]),
@@ -34,16 +35,19 @@ const lab: Lab = {
     const worker = new Worker(new URL("far_worker.ts", import.meta.url), {
       workerData: { end: farEnd },
     });
+    const exited = new Promise((resolve) => worker.once("exit", resolve));
     return openPair({
       transport,
       channel: channelTo(worker),
       packets,
       silent: { transport: nobody, address: { cid: nobody.peerCid, port: 5000 } },
       nowhere: { cid: 77, port: 5000 },
+      async lose() {
+        await worker.terminate();
+      },
       async close() {
-        const ended = new Promise((resolve) => worker.once("exit", resolve));
         worker.postMessage({ id: 0 });
-        await ended;
+        await exited;
         transport.close();
         nobody.close();
       },

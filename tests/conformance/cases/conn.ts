@@ -1,6 +1,7 @@
 /** `connect()` and `Conn`: promises, limits, messages. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Conn, connect, VsockError } from "../../../mod.ts";
+import { POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { MSG_EOR, SHUT_WR } from "../../../ffi/abi/socket.ts";
 import type { SocketType } from "../../../src/socket.ts";
 import type { Case, Near } from "../case.ts";
@@ -218,9 +219,9 @@ export const connCases: readonly Case[] = [
     needs: [],
     async run(near, far) {
       const { conn, there } = await connPair(near, far, "stream", 8192);
-      const writing = conn.write(bytes(20_000));
+      const broken = rejects("EPIPE", conn.write(bytes(20_000)));
       await there.close();
-      await rejects("EPIPE", writing);
+      await broken;
     },
   },
   {
@@ -234,6 +235,17 @@ export const connCases: readonly Case[] = [
       await rejects("EPIPE", conn.write(bytes(1)));
       await there.sendAll(bytes(7));
       assertEquals(await conn.read(new Uint8Array(10)), 7);
+    },
+  },
+  {
+    name: "read() gives null when the peer had closed before closeWrite()",
+    needs: [],
+    async run(near, far) {
+      const { conn, there } = await connPair(near, far);
+      await there.close();
+      await conn.socket.wait(POLLRDHUP);
+      await conn.closeWrite();
+      assertEquals(await conn.read(new Uint8Array(1)), null);
     },
   },
   {
