@@ -40,6 +40,7 @@ test("parseOptions() reads the flags of vsock_rx_perf", () => {
 
 test("parseOptions() takes SO_RCVLOWAT from the buffer where it is not given", () => {
   assertEquals(parseOptions(["-b", "8K"]).plan.rcvlowatBytes, 8192);
+  assertEquals(parseOptions(["-b", "8K", "-v", "4K"]).plan.rcvlowatBytes, 4096);
 });
 
 test("parseOptions() counts --pages in pages of the mapping", () => {

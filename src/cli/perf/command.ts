@@ -5,7 +5,8 @@
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
-import { FLAGS_HELP, parseOptions } from "./options.ts";
+import { FLAGS_HELP } from "./flags.ts";
+import { parseOptions } from "./options.ts";
 import type { Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";

@@ -1,12 +1,13 @@
 /**
- * The command line of `vsockit perf`: its flags, and what they come to.
+ * What the flags of `vsockit perf` come to.
  *
  * @module
  */
 import { statSync } from "node:fs";
-import { describeFlags, type Flag, type Given, parseFlags } from "../flags.ts";
+import { type Given, parseFlags } from "../flags.ts";
 import { parseSize } from "../sizes.ts";
 import { UsageError } from "../usage.ts";
+import { FLAGS } from "./flags.ts";
 import type { Mode, Plan } from "./plan.ts";
 import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
@@ -15,59 +16,6 @@ const [PAGE, MIB] = [4096, 1024 * 1024];
 const [U32_MAX, INT_MAX] = [0xffff_ffff, 0x7fff_ffff];
 /** The most data pages that a receiver maps; a buffer to copy into has the same limit. */
 const MAX_BUFFER = (2 ** 18 - 1) * PAGE;
-
-/** The flags, in the order of `--help`. */
-export const FLAGS: readonly Flag[] = [
-  { name: "megabytes", short: "m", value: "MB", help: "how much to send [256]" },
-  { name: "buffer", short: "b", value: "SIZE", help: "receiver's buffer or mapping [128K]" },
-  { name: "rcvlowat", short: "r", value: "SIZE", help: "receiver's SO_RCVLOWAT [same as -b]" },
-  {
-    name: "credit",
-    short: "v",
-    value: "SIZE",
-    help: "socket buffer of both ends: the credit [16M]",
-  },
-  {
-    name: "mode",
-    short: "z",
-    value: "n|y|u",
-    help: "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin) [n]",
-  },
-  {
-    name: "pages",
-    value: "N",
-    help: "in place of -b, with -z y or u: data pages of the\nmapping, 4096 bytes each",
-  },
-  { name: "tx-buffer", value: "SIZE", help: "what the transmitter gives to one send(2) [16M]" },
-  { name: "seqpacket", help: "messages of -b bytes in place of a stream" },
-  { name: "file", value: "PATH", help: "send this file in place of pseudo-random bytes" },
-  {
-    name: "verify",
-    help: "compare SHA-256 of what was sent and what was got;\nhashing counts in A and B, not in C",
-  },
-  {
-    name: "sweep",
-    help: "all three modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
-  },
-  { name: "json", help: "one JSON object a line in place of text" },
-  {
-    name: "transport",
-    value: "NAME",
-    help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
-  },
-  { name: "port", value: "PORT", help: "where the transmitter listens [1234]" },
-  {
-    name: "cid",
-    short: "c",
-    value: "CID",
-    help: "only the receiver, connects to CID;\nnot with a loopback",
-  },
-  { name: "server", short: "s", help: "only the transmitter; not with a loopback" },
-  { name: "help", short: "h", help: "print this" },
-];
-
-/** The flags as `--help` has them. */
-export const FLAGS_HELP: string = describeFlags(FLAGS);
 
 /** What was asked for. */
 export interface PerfOptions {
@@ -98,7 +46,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
   const creditBytes = atMost("--credit", size(given, "credit", 16 * MIB), U32_MAX);
-  const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", bufferBytes), INT_MAX);
+  const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, creditBytes);
+  const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", reachable), INT_MAX);
   if (rcvlowatBytes > creditBytes) {
     throw new UsageError(
       `Cannot use --rcvlowat: must be at most the credit of ${creditBytes} bytes, ` +

@@ -16,8 +16,8 @@ const built = !import.meta.url.endsWith(".ts");
 const WORKER_URL = startable(new URL(built ? "./worker.js" : "./worker.ts", import.meta.url));
 
 /**
- * Runs `plan`; `onProgress` is called now and then with the part received, 0 to 1. Fails when an end
- * fails, when nothing moves for `stalledAfterMs`, and when the ends disagree; both Workers end.
+ * Runs `plan`; `onProgress` is called now and then with the part received, 0 to 1. Fails when an
+ * end fails, when nothing moves for `stalledAfterMs`, and when the ends disagree. Both Workers end.
  */
 export async function runPlan(
   plan: Plan,

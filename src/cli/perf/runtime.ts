@@ -5,7 +5,7 @@
  */
 import process from "node:process";
 
-/** Name and version, e.g. `"deno 2.9.6"`. Deno and Bun also claim to be a Node, so they go first. */
+/** Name and version, e.g. `"deno 2.9.6"`. Deno and Bun claim to be Node too, so they go first. */
 export function runtimeName(): string {
   for (const name of ["deno", "bun", "node"]) {
     const version = process.versions[name];

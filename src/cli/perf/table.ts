@@ -24,7 +24,7 @@ const LINES: readonly (readonly [string, (result: PerfResult) => string])[] = [
 
 const LEGEND = `C copy; ZC zero-copy and poll; ZU zero-copy and user poll (spin)
 A seconds in the transmitter's tx loop, B in the receiver's rx loop with waiting, C in dequeue calls
-D nanoseconds in dequeue calls per wake-up (C / wake-ups); columns: receiver's buffer and SO_RCVLOWAT
+D nanoseconds in dequeue calls per wake-up (C / wake-ups); columns: buffer and SO_RCVLOWAT
 `;
 
 /** All of a sweep: columns by buffer size, rows by mode. */

@@ -60,7 +60,7 @@ function sendAll(socket: Socket, source: Source, plan: Plan, control: Control): 
   return { bytes, seconds: (performance.now() - start) / 1000, sha256: hash?.digest("hex") };
 }
 
-/** Waits until the receiver has taken everything and closed; what it would send is no business here. */
+/** Waits until the receiver has taken everything and closed. */
 function awaitClose(socket: Socket): void {
   const scratch = new Uint8Array(1);
   while (socket.recv(scratch, 0) !== 0) socket.waitSync(POLLIN, Infinity);

@@ -1,0 +1,60 @@
+/**
+ * The flags of `vsockit perf`.
+ *
+ * @module
+ */
+import { describeFlags, type Flag } from "../flags.ts";
+import { TRANSPORTS } from "./transports.ts";
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  { name: "megabytes", short: "m", value: "MB", help: "how much to send [256]" },
+  { name: "buffer", short: "b", value: "SIZE", help: "receiver's buffer or mapping [128K]" },
+  { name: "rcvlowat", short: "r", value: "SIZE", help: "receiver's SO_RCVLOWAT [same as -b]" },
+  {
+    name: "credit",
+    short: "v",
+    value: "SIZE",
+    help: "socket buffer of both ends: the credit [16M]",
+  },
+  {
+    name: "mode",
+    short: "z",
+    value: "n|y|u",
+    help: "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin) [n]",
+  },
+  {
+    name: "pages",
+    value: "N",
+    help: "in place of -b, with -z y or u: data pages of the\nmapping, 4096 bytes each",
+  },
+  { name: "tx-buffer", value: "SIZE", help: "what the transmitter gives to one send(2) [16M]" },
+  { name: "seqpacket", help: "messages of -b bytes in place of a stream" },
+  { name: "file", value: "PATH", help: "send this file in place of pseudo-random bytes" },
+  {
+    name: "verify",
+    help: "compare SHA-256 of what was sent and what was got;\nhashing counts in A and B, not in C",
+  },
+  {
+    name: "sweep",
+    help: "all three modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
+  },
+  { name: "json", help: "one JSON object a line in place of text" },
+  {
+    name: "transport",
+    value: "NAME",
+    help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
+  },
+  { name: "port", value: "PORT", help: "where the transmitter listens [1234]" },
+  {
+    name: "cid",
+    short: "c",
+    value: "CID",
+    help: "only the receiver, connects to CID;\nnot with a loopback",
+  },
+  { name: "server", short: "s", help: "only the transmitter; not with a loopback" },
+  { name: "help", short: "h", help: "print this" },
+];
+
+/** The flags as `--help` has them. */
+export const FLAGS_HELP: string = describeFlags(FLAGS);
