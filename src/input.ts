@@ -7,6 +7,7 @@ import { POLLHUP, POLLIN, POLLRDHUP } from "../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
 import type { VsockAddress } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
+import { recvConnected } from "./recv.ts";
 import { type MessageFlags, type Socket, WOULD_BLOCK } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
@@ -52,7 +53,7 @@ export class Input {
   read(p: Uint8Array, options: WaitOptions | undefined): Promise<number | null> {
     try {
       this.#begin(p, options);
-      const n = this.#socket.recv(p, 0);
+      const n = recvConnected(this.#socket, p, 0);
       if (n > 0) {
         this.bytes += n;
         return Promise.resolve(n);
@@ -105,7 +106,7 @@ export class Input {
   }
 
   #tryRead(p: Uint8Array): number | null | undefined {
-    const n = this.#socket.recv(p, 0);
+    const n = recvConnected(this.#socket, p, 0);
     if (n === WOULD_BLOCK) return undefined;
     if (n === 0) return this.#emptyOrEnd(p);
     this.bytes += n;
@@ -116,11 +117,16 @@ export class Input {
     const { buffer, maxBytes = Infinity, peek = false } = options ?? {};
     let into = buffer;
     if (into === undefined) {
-      const length = this.#socket.recv(this.#probe, MSG_PEEK | MSG_TRUNC);
+      const length = recvConnected(this.#socket, this.#probe, MSG_PEEK | MSG_TRUNC);
       if (length === WOULD_BLOCK) return undefined;
       into = new Uint8Array(Math.max(1, Math.min(length, maxBytes)));
     }
-    const length = this.#socket.recv(into, peek ? MSG_PEEK | MSG_TRUNC : MSG_TRUNC, this.#flags);
+    const length = recvConnected(
+      this.#socket,
+      into,
+      peek ? MSG_PEEK | MSG_TRUNC : MSG_TRUNC,
+      this.#flags,
+    );
     if (length === WOULD_BLOCK) return undefined;
     const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;
     if (length === 0 && !endOfRecord && this.#ended()) return null;

@@ -8,6 +8,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
+import { recvConnected } from "../recv.ts";
 import { type MessageFlags, type Socket, WOULD_BLOCK } from "../socket.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
@@ -49,7 +50,7 @@ export class CopiedSource implements Source, Lender {
     const message = this.#socket.type === "seqpacket";
     if (this.#mayOutgrow) this.#makeRoom();
     this.#out.flags = 0;
-    const length = this.#socket.recv(this.#bytes, message ? MSG_TRUNC : 0, this.#out);
+    const length = recvConnected(this.#socket, this.#bytes, message ? MSG_TRUNC : 0, this.#out);
     if (length === WOULD_BLOCK) return undefined;
     if (length === 0) return null;
     if (length > this.#size) {
@@ -62,7 +63,7 @@ export class CopiedSource implements Source, Lender {
 
   /** Grows the buffer to the length of the next message. */
   #makeRoom(): void {
-    const length = this.#socket.recv(this.#bytes.subarray(0, 1), MSG_PEEK | MSG_TRUNC);
+    const length = recvConnected(this.#socket, this.#bytes.subarray(0, 1), MSG_PEEK | MSG_TRUNC);
     if (length <= this.#size) return;
     this.#size = length;
     this.#bytes = new Uint8Array(length);
