@@ -29,7 +29,7 @@ import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waitin
  * }
  * ```
  */
-export class Listener implements Disposable, AsyncIterable<Conn> {
+export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn> {
   /** The socket underneath. Closing closes it. */
   readonly socket: Socket;
   /** Where it listens: the port that bind chose, if it was to choose. */
