@@ -160,8 +160,9 @@ export const connectCases: readonly Case[] = [
       setConnectTimeout(socket, 200);
       assertEquals(socket.connect(address), false);
       assertPoll(socket, 0);
+      const waiting = socket.wait(POLLOUT);
       await near.elapse(200);
-      await socket.wait(POLLOUT);
+      assertEquals(await waiting, POLLOUT | POLLERR);
       assertEquals([socket.takeError(), socket.takeError()], [ETIMEDOUT, 0]);
       assertPoll(socket, POLLOUT);
     },
@@ -187,10 +188,11 @@ export const connectCases: readonly Case[] = [
       setConnectTimeout(socket, 50);
       for (let tries = 0; tries < 2; tries++) {
         assertEquals(socket.connect(address), false);
+        assertPoll(socket, 0);
         await near.elapse(60);
-        await socket.wait(POLLOUT);
-        assertEquals(socket.takeError(), ETIMEDOUT);
+        assertEquals(await socket.wait(POLLOUT), POLLOUT | POLLERR);
       }
+      assertEquals(socket.takeError(), ETIMEDOUT);
     },
   },
   {

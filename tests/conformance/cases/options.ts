@@ -200,7 +200,7 @@ export const optionCases: readonly Case[] = [
     },
   },
   {
-    name: "accept() gives a socket with the listener's sizes and timeout",
+    name: "accept() gives a socket with the listener's sizes and timeout, not its SO_RCVLOWAT",
     needs: [],
     async run(near, far) {
       const { here } = await pairBack(near, far, {
@@ -209,8 +209,10 @@ export const optionCases: readonly Case[] = [
           setU64(listener, MAX, 90_000);
           setU64(listener, SIZE, 80_000);
           setConnectTimeout(listener, 3000);
+          setRcvlowat(listener, 50);
         },
       });
+      assertEquals(getInt(here, SO_RCVLOWAT), 1);
       assertEquals(sizes(here), [200, 80_000, 90_000]);
       assertEquals(getConnectTimeout(here), 3000);
     },

@@ -333,8 +333,8 @@ export const seqpacketCases: readonly Case[] = [
       }
       await here.wait(POLLRDHUP);
       assert(sent >= 455, `${sent} messages were sent`);
-      assertEquals(receive(here, 1).data, Uint8Array.of(0));
       assertEquals(here.takeError(), 105);
+      assertEquals(receive(here, 1).data, Uint8Array.of(0));
     },
   },
 ];

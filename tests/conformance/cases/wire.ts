@@ -155,6 +155,34 @@ export const wireCases: readonly Case[] = [
     },
   },
   {
+    name: "RW past the credit: recv() gives ENOBUFS once drained, send() once, then 0 and EPIPE",
+    needs: ["wire"],
+    run(near) {
+      const wire = openWire(near);
+      const { socket, port } = wire.connected();
+      setBuffer(socket, 4096);
+      wire.deliver(port, { op: RW }, bytes(4000, 1));
+      wire.deliver(port, { op: RW }, bytes(200, 2));
+      assertEquals(receive(socket, 9999).result, 4000);
+      refuses("ENOBUFS", () => receive(socket, 1));
+      refuses("ENOBUFS", () => socket.send(bytes(1), 0));
+      refuses("EPIPE", () => socket.send(bytes(1), 0));
+      assertEquals([receive(socket, 1).result, socket.takeError()], [0, 0]);
+    },
+  },
+  {
+    name: "RW past the credit of a seqpacket socket: send() gives EPIPE",
+    needs: ["wire"],
+    run(near) {
+      const wire = openWire(near);
+      const { socket, port } = wire.connected({}, "seqpacket");
+      setBuffer(socket, 4096);
+      wire.deliver(port, { op: RW, type: 2, flags: 1 }, bytes(5000, 1));
+      refuses("EPIPE", () => socket.send(bytes(1), 0));
+      assertEquals(socket.takeError(), 105);
+    },
+  },
+  {
     name: "CREDIT_REQUEST is answered by CREDIT_UPDATE, which says what was drained",
     needs: ["wire"],
     run(near) {
@@ -248,6 +276,18 @@ export const wireCases: readonly Case[] = [
     },
   },
   {
+    name: "recv() after shutdown() of what the peer has ended gives ENOTCONN, as Linux does",
+    needs: ["wire"],
+    run(near) {
+      const wire = openWire(near);
+      const { socket, port } = wire.connected();
+      wire.deliver(port, { op: SHUTDOWN, flags: 3 });
+      assertEquals(receive(socket, 1).result, 0);
+      socket.shutdown(SHUT_WR);
+      refuses("ENOTCONN", () => receive(socket, 1));
+    },
+  },
+  {
     name: "SHUTDOWN without flags changes nothing",
     needs: ["wire"],
     run(near) {
@@ -259,26 +299,15 @@ export const wireCases: readonly Case[] = [
     },
   },
   {
-    name: "an operation that nobody knows changes nothing",
+    name: "an operation that nobody knows, or RW without bytes, changes nothing",
     needs: ["wire"],
     run(near) {
       const wire = openWire(near);
       const { socket, port } = wire.connected();
-      for (const op of [INVALID, REQUEST, RESPONSE, 8, 65535]) wire.deliver(port, { op });
+      for (const op of [INVALID, REQUEST, RESPONSE, 8, 65535, RW]) wire.deliver(port, { op });
       assertPoll(socket, POLLOUT, ALL);
       wire.deliver(port, { op: RW }, bytes(3));
       assertEquals(receive(socket, 9).data, bytes(3));
-    },
-  },
-  {
-    name: "RW without bytes changes nothing",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      wire.deliver(port, { op: RW });
-      assertPoll(socket, POLLOUT, ALL);
-      assertEquals(receive(socket, 1).result, WOULD_BLOCK);
     },
   },
   {
@@ -309,16 +338,9 @@ export const wireCases: readonly Case[] = [
       assertEquals(ops(wire.taken()), [RST]);
       wire.deliver(port, { op: RW }, bytes(1));
       assertEquals(ops(wire.taken()), [RST]);
-    },
-  },
-  {
-    name: "close() that is answered by RST is over",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      socket.close();
-      wire.deliver(port, { op: RST });
+      const answered = wire.connected();
+      answered.socket.close();
+      wire.deliver(answered.port, { op: RST });
       wire.taken();
       wire.advance(60_000);
       assertEquals(wire.taken(), []);
