@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { createLoopback, type LoopbackOptions, LoopbackTransport } from "./transport.ts";
+export { createLoopback, type LoopbackOptions, type LoopbackTransport } from "./transport.ts";
 export type { LoopbackFaults } from "./chaos.ts";
 export { type Clock, ManualClock, realClock } from "./clock.ts";
 export {
@@ -13,5 +13,7 @@ export {
   type LoopbackLinkOptions,
   openLoopback,
 } from "./shared.ts";
+export type { Lane, LinkEnd, LinkOptions } from "./link_memory.ts";
+export type { Header, Packet, Payload } from "../virtio/packet.ts";
 export { type PcapOptions, pcapTap } from "./pcap.ts";
 export type { Tap } from "./node.ts";
