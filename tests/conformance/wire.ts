@@ -5,8 +5,9 @@
  */
 import { VIRTIO_VSOCK_OP_RESPONSE } from "../../ffi/abi/virtio_vsock.ts";
 import type { VsockAddress } from "../../src/address.ts";
+import { ManualClock } from "../../src/loopback/clock.ts";
 import { LoopbackNode } from "../../src/loopback/node.ts";
-import { LoopbackTransport, ManualClock } from "../../src/loopback/mod.ts";
+import { LoopbackTransport } from "../../src/loopback/transport.ts";
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Header, Packet } from "../../src/virtio/packet.ts";
 import { PagePayload } from "../../src/virtio/payload.ts";
