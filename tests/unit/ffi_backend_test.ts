@@ -1,8 +1,5 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FfiUnavailableError, LIBC_NAMES, LIBC_PATHS } from "../../ffi/backend.ts";
 import { backend as none } from "../../ffi/backend_none.ts";
@@ -11,20 +8,9 @@ import { PollFds } from "../../ffi/abi/poll.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { forceBackend, library } from "../../ffi/select.ts";
 import { toWide } from "../../ffi/wide.ts";
+import { runChild, RUNTIME } from "./ffi_helpers.ts";
 
-const CHILD = fileURLToPath(new URL("./ffi_backend_child.ts", import.meta.url));
-const RUNTIME = ["deno", "bun", "node"].find((name) => process.versions[name] !== undefined) ?? "";
-
-/** What the child prints, under the runtime's `flags`. */
-function runChild(...flags: readonly string[]): Promise<string> {
-  const run = RUNTIME === "deno" ? ["run", "--no-check", "--no-prompt"] : [];
-  return new Promise((resolve, reject) => {
-    execFile(process.execPath, [...run, ...flags, CHILD], (error, stdout) => {
-      if (error === null) resolve(stdout.trim());
-      else reject(error);
-    });
-  });
-}
+const CHILD = "./ffi_backend_child.ts";
 
 test("forceBackend() makes every call throw an error that names runtime, library and flag", () => {
   forceBackend("none");
@@ -100,7 +86,7 @@ test("The library opens no FFI when it is imported", { timeout: 60_000 }, async 
     node: ["--permission", "--allow-fs-read=*"],
     bun: [],
   };
-  const printed = JSON.parse(await runChild(...denied[RUNTIME] ?? []));
+  const printed = JSON.parse(await runChild(CHILD, [], denied[RUNTIME]));
   const flag = RUNTIME === "bun" ? undefined : "--allow-ffi";
   assertEquals(printed, {
     imported: true,
@@ -113,7 +99,7 @@ test("Node without FFI names the flag that gives it", {
   skip: RUNTIME === "node" ? false : "Node's flag: run the suite on Node too",
   timeout: 60_000,
 }, async () => {
-  const printed = JSON.parse(await runChild("--no-experimental-ffi"));
+  const printed = JSON.parse(await runChild(CHILD, [], ["--no-experimental-ffi"]));
   const flag = "--experimental-ffi";
   assertEquals(printed, { imported: true, pipe: flag, mapping: flag });
 });
@@ -126,6 +112,6 @@ test("--allow-ffi=<path of libc> is enough for calls, not for mappings", {
     : paths.length === 0 && "libc is at none of the known paths: add its own to LIBC_PATHS",
   timeout: 60_000,
 }, async () => {
-  const printed = JSON.parse(await runChild(`--allow-ffi=${paths[0]}`));
+  const printed = JSON.parse(await runChild(CHILD, [], [`--allow-ffi=${paths[0]}`]));
   assertEquals(printed, { imported: true, pipe: "works", mapping: "--allow-ffi" });
 });

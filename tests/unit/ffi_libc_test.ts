@@ -1,4 +1,5 @@
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
 import {
@@ -12,17 +13,9 @@ import {
 import { FIONREAD } from "../../ffi/abi/sockios.ts";
 import { _SC_NPROCESSORS_ONLN, _SC_PAGESIZE, SEEK_CUR, SEEK_END } from "../../ffi/abi/unistd.ts";
 import { MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
-import type { Code } from "../../ffi/errno.ts";
-import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
+import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
-
-/** A number that no open file has. */
-const CLOSED = 1_000_000;
-
-function assertSysError(op: string, code: Code, call: () => unknown): void {
-  const error = assertThrows(call, SysError);
-  assertEquals([error.op, error.code], [op, code]);
-}
+import { assertSysError, CLOSED } from "./ffi_helpers.ts";
 
 test("read() and write() move bytes through a pipe", () => {
   const [reader, writer] = libc.pipe2(O_CLOEXEC);
@@ -161,4 +154,19 @@ test("errno is right 20,000 times in a row, with garbage made in between", () =>
     assertSysError("read", "EBADF", () => libc.read(CLOSED, byte));
     assertSysError("pipe2", "EINVAL", () => libc.pipe2(1));
   }
+});
+
+test("Each thread has an errno of its own", { timeout: 60_000 }, async () => {
+  const worker = new Worker(new URL("./ffi_libc_worker.ts", import.meta.url));
+  let codes: unknown;
+  worker.once("message", (message) => codes = message);
+  worker.once("error", (error) => codes = error);
+  while (codes === undefined) {
+    for (let round = 0; round < 1_000; round++) {
+      assertSysError("pipe2", "EINVAL", () => libc.pipe2(1));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await worker.terminate();
+  assertEquals(codes, "EBADF");
 });

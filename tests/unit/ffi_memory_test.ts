@@ -1,7 +1,4 @@
-import { execFile } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { AF_UNIX, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { MFD_CLOEXEC, PROT_READ } from "../../ffi/abi/mman.ts";
@@ -11,21 +8,9 @@ import { close, ftruncate, memfd_create, pipe2, read, socketpair, write } from "
 import { StolenViewError } from "../../ffi/loans.ts";
 import { createMemfd } from "../../ffi/memfd.ts";
 import { MappedRegion, pageSize } from "../../ffi/memory.ts";
+import { assertSysError, CLOSED, runChild } from "./ffi_helpers.ts";
 
 const PAGE = pageSize();
-const CHILD = fileURLToPath(new URL("./ffi_memory_child.ts", import.meta.url));
-const TCP_CHILD = fileURLToPath(new URL("./ffi_tcp_child.ts", import.meta.url));
-const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check"];
-
-/** What the child prints; rejects where it ends by a signal or with another code than 0. */
-function runChild(child: string, ...args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(process.execPath, [...RUN, child, ...args], (error, stdout) => {
-      if (error === null) resolve(stdout.trim());
-      else reject(error);
-    });
-  });
-}
 
 const DEAD = "0 bytes, undefined first, TypeError";
 const ALL_DEAD = `${DEAD}; ${DEAD}; TypeError`;
@@ -46,14 +31,14 @@ const TOUCHED: Readonly<Record<string, string>> = {
 
 for (const [name, found] of Object.entries(TOUCHED)) {
   test(`MappedRegion is safe to touch after: ${name}`, { timeout: 60_000 }, async () => {
-    assertEquals(await runChild(CHILD, name), found);
+    assertEquals(await runChild("./ffi_memory_child.ts", [name]), found);
   });
 }
 
 test("MappedRegion is safe to touch after: discard of a socket's pages", {
   timeout: 60_000,
 }, async (t) => {
-  const found = JSON.parse(await runChild(TCP_CHILD));
+  const found = JSON.parse(await runChild("./ffi_tcp_child.ts"));
   if (found.mapped === 0) return t.skip("nothing was mapped: needs Linux 4.18 and 4 KiB pages");
   assertEquals(found, { right: true, length: 0, first: "undefined", mapped: 65_536 });
 });
@@ -178,8 +163,7 @@ test("MappedRegion.resize() refuses to grow what it did not make", () => {
 test("MappedRegion.resize() that mremap(2) refuses throws, and changes nothing but the views", () => {
   using region = new MappedRegion(PAGE);
   region.lend(0, 1)[0] = 6;
-  const error = assertThrows(() => region.resize(2 ** 52), SysError);
-  assertEquals([error.op, error.code], ["mremap", "EINVAL"]);
+  assertSysError("mremap", "EINVAL", () => region.resize(2 ** 52));
   assertEquals(region.lend(0, 1)[0], 6);
 });
 
@@ -201,16 +185,15 @@ test("MappedRegion refuses a file that can become shorter, or that is too short"
   const sealed = createMemfd("sealed", PAGE);
   assertThrows(() => new MappedRegion(PAGE + 1, { fd: sealed }), RangeError, "4096 bytes");
   assertThrows(() => new MappedRegion(1, { fd: sealed, offset: PAGE }), RangeError);
-  assertEquals(assertThrows(() => ftruncate(sealed, 1), SysError).code, "EPERM");
-  const error = assertThrows(() => new MappedRegion(1, { fd: sealed, offset: 1 }), SysError);
-  assertEquals([error.op, error.code], ["mmap", "EINVAL"]);
+  assertSysError("ftruncate", "EPERM", () => ftruncate(sealed, 1));
+  assertSysError("mmap", "EINVAL", () => new MappedRegion(1, { fd: sealed, offset: 1 }));
   close(sealed);
 });
 
 test("MappedRegion fails with what mmap(2) says of a pipe, a socket and a closed file", () => {
   const [reader, writer] = pipe2(O_CLOEXEC);
   const [near, far] = socketpair(AF_UNIX, SOCK_STREAM);
-  for (const [fd, code] of [[reader, "EACCES"], [near, "ENODEV"], [1_000_000, "EBADF"]] as const) {
+  for (const [fd, code] of [[reader, "EACCES"], [near, "ENODEV"], [CLOSED, "EBADF"]] as const) {
     assertEquals(assertThrows(() => new MappedRegion(PAGE, { fd }), SysError).code, code);
   }
   for (const fd of [reader, writer, near, far]) close(fd);

@@ -1,22 +1,17 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as m from "../../ffi/abi/mman.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
 import { close, ftruncate, madvise, memfd_create, mmap } from "../../ffi/libc.ts";
 import { mprotect, mremap, munmap } from "../../ffi/libc.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import { library } from "../../ffi/select.ts";
+import { assertSysError, CLOSED } from "./ffi_helpers.ts";
 
 const PAGE = pageSize();
 const READ_WRITE = m.PROT_READ | m.PROT_WRITE;
 /** Below what anybody may map, so nothing is ever there. */
 const NOWHERE = PAGE;
 const PRIVATE = m.MAP_PRIVATE | m.MAP_ANONYMOUS | m.MAP_NORESERVE;
-
-function assertSysError(op: string, code: Code, call: () => unknown): void {
-  const error = assertThrows(call, SysError);
-  assertEquals([error.op, error.code], [op, code]);
-}
 
 test("mmap() gives addresses past 4 GiB for sizes past 4 GiB, byte for byte", () => {
   const size = 9 * 2 ** 30;
@@ -54,7 +49,7 @@ test("mmap() throws where it gives MAP_FAILED", () => {
   const flags = PRIVATE;
   assertSysError("mmap", "EINVAL", () => mmap(0, 0, READ_WRITE, flags, -1, 0));
   assertSysError("mmap", "ENOMEM", () => mmap(0, 2 ** 52, READ_WRITE, flags, -1, 0));
-  assertSysError("mmap", "EBADF", () => mmap(0, PAGE, READ_WRITE, m.MAP_PRIVATE, 1_000_000, 0));
+  assertSysError("mmap", "EBADF", () => mmap(0, PAGE, READ_WRITE, m.MAP_PRIVATE, CLOSED, 0));
   assertSysError("mmap", "EINVAL", () => mmap(0, PAGE, READ_WRITE, flags, -1, 1));
 });
 

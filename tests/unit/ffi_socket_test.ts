@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { FIONREAD, SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { INADDR_LOOPBACK, IPPROTO_TCP, SockaddrIn } from "../../ffi/abi/in.ts";
 import * as c from "../../ffi/abi/socket.ts";
@@ -9,19 +9,13 @@ import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import * as vm from "../../ffi/abi/vm_sockets.ts";
 import { PollFds, POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
 import { decodeControl, encodeControl } from "../../ffi/cmsg.ts";
-import { type Code, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
+import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
+import { assertSysError, CLOSED } from "./ffi_helpers.ts";
 
-/** A number that no open file has. */
-const CLOSED = 1_000_000;
 const NONBLOCK = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
-
-function assertSysError(op: string, code: Code, call: () => unknown): void {
-  const error = assertThrows(call, SysError);
-  assertEquals([error.op, error.code], [op, code]);
-}
 
 /** Two connected AF_UNIX sockets; closed at the end of their block. */
 class Pair implements Disposable {

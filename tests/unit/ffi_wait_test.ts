@@ -1,32 +1,11 @@
-import { execFile } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as e from "../../ffi/abi/epoll.ts";
 import { EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from "../../ffi/abi/poll.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
-
-const CHILD = fileURLToPath(new URL("./ffi_signal_child.ts", import.meta.url));
-const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check"];
-
-/** What the child prints; rejects where it does not end with 0. */
-function runChild(): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(process.execPath, [...RUN, CHILD], (error, stdout) => {
-      if (error === null) resolve(stdout.trim());
-      else reject(error);
-    });
-  });
-}
-
-function assertSysError(op: string, code: Code, call: () => unknown): void {
-  const error = assertThrows(call, SysError);
-  assertEquals([error.op, error.code], [op, code]);
-}
+import { assertSysError, CLOSED, runChild } from "./ffi_helpers.ts";
 
 for (const [name, poll] of Object.entries({ poll: libc.poll, ppoll: libc.ppoll })) {
   test(`${name}() tells what happened, entry by entry`, () => {
@@ -34,7 +13,7 @@ for (const [name, poll] of Object.entries({ poll: libc.poll, ppoll: libc.ppoll }
     const fds = new PollFds(4);
     fds.set(0, reader, POLLIN);
     fds.set(1, writer, POLLOUT);
-    fds.set(2, 1_000_000, POLLIN);
+    fds.set(2, CLOSED, POLLIN);
     assertEquals(poll(fds, 0), 2);
     assertEquals([0, 1, 2, 3].map((at) => fds.revents(at)), [0, POLLOUT, POLLNVAL, 0]);
     assertEquals([0, 3].map((at) => fds.fd(at)), [reader, -1]);
@@ -97,7 +76,7 @@ test("epoll_create1(), epoll_ctl() and epoll_wait() fail with what the kernel sa
   const events = new e.EpollEvents(1);
   const add = (fd: number, to = epfd): void => libc.epoll_ctl(to, e.EPOLL_CTL_ADD, fd, events);
   assertSysError("epoll_create1", "EINVAL", () => libc.epoll_create1(1));
-  assertSysError("epoll_ctl", "EBADF", () => add(1_000_000));
+  assertSysError("epoll_ctl", "EBADF", () => add(CLOSED));
   assertSysError("epoll_ctl", "EINVAL", () => add(epfd));
   const counter = libc.eventfd(0, 0);
   add(counter);
@@ -113,5 +92,5 @@ test("Signals cut no wait short: EINTR is retried for what is left", {
   timeout: 60_000,
 }, async () => {
   const all = "poll 0 in full, ppoll 0 in full, epoll_wait 0 in full";
-  assertEquals(await runChild(), all);
+  assertEquals(await runChild("./ffi_signal_child.ts"), all);
 });
