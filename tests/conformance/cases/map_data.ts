@@ -153,9 +153,11 @@ export const mapDataCases: readonly Case[] = [
       await there.sendAll(bytes(300, 2));
       await queued(here, 5300);
       assertEquals(receive(here, 1000).data, bytes(5000, 1).slice(0, 1000));
-      const { headers, data } = takeMapped(mapping);
+      mapping.mapRx();
+      const { headers, data } = readMapping(mapping);
       assertEquals(headers, [[4000, 0], [300, 0]]);
       assertEquals(data, [bytes(5000, 1).slice(1000), bytes(300, 2)]);
+      assertEquals(mapping.lend(0, 4000).byteOffset % 4096, 0, "the start of a page");
     },
   },
   {
