@@ -105,6 +105,16 @@ export class FfiUnavailableError extends Error {
   }
 }
 
+/** The rows of `table` in a runtime's own form. */
+export function translate<Row>(
+  table: Readonly<Record<string, Signature>>,
+  convert: (signature: Signature) => Row,
+): Record<string, Row> {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, signature]) => [name, convert(signature)]),
+  );
+}
+
 /**
  * Gives what `open` returns for the first of `names` that it does not throw for. `denied` tells a
  * refusal that no other name would change.

@@ -11,6 +11,7 @@ import {
   type Library,
   openFirst,
   type Signature,
+  translate,
   type Wide,
 } from "./backend.ts";
 
@@ -62,15 +63,14 @@ export const backend: Backend = {
 
   open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
     const ffi = bunFfi();
-    const symbols: Record<string, BunSignature> = {
-      __errno_location: { args: [], returns: "u64_fast" },
-    };
-    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
-      symbols[name] = { args: args.map((type) => ARGS[type]), returns: RESULTS[result] };
-    }
+    const symbols = translate<BunSignature>(table, ({ args, result }) => ({
+      args: args.map((type) => ARGS[type]),
+      returns: RESULTS[result],
+    }));
+    const own = { __errno_location: { args: [], returns: "u64_fast" } };
     const library = openFirst(
       LIBC_NAMES,
-      (name) => ffi.dlopen(name, symbols),
+      (name) => ffi.dlopen(name, { ...symbols, ...own }),
       () => false,
       unavailable,
     );

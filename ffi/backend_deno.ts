@@ -15,6 +15,7 @@ import {
   type Library,
   openFirst,
   type Signature,
+  translate,
   type Wide,
 } from "./backend.ts";
 import { toWide } from "./wide.ts";
@@ -86,13 +87,10 @@ export const backend: Backend = {
   runtime: "deno",
 
   open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
-    const symbols: Record<string, DenoSignature> = { ...OWN };
-    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
-      symbols[name] = { parameters: args, result };
-    }
+    const symbols = translate(table, ({ args, result }) => ({ parameters: args, result }));
     const library = openFirst(
       names(),
-      (name) => deno().dlopen(name, symbols),
+      (name) => deno().dlopen(name, { ...symbols, ...OWN }),
       isDenied,
       unavailable,
     );

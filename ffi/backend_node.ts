@@ -11,6 +11,7 @@ import {
   type Library,
   openFirst,
   type Signature,
+  translate,
 } from "./backend.ts";
 import { toWide } from "./wide.ts";
 
@@ -61,15 +62,14 @@ export const backend: Backend = {
 
   open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
     const ffi = nodeFfi();
-    const symbols: Record<string, NodeSignature> = {
-      __errno_location: { arguments: [], return: "uint64" },
-    };
-    for (const [name, { args, result }] of Object.entries<Signature>(table)) {
-      symbols[name] = { arguments: args.map((type) => TYPES[type]), return: TYPES[result] };
-    }
+    const symbols = translate<NodeSignature>(table, ({ args, result }) => ({
+      arguments: args.map((type) => TYPES[type]),
+      return: TYPES[result],
+    }));
+    const own = { __errno_location: { arguments: [], return: "uint64" } };
     const library = openFirst(
       LIBC_NAMES,
-      (name) => ffi.dlopen(name, symbols),
+      (name) => ffi.dlopen(name, { ...symbols, ...own }),
       isDenied,
       unavailable,
     );
