@@ -66,7 +66,7 @@ export interface Socket extends Disposable {
   setsockopt(level: number, name: number, value: Uint8Array): void;
   /** `SO_ERROR`: the pending errno, cleared by this call; 0 for none. */
   takeError(): number;
-  /** `SIOCOUTQ`: bytes sent that the peer has not taken yet. */
+  /** `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count. */
   outq(): number;
   /** getsockname(2). */
   localAddress(): VsockAddress;
@@ -77,7 +77,7 @@ export interface Socket extends Disposable {
   poll(events: number): number;
   /**
    * poll(2) as a promise: resolves with what `poll(events)` gives once that is not 0. `signal`
-   * ends the wait by rejecting with its reason.
+   * ends the wait by rejecting with its reason; events that hold already win over it.
    */
   wait(events: number, signal?: AbortSignal): Promise<number>;
   /**

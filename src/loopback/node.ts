@@ -29,6 +29,7 @@ export type Tap = (packet: Packet, timeMs: number) => void;
 /** What a node is made of. */
 export interface NodeOptions {
   readonly cids: readonly number[];
+  readonly privileged?: boolean | undefined;
   readonly firstPort: number;
   readonly clock: Clock;
   readonly tap?: Tap | undefined;
@@ -42,6 +43,7 @@ let nextAddress = 0x1000_0000;
 /** Inside one event loop: packets come by microtask, so nothing ever blocks. */
 export class LoopbackNode implements StackHost {
   readonly cids: readonly number[];
+  readonly privileged: boolean;
   readonly firstPort: number;
   readonly clock: Clock;
   readonly stack: Stack;
@@ -52,11 +54,13 @@ export class LoopbackNode implements StackHost {
     new Map();
   readonly #tap: Tap | undefined;
   #wire: Carrier | undefined;
+  #sockets = 0;
   #armedAt = Infinity;
   #disarm: (() => void) | undefined;
 
   constructor(options: NodeOptions) {
     this.cids = options.cids;
+    this.privileged = options.privileged ?? true;
     this.firstPort = options.firstPort;
     this.clock = options.clock;
     this.shorten = options.shorten;
@@ -100,9 +104,11 @@ export class LoopbackNode implements StackHost {
 
   timersChanged(): void {
     const next = this.stack.nextDeadline();
-    if (next >= this.#armedAt) return;
+    if (next >= this.#armedAt && next !== Infinity) return;
     this.#disarm?.();
+    this.#disarm = undefined;
     this.#armedAt = next;
+    if (next === Infinity) return;
     this.#disarm = this.clock.after(Math.max(0, next - this.clock.now()), () => {
       this.#armedAt = Infinity;
       this.#disarm = undefined;
@@ -122,6 +128,16 @@ export class LoopbackNode implements StackHost {
     const now = ready();
     if (now !== 0 || timeoutMs <= 0) return now;
     throw new SysError("poll", "EOPNOTSUPP");
+  }
+
+  /** A socket was made. */
+  opened(): void {
+    this.#sockets++;
+  }
+
+  /** A socket was closed: after the last one nothing of this end is left in the event loop. */
+  closed(): void {
+    if (--this.#sockets === 0) this.hold[Symbol.dispose]();
   }
 
   /** Page 0 for `sock`. */

@@ -115,7 +115,12 @@ class LinkedNode extends LoopbackNode implements Carrier {
   #listening = false;
 
   constructor(end: LoopbackEnd, tap: Tap | undefined) {
-    super({ cids: [end.cid], firstPort: firstPort(Math.random), clock: realClock, tap });
+    super({
+      cids: [end.cid],
+      firstPort: firstPort(Math.random),
+      clock: realClock,
+      tap,
+    });
     this.#peerCid = end.peerCid;
     this.useWire(new Wire(this));
     this.#link = openLink(end.link, {

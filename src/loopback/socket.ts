@@ -42,6 +42,7 @@ export class LoopbackSocket implements Socket {
     this.sock = accepted ??
       new VsockSock(type === "stream" ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
     this.#waiters = new Waiters(node.hold, (events) => this.poll(events));
+    node.opened();
   }
 
   get closed(): boolean {
@@ -101,6 +102,7 @@ export class LoopbackSocket implements Socket {
     this.sock.page = undefined;
     this.#page?.close();
     this.#waiters.finish(POLLNVAL);
+    this.#node.closed();
   }
 
   [Symbol.dispose](): void {

@@ -27,6 +27,8 @@ export interface LoopbackOptions {
   readonly delayMs?: number;
   /** What goes wrong. @default {{}} Nothing. */
   readonly faults?: LoopbackFaults;
+  /** `CAP_NET_BIND_SERVICE`: without it bind to a port up to 1023 is EACCES. @default {true} */
+  readonly privileged?: boolean;
   /** The time it lives in. @default {realClock} */
   readonly clock?: Clock;
   /** Sees every packet just before it is delivered, with the time of the clock. */
@@ -81,13 +83,14 @@ export class LoopbackTransport implements Transport {
  * ```
  */
 export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport {
-  const { seed, delayMs = 0, faults = {}, clock = realClock, tap } = options;
+  const { seed, delayMs = 0, faults = {}, clock = realClock, tap, privileged } = options;
   if (seed !== undefined) requireU32("seed", seed);
   requireNumber("delayMs", delayMs, 0, 2 ** 31);
   requireFaults(faults);
   const random = seeded(seed ?? 0);
   const node = new LoopbackNode({
     cids: [VMADDR_CID_LOCAL, VMADDR_CID_HOST],
+    privileged,
     firstPort: firstPort(seed === undefined ? Math.random : random),
     clock,
     tap,

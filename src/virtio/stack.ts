@@ -27,8 +27,10 @@ export interface StackHost {
   now(): number;
   /** The way to `cid`, or `undefined` where there is none. */
   route(cid: number): Carrier | undefined;
-  /** A deadline was set that is due before all others. */
+  /** A deadline was set that is due before all others, or the last one was cancelled. */
   timersChanged(): void;
+  /** `CAP_NET_BIND_SERVICE`: whether bind(2) may take ports up to 1023. */
+  readonly privileged: boolean;
   /** The first port that bind(2) gives out, above 1023. */
   readonly firstPort: number;
 }
@@ -119,7 +121,9 @@ export class Stack {
 
   /** Forgets a deadline. */
   cancel(timer: Timer | undefined): void {
-    if (timer !== undefined) this.#timers.cancel(timer);
+    if (timer?.run === undefined) return;
+    this.#timers.cancel(timer);
+    if (this.#timers.next() === Infinity) this.host.timersChanged();
   }
 
   /** When the next deadline is due; `Infinity` for none. */
@@ -132,15 +136,20 @@ export class Stack {
     this.#timers.run(this.host.now());
   }
 
-  /** bind(2): EINVAL where bound, EADDRNOTAVAIL, EADDRINUSE. Any user may have any port here. */
+  /** bind(2): EINVAL where bound, EADDRNOTAVAIL, EACCES, EADDRINUSE. */
   bind(sock: VsockSock, address: SockAddr): void {
     if (sock.bound) throw new SysError("bind", "EINVAL");
     if (address.cid !== VMADDR_CID_ANY && !this.host.cids.includes(address.cid)) {
       throw new SysError("bind", "EADDRNOTAVAIL");
     }
     let { port } = address;
-    if (port === VMADDR_PORT_ANY) port = this.#freePort(address.cid);
-    else if (this.#findBound(address) !== undefined) throw new SysError("bind", "EADDRINUSE");
+    if (port === VMADDR_PORT_ANY) {
+      port = this.#freePort(address.cid);
+    } else if (port <= LAST_RESERVED_PORT && !this.host.privileged) {
+      throw new SysError("bind", "EACCES");
+    } else if (this.#findBound(address) !== undefined) {
+      throw new SysError("bind", "EADDRINUSE");
+    }
     sock.local = { cid: address.cid, port };
     insert(this.#bound, port, sock);
   }

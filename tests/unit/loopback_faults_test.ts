@@ -163,3 +163,12 @@ test("tap sees each packet before it is delivered", LONG, async () => {
   assertEquals(await far.read(new Uint8Array(4)), 1);
   assertEquals(seen.slice(0, 3), [1, 2, 5]); // REQUEST, RESPONSE, RW
 });
+
+test("privileged: without it ports up to 1023 are EACCES, port 0 too", () => {
+  const transport = createLoopback({ privileged: false });
+  for (const port of [0, 1, 1_023]) {
+    const error = assertThrows(() => listen({ cid: 1, port }, { transport }), VsockError);
+    assertEquals([error.op, error.code], ["bind", "EACCES"]);
+  }
+  listen({ cid: 1, port: 1_024 }, { transport }).close();
+});
