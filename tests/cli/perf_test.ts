@@ -76,6 +76,11 @@ for (const [letter, mode] of MODES) {
   });
 }
 
+test("perf can wait for more than a link usually holds", { timeout: 60_000 }, async () => {
+  const [result] = await perfJson("-z", "y", "-m", "32", "-b", "16M", "-r", "16M");
+  assertEquals(result?.wakeups, 2);
+});
+
 test("perf --sweep has six sizes in three modes", { timeout: 120_000 }, async () => {
   const results = await perfJson("--sweep", "-m", "1");
   const sizes = [4096, 16_384, 65_536, 131_072, 262_144, 524_288];
