@@ -19,6 +19,7 @@ import { pollValueCases } from "./cases/poll_value.ts";
 import { seqpacketCases } from "./cases/seqpacket.ts";
 import { streamCases } from "./cases/stream.ts";
 import { wireCases } from "./cases/wire.ts";
+import { wireEndCases } from "./cases/wire_end.ts";
 
 /** All of them, in the order they run. */
 export const CASES: readonly Case[] = [
@@ -34,6 +35,7 @@ export const CASES: readonly Case[] = [
   ...mapDataCases,
   ...pollValueCases,
   ...wireCases,
+  ...wireEndCases,
   ...connCases,
   ...listenerCases,
   ...lossCases,

@@ -13,6 +13,7 @@ const lab: Lab = {
     "mapRx",
     "wholeMessages",
     "oneLoop",
+    "unprivileged",
     "silence",
     "nowhere",
     "tap",
@@ -20,7 +21,6 @@ const lab: Lab = {
     "clock",
   ]),
   lacks: {
-    unprivileged: "any port is free to everybody here; run it on the kernel",
     loss: "both ends share this thread; run it between Workers",
     waitSync: "both ends share this thread; run it between Workers",
     spins: "both ends share this thread; run it between Workers",
@@ -28,7 +28,11 @@ const lab: Lab = {
   open(): Promise<Pair> {
     const clock = new ManualClock();
     const packets: Header[] = [];
-    const transport = createLoopback({ clock, tap: (packet) => packets.push(packet) });
+    const transport = createLoopback({
+      clock,
+      privileged: false,
+      tap: (packet) => packets.push(packet),
+    });
     return openPair({
       transport,
       channel: serve(transport),

@@ -32,10 +32,10 @@ export interface Wire {
   advance(ms: number): void;
 }
 
-/** A wire over the loopback's own stack. */
-export function openWire(near: Near): Wire {
+/** A wire over the loopback's own stack, which gives out ports from `firstPort` on. */
+export function openWire(near: Near, firstPort = 40_000): Wire {
   const clock = new ManualClock();
-  const node = new LoopbackNode({ cids: [3], firstPort: 40_000, clock });
+  const node = new LoopbackNode({ cids: [3], firstPort, clock });
   const peer = { cid: 3, port: 5000 };
   const sent: Header[] = [];
   node.useWire({

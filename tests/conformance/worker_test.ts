@@ -21,7 +21,7 @@ const lab: Lab = {
     "tap",
   ]),
   lacks: {
-    unprivileged: "any port is free to everybody here; run it on the kernel",
+    unprivileged: "a link is privileged; run it on the loopback in one event loop",
     oneLoop: "the ends are two threads; run it on the loopback in one event loop",
     wire: "the stack is the same; run it on the loopback in one event loop",
     clock: "time is real between threads; run it on the loopback in one event loop",

@@ -195,8 +195,10 @@ export const optionCases: readonly Case[] = [
     run(near) {
       const IPPROTO_TCP = 6;
       const socket = near.socket();
-      refuses("ENOPROTOOPT", () => socket.getsockopt(IPPROTO_TCP, SIZE, new Uint8Array(8)));
-      refuses("ENOPROTOOPT", () => socket.setsockopt(IPPROTO_TCP, SIZE, u64(4096)));
+      for (const name of [SIZE, SO_RCVLOWAT]) {
+        refuses("ENOPROTOOPT", () => socket.getsockopt(IPPROTO_TCP, name, new Uint8Array(8)));
+        refuses("ENOPROTOOPT", () => socket.setsockopt(IPPROTO_TCP, name, u64(4096)));
+      }
     },
   },
   {

@@ -263,6 +263,19 @@ export const streamCases: readonly Case[] = [
       assertPoll(here, POLLIN | POLLOUT);
     },
   },
+  {
+    name: "send() of 1000 packets of 200 bytes that nobody reads yet loses nothing",
+    needs: [],
+    async run(near, far) {
+      const { here, there } = await pair(near, far);
+      await there.sendAll(bytes(1));
+      for (let i = 0; i < 1000; i++) await there.sendAll(bytes(200, i));
+      await queued(here, 200_001);
+      assertEquals(receive(here, 1).data, bytes(1));
+      for (let i = 0; i < 1000; i++) assertEquals(receive(here, 200).data, bytes(200, i));
+      assertEquals(here.takeError(), 0);
+    },
+  },
 ];
 
 function equal(one: Uint8Array, other: Uint8Array): boolean {

@@ -1,7 +1,7 @@
 /** What arriving packets do, and which packets calls send. */
 import { assertEquals } from "@std/assert";
 import { POLLERR, POLLIN, POLLOUT, POLLRDHUP } from "../../../ffi/abi/poll.ts";
-import { MSG_EOR, SHUT_RD, SHUT_WR } from "../../../ffi/abi/socket.ts";
+import { MSG_EOR } from "../../../ffi/abi/socket.ts";
 import {
   VIRTIO_VSOCK_OP_CREDIT_REQUEST as CREDIT_REQUEST,
   VIRTIO_VSOCK_OP_CREDIT_UPDATE as CREDIT_UPDATE,
@@ -10,12 +10,19 @@ import {
   VIRTIO_VSOCK_OP_RESPONSE as RESPONSE,
   VIRTIO_VSOCK_OP_RST as RST,
   VIRTIO_VSOCK_OP_RW as RW,
-  VIRTIO_VSOCK_OP_SHUTDOWN as SHUTDOWN,
 } from "../../../ffi/abi/virtio_vsock.ts";
 import { WOULD_BLOCK } from "../../../src/socket.ts";
 import type { Header } from "../../../src/virtio/packet.ts";
 import type { Case } from "../case.ts";
-import { ANY, assertPoll, bytes, refuses, setBuffer, setConnectTimeout } from "../helpers.ts";
+import {
+  ANY,
+  assertPoll,
+  bytes,
+  refuses,
+  setBuffer,
+  setConnectTimeout,
+  setRcvlowat,
+} from "../helpers.ts";
 import { receive } from "../verbs.ts";
 import { openWire } from "../wire.ts";
 
@@ -61,6 +68,32 @@ export const wireCases: readonly Case[] = [
       assertPoll(socket, POLLERR | POLLOUT, ALL);
       assertEquals(socket.takeError(), 71);
       assertEquals(ops(wire.taken()), [RST]);
+    },
+  },
+  {
+    name: "RST while connecting gives ECONNRESET and is not answered",
+    needs: ["wire"],
+    run(near) {
+      const wire = openWire(near);
+      const socket = wire.socket();
+      socket.connect(wire.peer);
+      wire.taken();
+      wire.deliver(socket.localAddress().port, { op: RST });
+      assertPoll(socket, POLLERR | POLLOUT, ALL);
+      assertEquals([socket.takeError(), wire.taken()], [104, []]);
+    },
+  },
+  {
+    name: "bind() to any port goes on at 1024 after the last one",
+    needs: ["wire"],
+    run(near) {
+      const wire = openWire(near, 0xffff_fffd);
+      const ports = Array.from({ length: 3 }, () => {
+        const socket = wire.socket();
+        socket.bind(ANY);
+        return socket.localAddress().port;
+      });
+      assertEquals(ports, [0xffff_fffd, 0xffff_fffe, 1024]);
     },
   },
   {
@@ -194,6 +227,8 @@ export const wireCases: readonly Case[] = [
       wire.deliver(port, { op: CREDIT_REQUEST });
       const [{ op, bufAlloc, fwdCnt }] = wire.taken() as [Header];
       assertEquals([op, bufAlloc, fwdCnt], [CREDIT_UPDATE, 262144, 300]);
+      setRcvlowat(socket, 10);
+      assertEquals(wire.taken(), [], "the peer knows it all");
     },
   },
   {
@@ -244,61 +279,6 @@ export const wireCases: readonly Case[] = [
     },
   },
   {
-    name: "RST of a connection: bytes stay readable, then 0; EPIPE, SO_ERROR 0, no POLLHUP",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      wire.deliver(port, { op: RW }, bytes(10));
-      wire.deliver(port, { op: RST });
-      assertPoll(socket, ALL, ALL);
-      refuses("EPIPE", () => socket.send(bytes(1), 0));
-      assertEquals(receive(socket, 99).data, bytes(10));
-      assertEquals([receive(socket, 1).result, socket.takeError()], [0, 0]);
-      assertPoll(socket, ALL, ALL);
-    },
-  },
-  {
-    name: "SHUTDOWN of both ways with nothing queued is answered by RST, else only by close()",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const [empty, full] = [wire.connected(), wire.connected()];
-      wire.deliver(empty.port, { op: SHUTDOWN, flags: 3 });
-      assertEquals(ops(wire.taken()), [RST]);
-      wire.deliver(full.port, { op: RW }, bytes(5));
-      wire.deliver(full.port, { op: SHUTDOWN, flags: 3 });
-      assertEquals(wire.taken(), []);
-      assertEquals(receive(full.socket, 9).result, 5);
-      wire.taken();
-      full.socket.close();
-      assertEquals(ops(wire.taken()), [RST]);
-    },
-  },
-  {
-    name: "recv() after shutdown() of what the peer has ended gives ENOTCONN, as Linux does",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      wire.deliver(port, { op: SHUTDOWN, flags: 3 });
-      assertEquals(receive(socket, 1).result, 0);
-      socket.shutdown(SHUT_WR);
-      refuses("ENOTCONN", () => receive(socket, 1));
-    },
-  },
-  {
-    name: "SHUTDOWN without flags changes nothing",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      wire.deliver(port, { op: SHUTDOWN, flags: 0 });
-      assertPoll(socket, POLLOUT, ALL);
-      assertEquals(receive(socket, 1).result, WOULD_BLOCK);
-    },
-  },
-  {
     name: "an operation that nobody knows, or RW without bytes, changes nothing",
     needs: ["wire"],
     run(near) {
@@ -308,42 +288,6 @@ export const wireCases: readonly Case[] = [
       assertPoll(socket, POLLOUT, ALL);
       wire.deliver(port, { op: RW }, bytes(3));
       assertEquals(receive(socket, 9).data, bytes(3));
-    },
-  },
-  {
-    name: "shutdown() sends SHUTDOWN: RCV is 1, SEND is 2",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket } = wire.connected();
-      socket.shutdown(SHUT_RD);
-      socket.shutdown(SHUT_WR);
-      assertEquals(wire.taken().map(({ op, flags }) => [op, flags]), [[SHUTDOWN, 1], [
-        SHUTDOWN,
-        2,
-      ]]);
-    },
-  },
-  {
-    name: "close() sends SHUTDOWN 3, and RST when 8 seconds pass without an answer",
-    needs: ["wire"],
-    run(near) {
-      const wire = openWire(near);
-      const { socket, port } = wire.connected();
-      socket.close();
-      assertEquals(wire.taken().map(({ op, flags }) => [op, flags]), [[SHUTDOWN, 3]]);
-      wire.advance(7_999);
-      assertEquals(wire.taken(), []);
-      wire.advance(1);
-      assertEquals(ops(wire.taken()), [RST]);
-      wire.deliver(port, { op: RW }, bytes(1));
-      assertEquals(ops(wire.taken()), [RST]);
-      const answered = wire.connected();
-      answered.socket.close();
-      wire.deliver(answered.port, { op: RST });
-      wire.taken();
-      wire.advance(60_000);
-      assertEquals(wire.taken(), []);
     },
   },
   {
