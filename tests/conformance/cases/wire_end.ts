@@ -12,7 +12,7 @@ import {
 import { WOULD_BLOCK } from "../../../src/socket.ts";
 import type { Header } from "../../../src/virtio/packet.ts";
 import type { Case } from "../case.ts";
-import { assertPoll, bytes, refuses } from "../helpers.ts";
+import { ANY, assertPoll, bytes, refuses } from "../helpers.ts";
 import { receive } from "../verbs.ts";
 import { openWire } from "../wire.ts";
 
