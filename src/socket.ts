@@ -18,8 +18,7 @@ import type { VsockAddress } from "./address.ts";
 /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
 export type SocketType = "stream" | "seqpacket";
 
-/** What `send()` and `recv()` give in place of EAGAIN. */
-export const WOULD_BLOCK = -1;
+export { WOULD_BLOCK } from "../ffi/errno.ts";
 
 /** Out-parameter of {@linkcode Socket.recv}: `msg_flags` as recvmsg(2) leaves them. */
 export interface MessageFlags {

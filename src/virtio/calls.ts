@@ -14,15 +14,12 @@ import {
   VIRTIO_VSOCK_SEQ_EOR,
 } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import { ERRNO, SysError } from "../../ffi/errno.ts";
+import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { attach, emit, sendShutdown } from "./connection.ts";
 import type { Payload } from "./packet.ts";
 import type { Piece } from "./rx_queue.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
 import type { Stack } from "./stack.ts";
-
-/** The call would have to wait: EAGAIN. */
-const WOULD_BLOCK = -1;
 
 /** Reads and clears `sk_err`. */
 export function takeError(sock: VsockSock): number {
