@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { LoopHold } from "../loop_hold.ts";
@@ -100,6 +101,10 @@ export class LoopbackNode implements StackHost {
   /** Whether packets of that connection get mapped. */
   maps(srcPort: number, dstPort: number): boolean {
     return this.stack.maps(srcPort, dstPort);
+  }
+
+  lowCredit(_bufAlloc: number): number {
+    return VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
   }
 
   timersChanged(): void {

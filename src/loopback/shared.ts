@@ -140,6 +140,11 @@ class LinkedNode extends LoopbackNode implements Carrier {
     return super.route(cid);
   }
 
+  /** Half a buffer: waking a thread takes longer than it takes the other one to drain the rest. */
+  override lowCredit(bufAlloc: number): number {
+    return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
+  }
+
   allocate(data: Uint8Array): Payload | undefined {
     return this.#link.allocate(data);
   }

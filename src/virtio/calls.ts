@@ -206,7 +206,8 @@ function receiveMessage(
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
 function streamDequeued(stack: Stack, sock: VsockSock): void {
   const { credit, rx } = sock;
-  if (credit.stale() && (credit.low() || rx.rxBytes < sock.rcvlowat)) {
+  const low = stack.host.lowCredit(credit.bufAlloc);
+  if (credit.stale() && (credit.below(low) || rx.rxBytes < sock.rcvlowat)) {
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
   }
   sock.page?.settle(sock.readable, sock.rxClosed);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 
 /** What one queued packet costs beside its payload: the kernel's `SKB_TRUESIZE(0)` on x86-64. */
 export const PACKET_OVERHEAD = 576;
@@ -82,8 +81,8 @@ export class Credit {
     return this.fwdCnt !== this.lastFwdCnt;
   }
 
-  /** Whether what the peer believes to be free is less than one full packet. */
-  low(): boolean {
-    return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
+  /** Whether the peer believes that less than `bytes` are free. */
+  below(bytes: number): boolean {
+    return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
   }
 }

@@ -40,13 +40,13 @@ test("Credit.fits() counts the bytes, and the packets at what they cost each", (
   assertEquals(credit.stale(), true);
 });
 
-test("Credit.low() holds once the peer believes that less than 64 KiB is free", () => {
+test("Credit.below() looks at what the peer believes to be free", () => {
   const credit = new Credit(262_144);
   credit.queued(262_144);
   credit.drained(196_608);
-  assertEquals(credit.low(), false);
+  assertEquals(credit.below(65_536), false);
   credit.drained(1);
-  assertEquals(credit.low(), true);
+  assertEquals(credit.below(65_536), true);
   credit.lastFwdCnt = credit.fwdCnt;
-  assertEquals([credit.low(), credit.stale()], [false, false]);
+  assertEquals([credit.below(65_536), credit.stale()], [false, false]);
 });
