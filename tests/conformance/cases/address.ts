@@ -1,6 +1,6 @@
 /** bind(2), ports, names, and what is left after close(2). */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { POLLIN, POLLNVAL } from "../../../ffi/abi/poll.ts";
+import { POLLIN, POLLNVAL, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import type { Case } from "../case.ts";
@@ -199,6 +199,19 @@ export const addressCases: readonly Case[] = [
         await here.wait(POLLIN);
         here.close();
       }
+    },
+  },
+  {
+    name: "bind() to the port of a connection that the peer has ended gives EADDRINUSE",
+    needs: [],
+    async run(near, far) {
+      const local = { cid: VMADDR_CID_ANY, port: near.port() };
+      const { here, there } = await pair(near, far, { here: (s) => s.bind(local) });
+      await there.close();
+      await here.wait(POLLRDHUP);
+      refuses("EADDRINUSE", () => near.socket().bind(local));
+      here.close();
+      near.socket().bind(local);
     },
   },
   {

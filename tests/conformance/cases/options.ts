@@ -187,6 +187,8 @@ export const optionCases: readonly Case[] = [
         refuses("ENOPROTOOPT", () => socket.getsockopt(AF_VSOCK, name, new Uint8Array(8)));
         refuses("ENOPROTOOPT", () => socket.setsockopt(AF_VSOCK, name, new Uint8Array(8)));
       }
+      refuses("ENOPROTOOPT", () => socket.getsockopt(SOL_SOCKET, 999, new Uint8Array(8)));
+      refuses("ENOPROTOOPT", () => socket.setsockopt(SOL_SOCKET, 999, new Uint8Array(8)));
     },
   },
   {
