@@ -14,6 +14,7 @@ import {
   refuses,
   rejects,
   setRcvlowat,
+  settle,
 } from "../helpers.ts";
 import { receive, receiveNext, sendAll } from "../verbs.ts";
 
@@ -199,13 +200,15 @@ export const seqpacketCases: readonly Case[] = [
     async run(near, far) {
       const { here, there } = await pair(near, far, buffers(4096, 4096, "seqpacket"));
       here.send(bytes(2000), 0);
-      here.send(bytes(1000), 0);
-      assertEquals(here.send(bytes(3000), 0), WOULD_BLOCK);
+      here.send(bytes(2000), 0);
+      assertEquals(here.send(bytes(4000), 0), WOULD_BLOCK);
       const waiting = here.wait(POLLOUT);
       await there.receiveNext(4096);
+      await settle(near, far);
+      assertPoll(here, 0);
       await there.receiveNext(4096);
       assertEquals(await waiting, POLLOUT);
-      assertEquals(here.send(bytes(3000), 0), 3000);
+      assertEquals(here.send(bytes(4000), 0), 4000);
     },
   },
   {
