@@ -8,6 +8,7 @@ import { MSG_EOR } from "../ffi/abi/socket.ts";
 import type { VsockAddress } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
+import { noteSendError } from "./recv.ts";
 import type { Socket } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
@@ -38,7 +39,7 @@ export class Output {
       requireBytes("write p", p);
       if (options !== undefined) requireWaitOptions(options);
       if (this.#pending) throw new VsockError("send", "EBUSY", { address: this.#peer });
-      taken = this.#socket.send(p, flags);
+      taken = this.#send(p, flags);
     } catch (cause) {
       return Promise.reject(toVsockError("send", cause, this.#peer));
     }
@@ -57,6 +58,15 @@ export class Output {
     await this.write(data, options?.endOfRecord ? MSG_EOR : 0, options);
   }
 
+  #send(p: Uint8Array, flags: number): number {
+    try {
+      return this.#socket.send(p, flags);
+    } catch (cause) {
+      noteSendError(this.#socket, cause);
+      throw cause;
+    }
+  }
+
   async #writeRest(
     p: Uint8Array,
     taken: number,
@@ -68,7 +78,7 @@ export class Output {
       using limit = limitWait("send", options, this.#peer);
       for (let vain = 0; taken < p.length;) {
         await this.#socket.wait(POLLOUT, limit.signal);
-        const n = this.#socket.send(p.subarray(taken), flags);
+        const n = this.#send(p.subarray(taken), flags);
         if (n > 0) {
           this.bytes += n;
           taken += n;

@@ -1,21 +1,56 @@
 /**
- * recv(2) on a socket that was connected once.
+ * recv(2) on a socket that was connected once, and how such a connection ended.
  *
  * @module
  */
-import { SysError } from "../ffi/errno.ts";
+import { type Code, SysError } from "../ffi/errno.ts";
 import type { MessageFlags, Socket } from "./socket.ts";
 
+/** What send(2) says of itself or of the peer's wish, not of how the connection ended. */
+const ORDINARY: ReadonlySet<string> = new Set<Code>(["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN"]);
+
+/** Linux hands out the error that ended a connection once, to whoever asks first. */
+const ends = new WeakMap<Socket, number>();
+
+/** Remembers an error of send(2), so that whoever reads does not take the end for a clean one. */
+export function noteSendError(socket: Socket, error: unknown): void {
+  if (error instanceof SysError && !ORDINARY.has(error.code)) ends.set(socket, error.errno);
+}
+
+/** The errno that ended the connection; 0 for a clean end. */
+export function endError(socket: Socket): number {
+  const known = ends.get(socket);
+  if (known !== undefined) return known;
+  const errno = socket.takeError();
+  if (errno !== 0) ends.set(socket, errno);
+  return errno;
+}
+
 /**
- * {@linkcode Socket.recv}, with ENOTCONN as the end of stream that it is: Linux forgets that the
- * connection is over when this end is shut down after the peer has closed (`vsock_shutdown()` in
- * net/vmw_vsock/af_vsock.c clears SOCK_DONE), and whoever reads to the end cannot know.
+ * {@linkcode Socket.recv} that gives 0 for a clean end alone: where an error is pending, or was, it
+ * throws that.
+ *
+ * ENOTCONN is an end of stream too: Linux forgets that the connection is over when this end is shut
+ * down after the peer has closed (`vsock_shutdown()` in net/vmw_vsock/af_vsock.c clears SOCK_DONE).
  */
 export function recvConnected(
   socket: Socket,
   buffer: Uint8Array,
   flags: number,
   out?: MessageFlags,
+): number {
+  const n = recvOrEnd(socket, buffer, flags, out);
+  if (n !== 0 || buffer.length === 0) return n;
+  const errno = endError(socket);
+  if (errno !== 0) throw new SysError("recv", errno);
+  return 0;
+}
+
+function recvOrEnd(
+  socket: Socket,
+  buffer: Uint8Array,
+  flags: number,
+  out: MessageFlags | undefined,
 ): number {
   try {
     return socket.recv(buffer, flags, out);

@@ -99,10 +99,18 @@ export class UsrHdrPage {
     return Atomics.load(this.#headers, FLAGS + index * STRIDE) >>> 0;
   }
 
-  /** For writers: fills header `index`. Headers first, then `hdr_num`, then `poll_value`. */
+  /**
+   * For writers: fills header `index`. Headers first, then `hdr_num`, then `poll_value`: plain
+   * stores, which the atomic one of `hdr_num` publishes.
+   */
   setHeader(index: number, length: number, flags: number): void {
-    Atomics.store(this.#headers, LENGTH + index * STRIDE, length | 0);
-    Atomics.store(this.#headers, FLAGS + index * STRIDE, flags | 0);
+    if (!(index >= 0 && index < USR_HDR_MAX)) {
+      throw new RangeError(
+        `Cannot set header: must be from 0 to ${USR_HDR_MAX - 1}: current value is ${index}`,
+      );
+    }
+    this.#headers[LENGTH + index * STRIDE] = length;
+    this.#headers[FLAGS + index * STRIDE] = flags;
   }
 
   /** For writers: sets `hdr_num`. */

@@ -48,16 +48,16 @@ export class LentBatch implements Batch {
     return this.#lender === undefined;
   }
 
-  *[Symbol.iterator](): Generator<Packet, void, void> {
-    for (let index = 0; index < this.packetCount; index++) {
-      requireHeld(this.#lender, "read batch");
-      yield this.#packets[index] ??= this.#packet(index);
-    }
+  [Symbol.iterator](): Iterator<Packet, void, void> {
+    return new PacketIterator(this);
   }
 
-  #packet(index: number): LentPacket {
+  /** Packet `index`, the same object each time; `undefined` past the last. */
+  packet(index: number): Packet | undefined {
+    requireHeld(this.#lender, "read batch");
+    if (index >= this.packetCount) return undefined;
     const { lengths, flags } = this.#headers;
-    return new LentPacket(this, index, lengths[index]!, flags[index]!);
+    return this.#packets[index] ??= new LentPacket(this, index, lengths[index]!, flags[index]!);
   }
 
   /** Lends the bytes of packet `index`. */
@@ -76,6 +76,21 @@ export class LentBatch implements Batch {
     this.#lender = undefined;
     this.#packets = [];
     lender?.reclaim();
+  }
+}
+
+/** A generator would do, at twice the cost of a view. */
+class PacketIterator implements Iterator<Packet, void, void> {
+  readonly #batch: LentBatch;
+  #index = 0;
+
+  constructor(batch: LentBatch) {
+    this.#batch = batch;
+  }
+
+  next(): IteratorResult<Packet, void> {
+    const value = this.#batch.packet(this.#index++);
+    return value === undefined ? { done: true, value } : { done: false, value };
   }
 }
 

@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { VsockAddress } from "../address.ts";
 import { attempt, toVsockError, VsockError } from "../error.ts";
+import { endError } from "../recv.ts";
 import type { Socket } from "../socket.ts";
 import { limitWait, requireWaitOptions } from "../waiting.ts";
 import type { Batch } from "./batch.ts";
@@ -131,7 +132,7 @@ export class SocketReceiver implements Receiver {
       if (batch) return this.#open = batch;
       const ended = batch === null || (events & POLL_END) !== 0;
       if (!ended && (events & POLLERR) === 0) return undefined;
-      const errno = this.#socket.takeError();
+      const errno = endError(this.#socket);
       if (errno === 0) return ended ? null : undefined;
       this.#failure = new VsockError("recv", errno, { address: this.#peer });
     } catch (cause) {

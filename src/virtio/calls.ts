@@ -91,9 +91,10 @@ export function send(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   return sock.seqpacket ? sendMessage(stack, sock, data, flags) : sendStream(stack, sock, data);
 }
 
-/** EPIPE, or the error that ended the connection: it stays until SO_ERROR is read. */
+/** EPIPE; on STREAM the pending error in its stead, which that clears: `sk_stream_error()`. */
 function brokenPipe(sock: VsockSock): SysError {
-  return new SysError("send", sock.error === 0 ? ERRNO.EPIPE : sock.error);
+  const pending = sock.seqpacket ? 0 : takeError(sock);
+  return new SysError("send", pending === 0 ? ERRNO.EPIPE : pending);
 }
 
 function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {

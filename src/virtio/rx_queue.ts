@@ -75,8 +75,9 @@ export class Piece {
 
   /** `length` bytes over the packet's own memory. */
   view(): Uint8Array {
-    const { buffer, byteOffset } = this.#entry.payload.bytes;
-    return new Uint8Array(buffer, byteOffset + this.#start, this.length);
+    const { bytes } = this.#entry.payload;
+    if (this.length === bytes.length) return bytes;
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + this.#start, this.length);
   }
 
   /** Kills the views. To be called once. */

@@ -23,7 +23,7 @@ export function fakeSocket(script: Partial<Socket>, type: SocketType = "stream")
     shutdown: unexpected,
     getsockopt: unexpected,
     setsockopt: unexpected,
-    takeError: unexpected,
+    takeError: (): number => 0,
     outq: unexpected,
     localAddress: () => ({ cid: 1, port: 1024 }),
     remoteAddress: () => ({ cid: 1, port: 1025 }),
