@@ -12,8 +12,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "src/": ["src/", "ffi/", "node:"],
   "mod.ts": ["src/", "ffi/"],
   "examples/": ["@vsockit/", "node:", "@std/"],
-  "tests/": ["tests/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
-  "bench/": ["bench/", "mod.ts", "src/", "ffi/", "node:", "@"],
+  "tests/": ["tests/", "bench/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
+  "bench/": ["bench/", "tests/house/toolchain.ts", "mod.ts", "src/", "ffi/", "node:", "@"],
 };
 
 function room(path: string): string | undefined {

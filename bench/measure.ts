@@ -1,0 +1,17 @@
+/**
+ * The benches on the runtime that runs this: a line of JSON per row on stdout. `bench/run.ts`
+ * starts it, with the names of the rows to measure.
+ *
+ * @module
+ */
+import process from "node:process";
+import { measure } from "./bench.ts";
+import { BENCHES } from "./benches.ts";
+
+const names = process.argv.slice(2);
+
+for (const bench of BENCHES) {
+  for (const row of await measure(bench, (name) => names.includes(name))) {
+    process.stdout.write(`${JSON.stringify(row)}\n`);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The command line of `deno task bench`.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+
+/** What can be measured on. */
+export const RUNTIMES = ["deno", "bun", "node"] as const;
+/** One of {@linkcode RUNTIMES}. */
+export type Runtime = typeof RUNTIMES[number];
+
+/** What was asked for. */
+export interface Options {
+  readonly runtimes: readonly Runtime[];
+  /** Names of rows. */
+  readonly only: readonly string[];
+  /** Where the JSON goes. */
+  readonly json?: string | undefined;
+}
+
+/**
+ * Reads the command line: `--runtime` and `--only` may be given several times.
+ *
+ * @param names The rows that there are.
+ * @throws {TypeError} If there is no such option.
+ * @throws {RangeError} If there is no such runtime or row.
+ */
+export function parseOptions(args: readonly string[], names: readonly string[]): Options {
+  const given = parseArgs(args.filter((arg) => arg !== "--"), {
+    string: ["runtime", "only", "json"],
+    collect: ["runtime", "only"],
+    unknown: refuse,
+  });
+  return {
+    runtimes: chosen("--runtime", given.runtime, RUNTIMES),
+    only: chosen("--only", given.only, names),
+    json: given.json,
+  };
+}
+
+function refuse(arg: string): never {
+  throw new TypeError(`Cannot run the benches: ${arg} is no option`);
+}
+
+/** Those of `all` that were given, in the order of `all`; all of them where none was. */
+function chosen<T extends string>(
+  option: string,
+  given: readonly string[],
+  all: readonly T[],
+): readonly T[] {
+  if (given.length === 0) return all;
+  const stranger = given.find((name) => !all.some((known) => known === name));
+  if (stranger === undefined) return all.filter((name) => given.includes(name));
+  throw new RangeError(
+    `Cannot use ${option}: must be one of ${all.join(", ")}: current value is ${stranger}`,
+  );
+}

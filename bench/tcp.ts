@@ -1,0 +1,40 @@
+/**
+ * A TCP connection within this event loop, by the fastest API that the runtime has for it.
+ *
+ * @module
+ */
+import process from "node:process";
+import { bunPair } from "./tcp_bun.ts";
+import { denoPair } from "./tcp_deno.ts";
+import { nodePair } from "./tcp_node.ts";
+
+/** One end. */
+export interface TcpEnd {
+  /** Sends all of `data`. */
+  write(data: Uint8Array): Promise<unknown> | void;
+  /** Receives bytes into `buffer`: how many. */
+  read(buffer: Uint8Array): Promise<number>;
+  /** Ends the connection. */
+  close(): void;
+}
+
+/** Two ends of one connection. */
+export interface TcpPair {
+  readonly near: TcpEnd;
+  readonly far: TcpEnd;
+}
+
+/** One runtime's TCP. */
+export interface Tcp {
+  /** Whose it is. */
+  readonly api: string;
+  /** Connects over 127.0.0.1, with TCP_NODELAY. The caller closes both ends. */
+  pair(): Promise<TcpPair>;
+}
+
+/** That of this runtime. */
+export function tcp(): Tcp {
+  if (process.versions["deno"] !== undefined) return { api: "Deno.connect", pair: denoPair };
+  if (process.versions["bun"] !== undefined) return { api: "Bun.connect", pair: bunPair };
+  return { api: "node:net", pair: nodePair };
+}

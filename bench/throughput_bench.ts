@@ -1,0 +1,93 @@
+/**
+ * 64 KiB writes from one Worker to another: the loopback's receive modes against AF_UNIX.
+ *
+ * @module
+ */
+import type { Bench, Round } from "./bench.ts";
+import { type Flow, runFlow, type Way } from "./flow.ts";
+
+const MIB = 1024 * 1024;
+const CREDIT_MIB = 4;
+const WAYS: readonly Way[] = ["unix", "copy", "zerocopy", "unix-onread"];
+const TOUCHED_WAYS: readonly Way[] = ["unix", "copy", "zerocopy"];
+const FLOW: Omit<Flow, "way"> = {
+  bytes: 1280 * MIB,
+  warmupBytes: 256 * MIB,
+  chunkBytes: 64 * 1024,
+  creditBytes: CREDIT_MIB * MIB,
+  touch: false,
+  hash: false,
+};
+
+async function speed(flow: Flow): Promise<number> {
+  return (await runFlow(flow)).bytesPerSecond / 1e9;
+}
+
+/** Values are in GB/s, by way; with `+touch` where the receiver reads what it gets. */
+async function round(): Promise<Round> {
+  const values: Record<string, number> = {};
+  for (const way of WAYS) values[way] = await speed({ ...FLOW, way });
+  for (const way of TOUCHED_WAYS) {
+    values[`${way}+touch`] = await speed({ ...FLOW, way, touch: true });
+  }
+  return values;
+}
+
+async function prove(): Promise<void> {
+  for (const way of WAYS) {
+    await runFlow({ ...FLOW, way, bytes: 16 * MIB, warmupBytes: 0, hash: true });
+  }
+}
+
+const [unit, peerIs, credit] = ["GB/s", "AF_UNIX, node:net", `buffer size ${CREDIT_MIB} MiB`];
+const touched = {
+  note: "both receivers read a byte of every 64: of every cache line",
+  unit,
+  peerIs,
+};
+
+/** Rows 1 and 2 of the table, and how they look where somebody reads the data. */
+export const throughput: Bench = {
+  rounds: 5,
+  prove,
+  round,
+  rows: [{
+    name: "copy",
+    what: "Workers, 64 KiB, copy",
+    ours: "copy",
+    peer: "unix",
+    target: { atLeast: 4 },
+    note: `${credit}; recv into one 64 KiB buffer, data events there; the bytes are not looked at`,
+    peerIs,
+    unit,
+  }, {
+    name: "zerocopy",
+    what: "Workers, 64 KiB, zero-copy",
+    ours: "zerocopy",
+    peer: "unix",
+    target: { atLeast: 6 },
+    note: `${credit}; a packet is mapped, viewed and released; the bytes are not looked at`,
+    peerIs,
+    unit,
+  }, {
+    name: "copy-onread",
+    what: "the same, copy, faster peer",
+    ours: "copy",
+    peer: "unix-onread",
+    peerIs: "AF_UNIX, node:net onread",
+    note: "the peer reads into one buffer too, by the onread option of net.connect()",
+    unit,
+  }, {
+    name: "copy-touched",
+    what: "the same, copy, data read",
+    ours: "copy+touch",
+    peer: "unix+touch",
+    ...touched,
+  }, {
+    name: "zerocopy-touched",
+    what: "the same, zero-copy, data read",
+    ours: "zerocopy+touch",
+    peer: "unix+touch",
+    ...touched,
+  }],
+};
