@@ -58,6 +58,21 @@ export function pumped(link: Link): Packet[] {
   return packets;
 }
 
+/** How long a thread waits for another before a test fails. */
+export const WAIT_MS = 30_000;
+
+/** `onDead()` of a link whose end nobody expects. */
+export function die(reason: string): void {
+  if (reason !== "the peer has closed the link") throw new Error(reason);
+}
+
+/** Waits until something arrives, and pumps it. */
+export function turn(link: Link, deliver: (packet: Packet) => void): void {
+  if (!link.waitSync(WAIT_MS)) throw new Error("nothing arrived");
+  if (!link.alive) throw new Error("the link is dead");
+  link.pump(deliver);
+}
+
 /** Lengths of packets, random and the same for the same seed: most short, some long. */
 export class Lengths {
   #state: number;

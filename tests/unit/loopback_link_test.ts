@@ -71,17 +71,30 @@ test("Link.send() keeps the order when the ring is full, across the wrap of its 
     const now = fwdCnts(pumped(pair.b));
     assertEquals(now.length <= 4, true);
     got.push(...now);
+    pair.a.send(packet({ fwdCnt: 21 + round })); // there is room, but others wait
     pair.a.pump(() => {});
   }
-  assertEquals(got, Array.from({ length: 21 }, (_, i) => i));
+  assertEquals(got, Array.from({ length: 24 }, (_, i) => i));
 });
 
-test("Link.waitSync() wakes who waits for a slot", () => {
+test("Link.pump() wakes a peer that waits for a slot, and free() one that waits for memory", async () => {
+  using hold = new LoopHold();
+  hold.acquire();
   using pair = new LinkPair(SMALL);
   for (let i = 0; i < 5; i++) pair.a.send(packet());
+  const slot = pair.a.waitAsync();
+  assertEquals([pair.a.waitSync(0), pumped(pair.b).length], [false, 4]);
+  await slot;
+  pair.a.pump(() => {});
+  pumped(pair.b);
+
+  for (let i = 0; i < 4; i++) sendData(pair.a, new Uint8Array(5000));
+  const [first] = pumped(pair.b);
+  const block = pair.a.waitAsync();
   assertEquals(pair.a.waitSync(0), false);
-  assertEquals(pumped(pair.b).length, 4);
-  assertEquals(pair.a.waitSync(60_000), true);
+  first!.payload!.free();
+  await block;
+  hold.release();
 });
 
 test("Link.allocate() gives undefined when memory is out, and onRoom() follows once", () => {

@@ -9,6 +9,7 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { WORD } from "../../src/loopback/link_memory.ts";
 import { Flows, type Page0 } from "../../src/loopback/link_page0.ts";
 import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
 
@@ -144,6 +145,64 @@ test("Page0 of a connection that is over does not outlive its block", () => {
   old.close();
   pair.a.pump(() => {});
   assertEquals([pollValue(page), pair.b.freeBlocks], [0, 4]);
+  sendData(pair.a, new Uint8Array(1));
+  assertEquals(pollValue(page), 1);
+});
+
+/** The Atomics that `run` makes on the words of a page 0, in their order. */
+function ordered(pair: LinkPair, page: Page0, run: () => void): string[] {
+  const { control, lanes } = pair.ends[0];
+  const names = new Map([
+    [control, "ring"],
+    [lanes[1].arms, "threshold"],
+    [page.words.buffer, "poll_value"],
+  ]);
+  const log: string[] = [];
+  const { load, store, compareExchange } = Atomics;
+  const spied = { load, store, compareExchange };
+  const spy = (name: keyof typeof spied): void => {
+    const real = spied[name] as (words: Int32Array, at: number, ...rest: number[]) => number;
+    Reflect.set(Atomics, name, (words: Int32Array, at: number, ...rest: number[]): number => {
+      const word = names.get(words.buffer);
+      const tail = at === WORD.tail; // of `pair.a`
+      if (word !== undefined && (word !== "ring" || tail)) log.push(`${name} ${word}`);
+      return real(words, at, ...rest);
+    });
+  };
+  for (const name of ["load", "store", "compareExchange"] as const) spy(name);
+  try {
+    run();
+  } finally {
+    Object.assign(Atomics, spied);
+  }
+  return log;
+}
+
+test("Page0 and its sender keep the order in which no wake-up is lost", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  sendData(pair.a, new Uint8Array(1));
+  takeAll(pair);
+  const receiver = ordered(pair, page, () => {
+    page.arm(2);
+    page.settle(false, false);
+  });
+  assertEquals(receiver, ["store threshold", "compareExchange poll_value", "load ring"]);
+  const sender = ordered(pair, page, () => sendData(pair.a, new Uint8Array(1)));
+  assertEquals(sender, [
+    "store ring",
+    "load threshold",
+    "load poll_value",
+    "compareExchange poll_value",
+  ]);
+});
+
+test("Page0.close() takes nothing from a later page 0 of the same connection", () => {
+  using pair = connected();
+  const old = opened(pair, 1);
+  const page = opened(pair, 1);
+  old.close();
+  pair.a.pump(() => {});
   sendData(pair.a, new Uint8Array(1));
   assertEquals(pollValue(page), 1);
 });

@@ -4,10 +4,11 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { type Link, openLink } from "../../../src/loopback/link.ts";
+import { openLink } from "../../../src/loopback/link.ts";
 import type { LinkEnd } from "../../../src/loopback/link_memory.ts";
-import { VIRTIO_VSOCK_OP_REQUEST } from "../../../ffi/abi/virtio_vsock.ts";
-import { Lengths, packet, patternOf, sendData, sumOf } from "../link_pair.ts";
+import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../../ffi/abi/virtio_vsock.ts";
+import type { Packet } from "../../../src/virtio/packet.ts";
+import { die, Lengths, packet, patternOf, sendData, sumOf, turn } from "../link_pair.ts";
 
 /** What a test starts this script with. */
 export interface LinkWorkerData {
@@ -17,19 +18,10 @@ export interface LinkWorkerData {
   readonly seed: number;
 }
 
-const WINDOW = 64;
-const WAIT_MS = 30_000;
-
-/** Waits for something to pump, and pumps it. */
-function turn(link: Link, deliver: Parameters<Link["pump"]>[0]): void {
-  if (!link.waitSync(WAIT_MS)) throw new Error("nothing arrived");
-  link.pump(deliver);
-}
-
 const ROLES = {
   /** Sends packets of random lengths, then one without bytes that has their sum as `fwdCnt`. */
   send({ end, packets, seed }: LinkWorkerData): void {
-    using link = openLink(end);
+    using link = openLink(end, { onDead: die });
     const lengths = new Lengths(seed);
     let sum = 0;
     for (let i = 0; i < packets; i++) {
@@ -43,21 +35,19 @@ const ROLES = {
     parentPort!.postMessage(link.freeBlocks);
   },
 
-  /** Sends one byte at a time, never more than a window ahead of what the receiver took. */
-  hammer({ end, packets }: LinkWorkerData): void {
-    using link = openLink(end);
+  /** Sends one byte at a time, each as soon as the receiver says that it took the one before. */
+  hammer({ end }: LinkWorkerData): void {
+    using link = openLink(end, { onDead: die });
     link.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
-    let taken = 0;
-    const take = ({ fwdCnt }: { fwdCnt: number }): void => {
+    let [sent, taken, over] = [0, 0, false];
+    const take = ({ op, fwdCnt }: Packet): void => {
+      over ||= op === VIRTIO_VSOCK_OP_RST;
       taken = fwdCnt;
     };
-    const byte = Uint8Array.of(1);
-    for (let sent = 0; sent < packets; sent++) {
-      link.pump(take);
-      while (sent - taken >= WINDOW) turn(link, take);
-      while (!sendData(link, byte)) turn(link, take);
+    while (!over) {
+      if (sent > taken) turn(link, take);
+      else if (sendData(link, Uint8Array.of(1))) sent++;
     }
-    while (taken < packets) turn(link, take);
     parentPort!.postMessage("done");
   },
 
