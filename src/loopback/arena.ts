@@ -191,8 +191,9 @@ export class ReceivedBlocks implements Home {
   readonly #returns: ReturnWriter;
   readonly #held: Uint8Array;
   readonly #returned: () => void;
+  #corked = false;
 
-  /** Over `blocks`; `returned` is called after each one that went back by `returns`. */
+  /** Over `blocks`; `returned` is called after some went back by `returns`. */
   constructor(blocks: Blocks, returns: ReturnWriter, returned: () => void) {
     this.#blocks = blocks;
     this.#returns = returns;
@@ -219,6 +220,22 @@ export class ReceivedBlocks implements Home {
   giveBack(block: number): void {
     this.#held[block] = 0;
     this.#returns.put(block);
+    if (!this.#corked) this.#publish();
+  }
+
+  /** Blocks given back while `give` runs go back together: each look of the peer costs both. */
+  together(give: () => void): void {
+    this.#corked = true;
+    try {
+      give();
+    } finally {
+      this.#corked = false;
+      this.#publish();
+    }
+  }
+
+  #publish(): void {
+    this.#returns.publish();
     this.#returned();
   }
 }

@@ -174,6 +174,11 @@ export class Link implements Carrier, Disposable {
     if (last) this.#die("the peer has closed the link");
   }
 
+  /** Gives back what `free` frees, all at once. */
+  freeTogether(free: () => void): void {
+    this.#received.together(free);
+  }
+
   /**
    * Page 0 of the established connection whose packets come from the peer's `srcPort` to our
    * `dstPort`, armed for `at`; `undefined` where there is no memory for it. The caller closes it.

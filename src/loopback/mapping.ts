@@ -100,10 +100,13 @@ export class LoopbackMapping implements RxMapping {
   }
 
   advise(): void {
+    if (this.#pieces.length === 0) return;
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#at = this.#atPage = 0;
-    for (let i = 0; i < pieces.length; i++) pieces[i]!.release();
+    this.#node.freeTogether(() => {
+      for (let i = 0; i < pieces.length; i++) pieces[i]!.release();
+    });
   }
 
   unmap(): void {

@@ -180,10 +180,14 @@ export class ReturnWriter {
     this.#tail = firstIndex | 0;
   }
 
-  /** Gives `block` back. */
+  /** Gives `block` back at the next `publish()`. */
   put(block: number): void {
     this.#slots[this.#tail & (this.#slots.length - 1)] = block;
     this.#tail = (this.#tail + 1) | 0;
+  }
+
+  /** Lets the reader see what was put. */
+  publish(): void {
     this.#own.store(this.#word, this.#tail);
   }
 }

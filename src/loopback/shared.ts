@@ -193,6 +193,10 @@ class LinkedNode extends LoopbackNode implements Carrier {
     }
   }
 
+  override freeTogether(free: () => void): void {
+    this.#link.freeTogether(free);
+  }
+
   override openPage(sock: VsockSock): RxPage {
     if (sock.carrier !== this) return super.openPage(sock);
     const at = threshold(sock);

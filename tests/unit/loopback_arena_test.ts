@@ -89,18 +89,22 @@ test("SendArena puts small data into large blocks when the small ones are out, n
   assertEquals(small.free, 2);
 });
 
+function give(back: ReturnWriter, ...blocks: number[]): void {
+  for (const block of blocks) back.put(block);
+  back.publish();
+}
+
 test("SendArena.collect() refuses what the peer cannot have, and hands no block out twice", () => {
   const cases: ((here: ReturnType<typeof arena>) => void)[] = [
-    ({ back }) => back.put(0), // never left
-    ({ back }) => back.put(4), // no such block
-    ({ back }) => back.put(0xffff_ffff),
+    ({ back }) => give(back, 0), // never left
+    ({ back }) => give(back, 4), // no such block
+    ({ back }) => give(back, 0xffff_ffff),
     ({ back, send }) => { // twice
       const block = filled(send, 1).surrender(send);
       send.lend(block);
-      back.put(block);
-      back.put(block);
+      give(back, block, block);
     },
-    ({ back, send }) => back.put(send.takePage()), // a page 0 that was not closed
+    ({ back, send }) => give(back, send.takePage()), // a page 0 that was not closed
     ({ words }) => words.store(WORD.returned, 5), // more than there are
     ({ words }) => words.store(WORD.returned, -1),
   ];

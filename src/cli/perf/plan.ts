@@ -34,6 +34,26 @@ export interface Plan {
   readonly verify: boolean;
 }
 
+const [WARM_UP_WAKEUPS, WARM_UP_PACKETS, WARM_UP_PACKET] = [2_000, 8, 4_096];
+
+/**
+ * A short run like `plan`, on a connection of its own, after which the measured one runs compiled
+ * code: many wake-ups, several packets in each.
+ */
+export function warmUpOf(plan: Plan): Plan {
+  const wakeupBytes = WARM_UP_PACKETS * WARM_UP_PACKET;
+  return {
+    ...plan,
+    bytes: WARM_UP_WAKEUPS * wakeupBytes,
+    file: undefined,
+    bufferBytes: wakeupBytes,
+    rcvlowatBytes: wakeupBytes,
+    creditBytes: Math.max(plan.creditBytes, 8 * wakeupBytes),
+    txBufferBytes: WARM_UP_PACKET,
+    verify: false,
+  };
+}
+
 /** What the transmitter measured. */
 export interface Transmitted {
   /** Bytes that send(2) took. */

@@ -28,7 +28,8 @@ export async function runPlan(
   if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
   const { transmitter, receiver, cid } = transport.link(plan);
   const control = new Control();
-  const shared = { plan, cid, control: control.memory };
+  const warmUpControl = new Control().memory;
+  const shared = { plan, cid, control: control.memory, warmUpControl };
   const ends: Worker[] = [];
   const start = <Result extends Transmitted | Received>(
     role: EndTask["role"],

@@ -6,7 +6,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Control } from "./control.ts";
-import type { Plan, Received, Transmitted } from "./plan.ts";
+import { type Plan, type Received, type Transmitted, warmUpOf } from "./plan.ts";
 import { receive } from "./receiver.ts";
 import { transmit } from "./transmitter.ts";
 import { TRANSPORTS } from "./transports.ts";
@@ -23,6 +23,8 @@ export interface EndTask {
   readonly cid: number;
   /** The memory of a `Control`. */
   readonly control: SharedArrayBuffer;
+  /** The memory of another one, for the warm-up. */
+  readonly warmUpControl: SharedArrayBuffer;
 }
 
 /** The one message of the Worker. */
@@ -30,13 +32,15 @@ export type EndReport<Result extends Transmitted | Received> =
   | { readonly result: Result }
   | { readonly error: string };
 
-function runEnd({ role, plan, end, cid, control }: EndTask): Transmitted | Received {
+function runEnd(task: EndTask): Transmitted | Received {
+  const { role, plan, end, cid } = task;
   const carrier = TRANSPORTS.get(plan.transport);
   if (carrier === undefined) throw new Error(`No transport ${plan.transport}`);
   using opened = carrier.open(end);
-  return role === "transmitter"
-    ? transmit(opened, plan, new Control(control))
-    : receive(opened, cid, plan, new Control(control));
+  const run = (plan: Plan, control: Control): Transmitted | Received =>
+    role === "transmitter" ? transmit(opened, plan, control) : receive(opened, cid, plan, control);
+  run(warmUpOf(plan), new Control(task.warmUpControl));
+  return run(plan, new Control(task.control));
 }
 
 // Caught here, since an uncaught error of a Worker is printed by Deno beside being reported.
