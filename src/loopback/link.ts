@@ -188,13 +188,9 @@ export class Link implements Carrier, Disposable {
     if (this.#state !== "open") return undefined;
     const block = this.#arena.takePage();
     if (block === NONE) return undefined;
-    const page = new OwnPage0(
-      { pending: () => this.#in.pending(), forget: (block) => this.#forget(block) },
-      this.#ownBlocks.whole(block)!,
-      this.#ownArms,
-      block,
-    );
-    page.arm(at);
+    const memory = this.#ownBlocks.whole(block)!;
+    const forget = (block: number): void => this.#forget(block);
+    const page = new OwnPage0(memory, this.#ownArms, block, at, forget);
     this.#pages.set(block, page);
     this.#post(KIND.openPage0, page0Header(srcPort, dstPort), block);
     return page;

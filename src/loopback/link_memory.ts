@@ -5,6 +5,7 @@
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { ARM_WORDS } from "./link_page0.ts";
 
 /** Bytes of a small block: one page. */
 export const SMALL_BLOCK: number = USR_PAGE_SIZE;
@@ -19,7 +20,7 @@ export interface Lane {
   readonly ring: SharedArrayBuffer;
   /** Numbers of blocks on their way back: a slot for every block, so that it is never full. */
   readonly returns: SharedArrayBuffer;
-  /** The threshold word of every block that is a page 0. */
+  /** `ARM_WORDS` words for every block, for when it is a page 0. */
   readonly arms: SharedArrayBuffer;
   /** Payload memory, small blocks first; a block's number is its place here. */
   readonly blocks: readonly SharedArrayBuffer[];
@@ -123,7 +124,7 @@ function createLane(smallBlocks: number, largeBlocks: number, ringEntries: numbe
   return {
     ring: new SharedArrayBuffer(ringEntries * SLOT_WORDS * 4),
     returns: new SharedArrayBuffer(2 ** Math.ceil(Math.log2(count)) * 4),
-    arms: new SharedArrayBuffer(count * 4),
+    arms: new SharedArrayBuffer(count * ARM_WORDS * 4),
     blocks: Array.from(
       { length: count },
       (_, i) => new SharedArrayBuffer(i < smallBlocks ? SMALL_BLOCK : LARGE_BLOCK),

@@ -2,21 +2,22 @@
  * Page 0 between two threads: `poll_value` is set by the thread that sends, so that the one that
  * receives can spin on it without a call.
  *
- * The receiver lends a block to the sender as page 0 of one connection, and says by a threshold
- * word beside it from which count of sent bytes on `poll_value` is to be 1. Both are read and
- * written by Atomics alone, in this order:
+ * The receiver lends a block to the sender as page 0 of one connection. Beside it lie two words: the
+ * receiver says by a threshold from which count of sent bytes on `poll_value` is to be 1, and the
+ * sender how many it has sent. All are read and written by Atomics alone, in this order:
  *
  *     receiver                            sender, for each packet
- *     R1  store the threshold             S1  publish the packet
+ *     R1  store the threshold             S1  publish the packet, store the count
  *     R2  poll_value 1 -> 0               S2  load the threshold
- *     R3  look whether packets arrived    S3  where reached: poll_value 0 -> 1
+ *     R3  load the count                  S3  where reached: poll_value 0 -> 1
+ *     R4  where reached: 0 -> 1
  *
- * No wake-up is lost. Atomics are sequentially consistent, so there is one order of all six. If S1
- * is before R3, the receiver sees the packet, takes it and judges anew. If R3 is before S1, then R1
- * and R2 are before S2 and S3: the sender sees the new threshold and its 1 comes after the 0. A
- * sender that skips S3 because it loads a 1 does so before R2, so S1 is before R3.
+ * No wake-up is lost. Atomics are sequentially consistent, so there is one order of them all. If S1
+ * is before R3, the receiver sees the count and R4 makes up for R2. If R3 is before S1, then R1 and
+ * R2 are before S2 and S3: the sender sees the new threshold and its 1 comes after the 0. A sender
+ * that skips S3 because it loads a 1 does so before R2, so S1 is before R3.
  *
- * When the sender learns of a page 0 it does S2 and S3 at once, for the packets it sent before. A
+ * When the sender learns of a page 0 it does S1 to S3 at once, for the packets it sent before. A
  * sender with an old threshold may put a 1 that is no longer due: the receiver finds nothing,
  * settles, and waits again. ~0 is never replaced, since both sides change only 0 and 1.
  *
@@ -44,58 +45,57 @@ const CLOSED = -1;
 export interface Page0 {
   /** The 1024 words of the page. Word 0 is `poll_value`: spin on it by `Atomics.load`. */
   readonly words: Int32Array;
-  /** The peer sets `poll_value` to 1 once it has sent `at` payload bytes, counted modulo 2^32. */
-  arm(at: number): void;
   /**
-   * Sets `poll_value` after a dequeue: to ~0 where `closed`, else 0 to 1 or 1 to 0 by `readable`.
-   * Where it gives `true`, something has arrived meanwhile that the peer may not set it for: pump
-   * and settle again, until it gives `false`.
+   * Sets `poll_value` after a dequeue: to ~0 where `closed`, else 1 where the peer has sent `at`
+   * payload bytes, counted modulo 2^32, and 0 where not. Then the peer sets it once it has.
    */
-  settle(readable: boolean, closed: boolean): boolean;
+  settle(at: number, closed: boolean): void;
   /** The connection has no page 0 any more. The words stay readable, and mean nothing. */
   close(): void;
 }
 
-/** What a page 0 needs of its link. */
-export interface Page0Host {
-  /** Whether packets have arrived that were not pumped. */
-  pending(): boolean;
-  /** Tells the peer to forget the page 0 in `block`. */
-  forget(block: number): void;
-}
+/** Words beside each block, for when it is a page 0. */
+export const ARM_WORDS = 2;
+/** The receiver's threshold, a count of bytes modulo 2^32. */
+const THRESHOLD = 0;
+/** Bytes that the sender has sent, modulo 2^32. */
+const SENT = 1;
 
 /** The receiver's side of a page 0. */
 export class OwnPage0 implements Page0 {
   readonly words: Int32Array;
-  readonly #host: Page0Host;
   readonly #arms: Int32Array;
   readonly #block: number;
+  readonly #forget: (block: number) => void;
   #open = true;
 
-  /** In the block numbered `block`, whose bytes are `page`. */
-  constructor(host: Page0Host, page: Uint8Array, arms: Int32Array, block: number) {
+  /**
+   * In the block numbered `block`, whose bytes are `page`; 1 from `at` sent bytes on. `forget` tells
+   * the peer that it is no more.
+   */
+  constructor(
+    page: Uint8Array,
+    arms: Int32Array,
+    block: number,
+    at: number,
+    forget: (block: number) => void,
+  ) {
     this.words = wordsOf(page);
-    this.#host = host;
     this.#arms = arms;
     this.#block = block;
+    this.#forget = forget;
+    Atomics.store(arms, block * ARM_WORDS + THRESHOLD, at);
+    Atomics.store(arms, block * ARM_WORDS + SENT, at - 1); // what another page 0 left is not ours
   }
 
-  arm(at: number): void {
-    if (this.#open) Atomics.store(this.#arms, this.#block, at);
-  }
-
-  settle(readable: boolean, closed: boolean): boolean {
-    if (!this.#open) return false;
-    if (closed) {
-      this.end();
-      return false;
-    }
-    if (readable) {
-      Atomics.compareExchange(this.words, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
-      return false;
-    }
+  settle(at: number, closed: boolean): void {
+    if (!this.#open) return;
+    if (closed) return this.end();
+    const first = this.#block * ARM_WORDS;
+    Atomics.store(this.#arms, first + THRESHOLD, at);
     Atomics.compareExchange(this.words, 0, POLL_VALUE_DATA, POLL_VALUE_EMPTY);
-    return this.#host.pending();
+    if (((Atomics.load(this.#arms, first + SENT) - at) | 0) < 0) return;
+    Atomics.compareExchange(this.words, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
   }
 
   /** Nothing more will be received. */
@@ -106,7 +106,7 @@ export class OwnPage0 implements Page0 {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#host.forget(this.#block);
+    this.#forget(this.#block);
   }
 }
 
@@ -126,7 +126,9 @@ class PeerPage0 {
 
   /** `txCnt` bytes have been sent. */
   sent(txCnt: number): void {
-    const at = Atomics.load(this.#arms, this.block);
+    const first = this.block * ARM_WORDS;
+    Atomics.store(this.#arms, first + SENT, txCnt);
+    const at = Atomics.load(this.#arms, first + THRESHOLD);
     if (((txCnt - at) | 0) < 0) return;
     if (Atomics.load(this.#word, 0) !== POLL_VALUE_EMPTY) return;
     Atomics.compareExchange(this.#word, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);

@@ -111,7 +111,6 @@ class LinkedNode extends LoopbackNode implements Carrier {
   readonly #link: Link;
   readonly #deliver = (packet: Packet): void => this.deliver(packet);
   #pumping = false;
-  #again = false;
   #listening = false;
 
   constructor(end: LoopbackEnd, tap: Tap | undefined) {
@@ -156,16 +155,10 @@ class LinkedNode extends LoopbackNode implements Carrier {
   }
 
   override pump(): void {
-    if (this.#pumping) {
-      this.#again = true;
-      return;
-    }
+    if (this.#pumping) return; // a tap has made a call
     this.#pumping = true;
     try {
-      do {
-        this.#again = false;
-        this.#link.pump(this.#deliver);
-      } while (this.#again);
+      this.#link.pump(this.#deliver);
     } finally {
       this.#pumping = false;
     }
@@ -202,7 +195,7 @@ class LinkedNode extends LoopbackNode implements Carrier {
     const at = threshold(sock);
     const page = this.#link.openPage0(sock.remote.port, sock.local.port, at);
     if (page === undefined) throw new SysError("mmap", "ENOMEM");
-    return new LinkedPage(sock, page, () => this.pump());
+    return new LinkedPage(sock, page);
   }
 
   close(): void {
@@ -222,19 +215,16 @@ class LinkedPage implements RxPage {
   readonly shared: boolean = true;
   readonly #sock: VsockSock;
   readonly #page: Page0;
-  readonly #pump: () => void;
 
-  constructor(sock: VsockSock, page: Page0, pump: () => void) {
+  constructor(sock: VsockSock, page: Page0) {
     this.words = page.words;
     this.#sock = sock;
     this.#page = page;
-    this.#pump = pump;
   }
 
-  /** What arrived between the threshold and the look at the ring is taken in, and judged anew. */
-  settle(readable: boolean, closed: boolean): void {
-    this.#page.arm(threshold(this.#sock));
-    if (this.#page.settle(readable, closed)) this.#pump();
+  /** By what the peer has sent, which this end may not have taken in yet. */
+  settle(_readable: boolean, closed: boolean): void {
+    this.#page.settle(threshold(this.#sock), closed);
   }
 
   close(): void {

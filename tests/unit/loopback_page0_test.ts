@@ -10,7 +10,7 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
 import { WORD } from "../../src/loopback/link_memory.ts";
-import { Flows, type Page0 } from "../../src/loopback/link_page0.ts";
+import { ARM_WORDS, Flows, type Page0 } from "../../src/loopback/link_page0.ts";
 import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
 
 const OPTIONS = { smallBlocks: 4, largeBlocks: 1, ringEntries: 8 };
@@ -64,15 +64,15 @@ test("Page0 hears nothing of other connections", () => {
   assertEquals(pollValue(page), 0);
 });
 
-test("Page0.settle() goes 1 -> 0 and asks for a pump where something arrived", () => {
+test("Page0.settle() says whether the peer has sent so much, taken in or not", () => {
   using pair = connected();
   const page = opened(pair, 1);
   sendData(pair.a, new Uint8Array(1));
-  page.arm(2);
-  assertEquals([page.settle(false, false), pollValue(page)], [true, 0]);
-  takeAll(pair);
-  assertEquals([page.settle(true, false), pollValue(page)], [false, 1]);
-  assertEquals([page.settle(false, false), pollValue(page)], [false, 0]);
+  page.settle(2, false);
+  assertEquals(pollValue(page), 0);
+  page.settle(1, false);
+  assertEquals(pollValue(page), 1);
+  page.settle(2, false);
   sendData(pair.a, new Uint8Array(1));
   assertEquals(pollValue(page), 1);
 });
@@ -80,9 +80,9 @@ test("Page0.settle() goes 1 -> 0 and asks for a pump where something arrived", (
 test("Page0.settle() never takes ~0 back, nor does the peer", () => {
   using pair = connected();
   const page = opened(pair, 1);
-  page.settle(true, true);
-  page.settle(false, false);
-  page.settle(true, false);
+  page.settle(0, true);
+  page.settle(1, false);
+  page.settle(0, false);
   sendData(pair.a, new Uint8Array(1));
   assertEquals(pollValue(page), -1);
 });
@@ -130,8 +130,8 @@ test("Page0.close() gives the memory back once the peer has forgotten it", () =>
   pair.a.pump(() => {});
   assertEquals(pair.b.freeBlocks, 5);
   sendData(pair.a, new Uint8Array(1));
-  page.settle(true, true);
-  page.arm(0);
+  page.settle(0, true);
+  page.settle(0, false);
   pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }));
   assertEquals(pollValue(page), 0);
 });
@@ -154,7 +154,6 @@ function ordered(pair: LinkPair, page: Page0, run: () => void): string[] {
   const { control, lanes } = pair.ends[0];
   const names = new Map([
     [control, "ring"],
-    [lanes[1].arms, "threshold"],
     [page.words.buffer, "poll_value"],
   ]);
   const log: string[] = [];
@@ -163,7 +162,10 @@ function ordered(pair: LinkPair, page: Page0, run: () => void): string[] {
   const spy = (name: keyof typeof spied): void => {
     const real = spied[name] as (words: Int32Array, at: number, ...rest: number[]) => number;
     Reflect.set(Atomics, name, (words: Int32Array, at: number, ...rest: number[]): number => {
-      const word = names.get(words.buffer);
+      const armed = words.buffer === lanes[1].arms
+        ? ["threshold", "count"][at % ARM_WORDS]
+        : undefined;
+      const word = armed ?? names.get(words.buffer);
       const tail = at === WORD.tail; // of `pair.a`
       if (word !== undefined && (word !== "ring" || tail)) log.push(`${name} ${word}`);
       return real(words, at, ...rest);
@@ -183,14 +185,15 @@ test("Page0 and its sender keep the order in which no wake-up is lost", () => {
   const page = opened(pair, 1);
   sendData(pair.a, new Uint8Array(1));
   takeAll(pair);
-  const receiver = ordered(pair, page, () => {
-    page.arm(2);
-    page.settle(false, false);
-  });
-  assertEquals(receiver, ["store threshold", "compareExchange poll_value", "load ring"]);
+  assertEquals(ordered(pair, page, () => page.settle(2, false)), [
+    "store threshold",
+    "compareExchange poll_value",
+    "load count",
+  ]);
   const sender = ordered(pair, page, () => sendData(pair.a, new Uint8Array(1)));
   assertEquals(sender, [
     "store ring",
+    "store count",
     "load threshold",
     "load poll_value",
     "compareExchange poll_value",
@@ -207,6 +210,18 @@ test("Page0.close() takes nothing from a later page 0 of the same connection", (
   assertEquals(pollValue(page), 1);
 });
 
+test("Page0 in a block that was another one begins anew", () => {
+  using pair = connected();
+  const old = opened(pair, 1);
+  sendData(pair.a, new Uint8Array(100));
+  old.close();
+  pair.a.pump(() => {});
+  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
+  const page = pair.b.openPage0(3, 4, 1)!; // the peer does not know of it yet
+  page.settle(1, false);
+  assertEquals(pollValue(page), 0);
+});
+
 test("Link.openPage0() gives undefined when memory is out", () => {
   using pair = connected();
   for (let i = 0; i < 5; i++) opened(pair, 1);
@@ -215,7 +230,7 @@ test("Link.openPage0() gives undefined when memory is out", () => {
 
 test("Flows count sent bytes modulo 2^32", () => {
   const flows = new Flows(0xffff_fff0);
-  const [page, arms] = [new Uint8Array(new SharedArrayBuffer(4096)), new Int32Array(1)];
+  const [page, arms] = [new Uint8Array(new SharedArrayBuffer(4096)), new Int32Array(ARM_WORDS)];
   const words = new Int32Array(page.buffer);
   flows.sent(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
   arms[0] = 4;
