@@ -181,7 +181,8 @@ function receiveStream(stack: Stack, sock: VsockSock, buffer: Uint8Array, flags:
   if (rx.rxBytes === 0) return 0;
   if (flags & MSG_PEEK) return rx.peek(buffer);
   const got = rx.read(buffer);
-  streamDequeued(stack, sock);
+  tellCredit(stack, sock);
+  sock.page?.settle(sock.readable, sock.rxClosed);
   return got;
 }
 
@@ -205,25 +206,22 @@ function receiveMessage(
 }
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
-function streamDequeued(stack: Stack, sock: VsockSock): void {
+function tellCredit(stack: Stack, sock: VsockSock): void {
   const { credit, rx } = sock;
   const low = stack.host.lowCredit(credit.bufAlloc);
   if (credit.stale() && (credit.below(low) || rx.rxBytes < sock.rcvlowat)) {
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
   }
-  sock.page?.settle(sock.readable, sock.rxClosed);
 }
 
 /**
  * The dequeue half of `getsockopt(SO_VM_SOCKETS_MAP_RX)`: moves packets into at most `pages` data
- * pages, and tells the peer where credit has changed.
+ * pages, and tells the peer of credit as recv(2) on a stream does.
  */
 export function mapRx(stack: Stack, sock: VsockSock, pages: number, into: Piece[]): void {
   if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
   sock.rx.map(pages, into);
-  if (sock.credit.stale() && sock.state === "established" && !sock.done) {
-    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-  }
+  if (sock.state === "established" && !sock.done) tellCredit(stack, sock);
 }
 
 /** Sets `SO_VM_SOCKETS_BUFFER_SIZE` within its bounds, and tells a peer. */
