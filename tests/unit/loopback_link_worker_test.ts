@@ -50,13 +50,14 @@ test("Page0.words wake who spins on them, every time", LONG, async () => {
   const worker = start(far, "hammer");
   const done = once(worker, "message");
   using link = openLink(near, { onDead: die });
-  turn(link, () => {});
   let taken = 0;
-  const take = ({ payload }: Packet): void => {
-    payload!.free();
-    taken++;
+  const take = ({ len, payload }: Packet): void => {
+    payload?.free();
+    taken += len;
   };
-  const page = link.openPage0(3, 4, 1)!;
+  turn(link, take); // the REQUEST, and the first byte if it is there already
+  const page = link.openPage0(3, 4, taken + 1)!;
+  link.send(packet({ fwdCnt: taken }));
   const enough = performance.now() + ENOUGH_MS;
   while (taken < 50_000 && performance.now() < enough) {
     const until = performance.now() + WAIT_MS;
