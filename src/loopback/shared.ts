@@ -124,7 +124,10 @@ class LinkedNode extends LoopbackNode implements Carrier {
     this.useWire(new Wire(this));
     this.#link = openLink(end.link, {
       onRoom: () => this.stack.room(),
-      onDead: () => this.stack.reset(this),
+      onDead: () => {
+        this.pump(); // what the peer sent before it died
+        this.stack.reset(this);
+      },
     });
     // Not before this thread returns to its event loop: one that never does is not to be woken.
     setTimeout(() => this.listen(), 0);
