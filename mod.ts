@@ -7,7 +7,7 @@ export { connect, type ConnectOptions } from "./src/connect.ts";
 export { listen, type ListenOptions } from "./src/listen.ts";
 export { Conn } from "./src/conn.ts";
 export { Listener } from "./src/listener.ts";
-export type { Message, ReceiveMessageOptions } from "./src/input.ts";
+export type { Message, ReadOptions, ReceiveMessageOptions } from "./src/input.ts";
 export type { SendMessageOptions } from "./src/output.ts";
 export type { Batch, Packet } from "./src/receive/batch.ts";
 export type {

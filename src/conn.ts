@@ -6,7 +6,7 @@
 import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
 import { toVsockAddr, type VsockAddr } from "./address.ts";
 import { attempt } from "./error.ts";
-import { Input, type Message, type ReceiveMessageOptions } from "./input.ts";
+import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./input.ts";
 import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions } from "./output.ts";
 import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
@@ -94,11 +94,12 @@ export class Conn implements Disposable, AsyncDisposable {
    * Reads what there is, at least one byte, into `p`; wraps recv(2). Waits while there is nothing,
    * then until `options.rcvlowat` bytes are there. Of a SEQPACKET connection it takes one message,
    * and what does not fit is lost: use `receiveMessage()` there.
+   * `peek` leaves it queued.
    *
    * @returns How many bytes, `null` at end of stream, 0 if `p` is empty.
    * @throws {VsockError} `ENOBUFS` if the peer overran its credit, `ECONNRESET` if the device did.
    */
-  read(p: Uint8Array, options?: WaitOptions): Promise<number | null> {
+  read(p: Uint8Array, options?: ReadOptions): Promise<number | null> {
     return this.#input.read(p, options);
   }
 

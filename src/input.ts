@@ -11,6 +11,12 @@ import { recvConnected } from "./recv.ts";
 import { type MessageFlags, type Socket, WOULD_BLOCK } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
+/** For `Conn.read()`. */
+export interface ReadOptions extends WaitOptions {
+  /** Leaves the bytes queued, `MSG_PEEK`. @default {false} */
+  readonly peek?: boolean | undefined;
+}
+
 /** For `Conn.receiveMessage()`. */
 export interface ReceiveMessageOptions extends WaitOptions {
   /** Where the message goes; at least one byte. @default {a new buffer of the right size} */
@@ -50,19 +56,16 @@ export class Input {
   }
 
   /** recv(2), then poll(2) and again while there is nothing. */
-  read(p: Uint8Array, options: WaitOptions | undefined): Promise<number | null> {
+  read(p: Uint8Array, options: ReadOptions | undefined): Promise<number | null> {
+    const peek = options !== undefined && options.peek === true;
     try {
       this.#begin(p, options);
-      const n = recvConnected(this.#socket, p, 0);
-      if (n > 0) {
-        this.bytes += n;
-        return Promise.resolve(n);
-      }
-      if (n === 0) return Promise.resolve(this.#emptyOrEnd(p));
+      const n = this.#tryRead(p, peek);
+      if (n !== undefined) return Promise.resolve(n);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
-    return this.#wait(() => this.#tryRead(p), options);
+    return this.#wait(() => this.#tryRead(p, peek), options);
   }
 
   /** recvmsg(2) with MSG_TRUNC, then poll(2) and again while there is no message. */
@@ -105,11 +108,11 @@ export class Input {
     }
   }
 
-  #tryRead(p: Uint8Array): number | null | undefined {
-    const n = recvConnected(this.#socket, p, 0);
+  #tryRead(p: Uint8Array, peek: boolean): number | null | undefined {
+    const n = recvConnected(this.#socket, p, peek ? MSG_PEEK : 0);
     if (n === WOULD_BLOCK) return undefined;
     if (n === 0) return this.#emptyOrEnd(p);
-    this.bytes += n;
+    if (!peek) this.bytes += n;
     return n;
   }
 

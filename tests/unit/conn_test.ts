@@ -23,6 +23,16 @@ test("Conn.read() gives what there is", async () => {
   assertEquals([near.bytesWritten, far.bytesRead], [10, 10]);
 });
 
+test("Conn.read() with peek leaves the bytes queued", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.write(Uint8Array.of(1, 2, 3));
+  const p = new Uint8Array(2);
+  assertEquals([await far.read(p, { peek: true }), await far.read(p, { peek: true })], [2, 2]);
+  assertEquals([far.bytesRead, await far.read(p), [...p], await far.read(p)], [0, 2, [1, 2], 1]);
+  assertEquals(far.bytesRead, 3);
+});
+
 test("Conn.read() waits for the first byte", { timeout: 60_000 }, async () => {
   using pair = await openPair();
   const { near, far } = pair;
