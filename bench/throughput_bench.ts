@@ -7,12 +7,12 @@ import type { Bench, Round } from "./bench.ts";
 import { type Flow, runFlow, type Way } from "./flow.ts";
 
 const MIB = 1024 * 1024;
-const CREDIT_MIB = 4;
+const CREDIT_MIB = 6;
 const WAYS: readonly Way[] = ["unix", "copy", "zerocopy", "unix-onread"];
 const TOUCHED_WAYS: readonly Way[] = ["unix", "copy", "zerocopy"];
 const FLOW: Omit<Flow, "way"> = {
-  bytes: 1280 * MIB,
-  warmupBytes: 256 * MIB,
+  bytes: 3072 * MIB,
+  warmupBytes: 1024 * MIB,
   chunkBytes: 64 * 1024,
   creditBytes: CREDIT_MIB * MIB,
   touch: false,
