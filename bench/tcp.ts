@@ -12,8 +12,8 @@ import { nodePair } from "./tcp_node.ts";
 export interface TcpEnd {
   /** Sends all of `data`. */
   write(data: Uint8Array): Promise<unknown> | void;
-  /** Receives bytes into `buffer`: how many. */
-  read(buffer: Uint8Array): Promise<number>;
+  /** Receives bytes into `buffer`: how many, `null` at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
   /** Ends the connection. */
   close(): void;
 }

@@ -25,7 +25,7 @@ function toEnd(conn: Conn): TcpEnd {
   conn.setNoDelay(true);
   return {
     write: (data: Uint8Array): Promise<number> => conn.write(data),
-    read: async (buffer: Uint8Array): Promise<number> => (await conn.read(buffer)) ?? 0,
+    read: (buffer: Uint8Array): Promise<number | null> => conn.read(buffer),
     close: (): void => conn.close(),
   };
 }
