@@ -56,8 +56,8 @@ const LENGTH = VIRTIO_VSOCK_USR_HDR.at.length / WORD;
 const FLAGS = VIRTIO_VSOCK_USR_HDR.at.flags / WORD;
 
 /**
- * Page 0 of a receive mapping, live: every getter is one atomic load of memory that somebody else
- * may be writing, so read a word once into a local, check it, then use it.
+ * Page 0 of a receive mapping, live: every getter is one load of memory that somebody else may be
+ * writing, so read a word once into a local, check it, then use it.
  *
  * All values are unsigned 32-bit. Header indices run from 0 to `USR_HDR_MAX` - 1; the accessors
  * throw a RangeError outside of them.
@@ -91,12 +91,21 @@ export class UsrHdrPage {
 
   /** `length` of header `index`: payload bytes of that packet, 0 for the end mark. */
   headerLength(index: number): number {
-    return Atomics.load(this.#headers, LENGTH + index * STRIDE) >>> 0;
+    return this.#load(LENGTH + index * STRIDE);
   }
 
   /** `flags` of header `index`: `VIRTIO_VSOCK_SEQ_EOM` and `VIRTIO_VSOCK_SEQ_EOR`. */
   headerFlags(index: number): number {
-    return Atomics.load(this.#headers, FLAGS + index * STRIDE) >>> 0;
+    return this.#load(FLAGS + index * STRIDE);
+  }
+
+  /** A plain load, which no engine may repeat; the atomic one of `hdr_num` before it orders it. */
+  #load(word: number): number {
+    const value = this.#headers[word];
+    if (value === undefined) {
+      throw new RangeError(`Cannot read header: must be within page 0: current word is ${word}`);
+    }
+    return value >>> 0;
   }
 
   /**

@@ -98,6 +98,8 @@ export class SocketReceiver implements Receiver {
   receiveSync(options: ReceiveSyncOptions = {}): Batch | null {
     const spins = this.#requireOptions(options);
     this.#requireIdle();
+    const first = this.#source.readable() ? this.#dequeue(0) : undefined;
+    if (first !== undefined) return first;
     const deadline = deadlineOf(options);
     for (let attempts = 1;; attempts++) {
       const events = this.#waitSync(spins, deadline);

@@ -15,11 +15,26 @@ const GOOD_COPY_LEN = 128;
 /** What small packets are merged into when there are too many of them: most of 8 pages. */
 const MAX_COLLAPSE_LEN = 8 * USR_PAGE_SIZE - 512;
 
-/** One queued packet. Its payload is held by the queue and by the piece of it that is mapped. */
-class Entry {
+/** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
+export interface Piece {
+  /** How many payload bytes. */
+  readonly length: number;
+  /** `VIRTIO_VSOCK_SEQ_*` of the packet, only where this is the last piece of it. */
+  readonly flags: number;
+  /** `length` bytes over the packet's own memory. */
+  view(): Uint8Array;
+  /** Kills the views. To be called once. */
+  release(): void;
+}
+
+/**
+ * One queued packet, which is its own piece where it gets mapped whole. Its payload is held by the
+ * queue and by the piece of it that is mapped.
+ */
+class Entry implements Piece {
   payload: Payload;
-  /** Payload bytes; 0 after the payload was stolen. */
-  len: number;
+  /** Payload bytes. */
+  length: number;
   flags: number;
   /** Bytes already drained. */
   offset = 0;
@@ -27,7 +42,7 @@ class Entry {
 
   constructor(payload: Payload, flags: number) {
     this.payload = payload;
-    this.len = payload.bytes.length;
+    this.length = payload.bytes.length;
     this.flags = flags;
   }
 
@@ -45,23 +60,25 @@ class Entry {
   }
 
   /** Lets go of a mapped piece: no view of it stays alive, even where the rest is still queued. */
-  unmap(): void {
+  release(): void {
     if (this.mapped) this.payload.revoke();
     this.drop();
   }
 
+  view(): Uint8Array {
+    return this.payload.bytes;
+  }
+
   /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
-  view(offset: number, length: number): Uint8Array {
+  part(offset: number, length: number): Uint8Array {
     if (offset + length > this.payload.bytes.length) throw new SysError("recv", "EFAULT");
     return this.payload.bytes.subarray(offset, offset + length);
   }
 }
 
-/** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
-export class Piece {
-  /** How many payload bytes. */
+/** A part of a packet: what came before is drained, or what comes after is still queued. */
+class Part implements Piece {
   readonly length: number;
-  /** `VIRTIO_VSOCK_SEQ_*` of the packet, only where this is the last piece of it. */
   readonly flags: number;
   readonly #entry: Entry;
   readonly #start: number;
@@ -73,16 +90,13 @@ export class Piece {
     this.#start = start;
   }
 
-  /** `length` bytes over the packet's own memory. */
   view(): Uint8Array {
-    const { bytes } = this.#entry.payload;
-    if (this.length === bytes.length) return bytes;
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + this.#start, this.length);
+    const { buffer, byteOffset } = this.#entry.payload.bytes;
+    return new Uint8Array(buffer, byteOffset + this.#start, this.length);
   }
 
-  /** Kills the views. To be called once. */
   release(): void {
-    this.#entry.unmap();
+    this.#entry.release();
   }
 }
 
@@ -127,7 +141,7 @@ export class RxQueue {
       len <= GOOD_COPY_LEN && last !== undefined && this.length > 0 && !last.mapped &&
       !(last.flags & VIRTIO_VSOCK_SEQ_EOM) && last.payload.append(payload.bytes)
     ) {
-      last.len += len;
+      last.length += len;
       last.flags |= flags;
       payload.free();
     } else {
@@ -141,12 +155,12 @@ export class RxQueue {
     let total = 0;
     while (total < buffer.length && this.length > 0) {
       const entry = this.#entries[this.#head]!;
-      const bytes = Math.min(buffer.length - total, entry.len - entry.offset);
-      buffer.set(entry.view(entry.offset, bytes), total);
+      const bytes = Math.min(buffer.length - total, entry.length - entry.offset);
+      buffer.set(entry.part(entry.offset, bytes), total);
       total += bytes;
       entry.offset += bytes;
       this.rxBytes -= bytes;
-      if (entry.offset === entry.len) this.#drain();
+      if (entry.offset === entry.length) this.#drain();
     }
     return total;
   }
@@ -156,8 +170,8 @@ export class RxQueue {
     let total = 0;
     for (let i = this.#head; i < this.#entries.length && total < buffer.length; i++) {
       const entry = this.#entries[i]!;
-      const bytes = Math.min(buffer.length - total, entry.len - entry.offset);
-      buffer.set(entry.view(entry.offset, bytes), total);
+      const bytes = Math.min(buffer.length - total, entry.length - entry.offset);
+      buffer.set(entry.part(entry.offset, bytes), total);
       total += bytes;
     }
     return total;
@@ -172,9 +186,9 @@ export class RxQueue {
     for (let i = this.#head;; i++) {
       const entry = this.#entries[peek ? i : this.#head]!;
       const { flags, offset } = entry;
-      const rest = entry.len - offset;
+      const rest = entry.length - offset;
       const bytes = Math.min(Math.max(0, buffer.length - total), rest);
-      if (bytes > 0) buffer.set(entry.view(offset, bytes), total);
+      if (bytes > 0) buffer.set(entry.part(offset, bytes), total);
       total += rest;
       if (!peek) {
         this.rxBytes -= rest;
@@ -196,7 +210,7 @@ export class RxQueue {
     let room = pages;
     while (room > 0 && this.length > 0 && into.length < USR_HDR_MAX) {
       const entry = this.#aligned();
-      const length = Math.min(entry.len - entry.offset, room * USR_PAGE_SIZE);
+      const length = Math.min(entry.length - entry.offset, room * USR_PAGE_SIZE);
       into.push(this.#piece(entry, length));
       room -= pagesOf(length);
     }
@@ -211,7 +225,7 @@ export class RxQueue {
 
   #piece(entry: Entry, length: number): Piece {
     const start = entry.offset;
-    const last = start + length === entry.len;
+    const last = start + length === entry.length;
     const flags = last ? entry.flags : 0;
     entry.offset += length;
     this.rxBytes -= length;
@@ -222,14 +236,14 @@ export class RxQueue {
     } else {
       entry.hold();
     }
-    return new Piece(entry, start, length, flags);
+    return length === entry.length ? entry : new Part(entry, start, length, flags);
   }
 
   /** The first packet; what is left of a partly read one moves to a page of its own. */
   #aligned(): Entry {
     const entry = this.#entries[this.#head]!;
     if (entry.offset % USR_PAGE_SIZE === 0) return entry;
-    const rest = new PagePayload(entry.view(entry.offset, entry.len - entry.offset));
+    const rest = new PagePayload(entry.part(entry.offset, entry.length - entry.offset));
     const moved = new Entry(rest, entry.flags);
     this.#credit.drained(entry.offset);
     this.#entries[this.#head] = moved;
@@ -244,7 +258,7 @@ export class RxQueue {
   }
 
   #forget(): void {
-    this.#credit.drained(this.#entries[this.#head]!.len);
+    this.#credit.drained(this.#entries[this.#head]!.length);
     this.#head++;
     if (this.#head === this.#entries.length) {
       this.#entries.length = 0;
@@ -269,11 +283,11 @@ export class RxQueue {
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
       const small = entry.offset === 0 && !(entry.flags & VIRTIO_VSOCK_SEQ_EOM) &&
-        !entry.mapped && entry.len < MAX_COLLAPSE_LEN;
-      if (!small || size + entry.len > MAX_COLLAPSE_LEN) flush();
+        !entry.mapped && entry.length < MAX_COLLAPSE_LEN;
+      if (!small || size + entry.length > MAX_COLLAPSE_LEN) flush();
       if (small) {
         run.push(entry);
-        size += entry.len;
+        size += entry.length;
       } else kept.push(entry);
     }
     flush();
@@ -287,8 +301,8 @@ function merge(run: readonly Entry[], size: number): Entry {
   let at = 0;
   let flags = 0;
   for (const entry of run) {
-    whole.set(entry.view(0, entry.len), at);
-    at += entry.len;
+    whole.set(entry.part(0, entry.length), at);
+    at += entry.length;
     flags |= entry.flags;
     entry.drop();
   }
