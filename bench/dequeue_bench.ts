@@ -19,7 +19,7 @@ function plan(bufferBytes: number, bytes: number): Plan {
     bytes,
     bufferBytes,
     rcvlowatBytes: bufferBytes,
-    creditBytes: 16 * MIB,
+    creditBytes: 4 * MIB,
     txBufferBytes: 16 * MIB,
     verify: false,
   };
@@ -57,6 +57,6 @@ export const dequeue: Bench = {
     peerIs: "D at 4 KiB",
     unit: "ns",
     target: { atMost: 2 },
-    note: "D of vsockit perf -z y: getsockopt, views and madvise, per wake-up; buffer size 16 MiB",
+    note: "D of vsockit perf -z y: getsockopt, views and madvise, per wake-up; buffer size 4 MiB",
   }],
 };

@@ -84,10 +84,11 @@ function receiveCopied(socket: Socket, { chunkBytes }: Flow, meter: Meter): void
 
 function receiveMapped(socket: Socket, { chunkBytes, way }: Flow, meter: Meter): void {
   using receiver = openReceiver(socket, { mode: "map", bufferBytes: chunkBytes });
-  const wait = way === "user-poll" ? "spin" : "poll";
+  const options = { wait: way === "user-poll" ? "spin" : "poll" } as const;
   for (;;) {
-    using batch = receiver.receiveSync({ wait });
+    const batch = receiver.receiveSync(options);
     if (batch === null) return;
     for (const { data } of batch) meter.take(data);
+    batch.release();
   }
 }

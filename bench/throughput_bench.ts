@@ -67,7 +67,7 @@ export const throughput: Bench = {
     ours: "zerocopy",
     peer: "unix",
     target: { atLeast: 6 },
-    note: `${credit}; a packet is mapped, viewed and released; the bytes are not looked at`,
+    note: `${credit}; packets are mapped, viewed and released; the bytes are not looked at`,
     peerIs,
     unit,
   }, {
