@@ -77,7 +77,7 @@ for (const [letter, mode] of MODES) {
 }
 
 test("perf can wait for more than a link usually holds", { timeout: 60_000 }, async () => {
-  const [result] = await perfJson("-z", "y", "-m", "32", "-b", "16M", "-r", "16M");
+  const [result] = await perfJson("-z", "y", "-m", "32", "-b", "16M", "-r", "16M", "-v", "16M");
   assertEquals(result?.wakeups, 2);
 });
 

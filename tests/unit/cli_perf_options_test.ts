@@ -17,7 +17,7 @@ test("parseOptions() has a default for everything", () => {
       file: undefined,
       bufferBytes: 131_072,
       rcvlowatBytes: 131_072,
-      creditBytes: 16_777_216,
+      creditBytes: 4_194_304,
       txBufferBytes: 16_777_216,
       verify: false,
     },

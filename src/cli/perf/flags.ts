@@ -15,7 +15,7 @@ export const FLAGS: readonly Flag[] = [
     name: "credit",
     short: "v",
     value: "SIZE",
-    help: "socket buffer of both ends: the credit [16M]",
+    help: "socket buffer of both ends: the credit [4M]",
   },
   {
     name: "mode",

@@ -45,7 +45,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
-  const creditBytes = atMost("--credit", size(given, "credit", 16 * MIB), U32_MAX);
+  const creditBytes = atMost("--credit", size(given, "credit", 4 * MIB), U32_MAX);
   const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, creditBytes);
   const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", reachable), INT_MAX);
   if (rcvlowatBytes > creditBytes) {
