@@ -184,6 +184,7 @@ function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint
     case SO_VM_SOCKETS_ZEROCOPY:
       if (sock.ss !== "unconnected") throw failed("setsockopt", "EOPNOTSUPP");
       sock.zerocopy = readU64(value) !== 0;
+      stack.zerocopy ||= sock.zerocopy;
       break;
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:

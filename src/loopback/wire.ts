@@ -25,10 +25,15 @@ export function localPayload(data: Uint8Array, maps: boolean): Payload {
   return new PagePayload(data, data.length <= SMALL ? USR_PAGE_SIZE - data.length : 0);
 }
 
+/** Slots that an idle queue keeps: to empty an array is to allocate it anew. */
+const KEPT_SLOTS = 1_024;
+
 /** First in, first out. */
 export class Wire implements Carrier {
   readonly #end: WireEnd;
-  readonly #queue: Packet[] = [];
+  /** Packets from slot 0 on; slots from `#count` on are empty. */
+  #queue: (Packet | undefined)[] = [];
+  #count = 0;
   #scheduled = false;
 
   constructor(end: WireEnd) {
@@ -40,7 +45,7 @@ export class Wire implements Carrier {
   }
 
   send(packet: Packet): void {
-    this.#queue.push(packet);
+    this.#queue[this.#count++] = packet;
     this.#schedule();
   }
 
@@ -52,18 +57,25 @@ export class Wire implements Carrier {
 
   /** Delivers what is queued, and what that leads to; a tap that throws costs one packet. */
   readonly #pump = (): void => {
-    const queue = this.#queue;
     let taken = 0;
     try {
-      while (taken < queue.length) {
-        const packet = queue[taken++]!;
+      while (taken < this.#count) {
+        const packet = this.#queue[taken]!;
+        this.#queue[taken++] = undefined;
         if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
         this.#end.deliver(packet);
       }
     } finally {
-      queue.splice(0, taken);
       this.#scheduled = false;
-      if (queue.length > 0) this.#schedule();
+      this.#forget(taken);
+      if (this.#count > 0) this.#schedule();
     }
   };
+
+  #forget(taken: number): void {
+    if (taken < this.#count || taken > KEPT_SLOTS) {
+      this.#queue = this.#queue.slice(taken, this.#count);
+    }
+    this.#count -= taken;
+  }
 }

@@ -15,6 +15,9 @@ const GOOD_COPY_LEN = 128;
 /** What small packets are merged into when there are too many of them: most of 8 pages. */
 const MAX_COLLAPSE_LEN = 8 * USR_PAGE_SIZE - 512;
 
+/** Entries that are done with, until they are cleared away. */
+const TRIM_AT = 64;
+
 /** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
 export interface Piece {
   /** How many payload bytes. */
@@ -260,10 +263,8 @@ export class RxQueue {
   #forget(): void {
     this.#credit.drained(this.#entries[this.#head]!.length);
     this.#head++;
-    if (this.#head === this.#entries.length) {
-      this.#entries.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 1024 && 2 * this.#head >= this.#entries.length) {
+    // Not each time: an array that is emptied and filled anew is allocated anew.
+    if (this.#head >= TRIM_AT && 2 * this.#head >= this.#entries.length) {
       this.#entries.splice(0, this.#head);
       this.#head = 0;
     }

@@ -43,6 +43,8 @@ export interface StackHost {
 /** One end's sockets. */
 export class Stack {
   readonly host: StackHost;
+  /** Whether `SO_VM_SOCKETS_ZEROCOPY` was ever turned on: until then nobody has to be asked. */
+  zerocopy: boolean = false;
   readonly #timers = new Timers();
   readonly #bound = new Map<number, VsockSock[]>();
   readonly #connected = new Map<number, VsockSock[]>();
@@ -190,6 +192,7 @@ export class Stack {
 
   /** Whether the socket that receives on that connection maps what it gets. */
   maps(srcPort: number, dstPort: number): boolean {
+    if (!this.zerocopy) return false;
     const socks = this.#connected.get(pairKey(dstPort, srcPort));
     return socks?.some(({ zerocopy, local, remote }) =>
       zerocopy && local.port === dstPort && remote.port === srcPort
