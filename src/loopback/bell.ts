@@ -13,7 +13,7 @@ import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
 /** How long to spin before a sleep: about what a sleep and a wake-up cost. */
-const SPIN_MS = 0.05;
+const SPIN_MS = 0.02;
 const LOOKS_A_ROUND = 16;
 /** How often to look where `Atomics.waitAsync` is missing. */
 const LOOK_EVERY_MS = 2;

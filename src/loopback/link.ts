@@ -271,8 +271,7 @@ export class Link implements Carrier, Disposable {
     writeSlot(this.#out.slots, at, kind, header, block);
     if (block !== NO_BLOCK && kind !== KIND.openPage0) this.#arena.lend(block);
     this.#out.publish();
-    if (kind === KIND.packet) this.#flows.sent(header);
-    this.#bell.ring();
+    if (kind !== KIND.packet || this.#flows.sent(header)) this.#bell.ring();
     return true;
   }
 

@@ -54,12 +54,12 @@ export interface Page0 {
   close(): void;
 }
 
-/** Words beside each block, for when it is a page 0. */
-export const ARM_WORDS = 2;
+/** Words beside each block, for when it is a page 0: a pair of cache lines for each that counts. */
+export const ARM_WORDS = 64;
 /** The receiver's threshold, a count of bytes modulo 2^32. */
-const THRESHOLD = 0;
+export const THRESHOLD = 0;
 /** Bytes that the sender has sent, modulo 2^32. */
-const SENT = 1;
+export const SENT = 32;
 
 /** The receiver's side of a page 0. */
 export class OwnPage0 implements Page0 {
@@ -124,14 +124,16 @@ class PeerPage0 {
     this.#arms = arms;
   }
 
-  /** `txCnt` bytes have been sent. */
-  sent(txCnt: number): void {
+  /** `txCnt` bytes have been sent: whether that is what the receiver waits for. */
+  sent(txCnt: number): boolean {
     const first = this.block * ARM_WORDS;
     Atomics.store(this.#arms, first + SENT, txCnt);
     const at = Atomics.load(this.#arms, first + THRESHOLD);
-    if (((txCnt - at) | 0) < 0) return;
-    if (Atomics.load(this.#word, 0) !== POLL_VALUE_EMPTY) return;
-    Atomics.compareExchange(this.#word, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
+    if (((txCnt - at) | 0) < 0) return false;
+    if (Atomics.load(this.#word, 0) === POLL_VALUE_EMPTY) {
+      Atomics.compareExchange(this.#word, 0, POLL_VALUE_EMPTY, POLL_VALUE_DATA);
+    }
+    return true;
   }
 
   end(): void {
@@ -145,6 +147,9 @@ interface Flow {
   readonly dstPort: number;
   /** Payload bytes, modulo 2^32. */
   txCnt: number;
+  /** What the receiver was told of our buffer last. */
+  fwdCnt: number;
+  bufAlloc: number;
   page: PeerPage0 | undefined;
 }
 
@@ -160,16 +165,31 @@ export class Flows {
     this.#firstTxCnt = firstTxCnt;
   }
 
-  /** A packet has been published. */
-  sent({ op, srcPort, dstPort, len, flags }: Header): void {
-    if (op === VIRTIO_VSOCK_OP_RW) {
-      const flow = this.#find(srcPort, dstPort);
-      if (flow === undefined) return;
-      flow.txCnt = (flow.txCnt + len) | 0;
-      flow.page?.sent(flow.txCnt);
-    } else if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
+  /**
+   * A packet has been published: whether a receiver that sleeps has to be woken. Not where it takes
+   * data from a page 0, has not got as much as it waits for, and learns of no new credit either.
+   */
+  sent(header: Header): boolean {
+    if (header.op === VIRTIO_VSOCK_OP_RW) return this.#sentData(header);
+    this.#sentOther(header);
+    return true;
+  }
+
+  #sentData({ srcPort, dstPort, len, fwdCnt, bufAlloc }: Header): boolean {
+    const flow = this.#find(srcPort, dstPort);
+    if (flow === undefined) return true;
+    flow.txCnt = (flow.txCnt + len) | 0;
+    const news = flow.fwdCnt !== fwdCnt || flow.bufAlloc !== bufAlloc;
+    flow.fwdCnt = fwdCnt;
+    flow.bufAlloc = bufAlloc;
+    return flow.page === undefined || flow.page.sent(flow.txCnt) || news;
+  }
+
+  #sentOther({ op, srcPort, dstPort, flags, fwdCnt, bufAlloc }: Header): void {
+    if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
       this.end(srcPort, dstPort);
-      this.#add({ srcPort, dstPort, txCnt: this.#firstTxCnt, page: undefined });
+      const txCnt = this.#firstTxCnt;
+      this.#add({ srcPort, dstPort, txCnt, fwdCnt, bufAlloc, page: undefined });
     } else if (op === VIRTIO_VSOCK_OP_RST) {
       this.end(srcPort, dstPort);
     } else if (op === VIRTIO_VSOCK_OP_SHUTDOWN && (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0) {

@@ -9,8 +9,8 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
-import { WORD } from "../../src/loopback/link_memory.ts";
-import { ARM_WORDS, Flows, type Page0 } from "../../src/loopback/link_page0.ts";
+import { END_WORDS, WORD } from "../../src/loopback/link_memory.ts";
+import { ARM_WORDS, Flows, type Page0, SENT, THRESHOLD } from "../../src/loopback/link_page0.ts";
 import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
 
 const OPTIONS = { smallBlocks: 4, largeBlocks: 1, ringEntries: 8 };
@@ -163,7 +163,7 @@ function ordered(pair: LinkPair, page: Page0, run: () => void): string[] {
     const real = spied[name] as (words: Int32Array, at: number, ...rest: number[]) => number;
     Reflect.set(Atomics, name, (words: Int32Array, at: number, ...rest: number[]): number => {
       const armed = words.buffer === lanes[1].arms
-        ? ["threshold", "count"][at % ARM_WORDS]
+        ? new Map([[THRESHOLD, "threshold"], [SENT, "count"]]).get(at % ARM_WORDS)
         : undefined;
       const word = armed ?? names.get(words.buffer);
       const tail = at === WORD.tail; // of `pair.a`
@@ -226,6 +226,26 @@ test("Link.openPage0() gives undefined when memory is out", () => {
   using pair = connected();
   for (let i = 0; i < 5; i++) opened(pair, 1);
   assertEquals(pair.b.openPage0(3, 4, 1), undefined);
+});
+
+test("Page0 keeps its receiver asleep until there is as much as it waits for, or credit", () => {
+  using pair = connected();
+  const page = opened(pair, 1);
+  page.settle(10, false);
+  const woken = (send: () => void): boolean => {
+    const words = new Int32Array(pair.ends[1].control);
+    const sleeping = END_WORDS + WORD.sleeping; // of `pair.b`
+    words[sleeping] = 1;
+    send();
+    return Atomics.exchange(words, sleeping, 0) === 0;
+  };
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(9))), false);
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1))), true);
+  page.settle(20, false);
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { fwdCnt: 5 })), true);
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { fwdCnt: 5 })), false);
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { bufAlloc: 7 })), true);
+  assertEquals(woken(() => pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }))), true);
 });
 
 test("Flows count sent bytes modulo 2^32", () => {
