@@ -181,16 +181,17 @@ export class Link implements Carrier, Disposable {
 
   /**
    * Page 0 of the established connection whose packets come from the peer's `srcPort` to our
-   * `dstPort`, armed for `at`; `undefined` where there is no memory for it. The caller closes it.
+   * `dstPort`, armed for `at`, where `received` bytes have arrived; `undefined` where there is no
+   * memory for it. The caller closes it.
    */
-  openPage0(srcPort: number, dstPort: number, at: number): Page0 | undefined {
+  openPage0(srcPort: number, dstPort: number, at: number, received: number): Page0 | undefined {
     this.#collect();
     if (this.#state !== "open") return undefined;
     const block = this.#arena.takePage();
     if (block === NONE) return undefined;
     const memory = this.#ownBlocks.whole(block)!;
     const forget = (block: number): void => this.#forget(block);
-    const page = new OwnPage0(memory, this.#ownArms, block, at, forget);
+    const page = new OwnPage0(memory, this.#ownArms, block, at, received, forget);
     this.#pages.set(block, page);
     this.#post(KIND.openPage0, page0Header(srcPort, dstPort), block);
     return page;

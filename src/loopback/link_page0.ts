@@ -70,14 +70,15 @@ export class OwnPage0 implements Page0 {
   #open = true;
 
   /**
-   * In the block numbered `block`, whose bytes are `page`; 1 from `at` sent bytes on. `forget` tells
-   * the peer that it is no more.
+   * In the block numbered `block`, whose bytes are `page`; 1 from `at` sent bytes on, where
+   * `received` have arrived. `forget` tells the peer that it is no more.
    */
   constructor(
     page: Uint8Array,
     arms: Int32Array,
     block: number,
     at: number,
+    received: number,
     forget: (block: number) => void,
   ) {
     this.words = wordsOf(page);
@@ -85,7 +86,7 @@ export class OwnPage0 implements Page0 {
     this.#block = block;
     this.#forget = forget;
     Atomics.store(arms, block * ARM_WORDS + THRESHOLD, at);
-    Atomics.store(arms, block * ARM_WORDS + SENT, at - 1); // what another page 0 left is not ours
+    Atomics.store(arms, block * ARM_WORDS + SENT, received); // until the peer knows of us
   }
 
   settle(at: number, closed: boolean): void {

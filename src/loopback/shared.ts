@@ -195,8 +195,8 @@ class LinkedNode extends LoopbackNode implements Carrier {
 
   override openPage(sock: VsockSock): RxPage {
     if (sock.carrier !== this) return super.openPage(sock);
-    const at = threshold(sock);
-    const page = this.#link.openPage0(sock.remote.port, sock.local.port, at);
+    const { local, remote, rx } = sock;
+    const page = this.#link.openPage0(remote.port, local.port, threshold(sock), rx.received);
     if (page === undefined) throw new SysError("mmap", "ENOMEM");
     return new LinkedPage(sock, page);
   }

@@ -149,7 +149,7 @@ test("Link.close() lets the peer pump what was sent before, then tells it", () =
   pair.b.pump(({ len }) => got.push(len + reasons.length));
   assertEquals([got, reasons, pair.b.alive], [[1], ["the peer has closed the link"], false]);
   assertEquals(pair.b.allocate(Uint8Array.of(1)), undefined);
-  assertEquals(pair.b.openPage0(3, 4, 1), undefined);
+  assertEquals(pair.b.openPage0(3, 4, 1, 0), undefined);
   pair.b.send(packet());
   assertEquals([pumped(pair.b), pair.b.waitSync(Infinity), reasons.length], [[], true, 1]);
 });

@@ -56,7 +56,7 @@ test("Page0.words wake who spins on them, every time", LONG, async () => {
     taken += len;
   };
   turn(link, take); // the REQUEST, and the first byte if it is there already
-  const page = link.openPage0(3, 4, taken + 1)!;
+  const page = link.openPage0(3, 4, taken + 1, taken)!;
   link.send(packet({ fwdCnt: taken }));
   const enough = performance.now() + ENOUGH_MS;
   while (taken < 50_000 && performance.now() < enough) {
@@ -84,7 +84,7 @@ for (const how of ["sync", "async"] as const) {
     hold.acquire();
     await link.waitAsync();
     link.pump(() => {});
-    const page = link.openPage0(3, 4, 1)!;
+    const page = link.openPage0(3, 4, 1, 0)!;
     await worker.terminate();
     if (how === "sync") assertEquals(link.waitSync(WAIT_MS), true);
     else await link.waitAsync();

@@ -24,7 +24,7 @@ function connected(events: ConstructorParameters<typeof LinkPair>[2] = {}): Link
 }
 
 function opened(pair: LinkPair, at: number): Page0 {
-  const page = pair.b.openPage0(3, 4, at);
+  const page = pair.b.openPage0(3, 4, at, 0);
   if (page === undefined) throw new Error("no block");
   pair.a.pump(() => {});
   return page;
@@ -53,6 +53,16 @@ test("Page0 is 1 at once for what was sent before the peer knew of it", () => {
   sendData(pair.a, new Uint8Array(5));
   assertEquals(pollValue(opened(pair, 6)), 0);
   assertEquals(pollValue(opened(pair, 5)), 1);
+});
+
+test("Page0.settle() knows what has arrived, though the peer does not know of the page", () => {
+  using pair = connected();
+  const page = pair.b.openPage0(3, 4, 5, 5)!;
+  assertEquals(pollValue(page), 0);
+  page.settle(5, false);
+  assertEquals(pollValue(page), 1);
+  page.settle(6, false);
+  assertEquals(pollValue(page), 0);
 });
 
 test("Page0 hears nothing of other connections", () => {
@@ -217,7 +227,7 @@ test("Page0 in a block that was another one begins anew", () => {
   old.close();
   pair.a.pump(() => {});
   pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
-  const page = pair.b.openPage0(3, 4, 1)!; // the peer does not know of it yet
+  const page = pair.b.openPage0(3, 4, 1, 0)!; // the peer does not know of it yet
   page.settle(1, false);
   assertEquals(pollValue(page), 0);
 });
@@ -225,7 +235,7 @@ test("Page0 in a block that was another one begins anew", () => {
 test("Link.openPage0() gives undefined when memory is out", () => {
   using pair = connected();
   for (let i = 0; i < 5; i++) opened(pair, 1);
-  assertEquals(pair.b.openPage0(3, 4, 1), undefined);
+  assertEquals(pair.b.openPage0(3, 4, 1, 0), undefined);
 });
 
 test("Page0 keeps its receiver asleep until there is as much as it waits for, or credit", () => {
