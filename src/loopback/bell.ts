@@ -12,9 +12,14 @@
 import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
-/** How long to spin before a sleep: about what a sleep and a wake-up cost. */
-const SPIN_MS = 0.02;
+/**
+ * How long to spin before a sleep. Longer than a sleep and a wake-up take: two threads that sleep in
+ * turn would each wait for the other to wake. Not at all where both need the same processor.
+ */
+const SPIN_MS = navigator.hardwareConcurrency > 1 ? 1 : 0;
 const LOOKS_A_ROUND = 16;
+/** Between two looks, each of which takes memory away from the thread that writes there. */
+const PAUSES_A_LOOK = 8;
 /** How often to look where `Atomics.waitAsync` is missing. */
 const LOOK_EVERY_MS = 2;
 
@@ -90,7 +95,7 @@ export class Bell {
     do {
       for (let i = 0; i < LOOKS_A_ROUND; i++) {
         if (this.#news()) return true;
-        pause();
+        for (let k = 0; k < PAUSES_A_LOOK; k++) pause();
       }
     } while (performance.now() - start < ms);
     return false;

@@ -34,7 +34,7 @@ export interface Plan {
   readonly verify: boolean;
 }
 
-const [WARM_UP_WAKEUPS, WARM_UP_PACKETS, WARM_UP_PACKET] = [2_000, 8, 4_096];
+const [WARM_UP_WAKEUPS, WARM_UP_PACKETS, WARM_UP_PACKET] = [10_000, 8, 4_096];
 
 /**
  * A short run like `plan`, on a connection of its own, after which the measured one runs compiled
