@@ -7,11 +7,11 @@ import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
-import type { Plan } from "./plan.ts";
+import type { Alone, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
-import type { PerfResult } from "./result.ts";
-import { runPlan } from "./run.ts";
+import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
+import { runAlone, runPlan } from "./run.ts";
 import { sweep } from "./sweep.ts";
 import { formatTable, formatVerdict } from "./table.ts";
 
@@ -19,7 +19,7 @@ const HELP = `Usage: vsockit perf [OPTIONS]
 
 Measures what receiving costs: by copy, by zero-copy, by zero-copy with user
 poll. A transmitter listens and sends; a receiver connects and takes the data.
-Both run in this process, on a Worker each.
+Both run in this process, on a Worker each, unless -s, -c or -l asks for one.
 
 ${FLAGS_HELP}
 SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
@@ -37,7 +37,7 @@ What is printed, and the fields of --json:
 Only in --json: mode (copy, zerocopy, user-poll), transport, runtime, type
 (stream, seqpacket), bytes, buffer_bytes, rcvlowat_bytes, credit_bytes,
 tx_buffer_bytes, and clock_ns: what reading the clock costs, which is done twice
-in each wake-up and not subtracted.
+in each wake-up and not subtracted. One end alone prints what it knows.
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAGE} wrong usage, nothing started.
 `;
@@ -51,6 +51,10 @@ export const perf: Command = {
     const options = parseOptions(args);
     const run = (plan: Plan, label: string): Promise<PerfResult> => runShown(plan, label, terminal);
     const format = options.json ? formatJson : formatReport;
+    if (options.alone !== undefined) {
+      terminal.out(format(await runAloneShown(options.plan, options.alone, terminal)));
+      return EXIT_OK;
+    }
     if (!options.sweep) {
       terminal.out(format(await run(options.plan, options.plan.mode)));
       return EXIT_OK;
@@ -74,6 +78,19 @@ async function runShown(plan: Plan, label: string, terminal: Terminal): Promise<
   }
 }
 
-function formatJson(result: PerfResult): string {
+async function runAloneShown(
+  plan: Plan,
+  alone: Alone,
+  terminal: Terminal,
+): Promise<SentResult | ReceivedResult> {
+  const progress = new Progress(terminal);
+  try {
+    return await runAlone(plan, alone, (done) => progress.draw(alone.role, done));
+  } finally {
+    progress.clear();
+  }
+}
+
+function formatJson(result: PerfResult | SentResult | ReceivedResult): string {
   return `${JSON.stringify(result)}\n`;
 }

@@ -45,14 +45,18 @@ export const FLAGS: readonly Flag[] = [
     value: "NAME",
     help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
   },
-  { name: "port", value: "PORT", help: "where the transmitter listens [1234]" },
+  { name: "port", value: "PORT", help: "where one end listens [1234]" },
   {
-    name: "cid",
-    short: "c",
-    value: "CID",
-    help: "only the receiver, connects to CID;\nnot with a loopback",
+    name: "server",
+    short: "s",
+    help: "only the transmitter, which listens, or with -c\nconnects (to vsock_perf)",
   },
-  { name: "server", short: "s", help: "only the transmitter; not with a loopback" },
+  { name: "cid", short: "c", value: "CID", help: "only the receiver, which connects to CID" },
+  {
+    name: "listen",
+    short: "l",
+    help: "only the receiver, which listens\n(for vsock_perf --sender CID)",
+  },
   { name: "help", short: "h", help: "print this" },
 ];
 

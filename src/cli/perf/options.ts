@@ -8,7 +8,7 @@ import { type Given, parseFlags } from "../flags.ts";
 import { parseSize } from "../sizes.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
-import type { Mode, Plan } from "./plan.ts";
+import type { Alone, Mode, Plan } from "./plan.ts";
 import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
@@ -27,6 +27,8 @@ export interface PerfOptions {
   readonly amountGiven: boolean;
   /** JSON in place of text. */
   readonly json: boolean;
+  /** The one end to run, where the other is another process. */
+  readonly alone?: Alone;
 }
 
 /**
@@ -42,6 +44,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "file", ["megabytes"]);
   refuseTogether(given, "pages", ["buffer"]);
   refuseTogether(given, "seqpacket", ["tx-buffer"]);
+  refuseTogether(given, "listen", ["server", "cid"]);
+  refuseTogether(given, "sweep", ALONE_FLAGS);
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
@@ -60,7 +64,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     mode,
     transport,
     type,
-    port: parsePort(given),
+    port: parseU32("--port", text(given, "port") ?? "1234"),
     bytes,
     file,
     bufferBytes,
@@ -70,7 +74,14 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     verify: given.has("verify"),
   };
   const amountGiven = given.has("megabytes") || file !== undefined;
-  return { plan, sweep: given.has("sweep"), amountGiven, json: given.has("json") };
+  const alone = parseAlone(given, transport);
+  return {
+    plan,
+    sweep: given.has("sweep"),
+    amountGiven,
+    json: given.has("json"),
+    ...(alone && { alone }),
+  };
 }
 
 function text(given: Given, name: string): string | undefined {
@@ -113,11 +124,22 @@ function parseTransport(given: Given): string {
       `Cannot use --transport: must be one of ${names}: current value is ${name}`,
     );
   }
-  const flag = ["server", "cid"].find((flag) => given.has(flag));
-  if (flag === undefined) return name;
+  return name;
+}
+
+/** Flags that run one end only. */
+const ALONE_FLAGS = ["server", "cid", "listen"] as const;
+
+function parseAlone(given: Given, transport: string): Alone | undefined {
+  const flag = ALONE_FLAGS.find((flag) => given.has(flag));
+  if (flag === undefined) return undefined;
+  const role = given.has("server") ? "transmitter" : "receiver";
+  const cid = text(given, "cid");
+  const alone: Alone = cid === undefined ? { role } : { role, cid: parseU32("--cid", cid) };
+  if (TRANSPORTS.get(transport)!.reachesOut) return alone;
   throw new UsageError(
-    `Cannot use --${flag} with the ${name}: it lives inside one process: ` +
-      "leave out -s and -c, and both ends run in this one",
+    `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
+      "leave out -s, -c and -l, and both ends run in this one",
   );
 }
 
@@ -132,11 +154,11 @@ function parseTxBuffer(given: Given): number {
   return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER);
 }
 
-function parsePort(given: Given): number {
-  const value = text(given, "port") ?? "1234";
+/** A port or a CID: all of u32 but its last, which means any. */
+function parseU32(flag: string, value: string): number {
   if (/^\d+$/.test(value) && Number(value) < U32_MAX) return Number(value);
   throw new UsageError(
-    `Cannot use --port: must be an integer from 0 to ${U32_MAX - 1}: current value is ${value}`,
+    `Cannot use ${flag}: must be an integer from 0 to ${U32_MAX - 1}: current value is ${value}`,
   );
 }
 

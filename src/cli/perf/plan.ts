@@ -16,9 +16,9 @@ export interface Plan {
   readonly transport: string;
   /** STREAM, or SEQPACKET with messages of `bufferBytes`. */
   readonly type: SocketType;
-  /** Where the transmitter listens. */
+  /** Where one end listens: the transmitter, where both are in this process. */
   readonly port: number;
-  /** How much is sent. */
+  /** How much is sent; a receiver whose peer is elsewhere takes what comes. */
   readonly bytes: number;
   /** What is sent; without it, pseudo-random bytes. */
   readonly file?: string | undefined;
@@ -34,17 +34,25 @@ export interface Plan {
   readonly verify: boolean;
 }
 
-const [WARM_UP_WAKEUPS, WARM_UP_PACKETS, WARM_UP_PACKET] = [10_000, 8, 4_096];
+/** One end whose peer is another process. */
+export interface Alone {
+  /** Which end it is. */
+  readonly role: "transmitter" | "receiver";
+  /** Where it connects to; without it, it listens. */
+  readonly cid?: number | undefined;
+}
+
+const [WARM_UP_PACKETS, WARM_UP_PACKET] = [8, 4_096];
 
 /**
  * A short run like `plan`, on a connection of its own, after which the measured one runs compiled
- * code: many wake-ups, several packets in each.
+ * code: `wakeups` wake-ups, several packets in each.
  */
-export function warmUpOf(plan: Plan): Plan {
+export function warmUpOf(plan: Plan, wakeups: number): Plan {
   const wakeupBytes = WARM_UP_PACKETS * WARM_UP_PACKET;
   return {
     ...plan,
-    bytes: WARM_UP_WAKEUPS * wakeupBytes,
+    bytes: wakeups * wakeupBytes,
     file: undefined,
     bufferBytes: wakeupBytes,
     rcvlowatBytes: wakeupBytes,

@@ -1,47 +1,29 @@
 /**
- * The receiving end: connects, then takes data by copy or from a mapping until end of stream.
+ * The receiving end: takes data by copy or from a mapping until end of stream.
  *
  * @module
  */
 import { createHash, type Hash } from "node:crypto";
-import { POLLOUT } from "../../../ffi/abi/poll.ts";
-import { VsockError } from "../../error.ts";
 import { SocketOptions } from "../../options.ts";
-import { type Socket, WOULD_BLOCK } from "../../socket.ts";
-import type { Transport } from "../../transport.ts";
+import { WOULD_BLOCK } from "../../socket.ts";
 import { measureClock } from "./clock.ts";
 import type { Control } from "./control.ts";
 import { setCredit } from "./credit.ts";
 import { type Dequeuer, openDequeuer } from "./dequeuer.ts";
+import { meet, type Meeting } from "./meet.ts";
 import type { Plan, Received } from "./plan.ts";
 
-const TIMEOUT_MS = 10_000;
-
 /** Runs the receiver of `plan` on this thread, blocking it. */
-export function receive(
-  transport: Transport,
-  cid: number,
-  plan: Plan,
-  control: Control,
-): Received {
-  if (!control.awaitListening(TIMEOUT_MS)) throw new Error("the transmitter never listened");
-  using socket = transport.socket(plan.type);
-  setCredit(socket, plan.creditBytes);
-  const options = new SocketOptions(socket);
-  options.rcvlowat = plan.rcvlowatBytes;
-  if (plan.mode !== "copy") options.zeroCopyReceive = true; // possible before connect(2) only
-  connect(socket, cid, plan.port);
+export function receive(meeting: Meeting, plan: Plan): Received {
+  using socket = meet(meeting, plan, (socket) => {
+    setCredit(socket, plan.creditBytes);
+    if (plan.mode !== "copy") new SocketOptions(socket).zeroCopyReceive = true; // never later
+  });
+  new SocketOptions(socket).rcvlowat = plan.rcvlowatBytes; // which accept(2) does not inherit
   using dequeuer = openDequeuer(socket, plan);
   const hash = plan.verify ? createHash("sha256") : undefined;
-  const measured = receiveAll(dequeuer, hash, control);
+  const measured = receiveAll(dequeuer, hash, meeting.control);
   return { ...measured, sha256: hash?.digest("hex"), clockNs: measureClock() };
-}
-
-function connect(socket: Socket, cid: number, port: number): void {
-  if (socket.connect({ cid, port })) return;
-  const events = socket.waitSync(POLLOUT, TIMEOUT_MS);
-  const errno = events === 0 ? "ETIMEDOUT" : socket.takeError();
-  if (errno !== 0) throw new VsockError("connect", errno, { address: { cid, port } });
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { formatSize } from "../sizes.ts";
 import type { Mode } from "./plan.ts";
-import type { PerfResult } from "./result.ts";
+import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
 
 /** The calls that C times. */
 export const DEQUEUE_CALLS: Readonly<Record<Mode, string>> = {
@@ -14,25 +14,57 @@ export const DEQUEUE_CALLS: Readonly<Record<Mode, string>> = {
   "user-poll": "getsockopt + madvise",
 };
 
-/** Several lines with labels, A to D among them. */
-export function formatReport(result: PerfResult): string {
-  const seconds = (value: number): string => `${value.toFixed(6)} s`;
-  const rows: readonly (readonly [string, string])[] = [
-    ["mode", `${result.mode}, ${result.type} over ${result.transport}, ${result.runtime}`],
+/** Several lines with labels, those of A to D that this process knows among them. */
+export function formatReport(result: PerfResult | ReceivedResult | SentResult): string {
+  const rows = "rx_seconds" in result
+    ? [...headOf(result), ...sentRows(result), ...receivedRows(result)]
+    : [["mode", describe(result)] as const, ...sentRows(result)];
+  const { sha256 } = result;
+  if (sha256 !== undefined) rows.push([hashLabel(result), sha256]);
+  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
+  return rows.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
+}
+
+type Row = readonly [label: string, value: string];
+
+function describe({ type, transport, runtime }: ReceivedResult | SentResult): string {
+  return `${type} over ${transport}, ${runtime}`;
+}
+
+function headOf(result: ReceivedResult): Row[] {
+  return [
+    ["mode", `${result.mode}, ${describe(result)}`],
     ["total bytes received", `${result.bytes} (${formatSize(result.bytes)})`],
     [
       result.mode === "copy" ? "receiver buffer" : "receiver mapping",
       `${formatSize(result.buffer_bytes)}, SO_RCVLOWAT ${formatSize(result.rcvlowat_bytes)}, ` +
       `socket buffer ${formatSize(result.credit_bytes)}`,
     ],
-    ["A transmitter, tx loop", seconds(result.tx_seconds)],
-    ["B receiver, rx loop", seconds(result.rx_seconds)],
-    [`C receiver, ${DEQUEUE_CALLS[result.mode]}`, seconds(result.dequeue_seconds)],
+  ];
+}
+
+function sentRows(result: PerfResult | ReceivedResult | SentResult): Row[] {
+  if (!("tx_seconds" in result)) return [];
+  const rows: Row[] = [["A transmitter, tx loop", formatSeconds(result.tx_seconds)]];
+  if ("rx_seconds" in result) return rows;
+  return [["total bytes sent", `${result.bytes} (${formatSize(result.bytes)})`], ...rows];
+}
+
+function receivedRows(result: ReceivedResult): Row[] {
+  return [
+    ["B receiver, rx loop", formatSeconds(result.rx_seconds)],
+    [`C receiver, ${DEQUEUE_CALLS[result.mode]}`, formatSeconds(result.dequeue_seconds)],
     ["  wake-ups", String(result.wakeups)],
     ["D per wake-up, C / wake-ups", `${result.ns_per_wakeup} ns`],
     ["receiver performance", `${result.rx_gbit_per_s.toFixed(3)} Gbit/s`],
-    ...(result.sha256 === undefined ? [] : [["SHA-256, both ends", result.sha256] as const]),
   ];
-  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
-  return rows.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
+}
+
+function hashLabel(result: PerfResult | ReceivedResult | SentResult): string {
+  const both = "rx_seconds" in result && "tx_seconds" in result;
+  return both ? "SHA-256, both ends" : "SHA-256";
+}
+
+function formatSeconds(value: number): string {
+  return `${value.toFixed(6)} s`;
 }

@@ -5,8 +5,26 @@
  */
 import type { Mode, Plan, Received, Transmitted } from "./plan.ts";
 
-/** One line of `--json`. */
-export interface PerfResult {
+/** What the transmitter's end says of itself. */
+export interface SentResult {
+  /** What carried it. */
+  readonly transport: string;
+  /** Runtime and version, e.g. `"node 26.10.0"`. */
+  readonly runtime: string;
+  /** `"stream"` or `"seqpacket"`. */
+  readonly type: string;
+  /** Bytes sent. */
+  readonly bytes: number;
+  /** How much the transmitter handed to one send(2). */
+  readonly tx_buffer_bytes: number;
+  /** A: the transmitter's tx loop. */
+  readonly tx_seconds: number;
+  /** SHA-256 of the bytes, with `--verify`. */
+  readonly sha256?: string;
+}
+
+/** What the receiver's end says of itself. */
+export interface ReceivedResult {
   /** How the receiver took data. */
   readonly mode: Mode;
   /** What carried it. */
@@ -15,7 +33,7 @@ export interface PerfResult {
   readonly runtime: string;
   /** `"stream"` or `"seqpacket"`. */
   readonly type: string;
-  /** Bytes sent and received. */
+  /** Bytes received. */
   readonly bytes: number;
   /** The receiver's buffer, or the data pages of its mapping. */
   readonly buffer_bytes: number;
@@ -23,10 +41,6 @@ export interface PerfResult {
   readonly rcvlowat_bytes: number;
   /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
   readonly credit_bytes: number;
-  /** How much the transmitter handed to one send(2). */
-  readonly tx_buffer_bytes: number;
-  /** A: the transmitter's tx loop. */
-  readonly tx_seconds: number;
   /** B: the receiver's rx loop, waiting included. */
   readonly rx_seconds: number;
   /** C: the receiver's dequeue calls. */
@@ -39,8 +53,49 @@ export interface PerfResult {
   readonly rx_gbit_per_s: number;
   /** What one of the two readings of the clock in a wake-up costs; it is not subtracted. */
   readonly clock_ns: number;
-  /** SHA-256 that both ends agree on, with `--verify`. */
+  /** SHA-256 of the bytes, with `--verify`. */
   readonly sha256?: string;
+}
+
+/** Both ends, which agree on the bytes: one line of `--json`. */
+export interface PerfResult extends ReceivedResult, SentResult {}
+
+/** The transmitter's end. */
+export function sentResult(plan: Plan, runtime: string, sent: Transmitted): SentResult {
+  return {
+    transport: plan.transport,
+    runtime,
+    type: plan.type,
+    bytes: sent.bytes,
+    tx_buffer_bytes: plan.txBufferBytes,
+    tx_seconds: sent.seconds,
+    ...hashOf(sent),
+  };
+}
+
+/** The receiver's end. */
+export function receivedResult(plan: Plan, runtime: string, received: Received): ReceivedResult {
+  return {
+    mode: plan.mode,
+    transport: plan.transport,
+    runtime,
+    type: plan.type,
+    bytes: received.bytes,
+    buffer_bytes: plan.bufferBytes,
+    rcvlowat_bytes: plan.rcvlowatBytes,
+    credit_bytes: plan.creditBytes,
+    rx_seconds: received.seconds,
+    dequeue_seconds: received.dequeueSeconds,
+    wakeups: received.wakeups,
+    ns_per_wakeup: Math.round(received.dequeueSeconds * 1e9 / Math.max(1, received.wakeups)),
+    rx_gbit_per_s: received.bytes * 8 / 1e9 / received.seconds,
+    clock_ns: received.clockNs,
+    ...hashOf(received),
+  };
+}
+
+function hashOf({ sha256 }: Transmitted | Received): { readonly sha256?: string } {
+  return sha256 === undefined ? {} : { sha256 };
 }
 
 /**
@@ -66,23 +121,5 @@ export function combine(
         `receiver's is ${received.sha256}`,
     );
   }
-  return {
-    mode: plan.mode,
-    transport: plan.transport,
-    runtime,
-    type: plan.type,
-    bytes: plan.bytes,
-    buffer_bytes: plan.bufferBytes,
-    rcvlowat_bytes: plan.rcvlowatBytes,
-    credit_bytes: plan.creditBytes,
-    tx_buffer_bytes: plan.txBufferBytes,
-    tx_seconds: transmitted.seconds,
-    rx_seconds: received.seconds,
-    dequeue_seconds: received.dequeueSeconds,
-    wakeups: received.wakeups,
-    ns_per_wakeup: Math.round(received.dequeueSeconds * 1e9 / received.wakeups),
-    rx_gbit_per_s: received.bytes * 8 / 1e9 / received.seconds,
-    clock_ns: received.clockNs,
-    ...(received.sha256 === undefined ? {} : { sha256: received.sha256 }),
-  };
+  return { ...sentResult(plan, runtime, transmitted), ...receivedResult(plan, runtime, received) };
 }

@@ -1,23 +1,32 @@
 /**
- * One measurement: both ends on a Worker each, watched from this thread.
+ * One measurement: each end on a Worker, watched from this thread.
  *
  * @module
  */
 import { Worker } from "node:worker_threads";
 import { Control } from "./control.ts";
-import type { Plan, Received, Transmitted } from "./plan.ts";
-import { combine, type PerfResult } from "./result.ts";
+import type { Alone, Plan, Received, Transmitted } from "./plan.ts";
+import {
+  combine,
+  type PerfResult,
+  type ReceivedResult,
+  receivedResult,
+  type SentResult,
+  sentResult,
+} from "./result.ts";
 import { runtimeName } from "./runtime.ts";
 import { TRANSPORTS } from "./transports.ts";
 import { watch } from "./watch.ts";
 import type { EndReport, EndTask } from "./worker.ts";
 
 const built = !import.meta.url.endsWith(".ts");
+const INTERVAL_MS = 100;
 const WORKER_URL = startable(new URL(built ? "./worker.js" : "./worker.ts", import.meta.url));
 
 /**
- * Runs `plan`; `onProgress` is called now and then with the part received, 0 to 1. Fails when an
- * end fails, when nothing moves for `stalledAfterMs`, and when the ends disagree. Both Workers end.
+ * Runs both ends of `plan`; `onProgress` is called now and then with the part received, 0 to 1.
+ * Fails when an end fails, when nothing moves for `stalledAfterMs`, and when the ends disagree.
+ * Both Workers end.
  */
 export async function runPlan(
   plan: Plan,
@@ -26,32 +35,61 @@ export async function runPlan(
 ): Promise<PerfResult> {
   const transport = TRANSPORTS.get(plan.transport);
   if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
-  const { transmitter, receiver, cid } = transport.link(plan);
+  const link = transport.link(plan);
   const control = new Control();
-  const warmUpControl = new Control().memory;
-  const shared = { plan, cid, control: control.memory, warmUpControl };
-  const ends: Worker[] = [];
-  const start = <Result extends Transmitted | Received>(
-    role: EndTask["role"],
-    end: unknown,
-  ): Promise<Result> => {
-    const worker = new Worker(WORKER_URL, { workerData: { ...shared, role, end } });
-    ends.push(worker);
-    return outcome<Result>(role, worker);
-  };
+  const shared = { plan, control: control.memory, warmUpControl: new Control().memory };
   const onTick = (): void => onProgress(control.received / plan.bytes);
   const watching = watch(control, onTick, stalledAfterMs);
+  const ends = [
+    start<Transmitted>({ ...shared, role: "transmitter", end: link.transmitter }),
+    start<Received>({ ...shared, role: "receiver", end: link.receiver, cid: link.cid }),
+  ] as const;
   try {
-    const both = Promise.all([
-      start<Transmitted>("transmitter", transmitter),
-      start<Received>("receiver", receiver),
-    ]);
+    const both = Promise.all([ends[0].outcome, ends[1].outcome]);
     const [sent, received] = await Promise.race([both, watching.stalled]);
     return combine(plan, runtimeName(), sent, received);
   } finally {
     watching.stop();
-    await Promise.all(ends.map((worker) => worker.terminate()));
+    await Promise.all(ends.map(({ worker }) => worker.terminate()));
   }
+}
+
+/**
+ * Runs one end of `plan`, whose peer is another process and may take its time to come. `onProgress`
+ * is called now and then with the part sent; a receiver does not know how much will come.
+ */
+export async function runAlone(
+  plan: Plan,
+  { role, cid }: Alone,
+  onProgress: (done: number) => void,
+): Promise<SentResult | ReceivedResult> {
+  const control = new Control();
+  const { worker, outcome } = start<Transmitted | Received>({
+    ...{ role, plan, cid, end: undefined, control: control.memory },
+  });
+  const ticking = setInterval(() => {
+    if (role === "transmitter") onProgress(control.sent / plan.bytes);
+  }, INTERVAL_MS);
+  try {
+    const seen = await outcome;
+    return "wakeups" in seen
+      ? receivedResult(plan, runtimeName(), seen)
+      : sentResult(plan, runtimeName(), seen);
+  } finally {
+    clearInterval(ticking);
+    await worker.terminate();
+  }
+}
+
+interface End<Result> {
+  readonly worker: Worker;
+  readonly outcome: Promise<Result>;
+}
+
+function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
+  const worker = new Worker(WORKER_URL, { workerData: task });
+  const outcome = outcomeOf<Result>(task.role, worker);
+  return { worker, outcome };
 }
 
 /** From a registry Deno has this module as https:, which a Worker cannot be but can import. */
@@ -61,7 +99,7 @@ function startable(url: URL): URL {
 }
 
 /** What the Worker reports, or why it did not. */
-function outcome<Result extends Transmitted | Received>(
+function outcomeOf<Result extends Transmitted | Received>(
   role: string,
   worker: Worker,
 ): Promise<Result> {

@@ -24,6 +24,10 @@ export interface PerfTransport {
   link(plan: Plan): Link;
   /** Opens one end of a link on the Worker that uses it. The caller closes it. */
   open(end: unknown): Transport & Disposable;
+  /** Whether an end can meet one of another process; then `open(undefined)` makes it. */
+  readonly reachesOut: boolean;
+  /** How many wake-ups a warm-up has. */
+  readonly warmUpWakeups: number;
 }
 
 /** All of them, by the name that `--transport` takes. */
@@ -34,6 +38,8 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map([
       return { transmitter, receiver, cid: transmitter.cid };
     },
     open: (end: unknown): Transport & Disposable => openLoopback(end as LoopbackEnd),
+    reachesOut: false,
+    warmUpWakeups: 10_000,
   }],
 ]);
 

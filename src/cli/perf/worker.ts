@@ -19,12 +19,12 @@ export interface EndTask {
   readonly plan: Plan;
   /** For `PerfTransport.open()`. */
   readonly end: unknown;
-  /** Where the receiver connects to. */
-  readonly cid: number;
+  /** Where to connect to; an end without it listens. */
+  readonly cid?: number | undefined;
   /** The memory of a `Control`. */
   readonly control: SharedArrayBuffer;
-  /** The memory of another one, for the warm-up. */
-  readonly warmUpControl: SharedArrayBuffer;
+  /** The memory of another one, for the warm-up; an end whose peer is elsewhere has none. */
+  readonly warmUpControl?: SharedArrayBuffer | undefined;
 }
 
 /** The one message of the Worker. */
@@ -33,14 +33,17 @@ export type EndReport<Result extends Transmitted | Received> =
   | { readonly error: string };
 
 function runEnd(task: EndTask): Transmitted | Received {
-  const { role, plan, end, cid } = task;
-  const carrier = TRANSPORTS.get(plan.transport);
-  if (carrier === undefined) throw new Error(`No transport ${plan.transport}`);
-  using opened = carrier.open(end);
-  const run = (plan: Plan, control: Control): Transmitted | Received =>
-    role === "transmitter" ? transmit(opened, plan, control) : receive(opened, cid, plan, control);
-  run(warmUpOf(plan), new Control(task.warmUpControl));
-  return run(plan, new Control(task.control));
+  const carrier = TRANSPORTS.get(task.plan.transport);
+  if (carrier === undefined) throw new Error(`No transport ${task.plan.transport}`);
+  using transport = carrier.open(task.end);
+  const { role, cid, plan, warmUpControl } = task;
+  const alone = warmUpControl === undefined;
+  const run = (plan: Plan, memory: SharedArrayBuffer): Transmitted | Received => {
+    const meeting = { transport, cid, control: new Control(memory), alone };
+    return role === "transmitter" ? transmit(meeting, plan) : receive(meeting, plan);
+  };
+  if (!alone) run(warmUpOf(plan, carrier.warmUpWakeups), warmUpControl);
+  return run(plan, task.control);
 }
 
 // Caught here, since an uncaught error of a Worker is printed by Deno beside being reported.
