@@ -51,18 +51,18 @@ export class Bell {
   }
 
   /**
-   * Blocks until there is news, for at most `timeoutMs`: whether there is. `tick` runs between
-   * sleeps of at most `sliceMs`.
+   * Blocks until there is news, for at most `timeoutMs`: whether there is. `tick` runs at least once
+   * where there is none, and between sleeps of at most `sliceMs`.
    */
   waitSync(timeoutMs: number, sliceMs: number, tick: () => void): boolean {
     const start = performance.now();
     if (this.#spin(start, Math.min(timeoutMs, SPIN_MS))) return true;
     const end = start + timeoutMs;
     for (;;) {
+      tick();
       const left = end - performance.now();
       const news = left > 0 ? this.#sleep(Math.min(left, sliceMs)) : this.#news();
       if (news || left <= 0) return news;
-      tick();
     }
   }
 

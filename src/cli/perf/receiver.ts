@@ -17,9 +17,11 @@ import type { Plan, Received } from "./plan.ts";
 export function receive(meeting: Meeting, plan: Plan): Received {
   using socket = meet(meeting, plan, (socket) => {
     setCredit(socket, plan.creditBytes);
-    if (plan.mode !== "copy") new SocketOptions(socket).zeroCopyReceive = true; // never later
+    const options = new SocketOptions(socket);
+    options.rcvlowat = plan.rcvlowatBytes;
+    if (plan.mode !== "copy") options.zeroCopyReceive = true; // possible before connect(2) only
   });
-  new SocketOptions(socket).rcvlowat = plan.rcvlowatBytes; // which accept(2) does not inherit
+  new SocketOptions(socket).rcvlowat = plan.rcvlowatBytes; // which accept(2) does not pass on
   using dequeuer = openDequeuer(socket, plan);
   const hash = plan.verify ? createHash("sha256") : undefined;
   const measured = receiveAll(dequeuer, hash, meeting.control);
