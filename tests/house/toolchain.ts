@@ -4,7 +4,7 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -43,13 +43,7 @@ export function installRuntimes(): Runtimes {
   }
   const directory = join(ROOT, ".cache", "runtimes");
   const dependencies = { [packages.bun]: BUN, [packages.node]: NODE, npm: NPM };
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, "deno.json"), JSON.stringify({ lock: false }));
-  writeFileSync(join(directory, "package.json"), JSON.stringify({ dependencies }));
-  execFileSync(process.execPath, ["install", "--quiet", "--node-modules-dir=auto"], {
-    cwd: directory,
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  install(directory, JSON.stringify({ dependencies }));
   const modules = join(directory, "node_modules");
   return {
     deno: process.execPath,
@@ -57,4 +51,18 @@ export function installRuntimes(): Runtimes {
     node: join(modules, packages.node, "bin", "node"),
     bin: join(modules, ".bin"),
   };
+}
+
+/** Installs what `manifest` asks for; what is there already needs no network. */
+function install(directory: string, manifest: string): void {
+  const installed = join(directory, "installed.json"); // written last
+  if (existsSync(installed) && readFileSync(installed, "utf8") === manifest) return;
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "deno.json"), JSON.stringify({ lock: false }));
+  writeFileSync(join(directory, "package.json"), manifest);
+  execFileSync(process.execPath, ["install", "--quiet", "--node-modules-dir=auto"], {
+    cwd: directory,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  writeFileSync(installed, manifest);
 }
