@@ -1,0 +1,93 @@
+/**
+ * Debian's packages, unpacked into a folder instead of installed: that needs no root.
+ *
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const MINUTES = 60_000;
+
+/** What the laboratory needs is not here and cannot be fetched; the message says the cure. */
+export class Unavailable extends Error {
+  /** Always `"Unavailable"`. */
+  override readonly name: string = "Unavailable";
+}
+
+/** The archives that this machine's apt knows, with package lists of their own, read just now. */
+export class Apt implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), "vsockit-apt-"));
+
+  /** Reads the package lists. Throws {@linkcode Unavailable} where there is no apt. */
+  constructor() {
+    mkdirSync(join(this.#folder, "lists", "partial"), { recursive: true });
+    mkdirSync(join(this.#folder, "cache", "archives", "partial"), { recursive: true });
+    try {
+      this.#apt("apt-get", ["update"]);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Names with versions in them, the newest last. */
+  static sorted(names: readonly string[]): string[] {
+    return names.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  }
+
+  /** The newest package, by its version, of those whose whole name fits `pattern`. */
+  newest(pattern: RegExp): string {
+    const names = this.#apt("apt-cache", ["pkgnames"]).split("\n");
+    const found = Apt.sorted(names.filter((name) => pattern.test(name))).at(-1);
+    if (found !== undefined) return found;
+    throw new Unavailable(
+      `Cannot fetch the laboratory: no package ${pattern.source} is known here`,
+    );
+  }
+
+  /** `name` and all that it depends on, but for what is installed. */
+  missing(name: string): string[] {
+    const plan = this.#apt("apt-get", ["-s", "--no-install-recommends", "install", name]);
+    return Array.from(plan.matchAll(/^Inst (\S+)/gm), ([, found]) => found ?? "");
+  }
+
+  /** Downloads the packages and unpacks them over each other into `folder`. */
+  unpack(packages: readonly string[], folder: string): void {
+    console.error(`vm: fetching ${packages.join(" ")}`);
+    const debs = mkdtempSync(join(this.#folder, "debs-"));
+    this.#apt("apt-get", ["download", ...packages], debs);
+    for (const deb of readdirSync(debs)) {
+      execFileSync("dpkg", ["-x", join(debs, deb), folder], { timeout: 10 * MINUTES });
+    }
+  }
+
+  /** Deletes the lists. */
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #apt(tool: "apt-get" | "apt-cache", args: readonly string[], cwd: string = "/"): string {
+    const settings = [
+      `Dir::State::Lists=${this.#folder}/lists`,
+      `Dir::Cache=${this.#folder}/cache`,
+      "Acquire::Retries=3",
+      "Acquire::http::Timeout=60",
+      "APT::Sandbox::User=root", // the folder is ours alone
+    ].flatMap((setting) => ["-o", setting]);
+    try {
+      return execFileSync(tool, [...settings, "-q", ...args], {
+        cwd,
+        encoding: "utf8",
+        maxBuffer: 1 << 26,
+        stdio: ["ignore", "pipe", "pipe"],
+        timeout: 15 * MINUTES,
+      });
+    } catch (cause) {
+      const message = `Cannot fetch the laboratory: ${tool} ${args.join(" ")} failed; ` +
+        "it needs Debian's archive (12 or 13, amd64), and a cache that is filled already needs none";
+      throw new Unavailable(message, { cause });
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * All that a guest is made of, found or fetched or built.
+ *
+ * @module
+ */
+import process from "node:process";
+import { Unavailable } from "./apt.ts";
+import { cacheFolder } from "./cache.ts";
+import { type Image, kernelImage } from "./image.ts";
+import type { Flavour } from "./options.ts";
+import { findQemu, type Qemu } from "./qemu.ts";
+
+/** What it takes to boot one flavour. */
+export interface Laboratory {
+  readonly image: Image;
+  readonly qemu: Qemu;
+  /** Where to look for modules, the first place first. */
+  readonly modules: readonly string[];
+}
+
+/** What builds the lab flavour's modules. */
+interface Builder {
+  buildModules(cache: string): Promise<string>;
+}
+
+/** Throws {@linkcode Unavailable}, which says the cure, where this machine cannot have it. */
+export async function openLaboratory(flavour: Flavour): Promise<Laboratory> {
+  const machine = `${process.platform} ${process.arch}`;
+  if (machine !== "linux x64") {
+    throw new Unavailable(`Cannot boot a guest: must be linux x64: current value is ${machine}`);
+  }
+  const cache = cacheFolder();
+  const qemu = findQemu(cache);
+  const image = kernelImage(cache);
+  if (flavour === "stock") return { image, qemu, modules: [image.modules] };
+  const build = new URL("kernel/build.ts", import.meta.url).href;
+  const { buildModules }: Builder = await import(build);
+  return { image, qemu, modules: [await buildModules(cache), image.modules] };
+}

@@ -1,0 +1,29 @@
+/**
+ * `deno task vm`: runs a command in a kernel that is booted for it.
+ *
+ * @module
+ */
+import process from "node:process";
+import { Unavailable } from "./apt.ts";
+import { runInGuest } from "./guest.ts";
+import { openLaboratory } from "./laboratory.ts";
+import { type Options, parseOptions, USAGE } from "./options.ts";
+
+async function main(args: readonly string[]): Promise<number> {
+  let options: Options;
+  try {
+    options = parseOptions(args);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+    return 125;
+  }
+  try {
+    return await runInGuest(await openLaboratory(options.flavour), options, process);
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    console.error(`vm: ${error.message}`);
+    return 125;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));
