@@ -47,6 +47,8 @@ export interface Signature {
 
 /** An opened libc. */
 export interface Library<Calls> {
+  /** The name that it was opened by, e.g. `"libc.so.6"`: another thread opens it by that too. */
+  readonly name: string;
   /** The functions of the table that `open()` was given. */
   readonly calls: Calls;
   /** The calling thread's errno; only right after a failed call. */

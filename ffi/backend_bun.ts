@@ -70,12 +70,13 @@ export const backend: Backend = {
     const own = { __errno_location: { args: [], returns: "u64_fast" } };
     const library = openFirst(
       LIBC_NAMES,
-      (name) => ffi.dlopen(name, { ...symbols, ...own }),
+      (name) => ({ name, symbols: ffi.dlopen(name, { ...symbols, ...own }).symbols }),
       () => false,
       unavailable,
     );
     const { __errno_location } = library.symbols as { __errno_location(): number };
     return {
+      name: library.name,
       calls: library.symbols as Calls,
       // Bun converts a number to 64 bits exactly, and faster than a BigInt.
       wide: (value: number): Wide => value as Wide,

@@ -90,7 +90,7 @@ export const backend: Backend = {
     const symbols = translate(table, ({ args, result }) => ({ parameters: args, result }));
     const library = openFirst(
       names(),
-      (name) => deno().dlopen(name, { ...symbols, ...OWN }),
+      (name) => ({ name, symbols: deno().dlopen(name, { ...symbols, ...OWN }).symbols }),
       isDenied,
       unavailable,
     );
@@ -98,6 +98,7 @@ export const backend: Backend = {
     const errno = new Int32Array(1);
     const [none, width] = [toWide(0), toWide(errno.byteLength)];
     return {
+      name: library.name,
       calls: library.symbols as Calls,
       wide: toWide,
       bufferAt,

@@ -69,12 +69,13 @@ export const backend: Backend = {
     const own = { __errno_location: { arguments: [], return: "uint64" } };
     const library = openFirst(
       LIBC_NAMES,
-      (name) => ffi.dlopen(name, { ...symbols, ...own }),
+      (name) => ({ name, functions: ffi.dlopen(name, { ...symbols, ...own }).functions }),
       isDenied,
       unavailable,
     );
     const { __errno_location } = library.functions as { __errno_location(): bigint };
     return {
+      name: library.name,
       calls: library.functions as Calls,
       wide: toWide,
       errno: (): number => ffi.getInt32(__errno_location(), 0),

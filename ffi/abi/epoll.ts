@@ -55,11 +55,14 @@ export class EpollEvents {
     this.bytes = new Uint8Array(length * size);
     this.#view = new DataView(this.bytes.buffer);
   }
-  /** Fills event `index`; `data` is an unsigned 32-bit number such as a file descriptor. */
-  set(index: number, events: number, data: number): void {
+  /**
+   * Fills event `index`; `data` is an unsigned 32-bit number such as a file descriptor, and so is
+   * `tag`, the upper half of `epoll_data_t`.
+   */
+  set(index: number, events: number, data: number, tag = 0): void {
     this.#view.setUint32(index * size + at.events, events, true);
     this.#view.setUint32(index * size + at.data, data, true);
-    this.#view.setUint32(index * size + at.data + 4, 0, true);
+    this.#view.setUint32(index * size + at.data + 4, tag, true);
   }
   /** What happened: `EPOLL*`. */
   events(index: number): number {
@@ -68,5 +71,9 @@ export class EpollEvents {
   /** The number that `set()` was given. */
   data(index: number): number {
     return this.#view.getUint32(index * size + at.data, true);
+  }
+  /** The tag that `set()` was given. */
+  tag(index: number): number {
+    return this.#view.getUint32(index * size + at.data + 4, true);
   }
 }
