@@ -1,0 +1,228 @@
+/**
+ * Readiness of file descriptors as promises, the same on every runtime.
+ *
+ * @module
+ */
+import process from "node:process";
+import {
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  EpollEvents,
+  EPOLLONESHOT,
+} from "../../ffi/abi/epoll.ts";
+import { POLLERR, PollFds, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
+import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
+import type { Hold } from "./reactor_hold.ts";
+import { Watch } from "./reactor_watch.ts";
+
+export { Hold } from "./reactor_hold.ts";
+
+/** Readiness of descriptors as promises: one epoll and one Worker a process. */
+export interface Reactor {
+  /**
+   * Resolves with the revents of poll(2) once some of `events` (or POLLERR, POLLHUP) hold; with
+   * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
+   * over it. Rejects with a `SysError` where the kernel has no room for the wait.
+   */
+  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number>;
+  /**
+   * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
+   * close(2).
+   */
+  forget(fd: number): void;
+}
+
+/** What poll(2) tells without being asked. */
+const UNASKED = POLLERR | POLLHUP;
+/** What poll(2) can be asked for; epoll has the same bits for that, and others of its own. */
+const ASKABLE = 0x3fff & ~POLLNVAL;
+/** Events to take by one system call. */
+const BATCH = 256;
+
+interface Wait {
+  readonly events: number;
+  readonly hold: Hold;
+  readonly resolve: (revents: number) => void;
+  readonly reject: (error: unknown) => void;
+  readonly unlisten: () => void;
+}
+
+/** A descriptor that has been waited for. */
+interface Entry {
+  readonly fd: number;
+  /** Goes through the epoll, to tell this entry from others of the same number. */
+  readonly tag: number;
+  /** Whether the epoll has it. */
+  added: boolean;
+  waits: Wait[];
+}
+
+/** The reactor of one thread. */
+export class EpollReactor implements Reactor {
+  readonly #posts: boolean;
+  readonly #entries: Map<number, Entry> = new Map();
+  readonly #pollfd: PollFds = new PollFds(1);
+  readonly #event: EpollEvents = new EpollEvents(1);
+  readonly #events: EpollEvents = new EpollEvents(BATCH);
+  #watch: Watch | undefined;
+  #tags = 0;
+
+  /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
+  constructor(posts: boolean = Atomics.waitAsync === undefined) {
+    this.#posts = posts;
+    process.once("exit", () => {
+      this.#watch?.stop();
+      this.#watch = undefined;
+    });
+  }
+
+  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#pollfd.set(0, fd, events);
+      if (poll(this.#pollfd, 0) > 0) return resolve(this.#pollfd.revents(0));
+      signal?.throwIfAborted();
+      const watch = this.#watch ??= this.#open();
+      const entry = this.#enter(watch, fd, events);
+      const abort = (): void => this.#abort(watch, entry, wait, signal?.reason);
+      signal?.addEventListener("abort", abort, { once: true });
+      const unlisten = (): void => signal?.removeEventListener("abort", abort);
+      const wait: Wait = { events, hold, resolve, reject, unlisten };
+      entry.waits.push(wait);
+      hold.acquire();
+      watch.begin();
+    });
+  }
+
+  forget(fd: number): void {
+    const entry = this.#entries.get(fd);
+    if (entry === undefined || this.#watch === undefined) return;
+    this.#drop(this.#watch, entry);
+    try {
+      if (entry.added) epoll_ctl(this.#watch.epfd, EPOLL_CTL_DEL, fd, this.#event);
+    } catch {
+      // Closed already: close(2) takes a file out of every epoll, unless another number has it.
+    }
+  }
+
+  #open(): Watch {
+    const ring = (): void => this.#ring(watch);
+    const fail = (error: unknown): void => this.#fail(watch, error);
+    const watch = new Watch({ ring, fail }, this.#posts);
+    return watch;
+  }
+
+  /** The entry of `fd`, armed for `events` beside what it waits for already. */
+  #enter(watch: Watch, fd: number, events: number): Entry {
+    const known = this.#entries.get(fd);
+    if (known !== undefined) {
+      if (this.#arm(watch, known, events)) return known;
+      this.#drop(watch, known);
+    }
+    this.#tags = (this.#tags + 1) >>> 0;
+    const entry: Entry = { fd, tag: this.#tags, added: false, waits: [] };
+    this.#arm(watch, entry, events);
+    this.#entries.set(fd, entry);
+    return entry;
+  }
+
+  /**
+   * Has the epoll tell once when some of `events` hold, or of what `entry` waits for. `false` where
+   * the number means another file now: closed, opened again, and not forgotten in between.
+   */
+  #arm(watch: Watch, entry: Entry, events: number): boolean {
+    for (const wait of entry.waits) events |= wait.events;
+    this.#event.set(0, (events & ASKABLE) | EPOLLONESHOT, entry.fd, entry.tag);
+    try {
+      const op = entry.added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+      epoll_ctl(watch.epfd, op, entry.fd, this.#event);
+      entry.added = true;
+      return true;
+    } catch (error) {
+      if (isCode(error, "ENOENT")) return false;
+      // What epoll refuses, a file on a disk, never changes: poll(2) has said all.
+      if (isCode(error, "EPERM")) return true;
+      throw error;
+    }
+  }
+
+  /** Takes what the epoll has, and resolves the waits that it is for. Runs no foreign code. */
+  #take(watch: Watch): void {
+    const events = this.#events;
+    let count: number;
+    do {
+      count = epoll_wait(watch.epfd, events, 0);
+      for (let index = 0; index < count; index++) {
+        const entry = this.#entries.get(events.data(index));
+        if (entry?.tag === events.tag(index)) this.#settle(watch, entry, events.events(index));
+      }
+    } while (count === events.length);
+  }
+
+  /** Resolves the waits that `events` are for; the epoll tells once, so others arm it anew. */
+  #settle(watch: Watch, entry: Entry, events: number): void {
+    const waits = entry.waits;
+    entry.waits = waits.filter((wait) => (events & (wait.events | UNASKED)) === 0);
+    for (const wait of waits) {
+      const revents = events & (wait.events | UNASKED);
+      if (revents !== 0) finish(watch, wait).resolve(revents);
+    }
+    if (entry.waits.length === 0) return;
+    try {
+      if (!this.#arm(watch, entry, 0)) this.#drop(watch, entry);
+    } catch (error) {
+      for (const wait of entry.waits.splice(0)) finish(watch, wait).reject(error);
+    }
+  }
+
+  /** Ends all waits of `entry`: its descriptor is about to go. */
+  #drop(watch: Watch, entry: Entry): void {
+    this.#entries.delete(entry.fd);
+    for (const wait of entry.waits.splice(0)) finish(watch, wait).resolve(POLLNVAL);
+  }
+
+  #abort(watch: Watch, entry: Entry, wait: Wait, reason: unknown): void {
+    this.#take(watch);
+    const index = entry.waits.indexOf(wait);
+    if (index === -1) return; // it held already
+    entry.waits.splice(index, 1);
+    finish(watch, wait).reject(reason);
+  }
+
+  #ring(watch: Watch): void {
+    try {
+      this.#take(watch);
+      watch.arm();
+    } catch (error) {
+      this.#fail(watch, error);
+    }
+  }
+
+  /** The thread is no more, or somebody closed the epoll: no wait would ever end. */
+  #fail(watch: Watch, error: unknown): void {
+    this.#watch = undefined;
+    const waits = [...this.#entries.values()].flatMap((entry) => entry.waits);
+    this.#entries.clear();
+    for (const wait of waits) finish(watch, wait).reject(error);
+  }
+}
+
+/** What is due however a wait ends. */
+function finish(watch: Watch, wait: Wait): Wait {
+  wait.unlisten();
+  wait.hold.release();
+  watch.end();
+  return wait;
+}
+
+function isCode(error: unknown, code: Code): boolean {
+  return error instanceof SysError && error.code === code;
+}
+
+let own: EpollReactor | undefined;
+
+/** The reactor of this thread, made on first use. */
+export function reactor(): Reactor {
+  return own ??= new EpollReactor();
+}

@@ -1,0 +1,149 @@
+/**
+ * A thread that tells when an epoll has events, so that the event loop need not ask.
+ *
+ * The epoll with the sockets lies inside of another one, with EPOLLONESHOT, and the thread waits
+ * for the outer one. So the thread never takes an event: it rings once and waits on, and rings
+ * again only after {@linkcode Watch.arm}. All events are taken by the thread that uses them, when
+ * it uses them: none is stale, and none can be lost for want of room.
+ *
+ * A thread in a system call cannot be ended from outside, and Node waits for it. So the thread
+ * stays there for a slice of time at most; while nobody waits it is parked in `Atomics.wait`, which
+ * takes no time; and when the process ends, an eventfd calls it back at once.
+ *
+ * @module
+ */
+import { isMainThread, Worker } from "node:worker_threads";
+import {
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_MOD,
+  EpollEvents,
+  EPOLLIN,
+  EPOLLONESHOT,
+} from "../../ffi/abi/epoll.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
+import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
+import { library } from "../../ffi/select.ts";
+import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
+
+/** How long a terminated Worker of Node may live on, in milliseconds. */
+const SLICE_MS = 50;
+
+/** What a {@linkcode Watch} tells. */
+export interface Watcher {
+  /** There are events. */
+  ring(): void;
+  /** The thread has failed: nothing is watched any more, all descriptors are closed. */
+  fail(error: unknown): void;
+}
+
+/** One thread that watches one epoll. */
+export class Watch {
+  /** The epoll that is watched: its owner adds sockets and takes events. */
+  readonly epfd: number;
+  readonly #outer: number;
+  readonly #alarm: number;
+  readonly #event: EpollEvents = new EpollEvents(1);
+  readonly #words: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(16));
+  readonly #fds: number[] = [];
+  readonly #watcher: Watcher;
+  readonly #worker: Worker;
+  readonly #posts: boolean;
+  #waits = 0;
+  #armed = false;
+
+  /** Makes the epoll and starts the thread. `posts`: see {@linkcode WatchData}. */
+  constructor(watcher: Watcher, posts: boolean) {
+    this.#watcher = watcher;
+    this.#posts = posts;
+    const fds = this.#fds;
+    try {
+      fds.push(this.epfd = epoll_create1(EPOLL_CLOEXEC));
+      fds.push(this.#outer = epoll_create1(EPOLL_CLOEXEC));
+      fds.push(this.#alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+      this.#event.set(0, EPOLLIN | EPOLLONESHOT, 0);
+      epoll_ctl(this.#outer, EPOLL_CTL_ADD, this.#alarm, this.#event);
+      this.#event.set(0, EPOLLONESHOT, 0);
+      epoll_ctl(this.#outer, EPOLL_CTL_ADD, this.epfd, this.#event);
+      this.#event.set(0, EPOLLIN | EPOLLONESHOT, 0);
+      this.#worker = this.#start();
+    } catch (error) {
+      for (const fd of fds) close(fd);
+      throw error;
+    }
+  }
+
+  #start(): Worker {
+    const workerData: WatchData = {
+      words: this.#words,
+      word: WORD,
+      libc: library().name,
+      epfd: this.#outer,
+      fds: this.#fds,
+      state: STATE,
+      sliceMs: SLICE_MS,
+      posts: this.#posts,
+    };
+    const worker = new Worker(SCRIPT, { eval: true, execArgv: [], workerData });
+    worker.on("error", (error) => {
+      for (const fd of this.#fds) close(fd);
+      this.#watcher.fail(error);
+    });
+    if (this.#posts) worker.on("message", () => this.#onBell());
+    worker.unref(); // a listener for messages would hold it again
+    return worker;
+  }
+
+  /** A wait begins: has the thread ring, at once where the epoll has events already. */
+  begin(): void {
+    this.#waits += 1;
+    Atomics.store(this.#words, WORD.waits, this.#waits);
+    if (Atomics.load(this.#words, WORD.parked) !== 0) this.#unpark();
+    this.arm();
+  }
+
+  /** A wait is over. */
+  end(): void {
+    this.#waits -= 1;
+    Atomics.store(this.#words, WORD.waits, this.#waits);
+  }
+
+  /** Has the thread ring once more where somebody waits. */
+  arm(): void {
+    if (this.#armed || this.#waits === 0) return;
+    epoll_ctl(this.#outer, EPOLL_CTL_MOD, this.epfd, this.#event);
+    this.#armed = true;
+    if (this.#posts) return;
+    const heard = Atomics.waitAsync(this.#words, WORD.bell, 0);
+    if (heard.async) heard.value.then(() => this.#onBell());
+    else queueMicrotask(() => this.#onBell());
+  }
+
+  /**
+   * Ends the thread, which closes all descriptors as it goes. A Worker waits for that: once it has
+   * ended, so has the thread, wherever it is.
+   */
+  stop(): void {
+    const { made, stops } = STATE;
+    if (Atomics.compareExchange(this.#words, WORD.state, made, stops) === made) {
+      for (const fd of this.#fds) close(fd);
+      return;
+    }
+    Atomics.store(this.#words, WORD.state, stops);
+    Atomics.store(this.#words, WORD.waits, 1); // it parks no more
+    this.#unpark();
+    write(this.#alarm, BigUint64Array.of(1n));
+    if (!isMainThread) Atomics.wait(this.#words, WORD.state, stops, SLICE_MS);
+  }
+
+  #onBell(): void {
+    Atomics.store(this.#words, WORD.bell, 0);
+    this.#armed = false;
+    this.#watcher.ring();
+  }
+
+  #unpark(): void {
+    Atomics.store(this.#words, WORD.parked, 0);
+    this.#worker.postMessage(null);
+  }
+}
