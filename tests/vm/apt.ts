@@ -9,6 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const MINUTES = 60_000;
+const CURE = "it takes an apt that reaches the archive of Debian 12 or 13 (amd64) once; " +
+  "QEMU may be had otherwise, by apt-get install qemu-system-x86";
 
 /** What the laboratory needs is not here and cannot be fetched; the message says the cure. */
 export class Unavailable extends Error {
@@ -20,7 +22,7 @@ export class Unavailable extends Error {
 export class Apt implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "vsockit-apt-"));
 
-  /** Reads the package lists. Throws {@linkcode Unavailable} where there is no apt. */
+  /** Reads the package lists. Throws {@linkcode Unavailable} where that fails. */
   constructor() {
     mkdirSync(join(this.#folder, "lists", "partial"), { recursive: true });
     mkdirSync(join(this.#folder, "cache", "archives", "partial"), { recursive: true });
@@ -42,9 +44,7 @@ export class Apt implements Disposable {
     const names = this.#apt("apt-cache", ["pkgnames"]).split("\n");
     const found = Apt.sorted(names.filter((name) => pattern.test(name))).at(-1);
     if (found !== undefined) return found;
-    throw new Unavailable(
-      `Cannot fetch the laboratory: no package ${pattern.source} is known here`,
-    );
+    throw unavailable(`apt knows no package ${pattern.source}`);
   }
 
   /** `name` and all that it depends on, but for what is installed. */
@@ -85,9 +85,12 @@ export class Apt implements Disposable {
         timeout: 15 * MINUTES,
       });
     } catch (cause) {
-      const message = `Cannot fetch the laboratory: ${tool} ${args.join(" ")} failed; ` +
-        "it needs Debian's archive (12 or 13, amd64), and a cache that is filled already needs none";
-      throw new Unavailable(message, { cause });
+      throw unavailable(`${tool} ${args.join(" ")} failed`, cause);
     }
   }
+}
+
+function unavailable(reason: string, cause?: unknown): Unavailable {
+  const message = `Cannot fetch what a guest is made of: ${reason}: ${CURE}`;
+  return new Unavailable(message, { cause });
 }

@@ -1,0 +1,51 @@
+/**
+ * What the command line of `deno task test` chooses.
+ *
+ * @module
+ */
+import { globSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { parseArgs } from "@std/cli/parse-args";
+import { ROOT } from "../house/toolchain.ts";
+import { type Flavour, FLAVOURS, parseFlavour } from "../vm/options.ts";
+
+/** Where to run what. */
+export interface Choice {
+  /** Names of runtimes. */
+  readonly runtimes: readonly string[];
+  /** Kernels for what runs in a guest. */
+  readonly flavours: readonly Flavour[];
+  /** Test files, from the top of the project. */
+  readonly files: readonly string[];
+  /** No file was named, so that all are meant and the doc examples too. */
+  readonly everything: boolean;
+}
+
+const RUNTIMES: readonly string[] = ["deno", "bun", "node"];
+
+/** Reads the arguments. Throws RangeError and TypeError. */
+export function choose(args: readonly string[]): Choice {
+  const given = parseArgs(args.filter((arg) => arg !== "--"), {
+    string: ["runtime", "flavour", "_"],
+    collect: ["runtime", "flavour"],
+    unknown: refuseOption,
+  });
+  const stranger = given.runtime.find((name) => !RUNTIMES.includes(name));
+  if (stranger !== undefined) {
+    const known = RUNTIMES.join(", ");
+    throw new RangeError(`Cannot test: runtime must be ${known}: current value is ${stranger}`);
+  }
+  const everything = given._.length === 0;
+  return {
+    runtimes: given.runtime.length === 0 ? RUNTIMES : given.runtime,
+    flavours: given.flavour.length === 0 ? FLAVOURS : given.flavour.map(parseFlavour),
+    files: everything
+      ? globSync("tests/**/*_test.ts", { cwd: ROOT }).sort()
+      : given._.map((file) => relative(ROOT, resolve(file))),
+    everything,
+  };
+}
+
+function refuseOption(arg: string, key?: string): void {
+  if (key !== undefined) throw new TypeError(`Cannot test: ${arg} is no option`);
+}

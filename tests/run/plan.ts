@@ -1,0 +1,91 @@
+/**
+ * Which process runs which tests.
+ *
+ * @module
+ */
+import { basename, dirname } from "node:path";
+import process from "node:process";
+import { Unavailable } from "../vm/apt.ts";
+import { openLaboratory } from "../vm/laboratory.ts";
+import type { Flavour } from "../vm/options.ts";
+import type { Choice } from "./choice.ts";
+import { type Command, denoTest, onRuntimes } from "./commands.ts";
+
+/** One process that runs tests; or why there is none, with what cures it. */
+export type Run =
+  | { readonly name: string; readonly command: Command }
+  | { readonly name: string; readonly obstacle: string };
+
+const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
+const GUEST_SECONDS = 840;
+
+/** What to run, in order. What holds for all runtimes at once is tested on Deno alone. */
+export async function plan({ runtimes, flavours, files, everything }: Choice): Promise<Run[]> {
+  const within = (folder: string): string[] => files.filter((file) => file.startsWith(folder));
+  const house = within("tests/house/");
+  const laboratory = within("tests/vm/");
+  const guest = within("tests/guest/");
+  const apart = [house, laboratory, guest].flat();
+  const suite = files.filter((file) => !apart.includes(file));
+  const deno = runtimes.includes("deno");
+  const runs: Run[] = [];
+  if (suite.length > 0) runs.push(...named("", onRuntimes(runtimes, suite)));
+  if (deno && house.length > 0) runs.push(denoRun("house (deno)", "--no-check", ...house));
+  if (deno && everything) runs.push(denoRun("docs (deno)", "--doc", ...DOCUMENTED));
+  if (deno && laboratory.length > 0) runs.push(await laboratoryRun(laboratory));
+  if (guest.length > 0) {
+    for (const flavour of flavours) runs.push(...await guestRuns(flavour, runtimes, guest));
+  }
+  return runs;
+}
+
+function denoRun(name: string, ...args: readonly string[]): Run {
+  return { name, command: denoTest(...args) };
+}
+
+function named(prefix: string, commands: ReadonlyMap<string, Command>): Run[] {
+  return Array.from(commands, ([runtime, command]) => ({
+    name: prefix === "" ? runtime : `${prefix} (${runtime})`,
+    command,
+  }));
+}
+
+async function laboratoryRun(files: readonly string[]): Promise<Run> {
+  const name = "vm (deno)";
+  const obstacle = await obstacleTo("stock");
+  return obstacle === undefined ? denoRun(name, "--no-check", ...files) : { name, obstacle };
+}
+
+/** A boot for each runtime, so that what goes wrong under one leaves the others alone. */
+async function guestRuns(
+  flavour: Flavour,
+  runtimes: readonly string[],
+  guest: readonly string[],
+): Promise<Run[]> {
+  const files = guest.filter((file) => flavour === "lab" || !file.startsWith("tests/guest/lab/"));
+  if (files.length === 0) return [];
+  const name = `guest ${flavour}`;
+  const obstacle = await obstacleTo(flavour);
+  if (obstacle !== undefined) return [{ name, obstacle }];
+  const inside = onRuntimes(runtimes, files);
+  return named(name, new Map(Array.from(inside, ([key, run]) => [key, inGuest(flavour, run)])));
+}
+
+function inGuest(flavour: Flavour, command: Command): Command {
+  return (report) => [
+    ...[process.execPath, "run", "-A", "tests/vm/main.ts", "--flavour", flavour],
+    ...["--timeout", `${GUEST_SECONDS}`, "--results", dirname(report), "--"],
+    ...command(`/results/${basename(report)}`),
+  ];
+}
+
+/** Why a guest cannot be booted, and what to do about it; a kernel that does not build throws. */
+async function obstacleTo(flavour: Flavour): Promise<string | undefined> {
+  try {
+    await openLaboratory(flavour);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Unavailable) return error.message;
+    throw error;
+  }
+}
