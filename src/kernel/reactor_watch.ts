@@ -84,7 +84,9 @@ export class Watch {
       sliceMs: SLICE_MS,
       posts: this.#posts,
     };
-    const worker = new Worker(SCRIPT, { eval: true, execArgv: [], workerData });
+    // What Node has to say about its FFI it has said to whoever opened libc before.
+    const execArgv = ["--no-warnings"];
+    const worker = new Worker(SCRIPT, { eval: true, execArgv, workerData });
     worker.on("error", (error) => {
       for (const fd of this.#fds) close(fd);
       this.#watcher.fail(error);

@@ -1,0 +1,86 @@
+/** Run by kernel_reactor_process_test.ts: ends Workers that wait in the way its argument names. */
+import { readdirSync } from "node:fs";
+import process from "node:process";
+import { Worker } from "node:worker_threads";
+import { O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
+import { pipe2, read, write } from "../../ffi/libc.ts";
+
+const [reader, writer] = pipe2(O_CLOEXEC);
+const byte = new Uint8Array(1);
+
+/** A Worker, and what it says next. */
+class Waiter {
+  readonly worker: Worker = new Worker(new URL("./kernel_reactor_worker.ts", import.meta.url));
+  readonly #said: unknown[] = [];
+  #listen: () => void = () => {};
+  constructor() {
+    this.worker.on("message", (message) => {
+      this.#said.push(message);
+      this.#listen();
+    });
+  }
+  async next(): Promise<unknown> {
+    while (this.#said.length === 0) await new Promise<void>((resolve) => this.#listen = resolve);
+    return this.#said.shift();
+  }
+  /** Has the Worker wait for the pipe. */
+  async wait(): Promise<void> {
+    this.worker.postMessage(reader);
+    await this.next();
+  }
+  async exit(): Promise<void> {
+    const gone = new Promise((resolve) => this.worker.once("exit", resolve));
+    this.worker.postMessage(-1);
+    await gone;
+  }
+}
+
+/** Descriptors that are an epoll or an eventfd; reading them leaves out the one that lists them. */
+function count(what: "fd" | "task"): number {
+  return readdirSync(`/proc/self/${what}`).length;
+}
+
+/** Whether `now()` comes down to `before`: threads and descriptors go a little later. */
+async function settles(before: number, now: () => number): Promise<boolean> {
+  for (let look = 0; look < 500 && now() > before; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  if (now() > before) console.log(now(), "of", before);
+  return now() <= before;
+}
+
+async function rounds(end: (waiter: Waiter) => Promise<unknown>): Promise<void> {
+  for (let round = 0; round < 5; round++) {
+    const waiter = new Waiter();
+    await waiter.wait();
+    write(writer, byte);
+    if (await waiter.next() !== 1) throw new Error("not woken");
+    read(reader, byte);
+    await waiter.wait();
+    await end(waiter);
+  }
+}
+
+const CASES: Readonly<Record<string, () => Promise<void>>> = {
+  async "terminate()"(): Promise<void> {
+    await rounds((waiter) => waiter.worker.terminate());
+    const tasks = count("task");
+    await rounds((waiter) => waiter.worker.terminate());
+    console.log("no thread is left:", await settles(tasks, () => count("task")));
+  },
+  async "process.exit() of the Worker"(): Promise<void> {
+    await rounds((waiter) => waiter.exit());
+    const [tasks, fds] = [count("task"), count("fd")];
+    await rounds((waiter) => waiter.exit());
+    console.log("no thread is left:", await settles(tasks, () => count("task")));
+    console.log("no descriptor is left:", await settles(fds, () => count("fd")));
+  },
+  async "process.exit() of the process"(): Promise<void> {
+    await new Waiter().wait();
+    await new Waiter().wait();
+    console.log("two wait");
+    process.exit(0);
+  },
+};
+
+await CASES[process.argv[2] ?? ""]?.();
