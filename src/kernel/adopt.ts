@@ -1,0 +1,134 @@
+/**
+ * Sockets that come from outside: inherited from a parent process, or passed by systemd.
+ *
+ * @module
+ */
+import process from "node:process";
+import { F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import {
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
+  SO_TYPE,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../../ffi/abi/socket.ts";
+import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
+import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
+import { Conn } from "../conn.ts";
+import { attempt } from "../error.ts";
+import { Listener } from "../listener.ts";
+import type { SocketType } from "../socket.ts";
+import { KernelSocket, requireUnowned } from "./socket.ts";
+
+/** First descriptor of the protocol of sd_listen_fds(3). */
+const SD_LISTEN_FDS_START = 3;
+const TYPES: ReadonlyMap<number, SocketType> = new Map([
+  [SOCK_STREAM, "stream"],
+  [SOCK_SEQPACKET, "seqpacket"],
+]);
+
+/** A descriptor that the service manager has passed. */
+export interface PassedFd {
+  /** The descriptor; of any kind, and its receiver's. */
+  readonly fd: number;
+  /** `FileDescriptorName=` of its unit; `"unknown"` where that is not told. */
+  readonly name: string;
+}
+
+/**
+ * What systemd has passed to this process by `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`;
+ * nothing where the variables are for another process. See sd_listen_fds(3).
+ *
+ * @example Take over the listeners of a socket unit with `ListenStream=vsock::5000`
+ * ```ts
+ * import { adoptListener, listenFds } from "@vsockit/vsockit";
+ *
+ * for (const { fd, name } of listenFds()) {
+ *   using listener = adoptListener(fd);
+ *   console.log(`${name} is port ${listener.addr.port}`);
+ * }
+ * ```
+ */
+export function listenFds(): PassedFd[] {
+  const { LISTEN_FDS = "", LISTEN_PID = "", LISTEN_FDNAMES = "" } = process.env;
+  if (!/^\d+$/.test(LISTEN_FDS) || LISTEN_PID !== String(process.pid)) return [];
+  const names = LISTEN_FDNAMES === "" ? [] : LISTEN_FDNAMES.split(":");
+  return Array.from({ length: Math.min(Number(LISTEN_FDS), FDS_MAX) }, (_, index) => ({
+    fd: SD_LISTEN_FDS_START + index,
+    name: names[index] ?? "unknown",
+  }));
+}
+
+/** More than any process can have, so that a wrong variable cannot fill the memory. */
+const FDS_MAX = 65_536;
+
+/**
+ * Takes over `fd`, a connected socket of AF_VSOCK that this process has inherited. It is made
+ * non-blocking, which it then is for every process that has it, and not inheritable. Closing the
+ * connection closes it; where this throws, `fd` stays open and as it was.
+ *
+ * @throws {RangeError} If `fd` is no descriptor number, or is a socket's of this library already.
+ * @throws {TypeError} If it is no STREAM or SEQPACKET socket of AF_VSOCK, or listens.
+ * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket, `ENOTCONN` if it is
+ * not connected.
+ */
+export function adoptConn(fd: number): Conn {
+  const { type, listens } = inspect(fd);
+  if (listens) throw mismatch(fd, "a connection", "a listener");
+  attempt("getpeername", undefined, () => getpeername(fd, new SockaddrVm(0, 0).bytes));
+  return new Conn(takeOver(fd, type));
+}
+
+/**
+ * Takes over `fd`, a listening socket of AF_VSOCK that this process has inherited, as
+ * {@linkcode adoptConn} does.
+ *
+ * @throws {RangeError} If `fd` is no descriptor number, or is a socket's of this library already.
+ * @throws {TypeError} If it is no STREAM or SEQPACKET socket of AF_VSOCK, or does not listen.
+ * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
+ */
+export function adoptListener(fd: number): Listener {
+  const { type, listens } = inspect(fd);
+  if (!listens) throw mismatch(fd, "a listener", "a socket that does not listen");
+  return new Listener(takeOver(fd, type));
+}
+
+/**
+ * Takes over `fd`, any STREAM or SEQPACKET socket of AF_VSOCK, as {@linkcode adoptConn} does: for
+ * those that are neither connected nor listening yet.
+ *
+ * @throws {RangeError} If `fd` is no descriptor number, or is a socket's of this library already.
+ * @throws {TypeError} If it is another kind of socket.
+ * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
+ */
+export function adoptSocket(fd: number): KernelSocket {
+  return takeOver(fd, inspect(fd).type);
+}
+
+/** What `fd` is, by asking the kernel only. */
+function inspect(fd: number): { readonly type: SocketType; readonly listens: boolean } {
+  requireUnowned(fd);
+  const domain = option(fd, SO_DOMAIN);
+  const type = TYPES.get(option(fd, SO_TYPE));
+  if (domain !== AF_VSOCK || type === undefined) {
+    throw mismatch(fd, "a STREAM or SEQPACKET socket of AF_VSOCK", `one of family ${domain}`);
+  }
+  return { type, listens: option(fd, SO_ACCEPTCONN) !== 0 };
+}
+
+function option(fd: number, name: number): number {
+  const value = new Int32Array(1);
+  attempt("getsockopt", undefined, () => getsockopt(fd, SOL_SOCKET, name, value));
+  return value[0]!;
+}
+
+function takeOver(fd: number, type: SocketType): KernelSocket {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return new KernelSocket(fd, type);
+}
+
+function mismatch(fd: number, expected: string, found: string): TypeError {
+  return new TypeError(`Cannot adopt fd ${fd}: must be ${expected}: current value is ${found}`);
+}

@@ -1,0 +1,144 @@
+/**
+ * Which machines the kernel can reach, found out by looking: nothing here connects or sends.
+ *
+ * @module
+ */
+import { closeSync, existsSync, openSync } from "node:fs";
+import { SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
+import {
+  AF_VSOCK,
+  IOCTL_VM_SOCKETS_GET_LOCAL_CID,
+  SockaddrVm,
+  VMADDR_CID_ANY,
+  VMADDR_CID_HOST,
+  VMADDR_CID_LOCAL,
+  VMADDR_FLAG_TO_HOST,
+  VMADDR_PORT_ANY,
+} from "../../ffi/abi/vm_sockets.ts";
+import { FfiUnavailableError } from "../../ffi/backend.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { bind, close, ioctl, socket } from "../../ffi/libc.ts";
+import type { VsockAddress } from "../address.ts";
+
+/** Modules that carry packets from a guest to its host, by their names in `/sys/module`. */
+const GUEST_MODULES = ["vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock"];
+const LOAD_LOOPBACK = "vsock_loopback is not loaded: modprobe vsock_loopback";
+
+/** The transports of AF_VSOCK that the kernel has loaded. */
+export interface KernelTransports {
+  /** `vsock_loopback`: this machine itself, as CID 1. */
+  readonly local: boolean;
+  /** To the host, where this is a guest: its CID here, or `VMADDR_CID_ANY` if that is unknown. */
+  readonly guestCid: number | undefined;
+  /** `vhost_vsock` or such: to the guests of this machine, which has CID 2 for them. */
+  readonly host: boolean;
+}
+
+/**
+ * What the kernel has loaded; a text that says why there is no AF_VSOCK at all.
+ *
+ * bind(2) tells: it takes exactly the CIDs that some transport calls its own (`vsock_find_cid()` in
+ * net/vmw_vsock/af_vsock.c), whether that is a module or built in.
+ */
+export function kernelTransports(): KernelTransports | string {
+  try {
+    const [local, host] = [binds(VMADDR_CID_LOCAL), binds(VMADDR_CID_HOST)];
+    return { local, host, guestCid: guestCid() };
+  } catch (error) {
+    if (error instanceof FfiUnavailableError) return error.message;
+    if (!(error instanceof SysError)) throw error;
+    if (error.code !== "EAFNOSUPPORT") return `AF_VSOCK cannot be used: ${error.message}`;
+    return "the kernel has no AF_VSOCK: modprobe vsock";
+  }
+}
+
+/** Why the kernel cannot connect to `address`; `undefined` where it has a way. */
+export function whyNotConnect(
+  address: VsockAddress,
+  transports: KernelTransports | string = kernelTransports(),
+): string | undefined {
+  if (typeof transports === "string") return transports;
+  const { local, guestCid, host } = transports;
+  const { cid, flags = 0 } = address;
+  const here = guestCid ?? VMADDR_CID_HOST;
+  if (cid === VMADDR_CID_LOCAL || (cid === here && cid !== VMADDR_CID_ANY)) {
+    if (local) return undefined;
+    return cid === VMADDR_CID_HOST
+      ? "CID 2 is the host: no transport of a guest is loaded: modprobe vmw_vsock_virtio_transport"
+      : `CID ${cid} is this machine: ${LOAD_LOOPBACK}`;
+  }
+  const toHost = cid <= VMADDR_CID_HOST || (flags & VMADDR_FLAG_TO_HOST) !== 0;
+  if (guestCid !== undefined && (toHost || !host)) return undefined;
+  if (!toHost && host) return undefined;
+  return toHost
+    ? `CID ${cid} is the host's to reach: no transport of a guest is loaded`
+    : `CID ${cid} is a guest of this machine: vhost_vsock is not loaded: modprobe vhost_vsock`;
+}
+
+/** Why the kernel cannot listen on `address`; `undefined` where it can. */
+export function whyNotListen(
+  { cid }: VsockAddress,
+  transports: KernelTransports | string = kernelTransports(),
+): string | undefined {
+  if (typeof transports === "string") return transports;
+  const { local, guestCid, host } = transports;
+  if (cid === VMADDR_CID_ANY) {
+    if (local || host || guestCid !== undefined) return undefined;
+    return `no transport is loaded: modprobe vsock_loopback, or vhost_vsock on a host`;
+  }
+  if (cid === VMADDR_CID_LOCAL) return local ? undefined : `CID 1: ${LOAD_LOOPBACK}`;
+  if (cid === VMADDR_CID_HOST && !host) {
+    return "CID 2 is the host's: vhost_vsock is not loaded: modprobe vhost_vsock";
+  }
+  return cid === VMADDR_CID_HOST || cid === guestCid
+    ? undefined
+    : `CID ${cid} is not of this machine, which has ${guestCid ?? "none but 1 and 2"}`;
+}
+
+/**
+ * The CID of this machine by `IOCTL_VM_SOCKETS_GET_LOCAL_CID`: of the guest, else 2 for a host, else
+ * 1; `VMADDR_CID_ANY` where there is none. bind(2) tells 2 and 1 where `/dev/vsock` may not be opened.
+ */
+export function localCid(): number {
+  const cid = askDevice();
+  if (cid !== undefined) return cid;
+  if (guestCid() !== undefined) return VMADDR_CID_ANY;
+  return [VMADDR_CID_HOST, VMADDR_CID_LOCAL].find(binds) ?? VMADDR_CID_ANY;
+}
+
+function guestCid(): number | undefined {
+  const cid = askDevice();
+  if (cid !== undefined) return cid > VMADDR_CID_HOST && cid !== VMADDR_CID_ANY ? cid : undefined;
+  const present = GUEST_MODULES.some((name) => existsSync(`/sys/module/${name}`));
+  return present ? VMADDR_CID_ANY : undefined;
+}
+
+/** What `/dev/vsock` says; `undefined` where it may not be opened. */
+function askDevice(): number | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync("/dev/vsock", "r");
+    const cid = new Uint32Array(1);
+    ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, cid);
+    return cid[0];
+  } catch (error) {
+    if (error instanceof FfiUnavailableError) throw error;
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Whether bind(2) takes `cid`, that is, whether it is this machine's. */
+function binds(cid: number): boolean {
+  const fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC);
+  try {
+    bind(fd, new SockaddrVm(cid, VMADDR_PORT_ANY).bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EADDRNOTAVAIL") return false;
+    throw error;
+  } finally {
+    close(fd);
+  }
+}

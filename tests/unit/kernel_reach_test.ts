@@ -1,0 +1,71 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
+import {
+  type KernelTransports,
+  kernelTransports,
+  localCid,
+  whyNotConnect,
+  whyNotListen,
+} from "../../src/kernel/reach.ts";
+import { NO_VSOCK as skip } from "./kernel_helpers.ts";
+
+const NONE: KernelTransports = { local: false, guestCid: undefined, host: false };
+const LOCAL = { ...NONE, local: true };
+const GUEST = { ...NONE, guestCid: 5 };
+const HOST = { ...NONE, host: true };
+const ALL = { local: true, guestCid: 5, host: true };
+const TO_HOST = 1;
+
+/** CIDs that connect reaches with each set of transports, as vsock_assign_transport() has it. */
+const REACHED: readonly (readonly [string, KernelTransports, readonly number[]])[] = [
+  ["nothing", NONE, []],
+  ["vsock_loopback", LOCAL, [1, 2]],
+  ["a guest", GUEST, [0, 2, 77]],
+  ["a host", HOST, [5, 77]],
+  ["all three", ALL, [0, 1, 2, 5, 77]],
+];
+
+for (const [name, transports, cids] of REACHED) {
+  test(`whyNotConnect() with ${name} has a way to ${cids.join(", ") || "nowhere"}`, () => {
+    const reached = [0, 1, 2, 5, 77].filter((cid) =>
+      whyNotConnect({ cid, port: 1 }, transports) === undefined
+    );
+    assertEquals(reached, cids);
+  });
+}
+
+test("whyNotConnect() follows VMADDR_FLAG_TO_HOST: only a guest has a host", () => {
+  const address = { cid: 77, port: 1, flags: TO_HOST };
+  assertEquals(whyNotConnect(address, ALL), undefined);
+  assertEquals(whyNotConnect(address, GUEST), undefined);
+  assertMatch(whyNotConnect(address, HOST)!, /^CID 77 is the host's to reach/);
+});
+
+test("whyNotConnect() names the module to load", () => {
+  assertMatch(whyNotConnect({ cid: 1, port: 1 }, GUEST)!, /^CID 1 .*: modprobe vsock_loopback$/);
+  assertMatch(whyNotConnect({ cid: 5, port: 1 }, GUEST)!, /^CID 5 .*: modprobe vsock_loopback$/);
+  assertMatch(whyNotConnect({ cid: 9, port: 1 }, NONE)!, /modprobe vhost_vsock$/);
+  assertMatch(whyNotConnect({ cid: 2, port: 1 }, HOST)!, /modprobe vmw_vsock_virtio_transport$/);
+  assertEquals(whyNotConnect({ cid: 1, port: 1 }, "no AF_VSOCK"), "no AF_VSOCK");
+});
+
+test("whyNotListen() takes the CIDs that bind(2) takes", () => {
+  const takes = (transports: KernelTransports): number[] =>
+    [1, 2, 5, 77, VMADDR_CID_ANY].filter((cid) =>
+      whyNotListen({ cid, port: 1 }, transports) === undefined
+    );
+  assertEquals(takes(NONE), []);
+  assertEquals(takes(LOCAL), [1, VMADDR_CID_ANY]);
+  assertEquals(takes(GUEST), [5, VMADDR_CID_ANY]);
+  assertEquals(takes(HOST), [2, VMADDR_CID_ANY]);
+  assertEquals(takes(ALL), [1, 2, 5, VMADDR_CID_ANY]);
+});
+
+test("kernelTransports() agrees with the local CID", { skip }, () => {
+  const transports = kernelTransports();
+  assert(typeof transports === "object", String(transports));
+  const { local, guestCid, host } = transports;
+  const last = local ? 1 : VMADDR_CID_ANY;
+  assertEquals(localCid(), guestCid ?? (host ? 2 : last));
+});
