@@ -4,8 +4,8 @@ import { createLoopbackLink, openLoopback } from "../../src/loopback/mod.ts";
 import type { Header } from "../../src/virtio/packet.ts";
 import type { Lab, Pair } from "./case.ts";
 import { openPair } from "./ends.ts";
-import type { Channel, Reply } from "./far.ts";
 import { conformance } from "./suite.ts";
+import { openChannel } from "./worker_channel.ts";
 
 const lab: Lab = {
   name: "loopback between threads",
@@ -35,10 +35,10 @@ const lab: Lab = {
     const worker = new Worker(new URL("far_worker.ts", import.meta.url), {
       workerData: { end: farEnd },
     });
-    const exited = new Promise((resolve) => worker.once("exit", resolve));
+    const { channel, end: endWorker } = openChannel(worker);
     return openPair({
       transport,
-      channel: channelTo(worker),
+      channel,
       packets,
       silent: { transport: nobody, address: { cid: nobody.peerCid, port: 5000 } },
       nowhere: { cid: 77, port: 5000 },
@@ -46,34 +46,12 @@ const lab: Lab = {
         await worker.terminate();
       },
       async close() {
-        worker.postMessage({ id: 0 });
-        await exited;
+        await endWorker();
         transport.close();
         nobody.close();
       },
     });
   },
 };
-
-/** Calls by message; a worker that dies fails what it owes. */
-function channelTo(worker: Worker): Channel {
-  const pending = new Map<number, (reply: Reply) => void>();
-  let last = 0;
-  const fail = (message: string): void => {
-    for (const settle of pending.values()) settle({ message });
-    pending.clear();
-  };
-  worker.on("message", ({ id, reply }: { id: number; reply: Reply }) => {
-    pending.get(id)?.(reply);
-    pending.delete(id);
-  });
-  worker.on("error", (error) => fail(`the far thread failed: ${error}`));
-  worker.on("exit", () => fail("the far thread is gone"));
-  return (call) =>
-    new Promise((resolve) => {
-      pending.set(++last, resolve);
-      worker.postMessage({ id: last, call });
-    });
-}
 
 conformance(lab);
