@@ -14,6 +14,8 @@ export interface Flag {
   readonly short?: string;
   /** What its value is called in `--help`; a flag without it takes no value. */
   readonly value?: string;
+  /** Whether it may be given several times: its values are then joined by commas. */
+  readonly many?: boolean;
   /** What it does; a line break starts a new line of `--help`. */
   readonly help: string;
 }
@@ -23,7 +25,7 @@ export type Given = ReadonlyMap<string, string | true>;
 
 /**
  * Reads `args` by `flags`. Values may follow as `-b 64K`, `-b64K`, `--buffer 64K` or
- * `--buffer=64K`; the last one given counts.
+ * `--buffer=64K`; the last one given counts, of a flag with `many` all of them.
  *
  * @throws {UsageError} On an unknown flag, a value missing or too much, or an operand.
  */
@@ -31,6 +33,7 @@ export function parseFlags(flags: readonly Flag[], args: readonly string[]): Giv
   const parsed = parseArgs(joinValues(flags, args), {
     string: flags.filter(({ value }) => value).map(({ name }) => name),
     boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
+    collect: flags.filter(({ many }) => many).map(({ name }) => name),
     unknown: (arg, key): void => {
       if (key !== undefined) throw new UsageError(`Unknown option: ${arg}`);
     },
@@ -42,6 +45,7 @@ export function parseFlags(flags: readonly Flag[], args: readonly string[]): Giv
   for (const { name } of flags) {
     const value = values[name];
     if (typeof value === "string" || value === true) given.set(name, value);
+    else if (Array.isArray(value) && value.length > 0) given.set(name, value.join(","));
   }
   return given;
 }

@@ -8,6 +8,7 @@ const FLAGS: readonly Flag[] = [
   { name: "file", value: "PATH", help: "from where\nand more" },
   { name: "server", short: "s", help: "listen" },
   { name: "json", help: "as JSON" },
+  { name: "skip", value: "ID", many: true, help: "leave out" },
 ];
 
 function parse(...args: string[]): Record<string, string | true> {
@@ -38,6 +39,11 @@ test("parseFlags() keeps values as they are written", () => {
 
 test("parseFlags() lets the last one count", () => {
   assertEquals(parse("-b", "1", "--buffer=2"), { buffer: "2" });
+});
+
+test("parseFlags() joins the values of a flag that may be given several times", () => {
+  assertEquals(parse("--skip", "1", "--json", "--skip=2,3"), { skip: "1,2,3", json: true });
+  assertEquals(parse("--skip="), { skip: "" });
 });
 
 test("parseFlags() refuses flags that are not in the list", () => {
@@ -81,6 +87,7 @@ test("describeFlags() aligns the help of every flag", () => {
       "      --file PATH    from where\n" +
       "                     and more\n" +
       "  -s, --server       listen\n" +
-      "      --json         as JSON\n",
+      "      --json         as JSON\n" +
+      "      --skip ID      leave out\n",
   );
 });
