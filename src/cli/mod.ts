@@ -14,11 +14,12 @@
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { perf } from "./perf/command.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
+import { test } from "./test/command.ts";
 import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly Command[] = [perf];
+const COMMANDS: readonly Command[] = [perf, test];
 
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
 

@@ -1,0 +1,48 @@
+/**
+ * One end of a run, its peer being elsewhere.
+ *
+ * @module
+ */
+import type { Socket } from "../../socket.ts";
+import type { Transport } from "../../transport.ts";
+import { connectControl, type Control, ControlListener } from "./control.ts";
+import { End } from "./end.ts";
+import type { Role, TestOptions } from "./options.ts";
+import { runTests, type Tally } from "./run.ts";
+
+/** What makes an end's sockets. */
+export interface Carrier {
+  /** The transport. */
+  readonly transport: Transport;
+  /** The file descriptor of one of its sockets, where they have one. */
+  readonly fdOf?: (socket: Socket) => number;
+}
+
+/** Runs one end over `carrier`. */
+export async function runAlone(
+  role: Role,
+  { peerPort, chosen }: Pick<TestOptions, "peerPort" | "chosen">,
+  { transport, fdOf }: Carrier,
+  print: (text: string) => void,
+): Promise<Tally> {
+  await using control = await openControl(role, print);
+  const peer = { cid: role.peerCid, port: peerPort };
+  const end = new End({ mode: role.mode, transport, fdOf, peer, control });
+  return await runTests(end, chosen, print);
+}
+
+async function openControl(
+  { mode, controlHost, controlPort }: Role,
+  print: (text: string) => void,
+): Promise<Control> {
+  if (mode === "client") {
+    const control = await connectControl(controlHost, controlPort);
+    print(`Control socket connected to ${controlHost}:${controlPort}.\n`);
+    return control;
+  }
+  using listener = await ControlListener.open(controlHost, controlPort);
+  print(`Control socket listening on ${controlHost}:${listener.port}\n`);
+  const control = await listener.accept();
+  print("Control socket connection accepted...\n");
+  return control;
+}

@@ -1,0 +1,85 @@
+/**
+ * The run: test by test, both ends in step.
+ *
+ * @module
+ */
+import type { TestCase } from "./case.ts";
+import { CASES } from "./cases.ts";
+import type { End } from "./end.ts";
+
+const [NEXT, SKIP, COMPLETED] = ["NEXT", "SKIP", "COMPLETED"];
+
+/** How many tests ran, and how many did not. */
+export interface Tally {
+  readonly passed: number;
+  readonly skipped: number;
+}
+
+/**
+ * Runs all tests with the peer; `chosen` says which of them by ID. Prints as C does, with why a
+ * test is skipped. The first failure ends it: the protocol has no word for one.
+ */
+export async function runTests(
+  end: End,
+  chosen: (id: number) => boolean,
+  print: (text: string) => void,
+): Promise<Tally> {
+  let [passed, skipped] = [0, 0];
+  for (let id = 0;; id++) {
+    const test = CASES[id];
+    const reason = reasonToSkip(end, test, chosen(id));
+    const theirs = await meet(end, test === undefined ? COMPLETED : reason ? SKIP : NEXT);
+    if (theirs === COMPLETED) {
+      skipped += complete(id, print);
+      return { passed, skipped };
+    }
+    print(`${id} - ${test?.name ?? "a test of the peer's"}...`);
+    if (test === undefined || reason !== undefined || theirs === SKIP) {
+      print(`skipped: ${reason ?? "the peer skips it"}\n`);
+      skipped += 1;
+      continue;
+    }
+    await test[end.mode]?.(end);
+    print("ok\n");
+    passed += 1;
+  }
+}
+
+function reasonToSkip(
+  end: End,
+  test: TestCase | undefined,
+  chosen: boolean,
+): string | undefined {
+  if (test === undefined) return "not in this list";
+  if (!chosen) return "not asked for";
+  if (test.raw === undefined || end.hasFds) return undefined;
+  return `${test.raw}, which needs a file descriptor`;
+}
+
+/**
+ * Tells the peer what this end does about the next test, and gives its answer. A C program writes
+ * first, whichever end it is; a client of ours reads first, and so can go by what the peer has: more
+ * tests, or fewer.
+ */
+async function meet(end: End, ours: string): Promise<string> {
+  const { control, mode } = end;
+  if (mode === "server") control.send(ours);
+  const theirs = await control.read();
+  if (theirs !== NEXT && theirs !== SKIP && theirs !== COMPLETED) {
+    throw new Error(`Expected "${NEXT}" on the control socket, got "${theirs}"`);
+  }
+  if (mode === "client") {
+    control.send(theirs === COMPLETED ? COMPLETED : ours === COMPLETED ? SKIP : ours);
+  } else if ((ours === COMPLETED) !== (theirs === COMPLETED) && theirs !== SKIP) {
+    throw new Error("The peer has another list of tests: let it be the server");
+  }
+  return theirs;
+}
+
+/** The end of the peer's list: how many tests of ours were left. */
+function complete(from: number, print: (text: string) => void): number {
+  for (const [id, { name }] of CASES.entries()) {
+    if (id >= from) print(`${id} - ${name}...skipped: the peer does not have it\n`);
+  }
+  return Math.max(0, CASES.length - from);
+}
