@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { ROOT } from "../house/toolchain.ts";
+import { Unavailable } from "../vm/apt.ts";
 import type { Run } from "./plan.ts";
 
 /** How many tests of a run ended how. */
@@ -20,19 +21,21 @@ export interface Outcome {
 
 const LIMIT_MINUTES = 15;
 
-/** Runs it to its end, or to that of its time; what cannot run is one test skipped. */
+/** Runs it to its end, or to that of its time; what cannot run is one test, skipped or failed. */
 export async function execute(run: Run, report: string): Promise<Outcome> {
   const { name } = run;
   console.log(`\n=== ${name}`);
   if ("obstacle" in run) {
-    console.log(`skipped: ${run.obstacle}`);
-    return { name, passed: 0, failed: 0, skipped: 1, seconds: 0 };
+    const skipped = run.obstacle instanceof Unavailable ? 1 : 0;
+    console.log(`${skipped ? "skipped" : "failed"}: ${run.obstacle.message}`);
+    return { name, passed: 0, failed: 1 - skipped, skipped, seconds: 0 };
   }
   const start = performance.now();
-  const fault = await spawnBounded(run.command(report));
+  const ended = await spawnBounded(run.command(report));
   const seconds = (performance.now() - start) / 1000;
   const { tests, failed, skipped } = readReport(report);
   const passed = tests - failed - skipped;
+  const fault = ended || (tests === 0 ? "ran no tests" : "");
   if (fault === "") return { name, passed, failed, skipped, seconds };
   console.log(`${name}: ${fault}`);
   return { name, passed, failed: Math.max(failed, 1), skipped, seconds };

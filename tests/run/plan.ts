@@ -3,18 +3,18 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import process from "node:process";
-import { Unavailable } from "../vm/apt.ts";
 import { openLaboratory } from "../vm/laboratory.ts";
 import type { Flavour } from "../vm/options.ts";
 import type { Choice } from "./choice.ts";
 import { type Command, denoTest, onRuntimes } from "./commands.ts";
 
-/** One process that runs tests; or why there is none, with what cures it. */
+/** One process that runs tests; or why there is none. */
 export type Run =
   | { readonly name: string; readonly command: Command }
-  | { readonly name: string; readonly obstacle: string };
+  | { readonly name: string; readonly obstacle: Error };
 
 const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
 const GUEST_SECONDS = 840;
@@ -34,7 +34,8 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (deno && everything) runs.push(denoRun("docs (deno)", "--doc", ...DOCUMENTED));
   if (deno && laboratory.length > 0) runs.push(await laboratoryRun(laboratory));
   if (guest.length > 0) {
-    for (const flavour of flavours) runs.push(...await guestRuns(flavour, runtimes, guest));
+    const built = existsSync("tests/vm/kernel/build.ts") ? flavours : ["stock" as const];
+    for (const flavour of built) runs.push(...await guestRuns(flavour, runtimes, guest));
   }
   return runs;
 }
@@ -79,13 +80,13 @@ function inGuest(flavour: Flavour, command: Command): Command {
   ];
 }
 
-/** Why a guest cannot be booted, and what to do about it; a kernel that does not build throws. */
-async function obstacleTo(flavour: Flavour): Promise<string | undefined> {
+/** Why a guest cannot be booted here. */
+async function obstacleTo(flavour: Flavour): Promise<Error | undefined> {
   try {
     await openLaboratory(flavour);
     return undefined;
   } catch (error) {
-    if (error instanceof Unavailable) return error.message;
+    if (error instanceof Error) return error;
     throw error;
   }
 }
