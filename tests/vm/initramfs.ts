@@ -12,6 +12,7 @@ import process from "node:process";
 import { installRuntimes, ROOT } from "../house/toolchain.ts";
 import { cpio } from "./cpio.ts";
 import { initScript } from "./init.ts";
+import type { KernelTools } from "./kernel_tools.ts";
 import { loadOrder } from "./kernel_modules.ts";
 import type { Laboratory } from "./laboratory.ts";
 import type { Options } from "./options.ts";
@@ -21,7 +22,7 @@ const MODULES: readonly string[] = ["9pnet_virtio", "9p", "overlay", "vsock_loop
 
 /** Packs BusyBox, the modules and the script that runs the command; `mark` as in `init.ts`. */
 export function makeInitramfs(
-  { image, modules }: Laboratory,
+  { image, modules, tools }: Laboratory,
   { flavour, load, command }: Options,
   mark: string,
 ): Buffer {
@@ -30,7 +31,7 @@ export function makeInitramfs(
     modules: Array.from(loaded.keys()),
     command,
     cwd: ROOT,
-    env: guestEnv(flavour),
+    env: guestEnv(flavour, tools),
     npmCache: npmCache(),
     mark,
   });
@@ -43,7 +44,7 @@ export function makeInitramfs(
   );
 }
 
-function guestEnv(flavour: string): Record<string, string> {
+function guestEnv(flavour: string, tools: KernelTools): Record<string, string> {
   const { deno, bun, node } = installRuntimes();
   const path = [...[deno, bun, node].map(dirname), process.env["PATH"] ?? ""].join(delimiter);
   return {
@@ -51,6 +52,8 @@ function guestEnv(flavour: string): Record<string, string> {
     DENO_DIR: "/run/deno", // in memory: SQLite wants locks that 9p has not
     DENO_NO_UPDATE_CHECK: "1",
     VSOCKIT_GUEST: flavour,
+    VSOCK_TEST: tools.vsock_test,
+    VSOCK_PERF: tools.vsock_perf,
   };
 }
 

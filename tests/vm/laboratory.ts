@@ -7,6 +7,7 @@ import process from "node:process";
 import { Unavailable } from "./apt.ts";
 import { cacheFolder } from "./cache.ts";
 import { type Image, kernelImage } from "./image.ts";
+import { type KernelTools, kernelTools } from "./kernel_tools.ts";
 import type { Flavour } from "./options.ts";
 import { findQemu, type Qemu } from "./qemu.ts";
 
@@ -14,6 +15,8 @@ import { findQemu, type Qemu } from "./qemu.ts";
 export interface Laboratory {
   readonly image: Image;
   readonly qemu: Qemu;
+  /** The kernel's own programs about AF_VSOCK. */
+  readonly tools: KernelTools;
   /** Where to look for modules, the first place first. */
   readonly modules: readonly string[];
 }
@@ -32,8 +35,9 @@ export async function openLaboratory(flavour: Flavour): Promise<Laboratory> {
   const cache = cacheFolder();
   const qemu = findQemu(cache);
   const image = kernelImage(cache);
-  if (flavour === "stock") return { image, qemu, modules: [image.modules] };
+  const tools = kernelTools(cache);
+  if (flavour === "stock") return { image, qemu, tools, modules: [image.modules] };
   const build = new URL("kernel/build.ts", import.meta.url).href;
   const { buildModules }: Builder = await import(build);
-  return { image, qemu, modules: [await buildModules(cache), image.modules] };
+  return { image, qemu, tools, modules: [await buildModules(cache), image.modules] };
 }
