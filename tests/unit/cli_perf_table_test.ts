@@ -74,6 +74,22 @@ test("formatTable() has a column for each size and five labelled lines for each 
   assertEquals(lines[5]?.trim().split(/\s+/), ["D", "ns", "1024", "131072"]);
 });
 
+test("formatTable() and formatVerdict() do without what was not measured", () => {
+  const results = [result("copy", 4096, 1024)];
+  assertEquals(formatTable(results).includes("ZC  A/B"), false);
+  assertMatch(formatVerdict(results), /^Nothing was mapped/);
+});
+
+test("formatReport() says of one end what it knows", () => {
+  const { tx_seconds, tx_buffer_bytes, ...received } = result("copy", 65_536, 15_625);
+  assertEquals(/transmitter/.test(formatReport(received)), false);
+  assertMatch(formatReport(received), /^B receiver, rx loop +0\.625000 s$/m);
+  const { transport, runtime, type, bytes } = received;
+  const sent = formatReport({ transport, runtime, type, bytes, tx_seconds, tx_buffer_bytes });
+  assertEquals(/receiver/.test(sent), false);
+  assertMatch(sent, /^A transmitter, tx loop +0\.500000 s$/m);
+});
+
 test("formatReport() labels A to D by the words transmitter and receiver", () => {
   const report = formatReport(result("zerocopy", 65_536, 15_625));
   assertMatch(report, /^A transmitter, tx loop +0\.500000 s$/m);

@@ -5,6 +5,7 @@
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
+import { UsageError } from "../usage.ts";
 import { FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
 import type { Alone, Plan } from "./plan.ts";
@@ -14,6 +15,7 @@ import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
 import { runAlone, runPlan } from "./run.ts";
 import { sweep } from "./sweep.ts";
 import { formatTable, formatVerdict } from "./table.ts";
+import { TRANSPORTS } from "./transports.ts";
 
 const HELP = `Usage: vsockit perf [OPTIONS]
 
@@ -49,6 +51,11 @@ export const perf: Command = {
   help: HELP,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
+    const { transport, mode } = options.plan;
+    const lack = TRANSPORTS.get(transport)!.whyNoMapping();
+    if (lack !== undefined && mode !== "copy") {
+      throw new UsageError(`Cannot use -z y or -z u with ${transport}: ${lack}: use -z n`);
+    }
     const run = (plan: Plan, label: string): Promise<PerfResult> => runShown(plan, label, terminal);
     const format = options.json ? formatJson : formatReport;
     if (options.alone !== undefined) {
@@ -60,11 +67,12 @@ export const perf: Command = {
       return EXIT_OK;
     }
     const results: PerfResult[] = [];
-    for await (const result of sweep(options, run)) {
+    for await (const result of sweep(options, run, lack === undefined)) {
       results.push(result);
       if (options.json) terminal.out(formatJson(result));
     }
     if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
+    if (lack !== undefined) terminal.err(`Copies only: ${lack}\n`);
     return EXIT_OK;
   },
 };

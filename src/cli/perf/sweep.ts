@@ -20,17 +20,19 @@ export type Runner = (plan: Plan, label: string) => Promise<PerfResult>;
 
 /**
  * Measures cell by cell, column by column. All cells of a column send the same amount: what was
- * asked for, or what copying takes about a second for.
+ * asked for, or what copying takes about a second for. Without `maps` only the first row.
  */
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
   run: Runner,
+  maps = true,
 ): AsyncGenerator<PerfResult, void, void> {
   for (const size of COLUMNS) {
     const txBufferBytes = plan.type === "seqpacket" ? size : plan.txBufferBytes;
     const column = { ...plan, bufferBytes: size, rcvlowatBytes: size, txBufferBytes };
     const bytes = amountGiven ? plan.bytes : await fittingAmount(column, run);
     for (const [mode, , words] of ROWS) {
+      if (mode !== "copy" && !maps) continue;
       yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);
     }
   }

@@ -37,7 +37,8 @@ export function formatTable(results: readonly PerfResult[]): string {
       const result = find(results, mode, size);
       return result === undefined ? "-" : print(result);
     });
-  const rows = ROWS.flatMap(([mode, short]) =>
+  const measured = ROWS.filter(([mode]) => results.some((result) => result.mode === mode));
+  const rows = measured.flatMap(([mode, short]) =>
     LINES.map(([label, print], index) =>
       line(`${(index === 0 ? short : "").padEnd(4)}${label}`, row(mode, print))
     )
@@ -53,6 +54,7 @@ export function formatVerdict(results: readonly PerfResult[]): string {
     const mapped = find(results, "zerocopy", copy.buffer_bytes);
     return mapped === undefined ? [] : [{ size: copy.buffer_bytes, copy, mapped }];
   });
+  if (pairs.length === 0) return "Nothing was mapped: there is no zero-copy to compare with\n";
   const wins = pairs.map(({ copy, mapped }) => mapped.ns_per_wakeup < copy.ns_per_wakeup);
   const from = pairs[wins.lastIndexOf(false) + 1];
   const strays = pairs.filter((_, index) => wins[index] && index < wins.lastIndexOf(false));

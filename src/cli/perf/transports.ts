@@ -4,6 +4,8 @@
  * @module
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
+import { KernelTransport, openVsock } from "../../kernel/transport.ts";
 import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopback/mod.ts";
 import type { Transport } from "../../transport.ts";
 import type { Plan } from "./plan.ts";
@@ -26,12 +28,14 @@ export interface PerfTransport {
   open(end: unknown): Transport & Disposable;
   /** Whether an end can meet one of another process; then `open(undefined)` makes it. */
   readonly reachesOut: boolean;
+  /** Why it cannot map packets, which `-z y` and `-z u` need; `undefined` where it can. */
+  whyNoMapping(): string | undefined;
   /** How many wake-ups a warm-up has. */
   readonly warmUpWakeups: number;
 }
 
 /** All of them, by the name that `--transport` takes. */
-export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map([
+export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, PerfTransport>([
   ["loopback", {
     link(plan: Plan): Link {
       const [transmitter, receiver] = createLoopbackLink({ largeBlocks: blocksFor(plan) });
@@ -39,9 +43,24 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map([
     },
     open: (end: unknown): Transport & Disposable => openLoopback(end as LoopbackEnd),
     reachesOut: false,
+    whyNoMapping: (): undefined => undefined,
     warmUpWakeups: 10_000,
   }],
+  ["vsock", {
+    link: (): Link => ({ transmitter: undefined, receiver: undefined, cid: VMADDR_CID_LOCAL }),
+    open: (): Transport & Disposable => new OpenVsock(),
+    reachesOut: true,
+    whyNoMapping: (): string | undefined => openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
+    warmUpWakeups: 1_000,
+  }],
 ]);
+
+const NO_MAPPING = "this kernel has no SO_VM_SOCKETS_ZEROCOPY, as no released one has";
+
+/** There is nothing to close. */
+class OpenVsock extends KernelTransport {
+  [Symbol.dispose](): void {}
+}
 
 const [FEWEST_BLOCKS, MOST_BLOCKS, SPARE_BLOCKS] = [96, 65_536, 32];
 
