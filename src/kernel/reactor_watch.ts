@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { clearInterval, setInterval } from "node:timers";
 import { isMainThread, Worker } from "node:worker_threads";
 import {
   EPOLL_CLOEXEC,
@@ -29,9 +30,12 @@ import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 /** How long a terminated Worker of Node may live on, in milliseconds. */
 const SLICE_MS = 50;
 
+/** How often to look for events while the thread starts, which takes tens of milliseconds. */
+const LOOK_EVERY_MS = 1;
+
 /** What a {@linkcode Watch} tells. */
 export interface Watcher {
-  /** There are events. */
+  /** There may be events. */
   ring(): void;
   /** The thread has failed: nothing is watched any more, all descriptors are closed. */
   fail(error: unknown): void;
@@ -48,6 +52,7 @@ export class Watch {
   readonly #fds: number[] = [];
   readonly #watcher: Watcher;
   readonly #worker: Worker;
+  readonly #looks: ReturnType<typeof setInterval>;
   readonly #posts: boolean;
   #waits = 0;
   #armed = false;
@@ -67,6 +72,7 @@ export class Watch {
       epoll_ctl(this.#outer, EPOLL_CTL_ADD, this.epfd, this.#event);
       this.#event.set(0, EPOLLIN | EPOLLONESHOT, 0);
       this.#worker = this.#start();
+      this.#looks = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     } catch (error) {
       for (const fd of fds) close(fd);
       throw error;
@@ -79,7 +85,7 @@ export class Watch {
       word: WORD,
       libc: library().name,
       epfd: this.#outer,
-      fds: this.#fds,
+      fds: [this.epfd, this.#outer],
       state: STATE,
       sliceMs: SLICE_MS,
       posts: this.#posts,
@@ -88,6 +94,7 @@ export class Watch {
     const execArgv = ["--no-warnings"];
     const worker = new Worker(SCRIPT, { eval: true, execArgv, workerData });
     worker.on("error", (error) => {
+      clearInterval(this.#looks);
       for (const fd of this.#fds) close(fd);
       this.#watcher.fail(error);
     });
@@ -122,10 +129,11 @@ export class Watch {
   }
 
   /**
-   * Ends the thread, which closes all descriptors as it goes. A Worker waits for that: once it has
+   * Ends the thread, which closes both epolls as it goes. A Worker waits for that: once it has
    * ended, so has the thread, wherever it is.
    */
   stop(): void {
+    clearInterval(this.#looks);
     const { made, stops } = STATE;
     if (Atomics.compareExchange(this.#words, WORD.state, made, stops) === made) {
       for (const fd of this.#fds) close(fd);
@@ -135,7 +143,14 @@ export class Watch {
     Atomics.store(this.#words, WORD.waits, 1); // it parks no more
     this.#unpark();
     write(this.#alarm, BigUint64Array.of(1n));
-    if (!isMainThread) Atomics.wait(this.#words, WORD.state, stops, SLICE_MS);
+    if (isMainThread) return; // the kernel closes the rest
+    Atomics.wait(this.#words, WORD.state, stops, SLICE_MS);
+    close(this.#alarm); // never the thread: it may have seen STATE.stops before the alarm
+  }
+
+  #look(): void {
+    if (Atomics.load(this.#words, WORD.state) !== STATE.made) clearInterval(this.#looks);
+    this.#watcher.ring();
   }
 
   #onBell(): void {

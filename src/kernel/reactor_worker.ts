@@ -25,7 +25,7 @@ export const STATE = {
   /** It may never begin. */
   made: 0,
   runs: 1,
-  /** It is to close its descriptors and end. */
+  /** It is to close its descriptors, and to end. */
   stops: 2,
   /** It has closed them. */
   ended: 3,
@@ -43,7 +43,7 @@ export interface WatchData {
   readonly libc: string;
   /** The epoll to wait for. Each of its events must be EPOLLONESHOT: nobody takes them. */
   readonly epfd: number;
-  /** What to close at the end. */
+  /** What nobody else uses once it ends: to be closed then. */
   readonly fds: readonly number[];
   /** The longest that the thread is in the kernel at a time, in milliseconds. */
   readonly sliceMs: number;

@@ -14,6 +14,7 @@ import {
 import * as libc from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { EpollReactor, Hold, reactor } from "../../src/kernel/reactor.ts";
+import { Watch } from "../../src/kernel/reactor_watch.ts";
 import { CLOSED } from "./ffi_helpers.ts";
 
 const F_DUPFD = 0;
@@ -214,6 +215,12 @@ test("reactor() is one a thread, and its descriptors are closed on exec", () => 
   const flags = own.map((fd) => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))
     .map((info) => parseInt(/flags:\s+([0-7]+)/.exec(info)?.[1] ?? "", 8) & O_CLOEXEC);
   assertEquals(new Set(flags), new Set([O_CLOEXEC]));
+});
+
+test("Watch looks for events itself while its thread starts", { timeout: 60_000 }, async () => {
+  await new Promise<void>((ring, fail) => {
+    const watch = new Watch({ ring: () => ring(watch.stop()), fail }, false);
+  });
 });
 
 test("wait() rejects where the thread cannot run, and works once it can", {
