@@ -6,9 +6,18 @@
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
+import { kernelDequeue } from "./kernel_dequeue_bench.ts";
+import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
+import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
-/** What `bench/run.ts` runs. */
+/** What needs nothing but the runtimes: `deno task bench`. */
 export const BENCHES: readonly Bench[] = [throughput, dequeue, roundtrip, ffi, memory];
+
+/** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
+export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip];
+
+/** What needs a kernel with the receive ABI too. */
+export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue];

@@ -15,6 +15,8 @@ export interface Options {
   readonly runtimes: readonly Runtime[];
   /** Names of rows. */
   readonly only: readonly string[];
+  /** AF_VSOCK of this machine's kernel, in place of what any machine has. */
+  readonly kernel: boolean;
   /** Where the JSON goes. */
   readonly json?: string | undefined;
 }
@@ -22,19 +24,24 @@ export interface Options {
 /**
  * Reads the command line: `--runtime` and `--only` may be given several times.
  *
- * @param names The rows that there are.
+ * @param namesOf The rows that there are, with `--kernel` or without.
  * @throws {TypeError} If there is no such option.
  * @throws {RangeError} If there is no such runtime or row.
  */
-export function parseOptions(args: readonly string[], names: readonly string[]): Options {
+export function parseOptions(
+  args: readonly string[],
+  namesOf: (kernel: boolean) => readonly string[],
+): Options {
   const given = parseArgs(args.filter((arg) => arg !== "--"), {
     string: ["runtime", "only", "json"],
+    boolean: ["kernel"],
     collect: ["runtime", "only"],
     unknown: refuse,
   });
   return {
     runtimes: chosen("--runtime", given.runtime, RUNTIMES),
-    only: chosen("--only", given.only, names),
+    only: chosen("--only", given.only, namesOf(given.kernel)),
+    kernel: given.kernel,
     json: given.json,
   };
 }

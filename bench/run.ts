@@ -2,6 +2,7 @@
  * `deno task bench`: our numbers beside those of what one would use otherwise.
  *
  *     deno task bench [--runtime deno|bun|node]... [--only ROW]... [--json FILE]
+ *     deno task vm -- deno task bench:kernel [--runtime deno|bun|node]... [--only ROW]...
  *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
  * No time is asserted: it fails where something is broken or gives a wrong answer.
@@ -12,21 +13,30 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
+import { openVsock } from "../src/kernel/transport.ts";
 import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
 import type { Row } from "./bench.ts";
-import { BENCHES } from "./benches.ts";
+import { BENCHES, KERNEL_BENCHES, MAPPING_BENCHES } from "./benches.ts";
+import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
 import { parseOptions, type Runtime } from "./options.ts";
 import { formatTable, type Report } from "./table.ts";
 
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
-const NAMES = BENCHES.flatMap(({ rows }) => rows.map(({ name }) => name));
+
+/** The rows to measure here. */
+function namesOf(kernel: boolean): readonly string[] {
+  if (kernel) requireLocalVsock();
+  const maps = kernel && openVsock().capabilities.mapRx;
+  const benches = kernel ? [...KERNEL_BENCHES, ...(maps ? MAPPING_BENCHES : [])] : BENCHES;
+  return benches.flatMap(({ rows }) => rows.map(({ name }) => name));
+}
 
 /** How each runtime is started, and asked for its version. */
 function commands(): Readonly<Record<Runtime, readonly string[]>> {
   const { deno, bun, node } = installRuntimes();
   return {
-    deno: [deno, "run", "--no-check", "-A"],
+    deno: [deno, "run", "--no-check", "-A", "--unstable-vsock"],
     bun: [bun, "run"],
     node: [node, "--no-warnings", "--experimental-ffi"],
   };
@@ -59,7 +69,7 @@ function output(file: string, args: readonly string[]): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const { runtimes, only, json } = parseOptions(process.argv.slice(2), NAMES);
+  const { runtimes, only, json } = parseOptions(process.argv.slice(2), namesOf);
   const machine = thisMachine();
   console.log(`${machine.cpu}\n${machine.kernel}\nload ${machine.load.toFixed(2)} at the start`);
   const available = commands();

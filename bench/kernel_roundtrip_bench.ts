@@ -1,0 +1,61 @@
+/**
+ * 64 bytes there and back over AF_VSOCK within one event loop: ours against Deno's own.
+ *
+ * @module
+ */
+import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
+import { connect, listen } from "../mod.ts";
+import { openVsock } from "../src/kernel/transport.ts";
+import type { Bench, Round } from "./bench.ts";
+import { requireLocalVsock } from "./kernel_here.ts";
+import { type End, measureTurns, proveTurn } from "./turns.ts";
+import { denoVsockPair, hasDenoVsock } from "./vsock_deno.ts";
+
+const [OURS, THEIRS] = [2_001, 2_002];
+
+async function withOurs<Result>(use: (near: End, far: End) => Promise<Result>): Promise<Result> {
+  requireLocalVsock();
+  const transport = openVsock();
+  const address = { cid: VMADDR_CID_LOCAL, port: OURS };
+  using listener = listen(address, { transport });
+  using near = await connect(address, { transport });
+  using far = await listener.accept();
+  return await use(near, far);
+}
+
+async function withDenos<Result>(use: (near: End, far: End) => Promise<Result>): Promise<Result> {
+  const { near, far } = await denoVsockPair(VMADDR_CID_LOCAL, THEIRS);
+  try {
+    return await use(near, far);
+  } finally {
+    near.close();
+    far.close();
+  }
+}
+
+/** Other runtimes have no vsock of their own: there the row has no peer. */
+const peer = hasDenoVsock()
+  ? { peer: "deno", peerIs: "Deno.connect", target: { atLeast: 1.5 } }
+  : {};
+
+/** Row 2 of the kernel's table. */
+export const kernelRoundtrip: Bench = {
+  rounds: 5,
+  async prove(): Promise<void> {
+    await withOurs(proveTurn);
+    if (hasDenoVsock()) await withDenos(proveTurn);
+  },
+  async round(): Promise<Round> {
+    const ours = await withOurs(measureTurns);
+    return hasDenoVsock() ? { ours, deno: await withDenos(measureTurns) } : { ours };
+  },
+  rows: [{
+    name: "kernel-roundtrip",
+    what: "AF_VSOCK, 64 B round trips",
+    ours: "ours",
+    unit: "1/s",
+    note:
+      "near.write, far.read, far.write, near.read, awaited in turn, both ends in one event loop",
+    ...peer,
+  }],
+};

@@ -1,0 +1,50 @@
+/**
+ * What a receiver of AF_VSOCK takes in a second: ours against C's `vsock_perf`, the sender being C's
+ * in both cases.
+ *
+ * @module
+ */
+import type { Bench, Round } from "./bench.ts";
+import { requireLocalVsock } from "./kernel_here.ts";
+import { receiveByC, receiveByUs, type Transfer } from "./vsock_perf.ts";
+
+const [KIB, MIB] = [1024, 1024 * 1024];
+const COLUMNS = [64 * KIB, 512 * KIB] as const;
+const TARGET = { atLeast: "Bun" in globalThis ? 0.8 : 0.9 };
+
+function transfer(bufferBytes: number, bytes: number): Transfer {
+  return { bytes, bufferBytes, creditBytes: 2 * MIB, rcvlowatBytes: bufferBytes };
+}
+
+const keys = (size: number): readonly [ours: string, peer: string] => [`ours${size}`, `c${size}`];
+
+/** Row 1 of the kernel's table. */
+export const kernelThroughput: Bench = {
+  rounds: 3,
+  async prove(): Promise<void> {
+    requireLocalVsock();
+    await receiveByUs(transfer(64 * KIB, MIB)); // counts every byte
+  },
+  async round(): Promise<Round> {
+    const values: Record<string, number> = {};
+    for (const size of COLUMNS) {
+      const [ours, peer] = keys(size);
+      values[ours] = await receiveByUs(transfer(size, 128 * MIB));
+      values[peer] = await receiveByC(transfer(size, 128 * MIB));
+    }
+    return values;
+  },
+  rows: COLUMNS.map((size) => {
+    const [ours, peer] = keys(size);
+    return {
+      name: `kernel-throughput-${size / KIB}`,
+      what: `AF_VSOCK receive, ${size / KIB} KiB`,
+      ours,
+      peer,
+      peerIs: "C vsock_perf",
+      unit: "Gbit/s",
+      target: TARGET,
+      note: "vsock_perf --sender in both cases; socket buffer 2 MiB, SO_RCVLOWAT as the buffer",
+    };
+  }),
+};

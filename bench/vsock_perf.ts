@@ -1,0 +1,95 @@
+/**
+ * Transfers from C's `vsock_perf --sender` to its own receiver or to ours.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import process from "node:process";
+import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
+
+const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const [ATTEMPTS, PAUSE_MS] = [300, 100];
+let port = 3_000;
+
+/** One transfer. */
+export interface Transfer {
+  readonly bytes: number;
+  readonly bufferBytes: number;
+  readonly creditBytes: number;
+  readonly rcvlowatBytes: number;
+}
+
+/** Gbit/s as `vsock_perf` counts them. */
+export async function receiveByC(transfer: Transfer): Promise<number> {
+  const { bufferBytes, creditBytes, rcvlowatBytes } = transfer;
+  const text = await receive(transfer, (port) => [
+    ...[binary(), "--port", `${port}`, "--buf-size", `${bufferBytes}`],
+    ...["--vsk-size", `${creditBytes}`, "--rcvlowat", `${rcvlowatBytes}`],
+  ]);
+  const found = /rx performance: ([\d.]+) Gbits/.exec(text);
+  if (found === null) throw new Error(`vsock_perf said no number: ${text}`);
+  return Number(found[1]);
+}
+
+/** Gbit/s of `vsockit perf` on this runtime. Throws unless every byte arrived. */
+export async function receiveByUs(transfer: Transfer): Promise<number> {
+  const { bytes, bufferBytes, creditBytes, rcvlowatBytes } = transfer;
+  const text = await receive(transfer, (port) => [
+    ...[process.execPath, ...runtimeArgs(), MAIN, "perf", "--transport", "vsock", "--listen"],
+    ...["--json", "--port", `${port}`, "-b", `${bufferBytes}`],
+    ...["-v", `${creditBytes}`, "-r", `${rcvlowatBytes}`],
+  ]);
+  const result: { bytes: number; rx_gbit_per_s: number } = JSON.parse(text);
+  if (result.bytes !== bytes) throw new Error(`${result.bytes} bytes arrived of ${bytes}`);
+  return result.rx_gbit_per_s;
+}
+
+function runtimeArgs(): readonly string[] {
+  if ("Deno" in globalThis) return ["run", "--no-check", "-A"];
+  return "Bun" in globalThis ? ["run"] : ["--no-warnings", "--experimental-ffi"];
+}
+
+function binary(): string {
+  const path = process.env["VSOCK_PERF"];
+  if (path !== undefined) return path;
+  throw new Error("Cannot measure: VSOCK_PERF must name the kernel's vsock_perf");
+}
+
+/** Runs the receiver, then C's sender, again until the receiver listens: what the receiver says. */
+async function receive(
+  { bytes, bufferBytes, creditBytes }: Transfer,
+  receiver: (port: number) => readonly string[],
+): Promise<string> {
+  const at = port++;
+  const receiving = run(receiver(at));
+  const sender = [binary(), "--sender", `${VMADDR_CID_LOCAL}`, "--port", `${at}`];
+  const amount = ["--bytes", `${bytes}`, "--buf-size", `${bufferBytes}`];
+  for (let attempt = 1; receiving.child.exitCode === null; attempt++) {
+    const sending = run([...sender, ...amount, "--vsk-size", `${creditBytes}`]);
+    const { code, text } = await sending.ended;
+    if (code === 0) break;
+    if (attempt === ATTEMPTS) throw new Error(`vsock_perf --sender: ${text}`);
+    await setTimeout(PAUSE_MS);
+  }
+  const { code, text } = await receiving.ended;
+  if (code !== 0) throw new Error(`receiver ended with ${code}: ${text}`);
+  return text;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ code: number | null; text: string }>;
+}
+
+function run([file = "", ...args]: readonly string[]): Running {
+  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (data: string) => text += data);
+  const ended = new Promise<{ code: number | null; text: string }>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, text }));
+  });
+  return { child, ended };
+}
