@@ -83,6 +83,8 @@ export interface Libc {
   mprotect(addr: Wide, length: Wide, prot: number): number;
   /** madvise(2). */
   madvise(addr: Wide, length: Wide, advice: number): number;
+  /** syscall(2): a call that libc has no function for; variadic in C. */
+  syscall(number: Wide, a: Wide, b: Wide, c: Wide, d: Wide, e: Wide, f: Wide): Wide;
   /** sysconf(3): -1 with errno unchanged where there is no limit. */
   sysconf(name: number): Wide;
 }
@@ -124,5 +126,6 @@ export const LIBC: Readonly<Record<keyof Libc, Signature>> = {
   munmap: { args: ["usize", "usize"], result: "i32" },
   mprotect: { args: ["usize", "usize", "i32"], result: "i32" },
   madvise: { args: ["usize", "usize", "i32"], result: "i32" },
+  syscall: { args: ["i64", "usize", "usize", "usize", "usize", "usize", "usize"], result: "i64" },
   sysconf: { args: ["i32"], result: "i64" },
 };
