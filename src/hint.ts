@@ -21,6 +21,7 @@ const HINTS: Readonly<Record<string, string>> = {
   "recv EBUSY": "another read is pending: await that one first",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "recv ETIMEDOUT": "nothing came within timeoutMs",
+  "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
   "send EBUSY": "another write is pending: await that one first",
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both",
   "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",

@@ -47,6 +47,9 @@ export interface Socket extends Disposable {
   /**
    * send(2) with MSG_NOSIGNAL: bytes taken, or `WOULD_BLOCK`. STREAM may take a part; SEQPACKET
    * takes the whole message or nothing. `flags`: `MSG_EOR`.
+   *
+   * A message that gave `WOULD_BLOCK` is to be sent again: the kernel may have begun with it, and
+   * then takes no other before it. Who gives up on it does not know whether the peer gets it.
    */
   send(data: Uint8Array, flags: number): number;
   /**

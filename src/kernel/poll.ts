@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PollFds } from "../../ffi/abi/poll.ts";
+import { PollFds, POLLIN } from "../../ffi/abi/poll.ts";
 import { poll } from "../../ffi/libc.ts";
 
 /**
@@ -11,28 +11,27 @@ import { poll } from "../../ffi/libc.ts";
  * calls only: Deno and Node cannot even end the process before.
  */
 const SLICE_MS = 50;
+const NONE = -1;
 
 /** One will do: no poll of a thread starts inside of another. */
-const fds: PollFds = new PollFds(1);
+const fds: PollFds = new PollFds(2);
 
 /** poll(2) with a timeout of 0: the revents of `fd`. */
 export function pollNow(fd: number, events: number): number {
-  fds.set(0, fd, events);
-  poll(fds, 0);
-  return fds.revents(0);
+  return pollUpTo(fd, events, 0);
 }
 
 /**
- * poll(2) that blocks this thread in slices, for `timeoutMs` at most: the revents of `fd`, 0 when
- * the time is over.
+ * poll(2) that blocks this thread for `timeoutMs`, for a slice at most: the revents of `fd`, 0 when
+ * the time is over or `also` can be read.
  */
-export function pollSync(fd: number, events: number, timeoutMs: number): number {
-  const end = performance.now() + timeoutMs;
-  let left = timeoutMs;
-  for (;;) {
-    fds.set(0, fd, events);
-    if (poll(fds, Math.min(left, SLICE_MS)) > 0) return fds.revents(0);
-    left = Math.max(0, end - performance.now());
-    if (left === 0) return 0;
-  }
+export function pollSlice(fd: number, events: number, timeoutMs: number, also?: number): number {
+  return pollUpTo(fd, events, Math.min(timeoutMs, SLICE_MS), also);
+}
+
+function pollUpTo(fd: number, events: number, timeoutMs: number, also = NONE): number {
+  fds.set(0, fd, events);
+  fds.set(1, also, POLLIN);
+  poll(fds, timeoutMs);
+  return fds.revents(0);
 }

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { F_GETFD, F_SETFD, FD_CLOEXEC } from "../../ffi/abi/fcntl.ts";
-import { POLLNVAL, POLLOUT } from "../../ffi/abi/poll.ts";
+import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import { POLLIN, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
 import {
+  MSG_DONTWAIT,
   MSG_NOSIGNAL,
   SHUT_RDWR,
-  SHUT_WR,
   SO_ERROR,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -16,19 +16,27 @@ import {
 } from "../../ffi/abi/socket.ts";
 import { SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
-import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
+import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
 import type { VsockAddress } from "../address.ts";
-import { type MessageFlags, type Socket, type SocketType, WOULD_BLOCK } from "../socket.ts";
+import {
+  type MessageFlags,
+  type RxMapping,
+  type Socket,
+  type SocketType,
+  WOULD_BLOCK,
+} from "../socket.ts";
 import { KernelMapping } from "./mapping.ts";
-import { pollNow, pollSync } from "./poll.ts";
+import { pollNow, pollSlice } from "./poll.ts";
 import { Hold, reactor } from "./reactor.ts";
+import { encodeAddress, readAddress } from "./sockaddr.ts";
+import { WholeSend } from "./whole_send.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+const WRITABLE = POLLOUT | POLLWRNORM;
 /** One of each will do: no call of a thread starts inside of another. */
-const address: SockaddrVm = new SockaddrVm(0, 0);
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
 /** The descriptors of this thread's sockets: two sockets over one would close a third's. */
@@ -53,8 +61,9 @@ export class KernelSocket implements Socket {
   #closed = false;
   #waits = false;
   #mapping: KernelMapping | undefined;
+  #whole: WholeSend | undefined;
 
-  /** Takes over `fd`, a non-blocking socket of AF_VSOCK. */
+  /** Takes over `fd`, a non-blocking socket of AF_VSOCK; `adoptSocket()` takes any and checks. */
   constructor(fd: number, type: SocketType) {
     this.#fd = fd;
     this.type = type;
@@ -87,7 +96,7 @@ export class KernelSocket implements Socket {
   }
 
   bind(address: VsockAddress): void {
-    libc.bind(this.#enter("bind"), encode(address));
+    libc.bind(this.#enter("bind"), encodeAddress(address));
   }
 
   listen(backlog: number): void {
@@ -95,7 +104,9 @@ export class KernelSocket implements Socket {
   }
 
   connect(address: VsockAddress): boolean {
-    return libc.connect(this.#enter("connect"), encode(address));
+    const fd = this.#enter("connect");
+    if (this.#whole !== undefined) libc.fcntl(fd, F_SETFL, libc.fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return libc.connect(fd, encodeAddress(address));
   }
 
   accept(): KernelSocket | undefined {
@@ -103,25 +114,27 @@ export class KernelSocket implements Socket {
     return fd === WOULD_BLOCK ? undefined : new KernelSocket(fd, this.type);
   }
 
-  /**
-   * As the contract has it, and for messages as far as Linux lets it: where the peer's credit ends
-   * within a message, Linux takes that much of it, does not say how much, and glues the next
-   * message to it (`vsock_connectible_sendmsg()` in net/vmw_vsock/af_vsock.c). So that no peer ever
-   * sees such a message, sending is over then: `ECONNABORTED`, and EPIPE from there on. A message
-   * goes whole while no more than `SO_VM_SOCKETS_BUFFER_SIZE` of the peer is under way.
-   */
   send(data: Uint8Array, flags: number): number {
     const fd = this.#enter("send");
-    if (this.type === "seqpacket" && data.length > 1) return sendWhole(fd, data, flags);
-    return libc.send(fd, data, flags | MSG_NOSIGNAL);
+    // A first byte is whole whatever the kernel does.
+    const whole = this.type === "seqpacket" && data.length > (this.#whole === undefined ? 1 : 0);
+    if (!whole) return libc.send(fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (this.#whole === undefined) {
+      if (!isConnected(fd)) {
+        libc.send(fd, NOTHING, MSG_NOSIGNAL);
+        return WOULD_BLOCK;
+      }
+      this.#whole = new WholeSend(fd);
+    }
+    return this.#whole.send(data, flags);
   }
 
   recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number {
     const fd = this.#enter("recv");
-    if (out === undefined) return libc.recv(fd, buffer, flags);
+    if (out === undefined) return libc.recv(fd, buffer, flags | MSG_DONTWAIT);
     message.buffers[0] = buffer;
     try {
-      const received = libc.recvmsg(fd, message, flags);
+      const received = libc.recvmsg(fd, message, flags | MSG_DONTWAIT);
       out.flags = message.flags;
       return received;
     } finally {
@@ -138,20 +151,14 @@ export class KernelSocket implements Socket {
     this.#closed = true;
     owned.delete(this.#fd);
     if (this.#waits) reactor().forget(this.#fd);
-    try {
-      // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
-      if (this.#mapping?.mapped) libc.shutdown(this.#fd, SHUT_RDWR);
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-    }
-    try {
-      libc.close(this.#fd);
-    } catch (error) {
-      // Whatever close(2) says, the descriptor is gone.
-      if (!(error instanceof SysError)) throw error;
-    }
+    ignoreRefusal(() => this.#whole?.close());
+    // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
+    if (this.#mapping?.mapped) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
+    // Whatever close(2) says, the descriptor is gone.
+    ignoreRefusal(() => libc.close(this.#fd));
   }
 
+  /** `close()`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -177,27 +184,69 @@ export class KernelSocket implements Socket {
   }
 
   localAddress(): VsockAddress {
-    libc.getsockname(this.#enter("getsockname"), address.bytes);
-    return decode();
+    const fd = this.#enter("getsockname");
+    return readAddress((bytes) => libc.getsockname(fd, bytes));
   }
 
   remoteAddress(): VsockAddress {
-    libc.getpeername(this.#enter("getpeername"), address.bytes);
-    return decode();
+    const fd = this.#enter("getpeername");
+    return readAddress((bytes) => libc.getpeername(fd, bytes));
   }
 
   poll(events: number): number {
-    return this.#closed ? POLLNVAL : pollNow(this.#fd, events);
+    if (this.#closed) return POLLNVAL;
+    const revents = pollNow(this.#fd, events);
+    switch (this.#whole?.state) {
+      case "under way":
+        return revents & ~WRITABLE;
+      case "through":
+        return revents | (events & WRITABLE);
+      default:
+        return revents;
+    }
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
+    if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
     return reactor().wait(this.#fd, events, this.#hold, signal);
   }
 
   waitSync(events: number, timeoutMs: number): number {
-    return this.#closed ? POLLNVAL : pollSync(this.#fd, events, timeoutMs);
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const left = end - performance.now();
+      const now = this.poll(events);
+      if (now !== 0 || left <= 0) return now;
+      if (!this.#sendsOn(events)) pollSlice(this.#fd, events, left);
+      else pollSlice(this.#fd, events & ~WRITABLE, left, this.#whole?.ringFd);
+    }
+  }
+
+  /** Whether `events` ask for room to write, of which a message that was begun has a say. */
+  #sendsOn(events: number): boolean {
+    return (events & WRITABLE) !== 0 && (this.#whole?.state ?? "idle") !== "idle";
+  }
+
+  /** Waits for the ring too, which tells when a message is through. */
+  async #waitThrough(events: number, signal: AbortSignal | undefined): Promise<number> {
+    for (;;) {
+      const now = this.poll(events);
+      if (now !== 0) return now;
+      if (!this.#sendsOn(events)) return this.wait(events, signal);
+      const over = new AbortController();
+      const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+      const wait = (fd: number, events: number): Promise<number> =>
+        reactor().wait(fd, events, this.#hold, either);
+      const waits = [wait(this.#fd, events & ~WRITABLE), wait(this.#whole!.ringFd, POLLIN)];
+      try {
+        await Promise.race(waits);
+      } finally {
+        over.abort();
+        await Promise.allSettled(waits);
+      }
+    }
   }
 
   ref(): void {
@@ -208,7 +257,7 @@ export class KernelSocket implements Socket {
     this.#hold.unref();
   }
 
-  mmap(length: number, prot: number): KernelMapping {
+  mmap(length: number, prot: number): RxMapping {
     const mapping = new KernelMapping(this, this.#enter("mmap"), length, prot);
     return this.#mapping = mapping;
   }
@@ -228,25 +277,20 @@ export class KernelSocket implements Socket {
   }
 }
 
-function encode({ cid, port, flags = 0 }: VsockAddress): Uint8Array<ArrayBuffer> {
-  return new SockaddrVm(cid, port, flags).bytes;
-}
-
-function decode(): VsockAddress {
-  const { cid, port, flags } = address;
-  return flags === 0 ? { cid, port } : { cid, port, flags };
-}
-
-/** One message of two bytes or more. A single byte is whole anyway. */
-function sendWhole(fd: number, data: Uint8Array, flags: number): number {
-  if ((pollNow(fd, POLLOUT) & POLLOUT) === 0) {
-    // No credit, which is none of these calls' business where they would be refused anyway.
-    libc.send(fd, NOTHING, MSG_NOSIGNAL);
-    return WOULD_BLOCK;
+function isConnected(fd: number): boolean {
+  try {
+    readAddress((bytes) => libc.getpeername(fd, bytes));
+    return true;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "ENOTCONN") return false;
+    throw error;
   }
-  const sent = libc.send(fd, data, flags | MSG_NOSIGNAL);
-  if (sent !== WOULD_BLOCK) return sent;
-  // There was credit and now there is none: that much of the message is gone.
-  libc.shutdown(fd, SHUT_WR);
-  throw new SysError("send", "ECONNABORTED");
+}
+
+function ignoreRefusal(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
 }

@@ -19,7 +19,7 @@ export type Need =
   | "seqpacket"
   /** The receive ABI: mmap and MAP_RX. */
   | "mapRx"
-  /** Messages go whole or not at all, which Linux does not promise. */
+  /** A message that found no room leaves no trace: another one may go first. Not so on Linux. */
   | "wholeMessages"
   /** `Socket.waitSync()`, the far end being able to act meanwhile. */
   | "waitSync"

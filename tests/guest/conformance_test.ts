@@ -16,7 +16,7 @@ const lab: Lab = {
   lacks: {
     mapRx: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     spins: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
-    wholeMessages: "Linux takes a part of a message where credit ends; run it on the loopback",
+    wholeMessages: "Linux begins with a message that has credit for a part; run it on the loopback",
     unprivileged: "root binds any port; run it on the loopback in one event loop",
     oneLoop: "the kernel goes on while a thread blocks; run it on the loopback in one event loop",
     silence: "vsock_loopback always answers; run it on the loopback",

@@ -306,7 +306,7 @@ export const connCases: readonly Case[] = [
   },
   {
     name: "sendMessage() waits until there is credit for the whole message",
-    needs: ["seqpacket", "wholeMessages"],
+    needs: ["seqpacket"],
     async run(near, far) {
       const { conn, there } = await connPair(near, far, "seqpacket", 8192);
       await conn.sendMessage(bytes(5000, 1));
