@@ -6,13 +6,18 @@
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import type { VsockAddress } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
+import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/mod.ts";
 import type { Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
-interface Candidate {
-  /** Whether it reaches a machine with this CID, found out by looking, never by connecting. */
-  reaches(cid: number): boolean;
+export interface Candidate {
+  /**
+   * Why it has no way to listen on `address`, or to connect there; `undefined` where it has one.
+   * Found out by looking, never by connecting.
+   */
+  whyNot(op: Op, address: VsockAddress): string | undefined;
   /** The transport; the process has one. */
   open(): Transport;
 }
@@ -26,16 +31,29 @@ function sharedLoopback(): Transport {
 
 /** What `"auto"` asks, in this order. */
 const CANDIDATES: readonly Candidate[] = [
-  { reaches: (cid) => cid === VMADDR_CID_LOCAL, open: sharedLoopback },
+  {
+    whyNot: (op, address) => op === "listen" ? whyNotListen(address) : whyNotConnect(address),
+    open: openVsock,
+  },
+  {
+    whyNot: (_, { cid }) =>
+      cid === VMADDR_CID_LOCAL ? undefined : "the loopback within this process is CID 1 alone",
+    open: sharedLoopback,
+  },
 ];
 
 /**
  * The transport that `choice` means for `address`.
  *
  * @throws {TypeError} If `choice` is neither a name nor a transport.
- * @throws {VsockError} `ENODEV` if no transport of this library reaches the CID.
+ * @throws {VsockError} `ENODEV` if no transport of this library reaches the CID; the hint says why.
  */
-export function selectTransport(choice: TransportChoice, op: Op, address: VsockAddress): Transport {
+export function selectTransport(
+  choice: TransportChoice,
+  op: Op,
+  address: VsockAddress,
+  candidates: readonly Candidate[] = CANDIDATES,
+): Transport {
   if (typeof choice === "object" && choice !== null && typeof choice.socket === "function") {
     return choice;
   }
@@ -46,9 +64,12 @@ export function selectTransport(choice: TransportChoice, op: Op, address: VsockA
         `current value is ${choice}`,
     );
   }
-  const candidate = CANDIDATES.find((candidate) => candidate.reaches(address.cid));
-  if (candidate !== undefined) return candidate.open();
-  const hint = `no transport here reaches CID ${address.cid}: the loopback within this process ` +
-    `has CID ${VMADDR_CID_LOCAL} alone`;
+  const reasons: string[] = [];
+  for (const candidate of candidates) {
+    const why = candidate.whyNot(op, address);
+    if (why === undefined) return candidate.open();
+    reasons.push(why);
+  }
+  const hint = `CID ${address.cid}: ${reasons.join("; ")}`;
   throw new VsockError(op, "ENODEV", { address, hint });
 }

@@ -23,6 +23,8 @@ import type { VsockAddress } from "../address.ts";
 /** Modules that carry packets from a guest to its host, by their names in `/sys/module`. */
 const GUEST_MODULES = ["vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock"];
 const LOAD_LOOPBACK = "vsock_loopback is not loaded: modprobe vsock_loopback";
+const LOAD_GUEST = "no transport to a host is loaded: modprobe vmw_vsock_virtio_transport";
+const LOAD_HOST = "no transport to guests is loaded: modprobe vhost_vsock";
 
 /** The transports of AF_VSOCK that the kernel has loaded. */
 export interface KernelTransports {
@@ -60,19 +62,15 @@ export function whyNotConnect(
   if (typeof transports === "string") return transports;
   const { local, guestCid, host } = transports;
   const { cid, flags = 0 } = address;
-  const here = guestCid ?? VMADDR_CID_HOST;
-  if (cid === VMADDR_CID_LOCAL || (cid === here && cid !== VMADDR_CID_ANY)) {
-    if (local) return undefined;
-    return cid === VMADDR_CID_HOST
-      ? "CID 2 is the host: no transport of a guest is loaded: modprobe vmw_vsock_virtio_transport"
-      : `CID ${cid} is this machine: ${LOAD_LOOPBACK}`;
+  if (cid === VMADDR_CID_LOCAL) return local ? undefined : LOAD_LOOPBACK;
+  if (cid === guestCid && cid !== VMADDR_CID_ANY) {
+    return local ? undefined : `it is this machine: ${LOAD_LOOPBACK}`;
   }
+  if (cid === VMADDR_CID_HOST && guestCid === undefined && local) return undefined;
   const toHost = cid <= VMADDR_CID_HOST || (flags & VMADDR_FLAG_TO_HOST) !== 0;
-  if (guestCid !== undefined && (toHost || !host)) return undefined;
-  if (!toHost && host) return undefined;
-  return toHost
-    ? `CID ${cid} is the host's to reach: no transport of a guest is loaded`
-    : `CID ${cid} is a guest of this machine: vhost_vsock is not loaded: modprobe vhost_vsock`;
+  const reached = toHost ? guestCid !== undefined : host || guestCid !== undefined;
+  if (reached) return undefined;
+  return toHost ? LOAD_GUEST : LOAD_HOST;
 }
 
 /** Why the kernel cannot listen on `address`; `undefined` where it can. */
@@ -82,17 +80,19 @@ export function whyNotListen(
 ): string | undefined {
   if (typeof transports === "string") return transports;
   const { local, guestCid, host } = transports;
-  if (cid === VMADDR_CID_ANY) {
-    if (local || host || guestCid !== undefined) return undefined;
-    return `no transport is loaded: modprobe vsock_loopback, or vhost_vsock on a host`;
+  switch (cid) {
+    case VMADDR_CID_ANY:
+      if (local || host || guestCid !== undefined) return undefined;
+      return "no transport is loaded: modprobe vsock_loopback, or vhost_vsock on a host";
+    case VMADDR_CID_LOCAL:
+      return local ? undefined : LOAD_LOOPBACK;
+    case VMADDR_CID_HOST:
+      return host ? undefined : LOAD_HOST;
+    case guestCid:
+      return undefined;
+    default:
+      return `it is not this machine's, which has ${guestCid ?? "1 and 2 at most"}`;
   }
-  if (cid === VMADDR_CID_LOCAL) return local ? undefined : `CID 1: ${LOAD_LOOPBACK}`;
-  if (cid === VMADDR_CID_HOST && !host) {
-    return "CID 2 is the host's: vhost_vsock is not loaded: modprobe vhost_vsock";
-  }
-  return cid === VMADDR_CID_HOST || cid === guestCid
-    ? undefined
-    : `CID ${cid} is not of this machine, which has ${guestCid ?? "none but 1 and 2"}`;
 }
 
 /**

@@ -53,12 +53,6 @@ test("connect() gives ECONNRESET where nobody listens", { timeout: 60_000 }, asy
   assertEquals([error.op, error.code, error.address], ["connect", "ECONNRESET", ADDRESS]);
 });
 
-test("connect() gives ENODEV where no transport leads", async () => {
-  const error = await assertRejects(() => connect({ cid: 9, port: 1 }), VsockError);
-  assertEquals([error.op, error.code], ["connect", "ENODEV"]);
-  assertEquals(error.hint?.includes("CID 9"), true);
-});
-
 test("connect() waits for POLLOUT, then asks for the error", async () => {
   const waits: number[] = [];
   const socket = fakeSocket({

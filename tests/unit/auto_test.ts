@@ -1,0 +1,61 @@
+import { test } from "node:test";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { type Candidate, selectTransport } from "../../src/auto.ts";
+import { VsockError } from "../../src/error.ts";
+import { kernelTransports } from "../../src/kernel/reach.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import type { Transport } from "../../src/transport.ts";
+
+const [first, second] = [createLoopback(), createLoopback()];
+
+/** A candidate that refuses with `reason`, if there is one. */
+function candidate(transport: Transport, reason?: string): Candidate {
+  return { whyNot: () => reason, open: () => transport };
+}
+
+test("selectTransport() takes the first candidate that has a way", () => {
+  const select = (...candidates: Candidate[]): Transport =>
+    selectTransport("auto", "connect", { cid: 9, port: 1 }, candidates);
+  assertStrictEquals(select(candidate(first), candidate(second)), first);
+  assertStrictEquals(select(candidate(first, "no"), candidate(second)), second);
+});
+
+test("selectTransport() gives ENODEV with every reason where none has a way", () => {
+  const candidates = [candidate(first, "one"), candidate(second, "two")];
+  const address = { cid: 9, port: 1 };
+  const error = assertThrows(
+    () => selectTransport("auto", "connect", address, candidates),
+    VsockError,
+  );
+  assertEquals([error.op, error.code, error.address], ["connect", "ENODEV", address]);
+  assertEquals(error.hint, "CID 9: one; two");
+});
+
+test("selectTransport() asks for the call and the address", () => {
+  const asked: unknown[] = [];
+  const asks: Candidate = {
+    whyNot(op, address) {
+      asked.push(op, address);
+      return undefined;
+    },
+    open: () => first,
+  };
+  selectTransport("auto", "listen", { cid: 5, port: 6 }, [asks]);
+  assertEquals(asked, ["listen", { cid: 5, port: 6 }]);
+});
+
+test("selectTransport() for CID 1 is the kernel's where it has vsock_loopback", () => {
+  const transports = kernelTransports();
+  const local = typeof transports === "object" && transports.local;
+  for (const op of ["connect", "listen"] as const) {
+    const { name } = selectTransport("auto", op, { cid: 1, port: 1 });
+    assertEquals(name, local ? "vsock" : "loopback");
+  }
+});
+
+test("selectTransport() takes a transport as it is, and refuses other names", () => {
+  const address = { cid: 9, port: 1 };
+  assertStrictEquals(selectTransport(first, "connect", address, []), first);
+  assertEquals(selectTransport("loopback", "connect", address, []).name, "loopback");
+  assertThrows(() => selectTransport("tcp" as "auto", "connect", address), TypeError, "must be");
+});
