@@ -21,6 +21,15 @@ export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
 export type { VsockAddr, VsockAddress } from "./src/address.ts";
+export { openVsock } from "./src/kernel/transport.ts";
+export {
+  adoptConn,
+  adoptListener,
+  adoptSocket,
+  listenFds,
+  type PassedFd,
+} from "./src/kernel/adopt.ts";
+export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, Transport, TransportChoice } from "./src/transport.ts";
 export type { MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export {
