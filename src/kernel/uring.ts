@@ -139,17 +139,17 @@ export class Uring {
 
 let own: Uring | null | undefined;
 
-/** The ring of this thread, made on first use; `undefined` where there can be none. */
-export function uring(): Uring | undefined {
-  if (own === undefined) {
-    try {
-      const { fd } = own = new Uring();
-      // A Worker that ends leaves its descriptors to the process.
-      process.once("exit", () => close(fd));
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      own = null;
-    }
+/** The ring of this thread, made on first use; `null` where there can be none. */
+export function uring(): Uring | null {
+  if (own !== undefined) return own;
+  try {
+    own = new Uring();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return own = null;
   }
-  return own ?? undefined;
+  const { fd } = own;
+  // A Worker that ends leaves its descriptors to the process.
+  process.once("exit", () => close(fd));
+  return own;
 }

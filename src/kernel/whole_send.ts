@@ -25,7 +25,7 @@ const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** Sends the messages of one connected socket. */
 export class WholeSend {
   readonly #fd: number;
-  readonly #ring: Uring | undefined = uring();
+  readonly #ring: Uring | null;
   readonly #message: Message = new Message([NOTHING]);
   /** Bytes that the kernel reads while it goes on: mapped, so that they outlive this thread. */
   #staging: MappedRegion | undefined;
@@ -35,11 +35,15 @@ export class WholeSend {
   #result: number | undefined;
   #closed = false;
 
-  /** For `fd`, which stays its socket's. */
-  constructor(fd: number) {
+  /**
+   * For `fd`, which stays its socket's. Without a `ring`, a message for which there is credit for a
+   * part only ends what this end sends, before it is glued to the next: `ECONNABORTED`.
+   */
+  constructor(fd: number, ring: Uring | null = uring()) {
     this.#fd = fd;
+    this.#ring = ring;
     // Past some retries an io_uring lets a thread of the kernel block; it must be able to.
-    if (this.#ring !== undefined) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    if (ring !== null) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
   }
 
   /** Where the message is that was last begun with. */
@@ -68,7 +72,7 @@ export class WholeSend {
       send(this.#fd, NOTHING, MSG_NOSIGNAL | MSG_DONTWAIT);
       return WOULD_BLOCK;
     }
-    if (this.#ring === undefined) return this.#sendOrEnd(data, flags);
+    if (this.#ring === null) return this.#sendOrEnd(data, flags);
     this.#begin(this.#ring, data, flags);
     if (this.#result === undefined) return WOULD_BLOCK;
     this.#finish(data, flags);
@@ -107,7 +111,7 @@ export class WholeSend {
     return staged;
   }
 
-  /** Without an io_uring: a message that is cut ends what this end sends, before it is glued. */
+  /** Without a ring. */
   #sendOrEnd(data: Uint8Array, flags: number): number {
     const sent = send(this.#fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent === WOULD_BLOCK) this.#end();

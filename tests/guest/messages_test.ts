@@ -1,18 +1,21 @@
 /** SEQPACKET messages of the kernel: whole, or not at all, wherever the peer's credit ends. */
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { POLLIN, POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
+import { KernelSocket } from "../../src/kernel/socket.ts";
 import { openVsock } from "../../src/kernel/transport.ts";
+import { WholeSend } from "../../src/kernel/whole_send.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { receive } from "../conformance/verbs.ts";
+import { assertSysError } from "../unit/ffi_helpers.ts";
 
 const timeout = 120_000;
 
@@ -137,4 +140,31 @@ test("the peer's close() while a message is under way fails it with EPIPE", {
   const cut = assertRejects(() => near.sendMessage(bytes(4000)), VsockError, "EPIPE");
   far.close();
   await cut;
+});
+
+test("without an io_uring, a message that is cut ends sending, and the peer never sees it", {
+  timeout,
+}, async () => {
+  using ends = await pair(4096);
+  const { near, far } = ends;
+  assert(near.socket instanceof KernelSocket);
+  const messages = new WholeSend(near.socket.fd, null);
+  assertEquals(messages.send(bytes(3000), 0), 3000);
+  assertSysError("send", "ECONNABORTED", () => messages.send(bytes(2000), 0));
+  assertSysError("send", "EPIPE", () => messages.send(bytes(10), 0));
+  assertEquals((await far.receiveMessage())?.data, bytes(3000));
+  assertEquals(await far.receiveMessage(), null);
+});
+
+test("without an io_uring, a message without any credit would block", { timeout }, async () => {
+  using ends = await pair(4096);
+  const { near, far } = ends;
+  assert(near.socket instanceof KernelSocket);
+  const messages = new WholeSend(near.socket.fd, null);
+  assertEquals(messages.send(bytes(4096), 0), 4096);
+  assertEquals(messages.send(bytes(2000), 0), WOULD_BLOCK);
+  assertEquals((await far.receiveMessage())?.data, bytes(4096));
+  await near.socket.wait(POLLOUT);
+  assertEquals(messages.send(bytes(2000, 2), 0), 2000);
+  assertEquals((await far.receiveMessage())?.data, bytes(2000, 2));
 });
