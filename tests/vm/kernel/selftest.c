@@ -4,7 +4,8 @@
  * receiver's, lose bytes, or upset the kernel. Runs as root in a guest whose
  * AF_VSOCK has it, over the loopback (CID 1); prints TAP.
  *
- * gcc -O2 -pthread -o selftest selftest.c
+ * gcc -O2 -pthread -o selftest selftest.c; with -DROUNDS=300 for a kernel that
+ * checks itself, which is slow.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +30,10 @@
 #define EOR		2
 #define CLOSED		(~0U)
 #define P		4096UL
+
+#ifndef ROUNDS
+#define ROUNDS		10000
+#endif
 
 struct hdr {
 	uint32_t length, flags;
@@ -217,18 +222,29 @@ static void headers(struct ends *e, uint32_t pages, int count, const struct hdr 
 	sizeof((struct hdr[]){ __VA_ARGS__ }) / sizeof(struct hdr),	\
 	(struct hdr[]){ __VA_ARGS__ })
 
-/* Free pages, those that each CPU keeps at hand included. */
-static long free_pages(void)
+/* Pages that are free or known to be somebody's: those of packets are neither.
+ * What other processes do meanwhile moves pages from one to the other.
+ */
+static long known_pages(void)
 {
-	long value, total = 0;
-	char line[256];
+	static const char *const known[] = {
+		"nr_free_pages", "count:" /* free, at a CPU's hand */,
+		"nr_inactive_anon", "nr_active_anon", "nr_inactive_file",
+		"nr_active_file", "nr_unevictable", "nr_slab_reclaimable",
+		"nr_slab_unreclaimable", "nr_page_table_pages",
+	};
 	FILE *f = fopen("/proc/zoneinfo", "r");
+	long value, total = 0;
+	char word[64];
 
 	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " nr_free_pages %ld", &value) == 1 ||
-		    sscanf(line, " count: %ld", &value) == 1)
-			total += value;
+	while (fscanf(f, "%63s", word) == 1) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+			if (!strcmp(word, known[i]) && fscanf(f, "%ld", &value) == 1)
+				total += value;
+		if (!strcmp(word, "nr_kernel_stack") && fscanf(f, "%ld", &value) == 1)
+			total += value / 4; /* KiB */
+	}
 	fclose(f);
 	return total;
 }
@@ -730,25 +746,28 @@ static void rounds(int count)
 	done(&e);
 }
 
+/* Pages lost by ROUNDS batches and a thirtieth of it early ends of two kinds. */
+static long lost(void)
+{
+	long before = known_pages(), less;
+
+	rounds(ROUNDS);
+	for (int i = 0; i < ROUNDS / 30; i++) {
+		killed();
+		closed();
+	}
+	less = before - known_pages();
+	printf("# %ld pages less are accounted for\n", less);
+	return less;
+}
+
 static void leaks(void)
 {
-	long before, lost;
-
-	/* Once for what the kernel keeps for the next time. */
-	rounds(200);
-	for (int i = 0; i < 20; i++) {
-		killed();
-		closed();
-	}
-	before = free_pages();
-	rounds(10000);
-	for (int i = 0; i < 300; i++) {
-		killed();
-		closed();
-	}
-	lost = before - free_pages();
-	printf("# %ld pages of 4 KiB fewer are free\n", lost);
-	CHECK(lost < 300);
+	/* The first time fills the kernel's caches, and other processes may be
+	 * counted wrong: a leak is there every time.
+	 */
+	for (int i = 0; lost() >= ROUNDS / 35; i++)
+		CHECK(i < 3);
 }
 
 static void kernel_log(void)
@@ -794,7 +813,7 @@ int main(int argc, char **argv)
 		TEST(killed, "kill -9 of a process with pages mapped ends the connection"),
 		TEST(reset, "a reset leaves what was queued, then the end"),
 		TEST(raced, "MAP_RX, madvise, recv, mmap and every way to end can race"),
-		TEST(leaks, "no page is lost in 10,000 rounds and 600 early ends"),
+		TEST(leaks, "no page is lost in 10,000 batches and 666 early ends"),
 		TEST(kernel_log, "the kernel has no complaint"),
 	};
 	int failed = 0, count = sizeof(tests) / sizeof(*tests);
