@@ -27,13 +27,13 @@ function printTable(outcomes: readonly Outcome[]): void {
 
 async function main(): Promise<void> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
+  process.on("exit", () => rmSync(reports, { recursive: true }));
   const outcomes: Outcome[] = [];
   for (const run of await plan(choose(process.argv.slice(2)))) {
     const folder = join(reports, `${outcomes.length}`);
     mkdirSync(folder);
     outcomes.push(await execute(run, join(folder, "report.xml")));
   }
-  rmSync(reports, { recursive: true });
   const sum = (key: "passed" | "failed" | "skipped"): number =>
     outcomes.reduce((total, outcome) => total + outcome[key], 0);
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";

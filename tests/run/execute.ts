@@ -46,22 +46,22 @@ function spawnBounded([file = "", ...args]: readonly string[]): Promise<string> 
   // A process group of its own, so that what the tests start ends with them.
   const child = spawn(file, args, { cwd: ROOT, stdio: "inherit", detached: true });
   let late = "";
-  const kill = (): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  const kill = (signal: "SIGKILL" | "SIGTERM"): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
   };
   const timer = setTimeout(() => {
     late = `not done in ${LIMIT_MINUTES} minutes`;
-    kill();
+    kill("SIGKILL");
   }, LIMIT_MINUTES * 60_000);
   const interrupt = (): void => {
-    kill();
+    kill("SIGTERM");
     process.exit(130);
   };
-  process.on("SIGINT", interrupt);
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
   return new Promise((resolve) => {
     const end = (fault: string): void => {
       clearTimeout(timer);
-      process.off("SIGINT", interrupt);
+      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
       resolve(fault);
     };
     child.on("error", (error) => end(error.message));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import process from "node:process";
 import { openLaboratory } from "../vm/laboratory.ts";
@@ -34,8 +33,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (deno && everything) runs.push(denoRun("docs (deno)", "--doc", ...DOCUMENTED));
   if (deno && laboratory.length > 0) runs.push(await laboratoryRun(laboratory));
   if (guest.length > 0) {
-    const built = existsSync("tests/vm/kernel/build.ts") ? flavours : ["stock" as const];
-    for (const flavour of built) runs.push(...await guestRuns(flavour, runtimes, guest));
+    for (const flavour of flavours) runs.push(...await guestRuns(flavour, runtimes, guest));
   }
   return runs;
 }

@@ -7,6 +7,7 @@ import process from "node:process";
 import { Unavailable } from "./apt.ts";
 import { cacheFolder } from "./cache.ts";
 import { type Image, kernelImage } from "./image.ts";
+import { buildModules } from "./kernel/build.ts";
 import { type KernelTools, kernelTools } from "./kernel_tools.ts";
 import type { Flavour } from "./options.ts";
 import { findQemu, type Qemu } from "./qemu.ts";
@@ -21,11 +22,6 @@ export interface Laboratory {
   readonly modules: readonly string[];
 }
 
-/** What builds the lab flavour's modules. */
-interface Builder {
-  buildModules(cache: string): Promise<string>;
-}
-
 /** Throws {@linkcode Unavailable}, which says the cure, where this machine cannot have it. */
 export async function openLaboratory(flavour: Flavour): Promise<Laboratory> {
   const machine = `${process.platform} ${process.arch}`;
@@ -37,7 +33,5 @@ export async function openLaboratory(flavour: Flavour): Promise<Laboratory> {
   const image = kernelImage(cache);
   const tools = kernelTools(cache);
   if (flavour === "stock") return { image, qemu, tools, modules: [image.modules] };
-  const build = new URL("kernel/build.ts", import.meta.url).href;
-  const { buildModules }: Builder = await import(build);
   return { image, qemu, tools, modules: [await buildModules(cache), image.modules] };
 }

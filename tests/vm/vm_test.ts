@@ -1,5 +1,6 @@
 /** The laboratory itself: what a command in a guest may rely on, and what cannot go wrong. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -24,30 +25,33 @@ interface Printed {
   readonly stderr: string;
 }
 
-/** `deno task vm -- ARGS`; `heard` gets stdout as it comes. */
-function vm(args: readonly string[], heard?: (stdout: string) => void): Promise<Printed> {
+/** An empty folder, gone after use. */
+class Folder implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-folder-"));
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** `deno task vm -- ARGS`; `heard` gets what stdout is so far, and the process's id. */
+async function vm(
+  args: readonly string[],
+  heard?: (stdout: string, pid: number) => void,
+): Promise<Printed> {
+  using scratch = new Folder(); // where one that is killed leaves what it has
   const child = spawn(process.execPath, ["run", "-A", "tests/vm/main.ts", ...args], {
     cwd: ROOT,
+    env: { ...process.env, TMPDIR: scratch.path },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
-    heard?.(stdout);
+    if (child.pid !== undefined) heard?.(stdout, child.pid);
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
-
-/** A folder for results, gone after use. */
-class Results implements Disposable {
-  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-results-"));
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
+  const [code]: (number | null)[] = await once(child, "close");
+  return { code: code ?? null, stdout, stderr };
 }
 
 test(
@@ -90,7 +94,7 @@ test(
 );
 
 test("vm streams the output as it comes", LIMIT, async () => {
-  using results = new Results();
+  using results = new Folder();
   // The command goes on when the file is there, which is made when its first line is heard.
   const script = "echo first; until [ -e /results/heard ]; do sleep 0.1; done; echo second";
   const args = ["--results", results.path, "--", "bash", "-c", script];
@@ -121,11 +125,28 @@ test(
   LIMIT,
   async () => {
     const script = "echo waiting; echo mark of the log > /dev/kmsg; sleep 1000";
-    const { code, stdout, stderr } = await vm(["--timeout", "20", "--", "bash", "-c", script]);
+    const { code, stdout, stderr } = await vm(["--timeout", "40", "--", "bash", "-c", script]);
     assertEquals([code, stdout], [124, "waiting\n"]);
-    assertMatch(stderr, /the kernel's log[^]*mark of the log[^]*not done in 20 seconds\n$/);
+    assertMatch(stderr, /the kernel's log[^]*mark of the log[^]*not done in 40 seconds\n$/);
   },
 );
+
+test("vm that is killed takes the machine with it", LIMIT, async () => {
+  const script = "echo up; sleep 1000";
+  // The machine has our stderr too, which is open until both have ended.
+  const { code } = await vm(["--", "bash", "-c", script], (_, pid) => process.kill(pid, "SIGKILL"));
+  assertEquals(code, null);
+});
+
+test("vm that is interrupted says so by 130", LIMIT, async () => {
+  const script = "echo up; sleep 1000";
+  const { code, stderr } = await vm(
+    ["--", "bash", "-c", script],
+    (_, pid) => process.kill(pid, "SIGTERM"),
+  );
+  assertEquals(code, 130);
+  assertMatch(stderr, /interrupted\n$/);
+});
 
 test("vm says 125 and prints the kernel's log where the kernel crashes", LIMIT, async () => {
   const script = "echo before; echo c > /proc/sysrq-trigger; echo after";
@@ -150,7 +171,7 @@ test("vm lets the command write everywhere, and nothing of it gets out", LIMIT, 
 });
 
 test("vm hands out what is in /results, links as plain files", LIMIT, async () => {
-  using results = new Results();
+  using results = new Folder();
   const script = "cd /results; echo 1234 > file; ln -s /etc/passwd link; chmod 4755 file";
   const args = ["--results", results.path, "--", "bash", "-c", script];
   assertEquals((await vm(args)).code, 0);
