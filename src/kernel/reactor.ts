@@ -85,13 +85,13 @@ export class EpollReactor implements Reactor {
       signal?.throwIfAborted();
       const watch = this.#watch ??= this.#open();
       const entry = this.#enter(watch, fd, events);
+      watch.begin();
       const abort = (): void => this.#abort(watch, entry, wait, signal?.reason);
       signal?.addEventListener("abort", abort, { once: true });
       const unlisten = (): void => signal?.removeEventListener("abort", abort);
       const wait: Wait = { events, hold, resolve, reject, unlisten };
       entry.waits.push(wait);
       hold.acquire();
-      watch.begin();
     });
   }
 

@@ -28,10 +28,13 @@ import { library } from "../../ffi/select.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
 /** How long a terminated Worker of Node may live on, in milliseconds. */
-const SLICE_MS = 50;
+const SLICE_MS = 100;
 
 /** How often to look for events while the thread starts, which takes tens of milliseconds. */
 const LOOK_EVERY_MS = 1;
+
+/** How long a Worker that ends waits for its thread at most, in milliseconds: it takes 0.1. */
+const STOP_MS = 1_000;
 
 /** What a {@linkcode Watch} tells. */
 export interface Watcher {
@@ -105,10 +108,10 @@ export class Watch {
 
   /** A wait begins: has the thread ring, at once where the epoll has events already. */
   begin(): void {
+    this.#arm();
     this.#waits += 1;
     Atomics.store(this.#words, WORD.waits, this.#waits);
     if (Atomics.load(this.#words, WORD.parked) !== 0) this.#unpark();
-    this.arm();
   }
 
   /** A wait is over. */
@@ -119,7 +122,11 @@ export class Watch {
 
   /** Has the thread ring once more where somebody waits. */
   arm(): void {
-    if (this.#armed || this.#waits === 0) return;
+    if (this.#waits > 0) this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#armed) return;
     epoll_ctl(this.#outer, EPOLL_CTL_MOD, this.epfd, this.#event);
     this.#armed = true;
     if (this.#posts) return;
@@ -144,7 +151,7 @@ export class Watch {
     this.#unpark();
     write(this.#alarm, BigUint64Array.of(1n));
     if (isMainThread) return; // the kernel closes the rest
-    Atomics.wait(this.#words, WORD.state, stops, SLICE_MS);
+    Atomics.wait(this.#words, WORD.state, stops, STOP_MS);
     close(this.#alarm); // never the thread: it may have seen STATE.stops before the alarm
   }
 

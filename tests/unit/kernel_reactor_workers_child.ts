@@ -35,7 +35,7 @@ class Waiter {
   }
 }
 
-/** Descriptors that are an epoll or an eventfd; reading them leaves out the one that lists them. */
+/** How many this process has. */
 function count(what: "fd" | "task"): number {
   return readdirSync(`/proc/self/${what}`).length;
 }
@@ -45,33 +45,40 @@ async function settles(before: number, now: () => number): Promise<boolean> {
   for (let look = 0; look < 500 && now() > before; look++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  if (now() > before) console.log(now(), "of", before);
   return now() <= before;
 }
 
-async function rounds(end: (waiter: Waiter) => Promise<unknown>): Promise<void> {
-  for (let round = 0; round < 5; round++) {
-    const waiter = new Waiter();
-    await waiter.wait();
-    write(writer, byte);
-    if (await waiter.next() !== 1) throw new Error("not woken");
-    read(reader, byte);
-    await waiter.wait();
-    await end(waiter);
-  }
+/** Time for threads to begin, or to go; where it is too short, less is tested. */
+function aSecond(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1_000));
+}
+
+/** Ends five Workers that wait, in threads that have begun to: within a Worker, Deno takes 0.6 s. */
+async function round(end: (waiter: Waiter) => Promise<unknown>): Promise<void> {
+  const waiters = Array.from({ length: 5 }, () => new Waiter());
+  await Promise.all(waiters.map((waiter) => waiter.wait()));
+  await aSecond();
+  write(writer, byte);
+  const woken = await Promise.all(waiters.map((waiter) => waiter.next()));
+  if (woken.some((revents) => revents !== 1)) throw new Error(`woken by ${woken}`);
+  read(reader, byte);
+  await Promise.all(waiters.map((waiter) => waiter.wait()));
+  await Promise.all(waiters.map(end));
 }
 
 const CASES: Readonly<Record<string, () => Promise<void>>> = {
   async "terminate()"(): Promise<void> {
-    await rounds((waiter) => waiter.worker.terminate());
+    await round((waiter) => waiter.worker.terminate());
+    await aSecond();
     const tasks = count("task");
-    await rounds((waiter) => waiter.worker.terminate());
+    await round((waiter) => waiter.worker.terminate());
     console.log("no thread is left:", await settles(tasks, () => count("task")));
   },
   async "process.exit() of the Worker"(): Promise<void> {
-    await rounds((waiter) => waiter.exit());
+    await round((waiter) => waiter.exit());
+    await aSecond();
     const [tasks, fds] = [count("task"), count("fd")];
-    await rounds((waiter) => waiter.exit());
+    await round((waiter) => waiter.exit());
     console.log("no thread is left:", await settles(tasks, () => count("task")));
     console.log("no descriptor is left:", await settles(fds, () => count("fd")));
   },
