@@ -6,9 +6,9 @@
  * again only after {@linkcode Watch.arm}. All events are taken by the thread that uses them, when
  * it uses them: none is stale, and none can be lost for want of room.
  *
- * A thread in a system call cannot be ended from outside, and Node waits for it. So the thread
- * stays there for a slice of time at most; while nobody waits it is parked in `Atomics.wait`, which
- * takes no time; and when the process ends, an eventfd calls it back at once.
+ * A thread in a system call cannot be ended from outside, and Node waits for it to come back. So it
+ * stays there for a slice of time, then lets its own event loop run; while nobody waits it is parked
+ * in that event loop, which costs nothing; and when the process ends, an eventfd calls it back.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.
 import { library } from "../../ffi/select.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
-/** How long a terminated Worker of Node may live on, in milliseconds. */
+/** How long the thread may outlive a Worker that is terminated, in milliseconds. */
 const SLICE_MS = 100;
 
 /** How often to look for events while the thread starts, which takes tens of milliseconds. */
