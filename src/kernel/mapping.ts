@@ -82,7 +82,7 @@ export class KernelMapping implements RxMapping {
 
   lend(page: number, length: number): Uint8Array {
     const end = page + Math.ceil(length / USR_PAGE_SIZE);
-    if (!(page >= 0 && length >= 0 && end <= this.#present)) {
+    if (!(Number.isInteger(page) && page >= 0 && length >= 0 && end <= this.#present)) {
       throw new RangeError(
         `Cannot lend ${length} bytes of data page ${page}: must be what was mapped there: ` +
           `current value is ${this.#present} pages`,
