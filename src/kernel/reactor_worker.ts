@@ -121,6 +121,8 @@ async function watch(): Promise<void> {
       if (Atomics.load(words, word.waits) === 0) await called;
       Atomics.store(words, word.parked, 0);
     }
+    // A signal, or somebody closed what is not theirs: that must not keep a processor busy.
+    if (ready < 0) Atomics.wait(words, word.state, state.runs, 1);
     // The event loop, or else nobody can end this thread: Deno does not where its owner is ended.
     await new Promise((resolve) => setImmediate(resolve));
   }
