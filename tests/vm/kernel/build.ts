@@ -47,6 +47,7 @@ const PATCH = "rx_map.patch";
 const OWN_FILES = [
   ["Kbuild", "Kbuild"],
   ["virtio_rx_map.c", "net/vmw_vsock/virtio_rx_map.c"],
+  ["virtio_rx_pages.c", "net/vmw_vsock/virtio_rx_pages.c"],
   ["vsock_rx_map.c", "net/vmw_vsock/vsock_rx_map.c"],
   ["vsock_rx_map.h", "include/net/vsock_rx_map.h"],
 ] as const;

@@ -93,16 +93,20 @@ int vsock_rx_map_dequeue(struct socket *sock, char __user *optval, int optlen);
 int vsock_rx_map_sock_setsockopt(struct socket *sock, int level, int optname,
 				 sockptr_t optval, unsigned int optlen);
 
-/**** virtio_rx_map.c, in vmw_vsock_virtio_transport_common.ko ****/
+/**** virtio_rx_pages.c, in vmw_vsock_virtio_transport_common.ko ****/
 
-/* A queued packet of at most this many bytes is appended to the last one. */
+/* A packet of at most this many bytes may be appended to the one before it. */
 #define VIRTIO_RX_MAP_SMALL	128
 
-struct sk_buff *virtio_rx_map_alloc_tx(struct virtio_vsock_pkt_info *info,
-				       size_t payload_len, bool zcopy,
-				       u32 src_cid, u32 src_port,
-				       u32 dst_cid, u32 dst_port);
-struct sk_buff *virtio_rx_map_swap(struct sk_buff *skb, size_t payload_len);
+struct sk_buff *virtio_rx_pages_alloc_tx(struct virtio_vsock_pkt_info *info,
+					 size_t payload_len, bool zcopy,
+					 u32 src_cid, u32 src_port,
+					 u32 dst_cid, u32 dst_port);
+struct sk_buff *virtio_rx_pages_swap(struct sk_buff *skb, size_t payload_len);
+struct sk_buff *virtio_rx_pages_copy(struct sk_buff *skb);
+
+/**** virtio_rx_map.c, in the same ****/
+
 struct sk_buff *virtio_rx_map_own(struct vsock_sock *vsk, struct sk_buff *skb);
 bool virtio_rx_map_merge(struct virtio_vsock_sock *vvs, struct sk_buff *skb);
 int virtio_transport_rx_map(struct vsock_sock *vsk,
