@@ -40,12 +40,17 @@ test("connect() reaches a listener, by both addresses", { timeout: 60_000 }, asy
   assertEquals(far.remoteAddr, { transport: "vsock", cid: 1, port: 5000 });
 });
 
-test("connect() picks the loopback of the process for CID 1", { timeout: 60_000 }, async () => {
-  using listener = listen({ cid: 1, port: 4002 }, { transport: "loopback", type: "seqpacket" });
-  using near = await connect({ cid: 1, port: 4002 }, { type: "seqpacket" });
-  using far = await listener.accept();
-  assertEquals([near.type, far.type], ["seqpacket", "seqpacket"]);
-});
+test(
+  "connect() finds who listens on the loopback of the process",
+  { timeout: 60_000 },
+  async () => {
+    const options = { transport: "loopback", type: "seqpacket" } as const;
+    using listener = listen({ cid: 1, port: 4002 }, options);
+    using near = await connect({ cid: 1, port: 4002 }, options);
+    using far = await listener.accept();
+    assertEquals([near.type, far.type], ["seqpacket", "seqpacket"]);
+  },
+);
 
 test("connect() gives ECONNRESET where nobody listens", { timeout: 60_000 }, async () => {
   const transport = createLoopback();

@@ -31,8 +31,8 @@ test("listen() refuses a port that is taken", () => {
   assertEquals(error.address, { cid: 1, port: 4000 });
 });
 
-test("listen() on the shared loopback is what connect finds", () => {
-  using _first = listen({ cid: 1, port: 4001 });
+test("listen() by the name of the loopback means one for all the process", () => {
+  using _first = listen({ cid: 1, port: 4001 }, { transport: "loopback" });
   const again = (): unknown => listen({ cid: 1, port: 4001 }, { transport: "loopback" });
   assertEquals(assertThrows(again, VsockError).code, "EADDRINUSE");
 });
