@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 		{ refusals, "bad calls are refused, errno by errno" },
 		{ busy_slot, "a slot in use refuses the batch and nothing is lost or left behind" },
 		{ zerocopy_sender, "a MSG_ZEROCOPY sender's own pages are never mapped" },
-		{ forked, "a child has no part of the mapping" },
+		{ forked, "a child has no part of the mapping, or slots of its own" },
 		{ unmapped, "parts of the mapping can be unmapped early" },
 		{ closed, "close(2) leaves mapped pages readable, the end comes with munmap(2)" },
 		{ killed, "kill -9 of a process with pages mapped ends the connection" },

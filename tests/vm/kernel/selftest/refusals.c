@@ -119,5 +119,20 @@ void forked(void)
 	}
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
 	CHECK(verify(&e, 0) == 5000);
+
+	/* One that was asked for has references and slots of its own. */
+	CHECK(!madvise((void *)e.page0, e.size, MADV_DOFORK));
+	send_all(e.tx, 5000, 100, 0);
+	queued(&e, 100);
+	child = fork();
+	if (!child) {
+		CHECK(verify(&e, 0) == 5000);
+		REFUSED(map_rx(&e), EBUSY);
+		advise(&e);
+		CHECK(!map_rx(&e) && verify(&e, 5000) == 100);
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(populated(e.data + P) && e.data[4999] == byte_at(4999));
 	done(&e);
 }
