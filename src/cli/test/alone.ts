@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { POLLIN } from "../../../ffi/abi/poll.ts";
 import type { Socket } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
 import { connectControl, type Control, ControlListener } from "./control.ts";
@@ -25,10 +26,23 @@ export async function runAlone(
   { transport, fdOf }: Carrier,
   print: (text: string) => void,
 ): Promise<Tally> {
+  await warmUp(transport);
   await using control = await openControl(role, print);
   const peer = { cid: role.peerCid, port: peerPort };
   const end = new End({ mode: role.mode, transport, fdOf, peer, control });
   return await runTests(end, chosen, print);
+}
+
+/**
+ * The first wait may start a thread, for which a slow machine takes seconds: before the peer counts
+ * its own.
+ */
+async function warmUp(transport: Transport): Promise<void> {
+  using socket = transport.socket("stream");
+  const over = new AbortController();
+  const waiting = socket.wait(POLLIN, over.signal);
+  over.abort();
+  await waiting.catch(() => {});
 }
 
 async function openControl(

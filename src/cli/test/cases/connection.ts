@@ -95,10 +95,11 @@ export const doubleBindConnect: TestCase = {
   },
   async server(end) {
     using listener = end.listen();
+    // Kept open: the RST of a close might meet the next connection from that port.
+    using accepted = new DisposableStack();
     for (let turn = 0; turn < 2; turn++) {
       end.control.send("LISTENING");
-      using socket = await end.acceptFrom(listener);
-      await end.waitRemoteClose(socket);
+      await end.waitRemoteClose(accepted.use(await end.acceptFrom(listener)));
     }
   },
 };
