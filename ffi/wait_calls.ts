@@ -15,6 +15,8 @@ import { library } from "./select.ts";
 
 const INT_MAX = 0x7fff_ffff;
 const timespec: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(TIMESPEC.size));
+/** What `timespec` holds, in milliseconds: most calls wait as long as the one before. */
+let written = 0;
 
 /** When a wait that starts now ends, by `performance.now()`. Looking needs no clock. */
 function deadline(timeoutMs: number): number {
@@ -56,7 +58,8 @@ export function ppoll(fds: PollFds, timeoutMs: number): number {
   const end = deadline(timeoutMs);
   let ms = timeoutMs;
   for (;;) {
-    if (ms !== Infinity) {
+    if (ms !== Infinity && ms !== written) {
+      written = ms;
       timespec.setBigInt64(TIMESPEC.at.tv_sec, BigInt(Math.floor(ms / 1_000)), true);
       timespec.setBigInt64(TIMESPEC.at.tv_nsec, BigInt(Math.floor((ms % 1_000) * 1e6)), true);
     }

@@ -15,6 +15,7 @@ import { POLLERR, PollFds, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
 import type { Hold } from "./reactor_hold.ts";
+import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
 
 export { Hold } from "./reactor_hold.ts";
@@ -64,6 +65,7 @@ export class EpollReactor implements Reactor {
   readonly #posts: boolean;
   readonly #entries: Map<number, Entry> = new Map();
   readonly #pollfd: PollFds = new PollFds(1);
+  readonly #linger: Linger = new Linger();
   readonly #event: EpollEvents = new EpollEvents(1);
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
@@ -81,7 +83,9 @@ export class EpollReactor implements Reactor {
   wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#pollfd.set(0, fd, events);
-      if (poll(this.#pollfd, 0) > 0) return resolve(this.#pollfd.revents(0));
+      const aborted = signal?.aborted ?? false;
+      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd);
+      if (ready) return resolve(this.#pollfd.revents(0));
       signal?.throwIfAborted();
       const watch = this.#watch ??= this.#open();
       const entry = this.#enter(watch, fd, events);
