@@ -18,6 +18,14 @@ test("parseOptions() narrows, in the order of the table", () => {
 test("parseOptions() refuses what is neither an option nor a name", () => {
   assertThrows(() => parseOptions(["--fast"], () => NAMES), TypeError, "--fast is no option");
   assertThrows(() => parseOptions(["copy"], () => NAMES), TypeError, "copy is no option");
-  assertThrows(() => parseOptions(["--only", "tcp"], () => NAMES), RangeError, "current value is tcp");
-  assertThrows(() => parseOptions(["--runtime", "qjs"], () => NAMES), RangeError, "current value is qjs");
+  assertThrows(
+    () => parseOptions(["--only", "tcp"], () => NAMES),
+    RangeError,
+    "current value is tcp",
+  );
+  assertThrows(
+    () => parseOptions(["--runtime", "qjs"], () => NAMES),
+    RangeError,
+    "current value is qjs",
+  );
 });
