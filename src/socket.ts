@@ -110,7 +110,10 @@ export interface RxMapping {
   readonly address: number;
   /** Data pages behind page 0. */
   readonly dataPages: number;
-  /** Page 0, live: 1024 words of native endian that somebody else writes. Read by `Atomics`. */
+  /**
+   * Page 0, live: 1024 words of native endian that somebody else writes. Read it by `UsrHdrPage`:
+   * of the kernel's, `Atomics` must not be used, since some engines write where they are to load.
+   */
   readonly page0: Int32Array;
   /**
    * Whether another thread or machine can write the lent bytes while they are read, and the views

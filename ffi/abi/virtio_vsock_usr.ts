@@ -66,6 +66,7 @@ export class UsrHdrPage {
   /** The page as words, for `Atomics.wait` and for comparing identity. */
   readonly words: Int32Array;
   readonly #headers: Int32Array;
+  readonly #shared: boolean;
 
   /** Over the first 4096 bytes of `words`; throws a RangeError where there are fewer. */
   constructor(words: Int32Array) {
@@ -77,16 +78,17 @@ export class UsrHdrPage {
     }
     this.words = words.length === PAGE_WORDS ? words : words.subarray(0, PAGE_WORDS);
     this.#headers = this.words.subarray(FIRST);
+    this.#shared = words.buffer instanceof SharedArrayBuffer;
   }
 
   /** `poll_value`: one of `POLL_VALUE_*`. */
   get pollValue(): number {
-    return Atomics.load(this.words, POLL_VALUE) >>> 0;
+    return this.#loadPref(POLL_VALUE);
   }
 
   /** `hdr_num`: data pages that the last call mapped. */
   get hdrNum(): number {
-    return Atomics.load(this.words, HDR_NUM) >>> 0;
+    return this.#loadPref(HDR_NUM);
   }
 
   /** `length` of header `index`: payload bytes of that packet, 0 for the end mark. */
@@ -97,6 +99,21 @@ export class UsrHdrPage {
   /** `flags` of header `index`: `VIRTIO_VSOCK_SEQ_EOM` and `VIRTIO_VSOCK_SEQ_EOR`. */
   headerFlags(index: number): number {
     return this.#load(FLAGS + index * STRIDE);
+  }
+
+  /**
+   * Atomic where another thread of JavaScript writes. The kernel's page 0 is mapped without
+   * PROT_WRITE, and JavaScriptCore compiles `Atomics.load` to a locked addition of 0: a store, which
+   * such a page answers with SIGSEGV. There a plain load does: the call that fills the page in, or
+   * the one that follows a look at `poll_value`, orders it.
+   */
+  #loadPref(word: number): number {
+    if (this.#shared) return Atomics.load(this.words, word) >>> 0;
+    const value = this.words[word];
+    if (value === undefined) {
+      throw new RangeError("Cannot read page 0: must be mapped: current value is no words");
+    }
+    return value >>> 0;
   }
 
   /** A plain load, which no engine may repeat; the atomic one of `hdr_num` before it orders it. */

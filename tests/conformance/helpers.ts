@@ -255,9 +255,15 @@ export interface Mapped {
   readonly data: readonly Uint8Array[];
 }
 
+/** Word `index` of page 0, as `UsrHdrPage` reads it. */
+export function wordOf({ page0 }: RxMapping, index: number): number {
+  const shared = page0.buffer instanceof SharedArrayBuffer;
+  return (shared ? Atomics.load(page0, index) : page0[index]!) >>> 0;
+}
+
 /** Reads page 0 the way a receiver does and copies the packets. */
 export function readMapping(mapping: RxMapping): Mapped {
-  const word = (index: number): number => Atomics.load(mapping.page0, index) >>> 0;
+  const word = (index: number): number => wordOf(mapping, index);
   const headers: [number, number][] = [];
   const data: Uint8Array[] = [];
   const pages = word(1);

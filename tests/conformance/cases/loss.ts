@@ -4,7 +4,7 @@ import { connect } from "../../../mod.ts";
 import { POLLERR, POLLIN } from "../../../ffi/abi/poll.ts";
 import { POLL_VALUE_CLOSED } from "../../../ffi/abi/virtio_vsock_usr.ts";
 import type { Case } from "../case.ts";
-import { bytes, farListener, mappedPair, pair, rejects, takeMapped } from "../helpers.ts";
+import { bytes, farListener, mappedPair, pair, rejects, takeMapped, wordOf } from "../helpers.ts";
 
 const ECONNRESET = 104;
 
@@ -27,7 +27,7 @@ export const lossCases: readonly Case[] = [
       await reset;
       assertEquals(await waiting & POLLERR, POLLERR);
       assertEquals([here.takeError(), here.takeError()], [ECONNRESET, 0]);
-      assertEquals(Atomics.load(mapping.page0, 0) >>> 0, POLL_VALUE_CLOSED);
+      assertEquals(wordOf(mapping, 0), POLL_VALUE_CLOSED);
       assertEquals(view, bytes(5000));
       mapping.advise();
       assertEquals(takeMapped(mapping).pages, 0);

@@ -21,6 +21,7 @@ import {
   setZerocopy,
   takeMapped,
   u64,
+  wordOf,
 } from "../helpers.ts";
 import { receive } from "../verbs.ts";
 
@@ -337,7 +338,7 @@ export const mapErrnoCases: readonly Case[] = [
         mapping.mapRx();
         const { pollValue, pages, headers } = readMapping(mapping);
         assertEquals([pollValue, pages, headers], [0, 0, []]);
-        assertEquals(Atomics.load(mapping.page0, 2), 0);
+        assertEquals(wordOf(mapping, 2), 0);
       }
     },
   },

@@ -9,11 +9,20 @@ import {
 } from "../../../ffi/abi/virtio_vsock_usr.ts";
 import type { RxMapping } from "../../../src/socket.ts";
 import type { Case } from "../case.ts";
-import { bytes, mapOf, mappedPair, pair, queued, setZerocopy, takeMapped } from "../helpers.ts";
+import {
+  bytes,
+  mapOf,
+  mappedPair,
+  pair,
+  queued,
+  setZerocopy,
+  takeMapped,
+  wordOf,
+} from "../helpers.ts";
 import { receive } from "../verbs.ts";
 
 function pollValue(mapping: RxMapping): number {
-  return Atomics.load(mapping.page0, 0) >>> 0;
+  return wordOf(mapping, 0);
 }
 
 /** Spins until `poll_value` is not `old`: what it is then. */
@@ -56,7 +65,7 @@ export const pollValueCases: readonly Case[] = [
       await there.sendAll(bytes(10));
       await here.wait(POLLIN);
       assertEquals(pollValue(mapping), POLL_VALUE_DATA);
-      assertEquals(Atomics.load(mapping.page0, 1), 0);
+      assertEquals(wordOf(mapping, 1), 0);
     },
   },
   {
