@@ -14,7 +14,7 @@ import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { bytes } from "../conformance/helpers.ts";
-import { receive } from "../conformance/verbs.ts";
+import { receiveNext } from "../conformance/verbs.ts";
 import { assertSysError } from "../unit/ffi_helpers.ts";
 
 const timeout = 120_000;
@@ -49,12 +49,14 @@ test("send() of a message that finds credit for a part goes on when there is mor
   assertEquals(here.poll(POLLIN | POLLOUT), 0);
   assertEquals(here.send(bytes(2000, 2), MSG_EOR), WOULD_BLOCK);
   assertEquals(here.waitSync(POLLOUT, 100), 0);
-  await there.wait(POLLIN);
-  assertEquals(receive(there, 9000), { result: 3000, data: bytes(3000, 1), flags: 0 });
+  assertEquals(await receiveNext(there, 9000), { result: 3000, data: bytes(3000, 1), flags: 0 });
   assertEquals(await here.wait(POLLOUT), POLLOUT);
   assertEquals(here.send(bytes(2000, 2), MSG_EOR), 2000);
-  await there.wait(POLLIN);
-  assertEquals(receive(there, 9000), { result: 2000, data: bytes(2000, 2), flags: MSG_EOR });
+  assertEquals(await receiveNext(there, 9000), {
+    result: 2000,
+    data: bytes(2000, 2),
+    flags: MSG_EOR,
+  });
 });
 
 test("send() of another message waits for the one that was begun, and is not glued to it", {
@@ -67,12 +69,10 @@ test("send() of another message waits for the one that was begun, and is not glu
   assertEquals(here.send(bytes(1500, 3), 0), WOULD_BLOCK);
   assertEquals(here.send(bytes(1, 4), 0), WOULD_BLOCK);
   const got = [];
-  await there.wait(POLLIN);
-  got.push(receive(there, 9000).data);
+  got.push((await receiveNext(there, 9000)).data);
   while (here.send(bytes(1500, 3), 0) === WOULD_BLOCK) await here.wait(POLLOUT);
   for (let i = 0; i < 2; i++) {
-    await there.wait(POLLIN);
-    got.push(receive(there, 9000).data);
+    got.push((await receiveNext(there, 9000)).data);
   }
   assertEquals(got, [bytes(3000, 1), bytes(2000, 2), bytes(1500, 3)]);
 });
@@ -84,14 +84,12 @@ test("send() that fills the credit exactly is through at once, and by waitSync()
   const [here, there] = [ends.near.socket, ends.far.socket];
   here.send(bytes(1000), 0);
   assertEquals(here.send(bytes(4096), 0), WOULD_BLOCK);
-  await there.wait(POLLIN);
-  receive(there, 1000);
+  await receiveNext(there, 1000);
   // All the credit that there is goes into the rest: poll(2) itself would say no.
   assertEquals(here.waitSync(POLLOUT, 20_000), POLLOUT);
   assertEquals(here.send(bytes(4096), 0), 4096);
   assertEquals(here.poll(POLLOUT), 0);
-  await there.wait(POLLIN);
-  assertEquals(receive(there, 9000).data, bytes(4096));
+  assertEquals((await receiveNext(there, 9000)).data, bytes(4096));
 });
 
 test("sendMessage() of 3000 messages to a slow reader keeps every bound", { timeout }, async () => {
