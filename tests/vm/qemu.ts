@@ -76,7 +76,8 @@ export function startQemu({ file, args, env }: Qemu, machine: Machine): ChildPro
 function machineArgs(machine: Machine): string[] {
   const { cpus, memoryMiB, vmlinuz, initramfs, log, ports, results } = machine;
   return [
-    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    // V8 tracks the pages of its code where there are protection keys, and aborts Node over it.
+    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-pku"],
     ...["-smp", `${cpus}`, "-m", `${memoryMiB}`, "-nodefaults", "-nic", "none"],
     ...["-display", "none", "-no-reboot"],
     ...["-kernel", vmlinuz, "-initrd", initramfs, "-append", KERNEL_ARGS.join(" ")],
