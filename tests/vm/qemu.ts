@@ -76,8 +76,9 @@ export function startQemu({ file, args, env }: Qemu, machine: Machine): ChildPro
 function machineArgs(machine: Machine): string[] {
   const { cpus, memoryMiB, vmlinuz, initramfs, log, ports, results } = machine;
   return [
-    // V8 tracks the pages of its code where there are protection keys, and aborts Node over it.
-    ...["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-pku"],
+    // One thread for all processors: with one each, code that is patched while another processor
+    // runs it (the kernel's static keys, V8's compiler) now and then ends in an oops or an abort.
+    ...["-M", "q35", "-accel", "tcg,thread=single", "-cpu", "max"],
     ...["-smp", `${cpus}`, "-m", `${memoryMiB}`, "-nodefaults", "-nic", "none"],
     ...["-display", "none", "-no-reboot"],
     ...["-kernel", vmlinuz, "-initrd", initramfs, "-append", KERNEL_ARGS.join(" ")],
