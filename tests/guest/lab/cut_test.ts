@@ -3,22 +3,17 @@ import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
-import { SO_VM_SOCKETS_ZEROCOPY } from "../../../ffi/abi/virtio_vsock_usr.ts";
-import { AF_VSOCK, VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { KernelSocket } from "../../../src/kernel/socket.ts";
-import { KernelTransport } from "../../../src/kernel/transport.ts";
 import { seeded } from "../../../src/loopback/random.ts";
 import type { Batch } from "../../../src/receive/batch.ts";
 import { openReceiver } from "../../../src/receive/receiver.ts";
 import { WOULD_BLOCK } from "../../../src/socket.ts";
-import { u64 } from "../../conformance/helpers.ts";
-import { accepted, connected } from "../../conformance/verbs.ts";
+import { openPair } from "./pair.ts";
 
 const ROUNDS = 1_000;
 const MOST = 200_000;
 const PAGES = 16;
-const transport = new KernelTransport();
 const seed = Math.floor(Math.random() * 2 ** 32);
 const random = seeded(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
@@ -26,16 +21,6 @@ const PATTERN = Uint8Array.from({ length: MOST }, (_, at) => at * 31 + (at >> 8)
 
 /** How the sender ends. */
 type End = "shutdown" | "close" | "reset";
-
-async function open(): Promise<{ here: KernelSocket; there: KernelSocket }> {
-  using listener = transport.socket("stream");
-  listener.bind({ cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
-  listener.listen(1);
-  const here = transport.socket("stream");
-  here.setsockopt(AF_VSOCK, SO_VM_SOCKETS_ZEROCOPY, u64(1));
-  await connected(here, { cid: 1, port: listener.localAddress().port });
-  return { here, there: await accepted(listener) as KernelSocket };
-}
 
 /** Compares what a batch brought with what was sent at that place: its length. */
 function check(batch: Batch, at: number): number {
@@ -62,7 +47,7 @@ function end(how: End, here: KernelSocket, there: KernelSocket): void {
 }
 
 async function round(how: End): Promise<void> {
-  const { here, there } = await open();
+  const { here, there } = await openPair();
   using _here = here;
   using _there = there;
   using receiver = openReceiver(here, { mode: "map", pages: PAGES });

@@ -3,15 +3,16 @@ import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { PROT_NONE, PROT_READ } from "../../../ffi/abi/mman.ts";
 import { POLLIN } from "../../../ffi/abi/poll.ts";
-import { SO_VM_SOCKETS_MAP_RX, SO_VM_SOCKETS_ZEROCOPY } from "../../../ffi/abi/virtio_vsock_usr.ts";
+import { SO_VM_SOCKETS_MAP_RX } from "../../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK, VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { StolenViewError } from "../../../ffi/loans.ts";
 import { KernelMapping } from "../../../src/kernel/mapping.ts";
 import type { KernelSocket } from "../../../src/kernel/socket.ts";
 import { KernelTransport } from "../../../src/kernel/transport.ts";
 import { bytes, queued, u64 } from "../../conformance/helpers.ts";
-import { accepted, connected, receive, sendAll } from "../../conformance/verbs.ts";
+import { connected, receive, sendAll } from "../../conformance/verbs.ts";
 import { assertSysError } from "../../unit/ffi_helpers.ts";
+import { openPair } from "./pair.ts";
 
 const transport = new KernelTransport();
 const timeout = 60_000;
@@ -25,13 +26,7 @@ interface Ends extends Disposable {
 
 /** Two connected ends, and a mapping of `pages` data pages. */
 async function open(pages: number): Promise<Ends> {
-  using listener = transport.socket("stream");
-  listener.bind({ cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
-  listener.listen(1);
-  const here = transport.socket("stream");
-  here.setsockopt(AF_VSOCK, SO_VM_SOCKETS_ZEROCOPY, u64(1));
-  await connected(here, { cid: 1, port: listener.localAddress().port });
-  const there = await accepted(listener) as KernelSocket;
+  const { here, there } = await openPair();
   const mapping = here.mmap((1 + pages) * 4096, PROT_READ);
   assertInstanceOf(mapping, KernelMapping);
   return {
