@@ -3,16 +3,12 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-
-/** Whether CID 1 is this machine, both ways. */
-function hasLocalVsock(): boolean {
-  return existsSync("/sys/module/vsock_loopback");
-}
+import { kernelTransports } from "../src/kernel/reach.ts";
 
 /** Refuses to measure where CID 1 is not this machine. */
 export function requireLocalVsock(): void {
-  if (hasLocalVsock()) return;
+  const transports = kernelTransports();
+  if (typeof transports !== "string" && transports.local) return;
   throw new Error(
     "Cannot measure AF_VSOCK: must be a machine with vsock_loopback, such as the laboratory's: " +
       "deno task vm -- deno task bench:kernel",
