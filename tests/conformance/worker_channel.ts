@@ -50,10 +50,11 @@ export function openChannel(worker: Worker): WorkerChannel {
 /** Serves the calls that come through `port`, until the end; then calls `close`. */
 export function serveThrough(port: MessagePort, transport: Transport, close: () => void): void {
   const channel = serve(transport);
-  port.on("message", async (message: { readonly id: number; readonly call?: Call }) => {
+  const answer = async (message: { readonly id: number; readonly call?: Call }): Promise<void> => {
     const { id, call } = message;
     if (call !== undefined) return port.postMessage({ id, reply: await channel(call) });
     close();
-    port.close();
-  });
+    port.off("message", answer); // which lets the Worker end; Deno's parentPort has no close()
+  };
+  port.on("message", answer);
 }

@@ -99,7 +99,7 @@ export const seqpacketCases: readonly Case[] = [
     async run(near, far) {
       const { here, there } = await pair(near, far, seqpacket);
       await there.sendAll(bytes(80_000), MSG_EOR);
-      await here.wait(POLLIN);
+      await receiveNext(here, 1, MSG_PEEK); // POLLIN may tell of a part of it
       for (let times = 0; times < 2; times++) {
         const { result, data, flags } = receive(here, 10, MSG_PEEK | MSG_TRUNC);
         assertEquals([result, data], [80_000, bytes(80_000).slice(0, 10)]);
