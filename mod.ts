@@ -20,7 +20,10 @@ export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
 export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
-export type { VsockAddr, VsockAddress } from "./src/address.ts";
+export type { Addr, Address, TcpAddr, TcpAddress } from "./src/address.ts";
+export type { UnixAddr, UnixAddress, VsockAddr, VsockAddress } from "./src/address.ts";
+export { openTcp, openUnix } from "./src/kernel/elsewhere.ts";
+export type { Family } from "./src/kernel/family.ts";
 export { openVsock } from "./src/kernel/transport.ts";
 export {
   adoptConn,
@@ -30,8 +33,8 @@ export {
   type PassedFd,
 } from "./src/kernel/adopt.ts";
 export { KernelSocket } from "./src/kernel/socket.ts";
-export type { Capabilities, Transport, TransportChoice } from "./src/transport.ts";
-export type { MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
+export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
+export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export {
   VMADDR_CID_ANY,
   VMADDR_CID_HOST,

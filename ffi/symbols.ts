@@ -83,6 +83,12 @@ export interface Libc {
   mprotect(addr: Wide, length: Wide, prot: number): number;
   /** madvise(2). */
   madvise(addr: Wide, length: Wide, advice: number): number;
+  /** inet_pton(3): 1, or 0 where `text`, which ends with a 0, is no address; fills `address`. */
+  inet_pton(domain: number, text: Bytes, address: Bytes): number;
+  /** inet_ntop(3): the address of `text`, which it fills, or 0. */
+  inet_ntop(domain: number, address: Bytes, text: Bytes, length: number): Wide;
+  /** if_nametoindex(3): 0 where there is no such interface; `name` ends with a 0. */
+  if_nametoindex(name: Bytes): number;
   /** syscall(2): a call that libc has no function for; variadic in C. */
   syscall(number: Wide, a: Wide, b: Wide, c: Wide, d: Wide, e: Wide, f: Wide): Wide;
   /** sysconf(3): -1 with errno unchanged where there is no limit. */
@@ -126,6 +132,9 @@ export const LIBC: Readonly<Record<keyof Libc, Signature>> = {
   munmap: { args: ["usize", "usize"], result: "i32" },
   mprotect: { args: ["usize", "usize", "i32"], result: "i32" },
   madvise: { args: ["usize", "usize", "i32"], result: "i32" },
+  inet_pton: { args: ["i32", "buffer", "buffer"], result: "i32" },
+  inet_ntop: { args: ["i32", "buffer", "buffer", "u32"], result: "usize" },
+  if_nametoindex: { args: ["buffer"], result: "u32" },
   syscall: { args: ["i64", "usize", "usize", "usize", "usize", "usize", "usize"], result: "i64" },
   sysconf: { args: ["i32"], result: "i64" },
 };

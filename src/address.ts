@@ -1,11 +1,12 @@
 /**
- * Addresses of AF_VSOCK: a context ID and a port, both unsigned 32-bit.
+ * Addresses of sockets, by family: AF_VSOCK, TCP over AF_INET and AF_INET6, AF_UNIX.
  *
  * @module
  */
+import { isIP } from "node:net";
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
 
-/** Where a socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
+/** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
   /** Context ID, unsigned 32-bit: 1 is this machine, 2 the host, 4294967295 any (bind only). */
   readonly cid: number;
@@ -15,7 +16,24 @@ export interface VsockAddress {
   readonly flags?: number;
 }
 
-/** An address as a connection or a listener shows it; the shape of Deno's `VsockAddr`. */
+/** Where a TCP socket is. */
+export interface TcpAddress {
+  /** An IPv4 or IPv6 address, the latter without brackets; `connect()` and `listen()` take a name. */
+  readonly hostname: string;
+  /** Port, 0 to 65535; 0 lets bind choose. */
+  readonly port: number;
+}
+
+/** Where a Unix domain socket is. */
+export interface UnixAddress {
+  /** Path in the file system, or an abstract name behind `"\0"`: 107 bytes of UTF-8 at most. */
+  readonly path: string;
+}
+
+/** Where a socket is; its members tell the family. */
+export type Address = VsockAddress | TcpAddress | UnixAddress;
+
+/** A {@linkcode VsockAddress} as a connection or a listener shows it; Deno's `VsockAddr`. */
 export interface VsockAddr {
   /** Always `"vsock"`. */
   readonly transport: "vsock";
@@ -25,25 +43,50 @@ export interface VsockAddr {
   readonly port: number;
 }
 
-const U32_MAX = 0xffff_ffff;
+/** A {@linkcode TcpAddress} as a connection or a listener shows it; Deno's `NetAddr`. */
+export interface TcpAddr {
+  /** Always `"tcp"`. */
+  readonly transport: "tcp";
+  /** IPv4 or IPv6 address. */
+  readonly hostname: string;
+  /** Port. */
+  readonly port: number;
+}
 
-/** Throws unless `value` is an unsigned 32-bit integer; `name` is for the message. */
-export function requireU32(name: string, value: number): void {
+/** A {@linkcode UnixAddress} as a connection or a listener shows it; Deno's `UnixAddr`. */
+export interface UnixAddr {
+  /** Always `"unix"`. */
+  readonly transport: "unix";
+  /** Path, or an abstract name behind `"\0"`; empty for a socket without a name. */
+  readonly path: string;
+}
+
+/** What a connection or a listener shows of an address of the family `A`. */
+export type Addr<A extends Address = Address> = A extends VsockAddress ? VsockAddr
+  : A extends TcpAddress ? TcpAddr
+  : UnixAddr;
+
+const U32_MAX = 0xffff_ffff;
+const U16_MAX = 0xffff;
+
+function requireInteger(name: string, value: number, max: number): void {
   if (typeof value !== "number") {
     throw new TypeError(`Cannot use ${name}: must be a number: current value is ${value}`);
   }
-  if (!Number.isInteger(value) || value < 0 || value > U32_MAX) {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
     throw new RangeError(
-      `Cannot use ${name}: must be an integer from 0 to ${U32_MAX}: current value is ${value}`,
+      `Cannot use ${name}: must be an integer from 0 to ${max}: current value is ${value}`,
     );
   }
 }
 
+/** Throws unless `value` is an unsigned 32-bit integer; `name` is for the message. */
+export function requireU32(name: string, value: number): void {
+  requireInteger(name, value, U32_MAX);
+}
+
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr_vm`. */
-export function requireAddress(address: VsockAddress): void {
-  if (typeof address !== "object" || address === null) {
-    throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
-  }
+export function requireVsockAddress(address: VsockAddress): void {
   requireU32("cid", address.cid);
   requireU32("port", address.port);
   const { flags = 0 } = address;
@@ -52,12 +95,44 @@ export function requireAddress(address: VsockAddress): void {
   }
 }
 
-/** The public form of a socket's address. */
-export function toVsockAddr({ cid, port }: VsockAddress): VsockAddr {
-  return { transport: "vsock", cid, port };
+/** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr` of its family. */
+export function requireAddress(address: Address): void {
+  if (typeof address !== "object" || address === null) {
+    throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
+  }
+  if ("hostname" in address) {
+    requireString("hostname", address.hostname);
+    requireInteger("port", address.port, U16_MAX);
+  } else if ("path" in address) {
+    requireString("path", address.path);
+  } else {
+    requireVsockAddress(address);
+  }
 }
 
-/** `cid:port` in decimal, as messages and logs print an address. */
-export function formatAddress(address: VsockAddress): string {
-  return `${address.cid}:${address.port}`;
+function requireString(name: string, value: string): void {
+  if (typeof value !== "string" || value === "") {
+    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${value}`);
+  }
+}
+
+/** The public form of a socket's address. */
+export function toAddr<A extends Address>(address: A): Addr<A> {
+  return addrOf(address) as Addr<A>;
+}
+
+function addrOf(address: Address): Addr {
+  if ("hostname" in address) {
+    return { transport: "tcp", hostname: address.hostname, port: address.port };
+  }
+  if ("path" in address) return { transport: "unix", path: address.path };
+  return { transport: "vsock", cid: address.cid, port: address.port };
+}
+
+/** `cid:port`, `host:port` or the path, as messages and logs print an address. */
+export function formatAddress(address: Address): string {
+  if ("path" in address) return address.path.replace("\0", "@");
+  if ("cid" in address) return `${address.cid}:${address.port}`;
+  const { hostname, port } = address;
+  return isIP(hostname) === 6 ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

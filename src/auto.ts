@@ -4,12 +4,19 @@
  * @module
  */
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
-import type { VsockAddress } from "./address.ts";
+import {
+  type Address,
+  formatAddress,
+  type TcpAddress,
+  type UnixAddress,
+  type VsockAddress,
+} from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/mod.ts";
-import type { Transport, TransportChoice } from "./transport.ts";
+import type { SocketMaker, Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
 export interface Candidate {
@@ -43,27 +50,44 @@ const CANDIDATES: readonly Candidate[] = [
 ];
 
 /**
- * The transport that `choice` means for `address`.
+ * The transport that `choice` means for `address`, whose `hostname` is an IP address by now.
  *
- * @throws {TypeError} If `choice` is neither a name nor a transport.
+ * @throws {TypeError} If `choice` is neither a name nor a transport, or not for such an address.
  * @throws {VsockError} `ENODEV` if no transport of this library reaches the CID; the hint says why.
  */
-export function selectTransport(
-  choice: TransportChoice,
+export function selectTransport<A extends Address>(
+  choice: TransportChoice<A>,
   op: Op,
-  address: VsockAddress,
+  address: A,
   candidates: readonly Candidate[] = CANDIDATES,
-): Transport {
+): SocketMaker<A> {
   if (typeof choice === "object" && choice !== null && typeof choice.socket === "function") {
     return choice;
   }
-  if (choice === "loopback") return sharedLoopback();
-  if (choice !== "auto") {
-    throw new TypeError(
-      `Cannot use transport: must be "auto", "loopback" or a transport: ` +
-        `current value is ${choice}`,
-    );
-  }
+  const maker: SocketMaker = makerByName(choice as string, op, address, candidates);
+  return maker as SocketMaker<A>;
+}
+
+function makerByName(
+  name: string,
+  op: Op,
+  address: Address,
+  candidates: readonly Candidate[],
+): SocketMaker<VsockAddress> | SocketMaker<TcpAddress> | SocketMaker<UnixAddress> {
+  if ("hostname" in address) {
+    if (name === "auto" || name === "tcp") return openTcp(address.hostname);
+  } else if ("path" in address) {
+    if (name === "auto" || name === "unix") return openUnix();
+  } else if (name === "loopback") return sharedLoopback();
+  else if (name === "vsock") return openVsock();
+  else if (name === "auto") return firstOf(candidates, op, address);
+  throw new TypeError(
+    `Cannot use transport: must be "auto", or one for ${formatAddress(address)}, ` +
+      `or an object that makes sockets: current value is ${name}`,
+  );
+}
+
+function firstOf(candidates: readonly Candidate[], op: Op, address: VsockAddress): Transport {
   const reasons: string[] = [];
   for (const candidate of candidates) {
     const why = candidate.whyNot(op, address);

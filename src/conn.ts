@@ -4,7 +4,7 @@
  * @module
  */
 import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
-import { toVsockAddr, type VsockAddr } from "./address.ts";
+import { type Addr, type Address, toAddr, type VsockAddress } from "./address.ts";
 import { attempt } from "./error.ts";
 import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./input.ts";
 import { SocketOptions } from "./options.ts";
@@ -39,13 +39,13 @@ import type { WaitOptions } from "./waiting.ts";
  * }
  * ```
  */
-export class Conn implements Disposable, AsyncDisposable {
+export class Conn<A extends Address = VsockAddress> implements Disposable, AsyncDisposable {
   /** The socket underneath, for poll bits and what else has no name here. Closing closes it. */
-  readonly socket: Socket;
+  readonly socket: Socket<A>;
   /** This end; the CID is 4294967295, any, for a socket that connect bound by itself. */
-  readonly localAddr: VsockAddr;
+  readonly localAddr: Addr<A>;
   /** The other end. */
-  readonly remoteAddr: VsockAddr;
+  readonly remoteAddr: Addr<A>;
   /** Socket options, live. */
   readonly options: SocketOptions;
   readonly #input: Input;
@@ -59,12 +59,12 @@ export class Conn implements Disposable, AsyncDisposable {
    *
    * @throws {VsockError} `ENOTCONN` if it is not connected.
    */
-  constructor(socket: Socket) {
+  constructor(socket: Socket<A>) {
     const local = attempt("getsockname", undefined, () => socket.localAddress());
     const remote = attempt("getpeername", undefined, () => socket.remoteAddress());
     this.socket = socket;
-    this.localAddr = toVsockAddr(local);
-    this.remoteAddr = toVsockAddr(remote);
+    this.localAddr = toAddr(local);
+    this.remoteAddr = toAddr(remote);
     this.options = new SocketOptions(socket);
     this.#input = new Input(socket, this.remoteAddr);
     this.#output = new Output(socket, this.remoteAddr);

@@ -4,20 +4,27 @@
  * @module
  */
 import { POLLOUT } from "../ffi/abi/poll.ts";
-import { requireAddress, type VsockAddress } from "./address.ts";
+import {
+  type Address,
+  requireAddress,
+  type TcpAddress,
+  type UnixAddress,
+  type VsockAddress,
+} from "./address.ts";
 import { selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, requireType } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /** For {@linkcode connect}. */
-export interface ConnectOptions {
+export interface ConnectOptions<A extends Address = VsockAddress> {
   /** What carries it. @default {"auto"} */
-  readonly transport?: TransportChoice | undefined;
+  readonly transport?: TransportChoice<A> | undefined;
   /** `"stream"`, or `"seqpacket"` for messages with bounds. @default {"stream"} */
   readonly type?: SocketType | undefined;
   /**
@@ -30,7 +37,7 @@ export interface ConnectOptions {
   /** Socket options to set before connecting. */
   readonly options?: SocketOptionValues | undefined;
   /** What to bind this end to. @default {any CID, and a port that the socket chooses} */
-  readonly localAddress?: VsockAddress | undefined;
+  readonly localAddress?: A | undefined;
 }
 
 /**
@@ -52,18 +59,58 @@ export interface ConnectOptions {
  * await conn.write(new TextEncoder().encode("hello\n"));
  * ```
  */
-export async function connect(
-  address: VsockAddress,
-  options: ConnectOptions = {},
-): Promise<Conn> {
+export function connect(address: VsockAddress, options?: ConnectOptions): Promise<Conn>;
+/**
+ * Connects to a TCP port; as above, over TCP. `hostname` is an IP address or a name, whose addresses
+ * are tried one after the other.
+ *
+ * @throws {VsockError} `ECONNREFUSED` if nobody listens there.
+ */
+export function connect(
+  address: TcpAddress,
+  options?: ConnectOptions<TcpAddress>,
+): Promise<Conn<TcpAddress>>;
+/**
+ * Connects to a listener on a path; as above, over AF_UNIX.
+ *
+ * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if nobody listens there.
+ */
+export function connect(
+  address: UnixAddress,
+  options?: ConnectOptions<UnixAddress>,
+): Promise<Conn<UnixAddress>>;
+/** Connects to an address of any family. */
+export async function connect<A extends Address>(
+  address: A,
+  options: ConnectOptions<A> = {},
+): Promise<Conn<A>> {
   requireAddress(address);
   requireWaitOptions(options);
-  const { transport = "auto", type = "stream", localAddress, options: values = {} } = options;
+  const { type = "stream", localAddress, options: values = {} } = options;
   requireType(type);
   if (localAddress !== undefined) requireAddress(localAddress);
   requireSocketOptions(values);
+  let failure: unknown;
+  for (const target of hasName(address) ? await resolveName(address) : [address]) {
+    try {
+      requireWaitOptions(options);
+      return await connectTo(target, options);
+    } catch (cause) {
+      failure = cause;
+      if (!(cause instanceof VsockError) || cause.op !== "connect") break;
+    }
+  }
+  throw failure;
+}
+
+async function connectTo<A extends Address>(
+  address: A,
+  options: ConnectOptions<A>,
+): Promise<Conn<A>> {
+  const { transport = "auto", type = "stream", localAddress, options: values = {} } = options;
   const carrier = selectTransport(transport, "connect", address);
-  const socket = openSocket(carrier, type, withTimeout(values, options.timeoutMs));
+  const timed = "cid" in address ? withTimeout(values, options.timeoutMs) : values;
+  const socket = openSocket(carrier, type, timed);
   try {
     if (localAddress !== undefined) {
       attempt("bind", localAddress, () => socket.bind(localAddress));
@@ -87,9 +134,9 @@ function withTimeout(
 
 const CONNECT_TIMEOUT_MAX_MS = 2 ** 31 - 1;
 
-async function connectSocket(
-  socket: Socket,
-  address: VsockAddress,
+async function connectSocket<A extends Address>(
+  socket: Socket<A>,
+  address: A,
   options: WaitOptions,
 ): Promise<void> {
   try {

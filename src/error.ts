@@ -4,7 +4,7 @@
  * @module
  */
 import { type Code, SysError } from "../ffi/errno.ts";
-import { formatAddress, type VsockAddress } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
 import { hintFor } from "./hint.ts";
 
 /** The call that failed, by its libc name: `man 2 <op>` explains the code. */
@@ -30,7 +30,7 @@ export type Op =
 /** What a {@linkcode VsockError} knows beside its call and code. */
 export interface VsockErrorOptions {
   /** The peer; for `bind`, `listen` and `accept` the local end. */
-  readonly address?: VsockAddress | undefined;
+  readonly address?: Address | undefined;
   /** What a person can do. @default {the usual cure for this call and code, where there is one} */
   readonly hint?: string | undefined;
   /** The error underneath. */
@@ -64,7 +64,7 @@ export class VsockError extends Error {
   /** Positive Linux errno, e.g. 104. */
   readonly errno: number;
   /** The peer; for `bind`, `listen` and `accept` the local end. */
-  readonly address: VsockAddress | undefined;
+  readonly address: Address | undefined;
   /** What a person can do about it; `undefined` where there is no usual cure. */
   readonly hint: string | undefined;
 
@@ -88,13 +88,13 @@ export class VsockError extends Error {
  * Gives a socket's `SysError` its context. Anything else, such as the reason of an abort, is given
  * back as it is.
  */
-export function toVsockError(op: Op, cause: unknown, address?: VsockAddress): unknown {
+export function toVsockError(op: Op, cause: unknown, address?: Address): unknown {
   if (!(cause instanceof SysError)) return cause;
   return new VsockError(op, cause.errno, { address, cause });
 }
 
 /** Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}. */
-export function attempt<T>(op: Op, address: VsockAddress | undefined, f: () => T): T {
+export function attempt<T>(op: Op, address: Address | undefined, f: () => T): T {
   try {
     return f();
   } catch (cause) {

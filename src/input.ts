@@ -5,10 +5,10 @@
  */
 import { POLLHUP, POLLIN, POLLRDHUP } from "../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
-import type { VsockAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { recvConnected } from "./recv.ts";
-import { type MessageFlags, type Socket, WOULD_BLOCK } from "./socket.ts";
+import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /** For `Conn.read()`. */
@@ -43,14 +43,14 @@ export interface Message {
 export class Input {
   /** Bytes that reads have given. */
   bytes = 0;
-  readonly #socket: Socket;
-  readonly #peer: VsockAddress;
+  readonly #socket: AnySocket;
+  readonly #peer: Address;
   readonly #flags: MessageFlags = { flags: 0 };
   readonly #probe: Uint8Array = new Uint8Array(1);
   #pending = false;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
-  constructor(socket: Socket, peer: VsockAddress) {
+  constructor(socket: AnySocket, peer: Address) {
     this.#socket = socket;
     this.#peer = peer;
   }
@@ -158,7 +158,7 @@ export function requireBytes(use: string, p: Uint8Array): void {
 }
 
 /** Throws a TypeError unless `socket` keeps the bounds of messages. */
-export function requireSeqpacket(verb: string, socket: Socket): void {
+export function requireSeqpacket(verb: string, socket: AnySocket): void {
   if (socket.type !== "seqpacket") {
     throw new TypeError(
       `Cannot ${verb} a message: must be a seqpacket connection: current value is ${socket.type}`,

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { requireAddress, requireU32, type VsockAddress } from "./address.ts";
+import {
+  type Address,
+  requireAddress,
+  requireU32,
+  type TcpAddress,
+  type UnixAddress,
+  type VsockAddress,
+} from "./address.ts";
 import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
@@ -13,9 +20,9 @@ import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 
 /** For {@linkcode listen}. */
-export interface ListenOptions {
+export interface ListenOptions<A extends Address = VsockAddress> {
   /** What carries it. @default {"auto"} */
-  readonly transport?: TransportChoice | undefined;
+  readonly transport?: TransportChoice<A> | undefined;
   /** `"stream"`, or `"seqpacket"` for messages with bounds. @default {"stream"} */
   readonly type?: SocketType | undefined;
   /** `backlog` + 1 connections may wait to be accepted. @default {128} */
@@ -44,7 +51,22 @@ export interface ListenOptions {
  * console.log(`listening on port ${listener.addr.port}`);
  * ```
  */
-export function listen(address: VsockAddress, options: ListenOptions = {}): Listener {
+export function listen(address: VsockAddress, options?: ListenOptions): Listener;
+/**
+ * Listens on a TCP port; as above, over TCP. `hostname` is an IP address: `0.0.0.0` or `::` for any
+ * of this machine. `port` 0 gets a free one.
+ */
+export function listen(
+  address: TcpAddress,
+  options?: ListenOptions<TcpAddress>,
+): Listener<TcpAddress>;
+/** Listens on a path; as above, over AF_UNIX. The path stays when the listener is closed. */
+export function listen(
+  address: UnixAddress,
+  options?: ListenOptions<UnixAddress>,
+): Listener<UnixAddress>;
+/** Listens on an address of any family. */
+export function listen<A extends Address>(address: A, options: ListenOptions<A> = {}): Listener<A> {
   requireAddress(address);
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);

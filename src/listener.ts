@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLIN } from "../ffi/abi/poll.ts";
-import { toVsockAddr, type VsockAddr } from "./address.ts";
+import { type Addr, type Address, toAddr, type VsockAddress } from "./address.ts";
 import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
@@ -29,11 +29,12 @@ import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waitin
  * }
  * ```
  */
-export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn> {
+export class Listener<A extends Address = VsockAddress>
+  implements Disposable, AsyncDisposable, AsyncIterable<Conn<A>> {
   /** The socket underneath. Closing closes it. */
-  readonly socket: Socket;
+  readonly socket: Socket<A>;
   /** Where it listens: the port that bind chose, if it was to choose. */
-  readonly addr: VsockAddr;
+  readonly addr: Addr<A>;
   /** Options that connections accepted later inherit: all but `rcvlowat` and `zeroCopySend`. */
   readonly options: SocketOptions;
   readonly #forEach: SocketOptionValues;
@@ -43,8 +44,8 @@ export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn
    * Takes over a listening socket: for transports of your own, `listen()` does it. `forEach` is
    * set on each accepted connection.
    */
-  constructor(socket: Socket, forEach: SocketOptionValues = {}) {
-    this.addr = toVsockAddr(attempt("getsockname", undefined, () => socket.localAddress()));
+  constructor(socket: Socket<A>, forEach: SocketOptionValues = {}) {
+    this.addr = toAddr(attempt("getsockname", undefined, () => socket.localAddress()));
     this.socket = socket;
     this.options = new SocketOptions(socket);
     this.#forEach = forEach;
@@ -60,7 +61,7 @@ export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn
    *
    * @throws {VsockError} `EBADF` after `close()`, `EBUSY` while another accept is pending.
    */
-  accept(options?: WaitOptions): Promise<Conn> {
+  accept(options?: WaitOptions): Promise<Conn<A>> {
     try {
       if (options !== undefined) requireWaitOptions(options);
       if (this.#pending) throw new VsockError("accept", "EBUSY", { address: this.addr });
@@ -72,7 +73,7 @@ export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn
     return this.#wait(options);
   }
 
-  async #wait(options: WaitOptions | undefined): Promise<Conn> {
+  async #wait(options: WaitOptions | undefined): Promise<Conn<A>> {
     this.#pending = true;
     try {
       using limit = limitWait("accept", options, this.addr);
@@ -89,7 +90,7 @@ export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn
     }
   }
 
-  #tryAccept(): Conn | undefined {
+  #tryAccept(): Conn<A> | undefined {
     const socket = this.socket.accept();
     if (socket === undefined) return undefined;
     try {
@@ -102,10 +103,10 @@ export class Listener implements Disposable, AsyncDisposable, AsyncIterable<Conn
   }
 
   /** Accepts until `close()`. Leaving the loop closes the listener, as in Deno. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Conn, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Conn<A>, void, undefined> {
     using _this = this;
     for (;;) {
-      let conn: Conn;
+      let conn: Conn<A>;
       try {
         conn = await this.accept();
       } catch (cause) {

@@ -5,8 +5,9 @@
  */
 import { attempt } from "./error.ts";
 import { applySocketOptions, type SocketOptionValues } from "./options.ts";
+import type { Address } from "./address.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import type { Transport } from "./transport.ts";
+import type { SocketMaker } from "./transport.ts";
 
 /** Throws a TypeError unless `type` names a type of socket. */
 export function requireType(type: SocketType): void {
@@ -18,11 +19,11 @@ export function requireType(type: SocketType): void {
 }
 
 /** socket(2), then setsockopt(2) for each of `options`. The caller closes it. */
-export function openSocket(
-  transport: Transport,
+export function openSocket<A extends Address>(
+  transport: SocketMaker<A>,
   type: SocketType,
   options: SocketOptionValues,
-): Socket {
+): Socket<A> {
   const socket = attempt("socket", undefined, () => transport.socket(type));
   try {
     applySocketOptions(socket, options);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Socket } from "./socket.ts";
+import type { AnySocket } from "./socket.ts";
 import {
   BUFFER_MAX_SIZE,
   BUFFER_MIN_SIZE,
@@ -67,7 +67,7 @@ export function requireSocketOptions(values: SocketOptionValues): void {
 }
 
 /** Sets what `values` has, after moving the bound that `bufferSize` is beyond. */
-export function applySocketOptions(socket: Socket, values: SocketOptionValues): void {
+export function applySocketOptions(socket: AnySocket, values: SocketOptionValues): void {
   const { bufferSize } = values;
   if (bufferSize !== undefined) {
     if (bufferSize > getOption(socket, BUFFER_MAX_SIZE)) {
@@ -94,10 +94,10 @@ export function applySocketOptions(socket: Socket, values: SocketOptionValues): 
  * ```
  */
 export class SocketOptions {
-  readonly #socket: Socket;
+  readonly #socket: AnySocket;
 
   /** Over a socket that stays its owner's. */
-  constructor(socket: Socket) {
+  constructor(socket: AnySocket) {
     this.#socket = socket;
   }
 

@@ -5,11 +5,11 @@
  */
 import { POLLOUT } from "../ffi/abi/poll.ts";
 import { MSG_EOR } from "../ffi/abi/socket.ts";
-import type { VsockAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
 import { noteSendError } from "./recv.ts";
-import type { Socket } from "./socket.ts";
+import type { AnySocket } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
 /** For `Conn.sendMessage()`. */
@@ -22,12 +22,12 @@ export interface SendMessageOptions extends WaitOptions {
 export class Output {
   /** Bytes that the socket has taken. */
   bytes = 0;
-  readonly #socket: Socket;
-  readonly #peer: VsockAddress;
+  readonly #socket: AnySocket;
+  readonly #peer: Address;
   #pending = false;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
-  constructor(socket: Socket, peer: VsockAddress) {
+  constructor(socket: AnySocket, peer: Address) {
     this.#socket = socket;
     this.#peer = peer;
   }

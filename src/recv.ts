@@ -4,21 +4,21 @@
  * @module
  */
 import { type Code, SysError } from "../ffi/errno.ts";
-import type { MessageFlags, Socket } from "./socket.ts";
+import type { AnySocket, MessageFlags } from "./socket.ts";
 
 /** What send(2) says of itself or of the peer's wish, not of how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN"]);
 
 /** Linux hands out the error that ended a connection once, to whoever asks first. */
-const ends = new WeakMap<Socket, number>();
+const ends = new WeakMap<AnySocket, number>();
 
 /** Remembers an error of send(2), so that whoever reads does not take the end for a clean one. */
-export function noteSendError(socket: Socket, error: unknown): void {
+export function noteSendError(socket: AnySocket, error: unknown): void {
   if (error instanceof SysError && !ORDINARY.has(error.code)) ends.set(socket, error.errno);
 }
 
 /** The errno that ended the connection; 0 for a clean end. */
-export function endError(socket: Socket): number {
+export function endError(socket: AnySocket): number {
   const known = ends.get(socket);
   if (known !== undefined) return known;
   const errno = socket.takeError();
@@ -34,7 +34,7 @@ export function endError(socket: Socket): number {
  * down after the peer has closed (`vsock_shutdown()` in net/vmw_vsock/af_vsock.c clears SOCK_DONE).
  */
 export function recvConnected(
-  socket: Socket,
+  socket: AnySocket,
   buffer: Uint8Array,
   flags: number,
   out?: MessageFlags,
@@ -47,7 +47,7 @@ export function recvConnected(
 }
 
 function recvOrEnd(
-  socket: Socket,
+  socket: AnySocket,
   buffer: Uint8Array,
   flags: number,
   out: MessageFlags | undefined,

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { VsockAddress } from "./address.ts";
+import type { Address, VsockAddress } from "./address.ts";
 
 /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
 export type SocketType = "stream" | "seqpacket";
@@ -26,24 +26,27 @@ export interface MessageFlags {
   flags: number;
 }
 
-/** One socket of any carrier. */
-export interface Socket extends Disposable {
+/** A socket of any family. */
+export type AnySocket = Socket<Address>;
+
+/** One socket of any carrier; `A` is what its family has for addresses. */
+export interface Socket<A extends Address = VsockAddress> extends Disposable {
   /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;
 
   /** bind(2). */
-  bind(address: VsockAddress): void;
+  bind(address: A): void;
   /** listen(2): `backlog` + 1 connections may wait. */
   listen(backlog: number): void;
   /**
    * connect(2): `true` once connected, `false` for EINPROGRESS. Then wait for POLLOUT and call
    * `takeError()`: 0 means connected.
    */
-  connect(address: VsockAddress): boolean;
+  connect(address: A): boolean;
   /** accept4(2): the next connection, or `undefined` where none waits. */
-  accept(): Socket | undefined;
+  accept(): Socket<A> | undefined;
   /**
    * send(2) with MSG_NOSIGNAL: bytes taken, or `WOULD_BLOCK`. STREAM may take a part; SEQPACKET
    * takes the whole message or nothing. `flags`: `MSG_EOR`.
@@ -71,9 +74,9 @@ export interface Socket extends Disposable {
   /** `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count. */
   outq(): number;
   /** getsockname(2). */
-  localAddress(): VsockAddress;
+  localAddress(): A;
   /** getpeername(2). */
-  remoteAddress(): VsockAddress;
+  remoteAddress(): A;
 
   /** poll(2) with a timeout of 0: those of `events` that hold, and POLLERR, POLLHUP, POLLNVAL. */
   poll(events: number): number;

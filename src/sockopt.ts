@@ -13,7 +13,7 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../ffi/abi/vm_sockets.ts";
 import { attempt } from "./error.ts";
-import type { Socket } from "./socket.ts";
+import type { AnySocket } from "./socket.ts";
 
 /** One option: `T` is its value in TypeScript. */
 export interface Sockopt<T> {
@@ -28,7 +28,7 @@ export interface Sockopt<T> {
 }
 
 /** getsockopt(2). */
-export function getOption<T>(socket: Socket, option: Sockopt<T>): T {
+export function getOption<T>(socket: AnySocket, option: Sockopt<T>): T {
   const value = new ArrayBuffer(option.size);
   const { level, name } = option;
   attempt("getsockopt", undefined, () => socket.getsockopt(level, name, new Uint8Array(value)));
@@ -36,7 +36,7 @@ export function getOption<T>(socket: Socket, option: Sockopt<T>): T {
 }
 
 /** setsockopt(2), after the check. */
-export function setOption<T>(socket: Socket, option: Sockopt<T>, value: T): void {
+export function setOption<T>(socket: AnySocket, option: Sockopt<T>, value: T): void {
   option.check(value);
   const bytes = new Uint8Array(option.encode(value).buffer);
   attempt("setsockopt", undefined, () => socket.setsockopt(option.level, option.name, bytes));

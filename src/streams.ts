@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Address } from "./address.ts";
 import type { Conn } from "./conn.ts";
 
 /** Bytes of buffer for a reader that brings none. */
@@ -13,12 +14,12 @@ const CHUNK_SIZE = 65_536;
  * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
  * each message, as long as the reader brings no buffer of its own.
  */
-export function readableOf(conn: Conn): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function readableOf(conn: Conn<Address>): ReadableStream<Uint8Array<ArrayBuffer>> {
   const source = conn.type === "stream" ? byteSource(conn) : messageSource(conn);
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 
-function byteSource(conn: Conn): UnderlyingByteSource {
+function byteSource(conn: Conn<Address>): UnderlyingByteSource {
   return {
     type: "bytes",
     autoAllocateChunkSize: CHUNK_SIZE,
@@ -34,7 +35,7 @@ function byteSource(conn: Conn): UnderlyingByteSource {
   };
 }
 
-function messageSource(conn: Conn): UnderlyingByteSource {
+function messageSource(conn: Conn<Address>): UnderlyingByteSource {
   return {
     type: "bytes",
     async pull(controller): Promise<void> {
@@ -58,7 +59,7 @@ function endOf(controller: ReadableByteStreamController): void {
 }
 
 /** What `Conn.writable` gives: each chunk one `write()`, the next when it is taken. */
-export function writableOf(conn: Conn): WritableStream<Uint8Array> {
+export function writableOf(conn: Conn<Address>): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     async write(chunk): Promise<void> {
       await conn.write(chunk);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Address, VsockAddress } from "./address.ts";
 import type { Socket, SocketType } from "./socket.ts";
 
 /** What a transport can do here and now. */
@@ -15,20 +16,31 @@ export interface Capabilities {
   readonly waitSync: boolean;
 }
 
-/** A maker of sockets: AF_VSOCK of the kernel, or a loopback. */
-export interface Transport {
+/** A maker of sockets of one family; `A` is what that has for addresses. */
+export interface SocketMaker<A extends Address = Address> {
   /** For messages and results, e.g. `"loopback"`. */
   readonly name: string;
   /** What it can do. */
   readonly capabilities: Capabilities;
+  /** socket(2): a new non-blocking socket. The caller closes it. */
+  socket(type: SocketType): Socket<A>;
+}
+
+/** A maker of VM sockets: AF_VSOCK of the kernel, a loopback, or what stands in for them. */
+export interface Transport extends SocketMaker<VsockAddress> {
   /** The CID of this end: `IOCTL_VM_SOCKETS_GET_LOCAL_CID`. */
   readonly localCid: number;
-  /** socket(2): a new non-blocking socket. The caller closes it. */
-  socket(type: SocketType): Socket;
 }
 
 /**
- * Which transport to use: `"loopback"` for the one that this process shares, `"auto"` for the first
- * that reaches the CID, or a transport of your own.
+ * Which transport to use. `"auto"`: what the address is of; for a CID the first that reaches it.
+ * `"vsock"` is the kernel's, `"loopback"` the one in TypeScript that this process shares, `"tcp"`
+ * and `"unix"` are for addresses with a `hostname` and with a `path`. Or one of your own.
  */
-export type TransportChoice = "auto" | "loopback" | Transport;
+export type TransportChoice<A extends Address = VsockAddress> =
+  | "auto"
+  | "loopback"
+  | "vsock"
+  | "tcp"
+  | "unix"
+  | SocketMaker<A>;

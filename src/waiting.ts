@@ -4,9 +4,9 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
-import type { VsockAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
-import type { Socket } from "./socket.ts";
+import type { AnySocket } from "./socket.ts";
 
 /** For every call that can wait. */
 export interface WaitOptions {
@@ -60,7 +60,7 @@ const NO_LIMIT: WaitLimit = { signal: undefined, [Symbol.dispose](): void {} };
 export function limitWait(
   op: Op,
   options: WaitOptions | undefined,
-  address: VsockAddress | undefined,
+  address: Address | undefined,
 ): WaitLimit {
   const { signal, timeoutMs = Infinity } = options ?? {};
   if (timeoutMs === 0) throw new VsockError(op, "ETIMEDOUT", { address });
@@ -97,7 +97,7 @@ const NAP_MS = 4;
  * come, or there is credit for half of one. `vain` counts how often that was so in a row.
  */
 export async function pause(
-  socket: Socket,
+  socket: AnySocket,
   vain: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -106,7 +106,7 @@ export async function pause(
 }
 
 /** A few milliseconds, holding the event loop as a wait of `socket` does. */
-async function nap(socket: Socket): Promise<void> {
+async function nap(socket: AnySocket): Promise<void> {
   const over = new AbortController();
   const hold = socket.wait(0, over.signal).catch(() => {});
   await new Promise<void>((resolve) => startTimer(resolve, NAP_MS));

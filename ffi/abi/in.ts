@@ -68,8 +68,8 @@ export class SockaddrIn6 {
   /** The struct itself, to hand to libc. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(SOCKADDR_IN6.size);
   readonly #view: DataView = new DataView(this.bytes.buffer);
-  /** `address` is 16 bytes in network order; `port` 0 to 65535. */
-  constructor(address: Uint8Array, port: number) {
+  /** `address` is 16 bytes in network order; `port` 0 to 65535; `scopeId` an interface or 0. */
+  constructor(address: Uint8Array, port: number, scopeId = 0) {
     if (address.byteLength !== 16) {
       throw new RangeError(
         `Cannot use address: must be 16 bytes: current value is ${address.byteLength} bytes`,
@@ -78,6 +78,16 @@ export class SockaddrIn6 {
     this.#view.setUint16(SOCKADDR_IN6.at.sin6_family, AF_INET6, true);
     this.#view.setUint16(SOCKADDR_IN6.at.sin6_port, port, false);
     this.bytes.set(address, SOCKADDR_IN6.at.sin6_addr);
+    this.#view.setUint32(SOCKADDR_IN6.at.sin6_scope_id, scopeId, true);
+  }
+  /** IPv6 address: 16 bytes in network order, live. */
+  get address(): Uint8Array<ArrayBuffer> {
+    const { sin6_addr } = SOCKADDR_IN6.at;
+    return this.bytes.subarray(sin6_addr, sin6_addr + 16);
+  }
+  /** Index of the interface that a link-local address is of; 0 for none. */
+  get scopeId(): number {
+    return this.#view.getUint32(SOCKADDR_IN6.at.sin6_scope_id, true);
   }
   /** Port. */
   get port(): number {

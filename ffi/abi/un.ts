@@ -35,3 +35,11 @@ export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> {
   bytes.set(name, at.sun_path);
   return bytes;
 }
+
+/** The path in `bytes`, a `struct sockaddr_un` cut to its length; empty for a socket without one. */
+export function decodeSockaddrUn(bytes: Uint8Array): string {
+  const name = bytes.subarray(at.sun_path);
+  const abstract = name[0] === 0;
+  const end = abstract ? name.length : name.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? name : name.subarray(0, end));
+}

@@ -19,6 +19,7 @@ import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
+import { VSOCK } from "./family_vsock.ts";
 import { KernelSocket, requireUnowned } from "./socket.ts";
 
 /** First descriptor of the protocol of sd_listen_fds(3). */
@@ -126,7 +127,7 @@ function option(fd: number, name: number): number {
 function takeOver(fd: number, type: SocketType): KernelSocket {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return new KernelSocket(fd, type);
+  return new KernelSocket(fd, type, VSOCK);
 }
 
 function mismatch(fd: number, expected: string, found: string): TypeError {

@@ -1,5 +1,5 @@
 /**
- * A socket of the kernel's AF_VSOCK: the calls of `src/socket.ts` over libc.
+ * A socket of the kernel: the calls of `src/socket.ts` over libc, the same for each family.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
-import type { VsockAddress } from "../address.ts";
+import type { Address, VsockAddress } from "../address.ts";
 import {
   type MessageFlags,
   type RxMapping,
@@ -28,10 +28,10 @@ import {
   type SocketType,
   WOULD_BLOCK,
 } from "../socket.ts";
+import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
 import { pollNow, pollSlice } from "./poll.ts";
 import { Hold, reactor } from "./reactor.ts";
-import { encodeAddress, readAddress } from "./sockaddr.ts";
 import { WholeSend } from "./whole_send.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
@@ -54,8 +54,10 @@ export function requireUnowned(fd: number): void {
  * One socket of the kernel, non-blocking. Whoever made it closes it: a socket that is forgotten
  * stays open, since nothing here closes a descriptor behind a caller's back.
  */
-export class KernelSocket implements Socket {
+export class KernelSocket<A extends Address = VsockAddress> implements Socket<A> {
   readonly type: SocketType;
+  /** Its address family. */
+  readonly family: Family<A>;
   readonly #fd: number;
   readonly #hold: Hold = new Hold();
   #closed = false;
@@ -63,10 +65,11 @@ export class KernelSocket implements Socket {
   #mapping: KernelMapping | undefined;
   #whole: WholeSend | undefined;
 
-  /** Takes over `fd`, a non-blocking socket of AF_VSOCK; `adoptSocket()` takes any and checks. */
-  constructor(fd: number, type: SocketType) {
+  /** Takes over `fd`, a non-blocking socket of `family`; `adoptSocket()` takes any and checks. */
+  constructor(fd: number, type: SocketType, family: Family<A>) {
     this.#fd = fd;
     this.type = type;
+    this.family = family;
     owned.add(fd);
   }
 
@@ -95,32 +98,33 @@ export class KernelSocket implements Socket {
     libc.fcntl(this.fd, F_SETFD, on ? 0 : FD_CLOEXEC);
   }
 
-  bind(address: VsockAddress): void {
-    libc.bind(this.#enter("bind"), encodeAddress(address));
+  bind(address: A): void {
+    libc.bind(this.#enter("bind"), this.family.encode(address));
   }
 
   listen(backlog: number): void {
     libc.listen(this.#enter("listen"), backlog);
   }
 
-  connect(address: VsockAddress): boolean {
+  connect(address: A): boolean {
     const fd = this.#enter("connect");
     if (this.#whole !== undefined) libc.fcntl(fd, F_SETFL, libc.fcntl(fd, F_GETFL) | O_NONBLOCK);
-    return libc.connect(fd, encodeAddress(address));
+    return libc.connect(fd, this.family.encode(address));
   }
 
-  accept(): KernelSocket | undefined {
+  accept(): KernelSocket<A> | undefined {
     const fd = libc.accept4(this.#enter("accept"), SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return fd === WOULD_BLOCK ? undefined : new KernelSocket(fd, this.type);
+    return fd === WOULD_BLOCK ? undefined : new KernelSocket(fd, this.type, this.family);
   }
 
   send(data: Uint8Array, flags: number): number {
     const fd = this.#enter("send");
     // A first byte is whole whatever the kernel does.
-    const whole = this.type === "seqpacket" && data.length > (this.#whole === undefined ? 1 : 0);
+    const whole = this.type === "seqpacket" && this.family.cutsMessages &&
+      data.length > (this.#whole === undefined ? 1 : 0);
     if (!whole) return libc.send(fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (this.#whole === undefined) {
-      if (!isConnected(fd)) {
+      if (!this.#isConnected()) {
         libc.send(fd, NOTHING, MSG_NOSIGNAL);
         return WOULD_BLOCK;
       }
@@ -183,14 +187,14 @@ export class KernelSocket implements Socket {
     return number[0]!;
   }
 
-  localAddress(): VsockAddress {
+  localAddress(): A {
     const fd = this.#enter("getsockname");
-    return readAddress((bytes) => libc.getsockname(fd, bytes));
+    return this.family.read((bytes) => libc.getsockname(fd, bytes));
   }
 
-  remoteAddress(): VsockAddress {
+  remoteAddress(): A {
     const fd = this.#enter("getpeername");
-    return readAddress((bytes) => libc.getpeername(fd, bytes));
+    return this.family.read((bytes) => libc.getpeername(fd, bytes));
   }
 
   poll(events: number): number {
@@ -270,20 +274,20 @@ export class KernelSocket implements Socket {
     }
   }
 
+  #isConnected(): boolean {
+    try {
+      this.remoteAddress();
+      return true;
+    } catch (error) {
+      if (error instanceof SysError && error.code === "ENOTCONN") return false;
+      throw error;
+    }
+  }
+
   /** The descriptor, for every call but `close()`: a number that was closed is somebody else's. */
   #enter(op: string): number {
     if (this.#closed) throw new SysError(op, "EBADF");
     return this.#fd;
-  }
-}
-
-function isConnected(fd: number): boolean {
-  try {
-    readAddress((bytes) => libc.getpeername(fd, bytes));
-    return true;
-  } catch (error) {
-    if (error instanceof SysError && error.code === "ENOTCONN") return false;
-    throw error;
   }
 }
 

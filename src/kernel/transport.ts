@@ -3,22 +3,17 @@
  *
  * @module
  */
-import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { SO_VM_SOCKETS_ZEROCOPY, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { socket } from "../../ffi/libc.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, Transport } from "../transport.ts";
+import { VSOCK } from "./family_vsock.ts";
+import { openKernelSocket } from "./open.ts";
 import { localCid } from "./reach.ts";
-import { KernelSocket } from "./socket.ts";
-
-const TYPES: Readonly<Record<SocketType, number>> = {
-  stream: SOCK_STREAM,
-  seqpacket: SOCK_SEQPACKET,
-};
+import type { KernelSocket } from "./socket.ts";
 
 /** Makes sockets of the kernel. */
 export class KernelTransport implements Transport {
@@ -36,13 +31,7 @@ export class KernelTransport implements Transport {
   }
 
   socket(type: SocketType): KernelSocket {
-    const flags = TYPES[type];
-    if (flags === undefined) {
-      throw new TypeError(
-        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${type}`,
-      );
-    }
-    return new KernelSocket(socket(AF_VSOCK, flags | SOCK_NONBLOCK | SOCK_CLOEXEC), type);
+    return openKernelSocket(VSOCK, type);
   }
 }
 
@@ -72,7 +61,7 @@ export function openVsock(): Transport {
 /** SEQPACKET is there since Linux 5.12. */
 function hasSeqpacket(): boolean {
   try {
-    using _socket = openSocket("seqpacket");
+    using _socket = openKernelSocket(VSOCK, "seqpacket");
     return true;
   } catch (error) {
     if (error instanceof SysError && error.code === "ESOCKTNOSUPPORT") return false;
@@ -82,7 +71,7 @@ function hasSeqpacket(): boolean {
 
 /** Whether the receive ABI is there: no released kernel has it. */
 function hasMapRx(): boolean {
-  using socket = openSocket("stream");
+  using socket = openKernelSocket(VSOCK, "stream");
   if (pageSize() !== USR_PAGE_SIZE) return false;
   try {
     const value = BigUint64Array.of(1n);
@@ -94,8 +83,4 @@ function hasMapRx(): boolean {
     if (error instanceof SysError) return false;
     throw error;
   }
-}
-
-function openSocket(type: SocketType): KernelSocket {
-  return KernelTransport.prototype.socket(type);
 }

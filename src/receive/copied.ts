@@ -9,7 +9,7 @@ import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio
 import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
 import { recvConnected } from "../recv.ts";
-import { type MessageFlags, type Socket, WOULD_BLOCK } from "../socket.ts";
+import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
 import { UsrHeaders } from "./usr_hdr.ts";
@@ -22,7 +22,7 @@ export class CopiedSource implements Source, Lender {
   readonly mapped = false;
   readonly volatile = false;
   readonly spins = false;
-  readonly #socket: Socket;
+  readonly #socket: AnySocket;
   readonly #headers: UsrHeaders = new UsrHeaders();
   readonly #out: MessageFlags = { flags: 0 };
   readonly #mayOutgrow: boolean;
@@ -32,7 +32,7 @@ export class CopiedSource implements Source, Lender {
   #broken: unknown;
 
   /** Copies at most `byteLength` bytes at once, but never a part of a message. */
-  constructor(socket: Socket, byteLength: number) {
+  constructor(socket: AnySocket, byteLength: number) {
     this.#socket = socket;
     this.#size = byteLength;
     this.#bytes = new Uint8Array(byteLength);

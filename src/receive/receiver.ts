@@ -7,10 +7,10 @@ import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
-import type { VsockAddress } from "../address.ts";
+import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
-import type { Socket } from "../socket.ts";
+import type { AnySocket } from "../socket.ts";
 import type { WaitOptions } from "../waiting.ts";
 import type { Batch } from "./batch.ts";
 import { CopiedSource } from "./copied.ts";
@@ -100,7 +100,7 @@ const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
  * @throws {VsockError} With mode `"map"`: `EOPNOTSUPP` where the transport cannot map or
  * `SO_VM_SOCKETS_ZEROCOPY` is off, `EBUSY` where the socket was mapped before.
  */
-export function openReceiver(socket: Socket, options: ReceiverOptions = {}): Receiver {
+export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): Receiver {
   const { mode = "auto" } = options;
   if (!MODES.includes(mode)) {
     throw new TypeError(
@@ -136,7 +136,7 @@ function requireCount(name: string, value: number, max: number): number {
   return value;
 }
 
-function openSource(socket: Socket, mode: "auto" | "map" | "copy", pages: number): Source {
+function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: number): Source {
   if (mode === "copy" || (mode === "auto" && !isZerocopyOn(socket))) {
     return new CopiedSource(socket, pages * USR_PAGE_SIZE);
   }
@@ -153,7 +153,7 @@ function openSource(socket: Socket, mode: "auto" | "map" | "copy", pages: number
   }
 }
 
-function openMapping(socket: Socket, pages: number): MappedSource {
+function openMapping(socket: AnySocket, pages: number): MappedSource {
   const mapping = socket.mmap((1 + pages) * USR_PAGE_SIZE, PROT_READ);
   try {
     return new MappedSource(mapping, socket.type === "seqpacket" ? SEQ_FLAGS : 0);
@@ -164,7 +164,7 @@ function openMapping(socket: Socket, pages: number): MappedSource {
 }
 
 /** `false` too where the option is unknown, as it is to every released kernel. */
-function isZerocopyOn(socket: Socket): boolean {
+function isZerocopyOn(socket: AnySocket): boolean {
   try {
     return new SocketOptions(socket).zeroCopyReceive;
   } catch (error) {
@@ -180,7 +180,7 @@ function isUnmappable(error: unknown): boolean {
 }
 
 /** Known while the socket is connected; for messages only. */
-function peerOf(socket: Socket): VsockAddress | undefined {
+function peerOf(socket: AnySocket): Address | undefined {
   try {
     return socket.remoteAddress();
   } catch (error) {

@@ -5,10 +5,10 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
-import type { VsockAddress } from "../address.ts";
+import type { Address } from "../address.ts";
 import { attempt, toVsockError, VsockError } from "../error.ts";
 import { endError } from "../recv.ts";
-import type { Socket } from "../socket.ts";
+import type { AnySocket } from "../socket.ts";
 import { limitWait, requireWaitOptions } from "../waiting.ts";
 import type { Batch } from "./batch.ts";
 import type { LentBatch } from "./lent_batch.ts";
@@ -30,8 +30,8 @@ const EAGER_DEQUEUES = 64;
 /** Owns its source; the socket is the caller's. */
 export class SocketReceiver implements Receiver {
   readonly mapped: boolean;
-  readonly #socket: Socket;
-  readonly #peer: VsockAddress | undefined;
+  readonly #socket: AnySocket;
+  readonly #peer: Address | undefined;
   readonly #source: Source;
   readonly #closing: AbortController = new AbortController();
   #open: LentBatch | undefined;
@@ -39,7 +39,7 @@ export class SocketReceiver implements Receiver {
   #failure: unknown;
 
   /** Reads from `socket` by `source`. `peer` is for messages. */
-  constructor(socket: Socket, peer: VsockAddress | undefined, source: Source) {
+  constructor(socket: AnySocket, peer: Address | undefined, source: Source) {
     this.mapped = source.mapped;
     this.#socket = socket;
     this.#peer = peer;

@@ -4,7 +4,7 @@ import { type Candidate, selectTransport } from "../../src/auto.ts";
 import { VsockError } from "../../src/error.ts";
 import { kernelTransports } from "../../src/kernel/reach.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
-import type { Transport } from "../../src/transport.ts";
+import type { SocketMaker, Transport } from "../../src/transport.ts";
 
 const [first, second] = [createLoopback(), createLoopback()];
 
@@ -14,7 +14,7 @@ function candidate(transport: Transport, reason?: string): Candidate {
 }
 
 test("selectTransport() takes the first candidate that has a way", () => {
-  const select = (...candidates: Candidate[]): Transport =>
+  const select = (...candidates: Candidate[]): SocketMaker =>
     selectTransport("auto", "connect", { cid: 9, port: 1 }, candidates);
   assertStrictEquals(select(candidate(first), candidate(second)), first);
   assertStrictEquals(select(candidate(first, "no"), candidate(second)), second);

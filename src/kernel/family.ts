@@ -1,0 +1,23 @@
+/**
+ * What tells one address family of the kernel from another.
+ *
+ * @module
+ */
+import type { Address } from "../address.ts";
+
+/** One family of sockets; `A` is what it has for addresses. */
+export interface Family<A extends Address = Address> {
+  /** The name of its transport: `"vsock"`, `"tcp"`, `"unix"`. */
+  readonly name: string;
+  /** `AF_*`. */
+  readonly domain: number;
+  /**
+   * Whether a non-blocking send(2) of a SEQPACKET message takes a part of it where there is no room
+   * for all, and glues the next one to that.
+   */
+  readonly cutsMessages: boolean;
+  /** The `struct sockaddr_*` of `address`, which has been checked for type and range. */
+  encode(address: A): Uint8Array<ArrayBuffer>;
+  /** The address that `call` fills into bytes; it gives the length that it really has. */
+  read(call: (bytes: Uint8Array<ArrayBuffer>) => number): A;
+}

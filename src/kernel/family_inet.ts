@@ -1,0 +1,53 @@
+/**
+ * TCP over AF_INET and AF_INET6; see tcp(7), ip(7), ipv6(7).
+ *
+ * @module
+ */
+import { SockaddrIn, SockaddrIn6 } from "../../ffi/abi/in.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/abi/socket.ts";
+import { if_nametoindex, inet_ntop, inet_pton } from "../../ffi/libc.ts";
+import type { TcpAddress } from "../address.ts";
+import type { Family } from "./family.ts";
+
+/** One of each will do: no call of a thread starts inside of another. */
+const filled4: SockaddrIn = new SockaddrIn(0, 0);
+const filled6: SockaddrIn6 = new SockaddrIn6(new Uint8Array(16), 0);
+
+/** TCP over IPv4. */
+export const INET: Family<TcpAddress> = {
+  name: "tcp",
+  domain: AF_INET,
+  cutsMessages: false,
+  encode({ hostname, port }): Uint8Array<ArrayBuffer> {
+    const address = new DataView(inet_pton(AF_INET, hostname).buffer).getUint32(0);
+    return new SockaddrIn(address, port).bytes;
+  },
+  read(call): TcpAddress {
+    call(filled4.bytes);
+    const { address, port } = filled4;
+    const hostname = [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".");
+    return { hostname, port };
+  },
+};
+
+/** TCP over IPv6; a scope is written behind the address: `fe80::1%eth0` or `fe80::1%2`. */
+export const INET6: Family<TcpAddress> = {
+  name: "tcp",
+  domain: AF_INET6,
+  cutsMessages: false,
+  encode({ hostname, port }): Uint8Array<ArrayBuffer> {
+    const [text = "", scope] = hostname.split("%");
+    return new SockaddrIn6(inet_pton(AF_INET6, text), port, scopeId(scope)).bytes;
+  },
+  read(call): TcpAddress {
+    call(filled6.bytes);
+    const { address, port, scopeId } = filled6;
+    const text = inet_ntop(AF_INET6, address);
+    return { hostname: scopeId === 0 ? text : `${text}%${scopeId}`, port };
+  },
+};
+
+function scopeId(scope: string | undefined): number {
+  if (scope === undefined) return 0;
+  return /^\d+$/.test(scope) ? Number(scope) : if_nametoindex(scope);
+}

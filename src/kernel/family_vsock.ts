@@ -1,0 +1,24 @@
+/**
+ * AF_VSOCK; see vsock(7).
+ *
+ * @module
+ */
+import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
+import type { VsockAddress } from "../address.ts";
+import type { Family } from "./family.ts";
+
+/** One will do: no call of a thread starts inside of another. */
+const filled: SockaddrVm = new SockaddrVm(0, 0);
+
+/** VM sockets. */
+export const VSOCK: Family<VsockAddress> = {
+  name: "vsock",
+  domain: AF_VSOCK,
+  cutsMessages: true,
+  encode: ({ cid, port, flags = 0 }) => new SockaddrVm(cid, port, flags).bytes,
+  read(call): VsockAddress {
+    call(filled.bytes);
+    const { cid, port, flags } = filled;
+    return flags === 0 ? { cid, port } : { cid, port, flags };
+  },
+};
