@@ -10,6 +10,7 @@ export { Listener } from "./src/listener.ts";
 export type { Message, ReadOptions, ReceiveMessageOptions } from "./src/input.ts";
 export type { SendMessageOptions } from "./src/output.ts";
 export type { Batch, Packet } from "./src/receive/batch.ts";
+export { type ReceiveCost, receiveCosts } from "./src/receive/costs.ts";
 export type {
   ReceiveOptions,
   Receiver,

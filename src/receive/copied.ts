@@ -49,8 +49,9 @@ export class CopiedSource implements Source, Lender {
     if (this.#broken !== undefined) throw this.#broken;
     const message = this.#socket.type === "seqpacket";
     if (this.#mayOutgrow) this.#makeRoom();
-    this.#out.flags = 0;
-    const length = recvConnected(this.#socket, this.#bytes, message ? MSG_TRUNC : 0, this.#out);
+    const length = message
+      ? recvConnected(this.#socket, this.#bytes, MSG_TRUNC, this.#out)
+      : recvConnected(this.#socket, this.#bytes, 0); // no msghdr, which is dearer
     if (length === WOULD_BLOCK) return undefined;
     if (length === 0) return null;
     if (length > this.#size) {

@@ -44,6 +44,11 @@ export class LentBatch implements Batch {
     this.#lender = lender;
   }
 
+  /** Puts `wrap(lender)` in the place of its lender, before anything is lent. */
+  interpose(wrap: (lender: Lender) => Lender): void {
+    this.#lender = wrap(requireHeld(this.#lender, "interpose"));
+  }
+
   get released(): boolean {
     return this.#lender === undefined;
   }

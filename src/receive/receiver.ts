@@ -12,6 +12,8 @@ import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
 import type { AnySocket } from "../socket.ts";
 import type { WaitOptions } from "../waiting.ts";
+import { KernelSocket } from "../kernel/socket.ts";
+import { AutoSource } from "./auto.ts";
 import type { Batch } from "./batch.ts";
 import { CopiedSource } from "./copied.ts";
 import { MappedSource } from "./mapped.ts";
@@ -21,8 +23,10 @@ import type { Source } from "./source.ts";
 /** Options of {@linkcode openReceiver}. */
 export interface ReceiverOptions {
   /**
-   * `"map"`: lend the pages that packets arrived in. `"copy"`: recv(2) into a buffer. `"auto"`: map
-   * where the transport can and `SO_VM_SOCKETS_ZEROCOPY` is on, else copy.
+   * `"map"`: lend the pages that packets arrived in. `"copy"`: recv(2) into a buffer. `"auto"`: on a
+   * stream whichever is cheaper for as much as a wake-up brings, by what both have cost in this
+   * process (`receiveCosts()`), where the transport can map and `SO_VM_SOCKETS_ZEROCOPY` is on;
+   * messages are mapped then; else copy.
    *
    * @default {"auto"}
    */
@@ -59,7 +63,7 @@ export type ReceiveSyncOptions = Omit<ReceiveOptions, "signal">;
  * ended the connection (`SO_ERROR`) in place of a clean end of stream.
  */
 export interface Receiver extends AsyncIterable<Batch>, Disposable {
-  /** Whether batches are lent from a mapping. */
+  /** Whether batches are lent from a mapping; in mode `"auto"` whether they may be. */
   readonly mapped: boolean;
   /**
    * Waits for data.
@@ -137,20 +141,31 @@ function requireCount(name: string, value: number, max: number): number {
 }
 
 function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: number): Source {
-  if (mode === "copy" || (mode === "auto" && !isZerocopyOn(socket))) {
-    return new CopiedSource(socket, pages * USR_PAGE_SIZE);
-  }
+  const copied = (): Source => new CopiedSource(socket, pages * USR_PAGE_SIZE);
+  if (mode === "copy" || (mode === "auto" && !isZerocopyOn(socket))) return copied();
   if (!isZerocopyOn(socket)) {
     const hint = "SO_VM_SOCKETS_ZEROCOPY must be on before connect, with a transport that has it";
     throw new VsockError("mmap", "EOPNOTSUPP", { hint });
   }
   try {
-    return openMapping(socket, pages);
+    const mapping = openMapping(socket, pages);
+    // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
+    if (mode === "map" || socket.type === "seqpacket") return mapping;
+    return new AutoSource(copied(), mapping, carrierOf(socket), rcvlowatOf(socket));
   } catch (cause) {
     const error = toVsockError("mmap", cause);
     if (mode === "map" || !isUnmappable(error)) throw error;
-    return new CopiedSource(socket, pages * USR_PAGE_SIZE);
+    return copied();
   }
+}
+
+/** Whose costs count for `socket`. */
+function carrierOf(socket: AnySocket): string {
+  return socket instanceof KernelSocket ? socket.family.name : "loopback";
+}
+
+function rcvlowatOf(socket: AnySocket): number {
+  return new SocketOptions(socket).rcvlowat;
 }
 
 function openMapping(socket: AnySocket, pages: number): MappedSource {

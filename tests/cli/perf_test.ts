@@ -7,7 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
 import { vsockit } from "./captured.ts";
 
-const MODES = [["n", "copy"], ["y", "zerocopy"], ["u", "user-poll"]] as const;
+const MODES = [["n", "copy"], ["y", "zerocopy"], ["u", "user-poll"], ["a", "auto"]] as const;
 
 /** Runs `vsockit perf --json` with `args`; fails unless it ends well. */
 async function perfJson(...args: readonly string[]): Promise<readonly PerfResult[]> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLIN, POLLRDHUP } from "../../ffi/abi/poll.ts";
-import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
+import { MSG_EOR, MSG_PEEK, MSG_TRUNC, SO_RCVLOWAT } from "../../ffi/abi/socket.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import {
   POLL_VALUE_CLOSED,
@@ -115,7 +115,8 @@ export class FakeSocket implements Socket {
   getsockopt(_level: number, name: number, value: Uint8Array): number {
     const { zerocopy, bufferSize = 262144 } = this.#options;
     const view = new DataView(value.buffer);
-    if (name === SO_VM_SOCKETS_BUFFER_SIZE) view.setBigUint64(0, BigInt(bufferSize), true);
+    if (name === SO_RCVLOWAT) view.setInt32(0, this.rcvlowat, true);
+    else if (name === SO_VM_SOCKETS_BUFFER_SIZE) view.setBigUint64(0, BigInt(bufferSize), true);
     else if (name === SO_VM_SOCKETS_ZEROCOPY && zerocopy !== undefined) {
       view.setBigUint64(0, zerocopy ? 1n : 0n, true);
     } else throw new SysError("getsockopt", "ENOPROTOOPT");

@@ -36,7 +36,7 @@ What is printed, and the fields of --json:
   D  ns_per_wakeup    C divided by the wake-ups, in nanoseconds
      rx_gbit_per_s    bits received in B, in units of 1e9 a second
      sha256           what both ends agree on, with --verify
-Only in --json: mode (copy, zerocopy, user-poll), transport, runtime, type
+Only in --json: mode (copy, zerocopy, user-poll, auto), transport, runtime, type
 (stream, seqpacket), bytes, buffer_bytes, rcvlowat_bytes, credit_bytes,
 tx_buffer_bytes, and clock_ns: what reading the clock costs, which is done twice
 in each wake-up and not subtracted. One end alone prints what it knows.

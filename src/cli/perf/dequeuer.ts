@@ -1,5 +1,5 @@
 /**
- * The three ways of the receiver to wait for data and to take it.
+ * The ways of the receiver to wait for data and to take it.
  *
  * @module
  */
@@ -40,9 +40,12 @@ function copying(socket: Socket, { bufferBytes }: Plan): Dequeuer {
   };
 }
 
-/** poll(2) or a spin on `poll_value`, then `SO_VM_SOCKETS_MAP_RX`, and madvise(2) at the end. */
+/**
+ * poll(2) or a spin on `poll_value`, then `SO_VM_SOCKETS_MAP_RX`, and madvise(2) at the end; in mode
+ * `"auto"` recv(2) in their place where that is cheaper.
+ */
 function mapping(socket: Socket, { bufferBytes, mode }: Plan): Dequeuer {
-  const receiver = openReceiver(socket, { mode: "map", bufferBytes });
+  const receiver = openReceiver(socket, { mode: mode === "auto" ? "auto" : "map", bufferBytes });
   const wait = { wait: mode === "user-poll" ? "spin" : "poll" } as const;
   let batch: Batch | null | undefined;
   return {

@@ -20,8 +20,9 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "mode",
     short: "z",
-    value: "n|y|u",
-    help: "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin) [n]",
+    value: "n|y|u|a",
+    help:
+      "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin), a whichever of\nn and y is cheaper [n]",
   },
   {
     name: "pages",
@@ -37,7 +38,7 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "sweep",
-    help: "all three modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
+    help: "all modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
   },
   { name: "json", help: "one JSON object a line in place of text" },
   {

@@ -107,13 +107,18 @@ function refuseTogether(given: Given, name: string, others: readonly string[]): 
   );
 }
 
-const MODES: Readonly<Record<string, Mode>> = { n: "copy", y: "zerocopy", u: "user-poll" };
+const MODES: Readonly<Record<string, Mode>> = {
+  n: "copy",
+  y: "zerocopy",
+  u: "user-poll",
+  a: "auto",
+};
 
 function parseMode(given: Given): Mode {
   const letter = text(given, "mode") ?? "n";
   const mode = Object.hasOwn(MODES, letter) ? MODES[letter] : undefined;
   if (mode !== undefined) return mode;
-  throw new UsageError(`Cannot use --mode: must be n, y or u: current value is ${letter}`);
+  throw new UsageError(`Cannot use --mode: must be n, y, u or a: current value is ${letter}`);
 }
 
 function parseTransport(given: Given): string {

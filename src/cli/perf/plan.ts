@@ -5,8 +5,8 @@
  */
 import type { SocketType } from "../../socket.ts";
 
-/** How the receiver takes data: `-z n`, `-z y`, `-z u`. */
-export type Mode = "copy" | "zerocopy" | "user-poll";
+/** How the receiver takes data: `-z n`, `-z y`, `-z u`, `-z a`. */
+export type Mode = "copy" | "zerocopy" | "user-poll" | "auto";
 
 /** One measurement. */
 export interface Plan {

@@ -12,6 +12,7 @@ export const DEQUEUE_CALLS: Readonly<Record<Mode, string>> = {
   copy: "recv",
   zerocopy: "getsockopt + madvise",
   "user-poll": "getsockopt + madvise",
+  auto: "recv, or getsockopt + madvise",
 };
 
 /** Several lines with labels, those of A to D that this process knows among them. */

@@ -1,5 +1,5 @@
 /**
- * The RFC's table: six buffer sizes in three modes.
+ * The RFC's table: six buffer sizes in each mode.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { ROWS } from "./table.ts";
 const KIB = 1024;
 /** Buffer sizes in bytes, the largest one last. */
 export const COLUMNS: readonly number[] = [4, 16, 64, 128, 256, 512].map((size) => size * KIB);
-const CELL_SECONDS = 0.8;
+const CELL_SECONDS = 0.6;
 const PILOT_SECONDS = 0.1;
 const PILOT_BYTES = 16 * KIB * KIB;
 

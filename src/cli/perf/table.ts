@@ -12,6 +12,7 @@ export const ROWS: readonly (readonly [Mode, string, string])[] = [
   ["copy", "C", "copy"],
   ["zerocopy", "ZC", "zero-copy, poll"],
   ["user-poll", "ZU", "zero-copy, user poll"],
+  ["auto", "AU", "the cheaper one"],
 ];
 
 const LINES: readonly (readonly [string, (result: PerfResult) => string])[] = [
@@ -22,7 +23,8 @@ const LINES: readonly (readonly [string, (result: PerfResult) => string])[] = [
   ["Gbit/s", (result) => result.rx_gbit_per_s.toFixed(2)],
 ];
 
-const LEGEND = `C copy; ZC zero-copy and poll; ZU zero-copy and user poll (spin)
+const LEGEND =
+  `C copy; ZC zero-copy and poll; ZU zero-copy and user poll (spin); AU the cheaper of C and ZC
 A seconds in the transmitter's tx loop, B in the receiver's rx loop with waiting, C in dequeue calls
 D nanoseconds in dequeue calls per wake-up (C / wake-ups); columns: buffer and SO_RCVLOWAT
 `;

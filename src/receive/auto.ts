@@ -1,0 +1,106 @@
+/**
+ * Receive by whichever way is cheaper for as much as is queued: copying or mapping.
+ *
+ * @module
+ */
+import { type Choice, type Costs, costsOf } from "./costs.ts";
+import type { Lender, LentBatch } from "./lent_batch.ts";
+import type { Source } from "./source.ts";
+
+/**
+ * Takes each wake-up by copy or by mapping, as their costs here and now say. It expects as much as
+ * came last time, and at least `SO_RCVLOWAT`, since no transport tells for free what is queued. Owns
+ * both sources, which are of one STREAM socket.
+ */
+export class AutoSource implements Source {
+  readonly mapped = true;
+  readonly spins: boolean;
+  readonly #sources: { readonly copy: Source; readonly map: Source };
+  readonly #costs: Costs;
+  #expected: number;
+  #broken: unknown;
+
+  /** `carrier` is whose costs count; `expected` is how much the first wake-up will bring. */
+  constructor(copy: Source, map: Source, carrier: string, expected: number) {
+    this.spins = map.spins;
+    this.#sources = { copy, map };
+    this.#costs = costsOf(carrier);
+    this.#expected = expected;
+  }
+
+  readable(): boolean {
+    return this.#sources.map.readable();
+  }
+
+  dequeue(): LentBatch | null | undefined {
+    if (this.#broken !== undefined) throw this.#broken;
+    const choice = this.#costs.choose(this.#expected);
+    try {
+      const batch = choice.measured
+        ? this.#dequeueMeasured(choice)
+        : this.#sources[choice.way].dequeue();
+      if (batch) this.#expected = batch.byteLength;
+      return batch;
+    } catch (error) {
+      // What one way lost, the other would not know of.
+      this.#broken = error;
+      throw error;
+    }
+  }
+
+  #dequeueMeasured({ way }: Choice): LentBatch | null | undefined {
+    const start = performance.now();
+    const batch = this.#sources[way].dequeue();
+    const ms = performance.now() - start;
+    if (!batch) return batch;
+    const [expected, { byteLength }] = [this.#expected, batch];
+    batch.interpose((lender) =>
+      new TimedLender(lender, (lentMs) => {
+        this.#costs.note(expected, way, byteLength, (ms + lentMs) * 1e6);
+      })
+    );
+    return batch;
+  }
+
+  close(): void {
+    try {
+      this.#sources.copy.close();
+    } finally {
+      this.#sources.map.close();
+    }
+  }
+}
+
+/**
+ * Tells how long lending took and taking back. Only the first of the loans is timed: two looks at
+ * the clock for each would count as if they were the lender's.
+ */
+class TimedLender implements Lender {
+  readonly mapped: boolean;
+  readonly volatile: boolean;
+  readonly #lender: Lender;
+  readonly #done: (ms: number) => void;
+  #lendMs = 0;
+  #loans = 0;
+
+  constructor(lender: Lender, done: (ms: number) => void) {
+    this.mapped = lender.mapped;
+    this.volatile = lender.volatile;
+    this.#lender = lender;
+    this.#done = done;
+  }
+
+  lend(page: number, length: number): Uint8Array {
+    if (this.#loans++ > 0) return this.#lender.lend(page, length);
+    const start = performance.now();
+    const view = this.#lender.lend(page, length);
+    this.#lendMs = performance.now() - start;
+    return view;
+  }
+
+  reclaim(): void {
+    const start = performance.now();
+    this.#lender.reclaim();
+    this.#done(this.#loans * this.#lendMs + performance.now() - start);
+  }
+}

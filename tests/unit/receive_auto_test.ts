@@ -1,0 +1,172 @@
+import { Buffer } from "node:buffer";
+import { test } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import { AutoSource } from "../../src/receive/auto.ts";
+import { Costs, receiveCosts, type Way } from "../../src/receive/costs.ts";
+import type { Lender } from "../../src/receive/lent_batch.ts";
+import { LentBatch } from "../../src/receive/lent_batch.ts";
+import { openReceiver } from "../../src/receive/receiver.ts";
+import type { Source } from "../../src/receive/source.ts";
+import { UsrHeaders } from "../../src/receive/usr_hdr.ts";
+import { pattern } from "./receive_fake.ts";
+
+const PAGE = 4096;
+
+/** Wakes up `times` times with `bytes` bytes, which cost what `ns` says; the ways that were taken. */
+function wakeUps(
+  costs: Costs,
+  times: number,
+  bytes: number,
+  ns: Readonly<Record<Way, number>>,
+): Readonly<Record<Way, number>> {
+  const taken = { copy: 0, map: 0 };
+  for (let time = 0; time < times; time++) {
+    const { way, measured } = costs.choose(bytes);
+    taken[way] += 1;
+    if (measured) costs.note(bytes, way, bytes, ns[way]);
+  }
+  return taken;
+}
+
+test("Costs.choose() settles on the cheaper way, and tries the other ever more rarely", () => {
+  const costs = new Costs();
+  const few = wakeUps(costs, 100, PAGE, { copy: 500, map: 1000 });
+  assert(few.map >= 3 && few.map <= 12, `${few.map}`);
+  const many = wakeUps(costs, 10_000, PAGE, { copy: 500, map: 1000 });
+  assert(many.map >= 20 && many.map <= 50, `${many.map}`);
+});
+
+test("Costs.choose() follows a cost that changes", () => {
+  const costs = new Costs();
+  wakeUps(costs, 1000, PAGE, { copy: 500, map: 1000 });
+  const { map } = wakeUps(costs, 5000, PAGE, { copy: 2000, map: 1000 });
+  assert(map > 4000, `${map}`);
+});
+
+test("Costs.choose() stays with its way where the other is hardly cheaper", () => {
+  const costs = new Costs();
+  wakeUps(costs, 1000, PAGE, { copy: 500, map: 1000 });
+  const { copy } = wakeUps(costs, 5000, PAGE, { copy: 1050, map: 1000 });
+  assert(copy > 4900, `${copy}`);
+});
+
+test("Costs.choose() is not led by one measurement that was disturbed", () => {
+  const costs = new Costs();
+  wakeUps(costs, 1000, PAGE, { copy: 500, map: 1000 });
+  costs.note(PAGE, "copy", PAGE, 1e9);
+  const { copy } = wakeUps(costs, 200, PAGE, { copy: 500, map: 1000 });
+  assert(copy > 190, `${copy}`);
+});
+
+test("Costs.choose() decides for each size by itself", () => {
+  const costs = new Costs();
+  wakeUps(costs, 1000, PAGE, { copy: 500, map: 1000 });
+  wakeUps(costs, 1000, 128 * PAGE, { copy: 9000, map: 1000 });
+  assertEquals(
+    Array.from(costs.report("x"), ({ bytes, way }) => [bytes, way]),
+    [[PAGE, "copy"], [128 * PAGE, "map"]],
+  );
+});
+
+/** Gives batches of `bytes` bytes for ever, and counts what happens to them. */
+class FakeSource implements Source, Lender {
+  readonly volatile = false;
+  readonly spins = false;
+  calls = 0;
+  reclaims = 0;
+  closed = 0;
+  failure: unknown;
+  readonly #headers: UsrHeaders = new UsrHeaders();
+
+  constructor(readonlyMapped: boolean) {
+    this.mapped = readonlyMapped;
+  }
+  readonly mapped: boolean;
+
+  readable(): boolean {
+    return true;
+  }
+  dequeue(): LentBatch {
+    this.calls += 1;
+    if (this.failure !== undefined) throw this.failure;
+    this.#headers.setOne(PAGE, 0);
+    return new LentBatch(this.#headers, this);
+  }
+  lend(_page: number, length: number): Uint8Array {
+    return new Uint8Array(length);
+  }
+  reclaim(): void {
+    this.reclaims += 1;
+  }
+  close(): void {
+    this.closed += 1;
+  }
+}
+
+test("AutoSource.dequeue() gives each batch of either source back to that one", () => {
+  const [copy, map] = [new FakeSource(false), new FakeSource(true)];
+  const source = new AutoSource(copy, map, "test of giving back", PAGE);
+  for (let time = 0; time < 1000; time++) {
+    const batch = source.dequeue()!;
+    for (const { data } of batch) assertEquals(data.length, PAGE);
+    batch.release();
+  }
+  assert(copy.calls > 2 && map.calls > 2);
+  assertEquals([copy.reclaims, map.reclaims], [copy.calls, map.calls]);
+  source.close();
+  assertEquals([copy.closed, map.closed], [1, 1]);
+});
+
+test("AutoSource.dequeue() keeps to an error: one way does not go on where the other failed", () => {
+  const [copy, map] = [new FakeSource(false), new FakeSource(true)];
+  map.failure = new VsockError("recv", "EPROTO");
+  const source = new AutoSource(copy, map, "test of failing", PAGE);
+  const dequeue = (): void => source.dequeue()?.release();
+  assertThrows(() => {
+    for (;;) dequeue();
+  }, VsockError);
+  const calls = copy.calls;
+  assertThrows(dequeue, VsockError);
+  assertEquals(copy.calls, calls);
+});
+
+test("Receiver (auto) gives every byte in order, whichever way it takes", async () => {
+  const transport = createLoopback();
+  const options = { zeroCopyReceive: true, bufferSize: 1 << 20 };
+  const address = { cid: 1, port: 5100 };
+  using listener = listen(address, { transport, options });
+  using near = await connect(address, { transport, options });
+  using far = await listener.accept();
+  using receiver = openReceiver(near.socket, { pages: 24 });
+  assertEquals(receiver.mapped, true);
+  const sizes = Array.from({ length: 3000 }, (_, index) => 1 + (index * 7919) % 70_000);
+  const sending = (async () => {
+    for (const size of sizes) await far.write(pattern(size, size));
+    await far.closeWrite();
+  })();
+  const expected = new Uint8Array(sizes.reduce((sum, size) => sum + size));
+  let filled = 0;
+  for (const size of sizes) {
+    expected.set(pattern(size, size), filled);
+    filled += size;
+  }
+  const ways = { mapped: 0, copied: 0 };
+  let at = 0;
+  for await (const batch of receiver) {
+    ways[batch.mapped ? "mapped" : "copied"] += 1;
+    for (const { data } of batch) {
+      if (Buffer.compare(data, expected.subarray(at, at + data.length)) !== 0) {
+        throw new Error(`other bytes at ${at}`);
+      }
+      at += data.length;
+    }
+  }
+  await sending;
+  assertEquals(at, expected.length);
+  assert(ways.mapped > 0 && ways.copied > 0, JSON.stringify(ways));
+  assert(receiveCosts().some(({ carrier }) => carrier === "loopback"));
+});
