@@ -26,7 +26,7 @@ export interface ReceiveCost {
   /** Nanoseconds for each KiB by mapping; `undefined` where it was not measured. */
   readonly mapNsPerKib: number | undefined;
   /** What `"auto"` does now. */
-  readonly way: Way;
+  readonly way: "copy" | "map";
 }
 
 /** How many of its latest measurements a cost is the median of: one that was disturbed is none. */
