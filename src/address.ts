@@ -1,5 +1,6 @@
 /**
- * Addresses of sockets, by family: AF_VSOCK, TCP over AF_INET and AF_INET6, AF_UNIX.
+ * Addresses of sockets, by family: AF_VSOCK, TCP over AF_INET and AF_INET6, AF_UNIX, and ports of a
+ * VM behind a path of AF_UNIX.
  *
  * @module
  */
@@ -30,8 +31,16 @@ export interface UnixAddress {
   readonly path: string;
 }
 
+/** Where a port of a VM is whose VMM has a Unix socket for the host: Firecracker and others. */
+export interface HybridAddress {
+  /** The path that the VMM listens on, its `uds_path`; what a guest dials is `path_PORT`. */
+  readonly path: string;
+  /** Port, unsigned 32-bit; 4294967295 lets bind choose. */
+  readonly port: number;
+}
+
 /** Where a socket is; its members tell the family. */
-export type Address = VsockAddress | TcpAddress | UnixAddress;
+export type Address = VsockAddress | TcpAddress | UnixAddress | HybridAddress;
 
 /** A {@linkcode VsockAddress} as a connection or a listener shows it; Deno's `VsockAddr`. */
 export interface VsockAddr {
@@ -61,9 +70,20 @@ export interface UnixAddr {
   readonly path: string;
 }
 
+/** A {@linkcode HybridAddress} as a connection or a listener shows it. */
+export interface HybridAddr {
+  /** Always `"hybrid"`. */
+  readonly transport: "hybrid";
+  /** The path that the VMM listens on. */
+  readonly path: string;
+  /** Port; 4294967295 for one that the VMM does not tell. */
+  readonly port: number;
+}
+
 /** What a connection or a listener shows of an address of the family `A`. */
 export type Addr<A extends Address = Address> = A extends VsockAddress ? VsockAddr
   : A extends TcpAddress ? TcpAddr
+  : A extends HybridAddress ? HybridAddr
   : UnixAddr;
 
 const U32_MAX = 0xffff_ffff;
@@ -104,7 +124,8 @@ export function requireAddress(address: Address): void {
     requireString("hostname", address.hostname);
     requireInteger("port", address.port, U16_MAX);
   } else if ("path" in address) {
-    requireString("path", address.path);
+    requirePath(address.path);
+    if ("port" in address) requireU32("port", address.port);
   } else {
     requireVsockAddress(address);
   }
@@ -116,6 +137,15 @@ function requireString(name: string, value: string): void {
   }
 }
 
+/** A NUL within would end the name for the kernel, and not for whoever has checked it. */
+function requirePath(path: string): void {
+  requireString("path", path);
+  if (path.startsWith("\0") || !path.includes("\0")) return;
+  throw new RangeError(
+    `Cannot use path: must have no NUL but at the start: current value is ${JSON.stringify(path)}`,
+  );
+}
+
 /** The public form of a socket's address. */
 export function toAddr<A extends Address>(address: A): Addr<A> {
   return addrOf(address) as Addr<A>;
@@ -125,13 +155,20 @@ function addrOf(address: Address): Addr {
   if ("hostname" in address) {
     return { transport: "tcp", hostname: address.hostname, port: address.port };
   }
-  if ("path" in address) return { transport: "unix", path: address.path };
+  if ("path" in address) {
+    const { path } = address;
+    if ("port" in address) return { transport: "hybrid", path, port: address.port };
+    return { transport: "unix", path };
+  }
   return { transport: "vsock", cid: address.cid, port: address.port };
 }
 
-/** `cid:port`, `host:port` or the path, as messages and logs print an address. */
+/** `cid:port`, `host:port`, the path or `path:port`, as messages and logs print an address. */
 export function formatAddress(address: Address): string {
-  if ("path" in address) return address.path.replace("\0", "@");
+  if ("path" in address) {
+    const path = address.path.replace(/^\0/, "@");
+    return "port" in address ? `${path}:${address.port}` : path;
+  }
   if ("cid" in address) return `${address.cid}:${address.port}`;
   const { hostname, port } = address;
   return isIP(hostname) === 6 ? `[${hostname}]:${port}` : `${hostname}:${port}`;

@@ -77,7 +77,7 @@ function makerByName(
   if ("hostname" in address) {
     if (name === "auto" || name === "tcp") return openTcp(address.hostname);
   } else if ("path" in address) {
-    if (name === "auto" || name === "unix") return openUnix();
+    if (!("port" in address) && (name === "auto" || name === "unix")) return openUnix();
   } else if (name === "loopback") return sharedLoopback();
   else if (name === "vsock") return openVsock();
   else if (name === "auto") return firstOf(candidates, op, address);

@@ -6,6 +6,7 @@
 import { POLLOUT } from "../ffi/abi/poll.ts";
 import {
   type Address,
+  type HybridAddress,
   requireAddress,
   type TcpAddress,
   type UnixAddress,
@@ -14,7 +15,7 @@ import {
 import { selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
-import { openSocket, requireType } from "./open.ts";
+import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
@@ -71,6 +72,16 @@ export function connect(
   options?: ConnectOptions<TcpAddress>,
 ): Promise<Conn<TcpAddress>>;
 /**
+ * Connects to a port of the VM whose VMM listens on a path; as above.
+ *
+ * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if no VMM listens there,
+ * `ECONNRESET` if nobody in the VM listens on the port.
+ */
+export function connect(
+  address: HybridAddress,
+  options?: ConnectOptions<HybridAddress>,
+): Promise<Conn<HybridAddress>>;
+/**
  * Connects to a listener on a path; as above, over AF_UNIX.
  *
  * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if nobody listens there.
@@ -79,22 +90,29 @@ export function connect(
   address: UnixAddress,
   options?: ConnectOptions<UnixAddress>,
 ): Promise<Conn<UnixAddress>>;
+/**
+ * Connects to an address as people write it: `vsock://2:1024`, `tcp:[::1]:80` and what else
+ * {@linkcode parseAddress} reads. The text may tell the type: `vsock-seqpacket:host:5000`.
+ *
+ * @throws {TypeError} If the text is no address; the message has the part that is wrong.
+ */
+export function connect(address: string, options?: ConnectOptions<Address>): Promise<Conn<Address>>;
 /** Connects to an address of any family. */
 export async function connect<A extends Address>(
-  address: A,
+  where: A | string,
   options: ConnectOptions<A> = {},
 ): Promise<Conn<A>> {
-  requireAddress(address);
   requireWaitOptions(options);
-  const { type = "stream", localAddress, options: values = {} } = options;
-  requireType(type);
+  const wanted = readWanted(where, options.type);
+  const { address } = wanted;
+  const { localAddress, options: values = {} } = options;
   if (localAddress !== undefined) requireAddress(localAddress);
   requireSocketOptions(values);
   let failure: unknown;
   for (const target of hasName(address) ? await resolveName(address) : [address]) {
     try {
       requireWaitOptions(options);
-      return await connectTo(target, options);
+      return await connectTo({ ...wanted, address: target }, options);
     } catch (cause) {
       failure = cause;
       if (!(cause instanceof VsockError) || cause.op !== "connect") break;
@@ -104,10 +122,10 @@ export async function connect<A extends Address>(
 }
 
 async function connectTo<A extends Address>(
-  address: A,
+  { address, type }: Wanted<A>,
   options: ConnectOptions<A>,
 ): Promise<Conn<A>> {
-  const { transport = "auto", type = "stream", localAddress, options: values = {} } = options;
+  const { transport = "auto", localAddress, options: values = {} } = options;
   const carrier = selectTransport(transport, "connect", address);
   const timed = "cid" in address ? withTimeout(values, options.timeoutMs) : values;
   const socket = openSocket(carrier, type, timed);

@@ -5,7 +5,7 @@
  */
 import {
   type Address,
-  requireAddress,
+  type HybridAddress,
   requireU32,
   type TcpAddress,
   type UnixAddress,
@@ -14,7 +14,7 @@ import {
 import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
-import { openSocket, requireType } from "./open.ts";
+import { openSocket, readWanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -60,19 +60,35 @@ export function listen(
   address: TcpAddress,
   options?: ListenOptions<TcpAddress>,
 ): Listener<TcpAddress>;
+/**
+ * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above.
+ */
+export function listen(
+  address: HybridAddress,
+  options?: ListenOptions<HybridAddress>,
+): Listener<HybridAddress>;
 /** Listens on a path; as above, over AF_UNIX. The path stays when the listener is closed. */
 export function listen(
   address: UnixAddress,
   options?: ListenOptions<UnixAddress>,
 ): Listener<UnixAddress>;
+/**
+ * Listens on an address as people write it: `vsock::1024`, `unix:/run/app.sock` and what else
+ * {@linkcode parseAddress} reads. The text may tell the type: `vsock-seqpacket::5000`.
+ *
+ * @throws {TypeError} If the text is no address; the message has the part that is wrong.
+ */
+export function listen(address: string, options?: ListenOptions<Address>): Listener<Address>;
 /** Listens on an address of any family. */
-export function listen<A extends Address>(address: A, options: ListenOptions<A> = {}): Listener<A> {
-  requireAddress(address);
+export function listen<A extends Address>(
+  where: A | string,
+  options: ListenOptions<A> = {},
+): Listener<A> {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
   }
-  const { transport = "auto", type = "stream", backlog = 128, options: values = {} } = options;
-  requireType(type);
+  const { transport = "auto", backlog = 128, options: values = {} } = options;
+  const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
   requireSocketOptions(values);
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);

@@ -3,14 +3,46 @@
  *
  * @module
  */
+import { type Address, requireAddress } from "./address.ts";
+import { parseAddress } from "./address_text.ts";
 import { attempt } from "./error.ts";
 import { applySocketOptions, type SocketOptionValues } from "./options.ts";
-import type { Address } from "./address.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { SocketMaker } from "./transport.ts";
 
-/** Throws a TypeError unless `type` names a type of socket. */
-export function requireType(type: SocketType): void {
+/** Which socket a caller asks for. */
+export interface Wanted<A extends Address> {
+  /** Checked for type and range. */
+  readonly address: A;
+  /** `"stream"` where nothing says otherwise. */
+  readonly type: SocketType;
+}
+
+/**
+ * What `where`, an address or a text of one, and `type` ask for.
+ *
+ * @throws {TypeError} If it is no address, or the text says another type than `type`.
+ * @throws {RangeError} If a number in it is out of range.
+ */
+export function readWanted<A extends Address>(
+  where: A | string,
+  type: SocketType | undefined,
+): Wanted<A> {
+  if (type !== undefined) requireType(type);
+  if (typeof where !== "string") {
+    requireAddress(where);
+    return { address: where, type: type ?? "stream" };
+  }
+  const parsed = parseAddress(where);
+  if (type !== undefined && type !== (parsed.type ?? type)) {
+    throw new TypeError(
+      `Cannot use type: must be "${parsed.type}" as in the address: current value is ${type}`,
+    );
+  }
+  return { address: parsed.address as A, type: type ?? parsed.type ?? "stream" };
+}
+
+function requireType(type: SocketType): void {
   if (type !== "stream" && type !== "seqpacket") {
     throw new TypeError(
       `Cannot use type: must be "stream" or "seqpacket": current value is ${type}`,
