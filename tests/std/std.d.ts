@@ -1,4 +1,4 @@
-// Types of the parts of @std in use. The npm package that stands in for JSR ships none. An ambient
+// Types of the parts of @std and d3 in use, whose npm packages ship none. An ambient
 // declaration wins over what a name resolves to, in Deno (`compilerOptions.types`) and in tsc.
 
 declare module "@std/assert" {
@@ -97,4 +97,20 @@ declare module "@std/cli/parse-args" {
     const S extends string = never,
     const C extends string = never,
   >(args: readonly string[], options?: ParseOptions<B, S, C>): Args<B, S, C>;
+}
+
+declare module "d3-scale" {
+  export interface ScaleLog {
+    (value: number): number;
+    base(base: number): ScaleLog;
+    nice(): ScaleLog;
+    domain(): number[];
+    ticks(count: number): number[];
+  }
+
+  export function scaleLog(domain: readonly number[], range: readonly number[]): ScaleLog;
+}
+
+declare module "d3-shape" {
+  export function line(): (points: readonly (readonly [number, number])[]) => string | null;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
@@ -72,6 +73,10 @@ export const perf: Command = {
       if (options.json) terminal.out(formatJson(result));
     }
     if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
+    if (options.svg !== undefined) {
+      const { formatChart } = await import("./chart.ts"); // which few ask for
+      writeFileSync(options.svg, formatChart(results));
+    }
     if (lack !== undefined) terminal.err(`Copies only: ${lack}\n`);
     return EXIT_OK;
   },

@@ -40,6 +40,7 @@ export const FLAGS: readonly Flag[] = [
     name: "sweep",
     help: "all modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
   },
+  { name: "svg", value: "FILE", help: "with --sweep: draw D by the bytes of a wake-up, too" },
   { name: "json", help: "one JSON object a line in place of text" },
   {
     name: "transport",

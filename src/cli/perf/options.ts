@@ -27,6 +27,8 @@ export interface PerfOptions {
   readonly amountGiven: boolean;
   /** JSON in place of text. */
   readonly json: boolean;
+  /** The file to draw a sweep into. */
+  readonly svg?: string;
   /** The one end to run, where the other is another process. */
   readonly alone?: Alone;
 }
@@ -75,11 +77,18 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   };
   const amountGiven = given.has("megabytes") || file !== undefined;
   const alone = parseAlone(given, transport);
+  const svg = text(given, "svg");
+  if (svg !== undefined && !given.has("sweep")) {
+    throw new UsageError(
+      "Cannot use --svg: must be with --sweep: current value is one measurement",
+    );
+  }
   return {
     plan,
     sweep: given.has("sweep"),
     amountGiven,
     json: given.has("json"),
+    ...(svg !== undefined && { svg }),
     ...(alone && { alone }),
   };
 }
