@@ -103,8 +103,6 @@ declare module "d3-scale" {
   export interface ScaleLog {
     (value: number): number;
     base(base: number): ScaleLog;
-    nice(): ScaleLog;
-    domain(): number[];
     ticks(count: number): number[];
   }
 

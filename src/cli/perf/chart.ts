@@ -11,11 +11,13 @@ import { ROWS } from "./table.ts";
 
 type Scale = (value: number) => number;
 
-const [WIDTH, HEIGHT] = [720, 420];
+const [WIDTH, HEIGHT] = [780, 420];
 /** The box of the lines within the picture. */
 const BOX = { left: 76, right: 580, top: 44, bottom: 356 } as const;
-/** Bytes apart enough for the labels of two lines, in pixels. */
+/** How far apart the names of two lines are, in pixels. */
 const LABEL_GAP = 16;
+/** By what factor the picture goes beyond the lowest and the highest cost. */
+const MARGIN = 1.3;
 
 /** Readable on light and on dark; a page that shows the picture has its scheme. */
 const STYLE = `
@@ -47,7 +49,8 @@ export function formatChart(results: readonly PerfResult[]): string {
   const bytes = results.map(bytesPerWakeup);
   const costs = results.map(({ ns_per_wakeup }) => Math.max(1, ns_per_wakeup));
   const x = scaleLog([Math.min(...bytes), Math.max(...bytes)], [BOX.left, BOX.right]).base(2);
-  const y = scaleLog([Math.min(...costs), Math.max(...costs)], [BOX.bottom, BOX.top]).nice();
+  const range = [Math.min(...costs) / MARGIN, Math.max(...costs) * MARGIN] as const;
+  const y = scaleLog(range, [BOX.bottom, BOX.top]);
   const title = `What a wake-up costs: ${first.transport}, ${first.runtime}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
@@ -55,7 +58,7 @@ export function formatChart(results: readonly PerfResult[]): string {
     text(BOX.left, 24, title, "title"),
     ...x.ticks(8).map((at) => text(x(at), BOX.bottom + 22, formatSize(at), "", "middle")),
     text((BOX.left + BOX.right) / 2, HEIGHT - 16, "bytes per wake-up", "", "middle"),
-    ...decades(y.domain()).flatMap((at) => [
+    ...roundNumbers(...range).flatMap((at) => [
       `<line class="grid" x1="${BOX.left}" x2="${BOX.right}" y1="${px(y(at))}" y2="${px(y(at))}"/>`,
       text(BOX.left - 10, y(at) + 4, formatNs(at), "", "end"),
     ]),
@@ -97,11 +100,12 @@ function endOf({ points }: Line): number {
   return points.at(-1)![1];
 }
 
-/** The powers of ten from the first to the last of `domain`. */
-function decades([from = 1, to = 1]: readonly number[]): number[] {
-  const first = Math.ceil(Math.log10(from) - 1e-9);
-  const last = Math.floor(Math.log10(to) + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, index) => 10 ** (first + index));
+/** 1, 2 and 5 of each power of ten from `from` to `to`; the powers alone where those are many. */
+function roundNumbers(from: number, to: number): number[] {
+  const powers = Array.from({ length: 16 }, (_, power) => 10 ** power);
+  const digits = to / from > 1000 ? [1] : [1, 2, 5];
+  return powers.flatMap((power) => digits.map((digit) => digit * power))
+    .filter((number) => number >= from && number <= to);
 }
 
 function formatNs(ns: number): string {
