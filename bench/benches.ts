@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { autoLoopback, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
@@ -14,10 +15,17 @@ import { roundtrip } from "./roundtrip_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
 /** What needs nothing but the runtimes: `deno task bench`. */
-export const BENCHES: readonly Bench[] = [throughput, dequeue, roundtrip, ffi, memory];
+export const BENCHES: readonly Bench[] = [
+  throughput,
+  dequeue,
+  autoLoopback,
+  roundtrip,
+  ffi,
+  memory,
+];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
 export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip];
 
 /** What needs a kernel with the receive ABI too. */
-export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue];
+export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue, autoVsock];

@@ -15,7 +15,8 @@ import type { Source } from "./source.ts";
 export class AutoSource implements Source {
   readonly mapped = true;
   readonly spins: boolean;
-  readonly #sources: { readonly copy: Source; readonly map: Source };
+  readonly #copy: Source;
+  readonly #map: Source;
   readonly #costs: Costs;
   #expected: number;
   #broken: unknown;
@@ -23,22 +24,22 @@ export class AutoSource implements Source {
   /** `carrier` is whose costs count; `expected` is how much the first wake-up will bring. */
   constructor(copy: Source, map: Source, carrier: string, expected: number) {
     this.spins = map.spins;
-    this.#sources = { copy, map };
+    this.#copy = copy;
+    this.#map = map;
     this.#costs = costsOf(carrier);
     this.#expected = expected;
   }
 
   readable(): boolean {
-    return this.#sources.map.readable();
+    return this.#map.readable();
   }
 
   dequeue(): LentBatch | null | undefined {
     if (this.#broken !== undefined) throw this.#broken;
     const choice = this.#costs.choose(this.#expected);
     try {
-      const batch = choice.measured
-        ? this.#dequeueMeasured(choice)
-        : this.#sources[choice.way].dequeue();
+      const source = choice.way === "copy" ? this.#copy : this.#map;
+      const batch = choice.measured ? this.#dequeueMeasured(source, choice) : source.dequeue();
       if (batch) this.#expected = batch.byteLength;
       return batch;
     } catch (error) {
@@ -48,9 +49,9 @@ export class AutoSource implements Source {
     }
   }
 
-  #dequeueMeasured({ way }: Choice): LentBatch | null | undefined {
+  #dequeueMeasured(source: Source, { way }: Choice): LentBatch | null | undefined {
     const start = performance.now();
-    const batch = this.#sources[way].dequeue();
+    const batch = source.dequeue();
     const ms = performance.now() - start;
     if (!batch) return batch;
     const [expected, { byteLength }] = [this.#expected, batch];
@@ -64,9 +65,9 @@ export class AutoSource implements Source {
 
   close(): void {
     try {
-      this.#sources.copy.close();
+      this.#copy.close();
     } finally {
-      this.#sources.map.close();
+      this.#map.close();
     }
   }
 }

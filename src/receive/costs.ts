@@ -29,14 +29,29 @@ export interface ReceiveCost {
   readonly way: "copy" | "map";
 }
 
-/** How many of its latest measurements a cost is the median of: one that was disturbed is none. */
-const SAMPLES = 3;
+/**
+ * How long a way is tried before its costs count, in wake-ups or in nanoseconds, whichever is less:
+ * until the runtime has compiled it, its cost is another one.
+ */
+const WARM = { wakeups: 2000, ns: 2e7 } as const;
+/** How many of its latest measurements a cost is the least of: what disturbs only adds. */
+const SAMPLES = 4;
 /** The way that is taken is left for one that takes at most this part of its time. */
 const HYSTERESIS = 0.9;
-/** The way that is taken is measured once in so many wake-ups: a look at the clock costs too. */
-const MEASURE_EVERY = 16;
-/** The other way is tried as often as its measurements are many, at least once in so many. */
-const TRY_EVERY = 256;
+/** Once in so many wake-ups the way that is taken is measured: a look at the clock costs too. */
+const MEASURE_EVERY = 256;
+/** Once in so many of those the other way is, which may cost many times as much. */
+const TRY_EVERY = 16;
+
+const MEASURED: Readonly<Record<Way, Choice>> = {
+  copy: { way: "copy", measured: true },
+  map: { way: "map", measured: true },
+};
+const BLIND: Readonly<Record<Way, Choice>> = {
+  copy: { way: "copy", measured: false },
+  map: { way: "map", measured: false },
+};
+const OTHER: Readonly<Record<Way, Way>> = { copy: "map", map: "copy" };
 
 /** The latest costs of one way, in nanoseconds for each byte. */
 class Samples {
@@ -51,65 +66,95 @@ class Samples {
     return this.#latest.length === SAMPLES;
   }
 
-  /** The middle one; `undefined` where there is none. */
-  get median(): number | undefined {
-    return this.#latest.toSorted((a, b) => a - b)[this.#latest.length >> 1];
+  /** The least; `undefined` where there is none. */
+  get least(): number | undefined {
+    return this.#latest.length === 0 ? undefined : Math.min(...this.#latest);
   }
 }
 
 /** Wake-ups of one size. */
 class Size {
   readonly samples: Readonly<Record<Way, Samples>> = { copy: new Samples(), map: new Samples() };
+  /** The way that is taken. */
   way: Way = "copy";
-  #count = 0;
+  #blind = BLIND.copy;
+  /** Wake-ups until one is measured. */
+  #left = 0;
+  #measured = 0;
 
   choose(): Choice {
-    const count = ++this.#count;
-    const other = this.way === "copy" ? "map" : "copy";
-    for (const way of [this.way, other] as const) {
-      if (!this.samples[way].enough) return { way, measured: true };
-    }
-    const tries = count % TRY_EVERY === 0 || (count < TRY_EVERY && (count & (count - 1)) === 0);
-    if (tries) return { way: other, measured: true };
-    return count % MEASURE_EVERY === 0 ? MEASURED[this.way] : BLIND[this.way];
+    return this.#left-- > 0 ? this.#blind : this.#measure();
+  }
+
+  #measure(): Choice {
+    const [way, other] = [this.way, OTHER[this.way]];
+    this.#left = 0;
+    if (!this.samples[way].enough) return MEASURED[way];
+    if (!this.samples[other].enough) return MEASURED[other];
+    this.#left = MEASURE_EVERY;
+    return ++this.#measured % TRY_EVERY === 0 ? MEASURED[other] : MEASURED[way];
   }
 
   note(way: Way, cost: number): void {
     this.samples[way].add(cost);
-    const other = this.way === "copy" ? "map" : "copy";
-    const [now, then] = [this.samples[this.way], this.samples[other]];
-    if (!now.enough || !then.enough) return;
-    if (then.median! < now.median! * HYSTERESIS) this.way = other;
+    const [now, then] = [this.samples[this.way], this.samples[OTHER[this.way]]];
+    if (!now.enough || !then.enough || then.least! >= now.least! * HYSTERESIS) return;
+    this.way = OTHER[this.way];
+    this.#blind = BLIND[this.way];
   }
 }
 
-const MEASURED: Readonly<Record<Way, Choice>> = {
-  copy: { way: "copy", measured: true },
-  map: { way: "map", measured: true },
-};
-const BLIND: Readonly<Record<Way, Choice>> = {
-  copy: { way: "copy", measured: false },
-  map: { way: "map", measured: false },
-};
+/** How much of one way there has been. */
+class Warmth {
+  #wakeups = 0;
+  #ns = 0;
+
+  /** Whether its cost is not yet what it will be. */
+  get cold(): boolean {
+    return this.#wakeups < WARM.wakeups && this.#ns < WARM.ns;
+  }
+
+  /** How many wake-ups were taken that way. */
+  get wakeups(): number {
+    return this.#wakeups;
+  }
+
+  add(ns: number): void {
+    this.#wakeups += 1;
+    this.#ns += ns;
+  }
+}
 
 /** The costs of one carrier, by the bytes of a wake-up in powers of two. */
 export class Costs {
   readonly #sizes: Size[] = Array.from({ length: 32 }, () => new Size());
+  readonly #warmth: Readonly<Record<Way, Warmth>> = { copy: new Warmth(), map: new Warmth() };
+  #cold = true;
 
   /** How to take about `bytes` bytes. */
   choose(bytes: number): Choice {
-    return this.#sizeOf(bytes).choose();
+    return this.#cold ? this.#chooseCold() : this.#sizeOf(bytes).choose();
+  }
+
+  /** Each in turn, until both are warm. */
+  #chooseCold(): Choice {
+    const { copy, map } = this.#warmth;
+    if (!map.cold) return MEASURED.copy;
+    return copy.cold && copy.wakeups < map.wakeups ? MEASURED.copy : MEASURED.map;
   }
 
   /** About `expected` bytes were chosen for, and `bytes` came, by `way`, in `ns` nanoseconds. */
   note(expected: number, way: Way, bytes: number, ns: number): void {
     this.#sizeOf(expected).note(way, ns / bytes);
+    if (!this.#cold) return;
+    this.#warmth[way].add(ns);
+    this.#cold = this.#warmth.copy.cold || this.#warmth.map.cold;
   }
 
   /** What has been measured, the smallest size first. */
   *report(carrier: string): Generator<ReceiveCost, void, void> {
     for (const [power, { samples, way }] of this.#sizes.entries()) {
-      const [copy, map] = [samples.copy.median, samples.map.median];
+      const [copy, map] = [samples.copy.least, samples.map.least];
       if (copy === undefined && map === undefined) continue;
       const [copyNsPerKib, mapNsPerKib] = [copy, map].map((cost) => cost && cost * 1024);
       yield { carrier, bytes: 2 ** power, copyNsPerKib, mapNsPerKib, way };
