@@ -6,6 +6,7 @@
 import { type Choice, type Costs, costsOf } from "./costs.ts";
 import type { Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
+import { readingMs } from "./clock.ts";
 
 /**
  * Takes each wake-up by copy or by mapping, as their costs here and now say. It expects as much as
@@ -52,12 +53,12 @@ export class AutoSource implements Source {
   #dequeueMeasured(source: Source, { way }: Choice): LentBatch | null | undefined {
     const start = performance.now();
     const batch = source.dequeue();
-    const ms = performance.now() - start;
+    const ms = performance.now() - start - readingMs();
     if (!batch) return batch;
     const [expected, { byteLength }] = [this.#expected, batch];
     batch.interpose((lender) =>
       new TimedLender(lender, (lentMs) => {
-        this.#costs.note(expected, way, byteLength, (ms + lentMs) * 1e6);
+        this.#costs.note(expected, way, byteLength, Math.max(1, (ms + lentMs) * 1e6));
       })
     );
     return batch;
@@ -95,13 +96,14 @@ class TimedLender implements Lender {
     if (this.#loans++ > 0) return this.#lender.lend(page, length);
     const start = performance.now();
     const view = this.#lender.lend(page, length);
-    this.#lendMs = performance.now() - start;
+    this.#lendMs = performance.now() - start - readingMs();
     return view;
   }
 
   reclaim(): void {
     const start = performance.now();
     this.#lender.reclaim();
-    this.#done(this.#loans * this.#lendMs + performance.now() - start);
+    const ms = performance.now() - start - readingMs();
+    this.#done(this.#loans * this.#lendMs + ms);
   }
 }

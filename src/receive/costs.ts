@@ -35,13 +35,15 @@ export interface ReceiveCost {
  */
 const WARM = { wakeups: 2000, ns: 2e7 } as const;
 /** How many of its latest measurements a cost is the least of: what disturbs only adds. */
-const SAMPLES = 4;
+const SAMPLES = 8;
 /** The way that is taken is left for one that takes at most this part of its time. */
 const HYSTERESIS = 0.9;
 /** Once in so many wake-ups the way that is taken is measured: a look at the clock costs too. */
 const MEASURE_EVERY = 256;
-/** Once in so many of those the other way is, which may cost many times as much. */
+/** Once in so many of those the other way is tried, which may cost many times as much. */
 const TRY_EVERY = 16;
+/** For so many wake-ups: what has not run for a while is slow at first. The last are measured. */
+const TRY = 32;
 
 const MEASURED: Readonly<Record<Way, Choice>> = {
   copy: { way: "copy", measured: true },
@@ -81,18 +83,34 @@ class Size {
   /** Wake-ups until one is measured. */
   #left = 0;
   #measured = 0;
+  /** What is being tried, for how many more wake-ups. */
+  #tried: Way = "copy";
+  #tries = 0;
 
   choose(): Choice {
     return this.#left-- > 0 ? this.#blind : this.#measure();
   }
 
   #measure(): Choice {
-    const [way, other] = [this.way, OTHER[this.way]];
     this.#left = 0;
-    if (!this.samples[way].enough) return MEASURED[way];
-    if (!this.samples[other].enough) return MEASURED[other];
-    this.#left = MEASURE_EVERY;
-    return ++this.#measured % TRY_EVERY === 0 ? MEASURED[other] : MEASURED[way];
+    if (this.#tries === 0) {
+      const tried = this.#wayToTry();
+      if (tried === undefined) {
+        this.#left = MEASURE_EVERY;
+        return MEASURED[this.way];
+      }
+      this.#tried = tried;
+      this.#tries = TRY;
+    }
+    this.#tries -= 1;
+    return (this.#tries < SAMPLES ? MEASURED : BLIND)[this.#tried];
+  }
+
+  #wayToTry(): Way | undefined {
+    const [way, other] = [this.way, OTHER[this.way]];
+    if (!this.samples[way].enough) return way;
+    if (!this.samples[other].enough) return other;
+    return ++this.#measured % TRY_EVERY === 0 ? other : undefined;
   }
 
   note(way: Way, cost: number): void {
@@ -145,8 +163,7 @@ export class Costs {
 
   /** About `expected` bytes were chosen for, and `bytes` came, by `way`, in `ns` nanoseconds. */
   note(expected: number, way: Way, bytes: number, ns: number): void {
-    this.#sizeOf(expected).note(way, ns / bytes);
-    if (!this.#cold) return;
+    if (!this.#cold) return this.#sizeOf(expected).note(way, ns / bytes);
     this.#warmth[way].add(ns);
     this.#cold = this.#warmth.copy.cold || this.#warmth.map.cold;
   }

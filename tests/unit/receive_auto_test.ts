@@ -1,12 +1,12 @@
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import { AutoSource } from "../../src/receive/auto.ts";
-import { Costs, receiveCosts, type Way } from "../../src/receive/costs.ts";
+import { Costs, costsOf, receiveCosts, type Way } from "../../src/receive/costs.ts";
 import type { Lender } from "../../src/receive/lent_batch.ts";
 import { LentBatch } from "../../src/receive/lent_batch.ts";
 import { openReceiver } from "../../src/receive/receiver.ts";
@@ -36,6 +36,7 @@ function wakeUps(
 function warmCosts(ns: Readonly<Record<Way, number>> = { copy: 500, map: 1000 }): Costs {
   const costs = new Costs();
   assertEquals(wakeUps(costs, 4000, PAGE, ns), { copy: 2000, map: 2000 });
+  assertEquals(Array.from(costs.report("cold")), []);
   wakeUps(costs, 300, PAGE, ns);
   return costs;
 }
@@ -45,7 +46,7 @@ test("Costs.choose() takes each way in turn until its cost is one of compiled co
   const costs = new Costs();
   // Where each takes long, so many are not needed.
   const { copy, map } = wakeUps(costs, 1000, PAGE, { copy: 1e6, map: 2e6 });
-  assertEquals([copy > 900, map], [true, 10]);
+  assert(copy > 900 && map < 60, `${copy}, ${map}`);
 });
 
 test("Costs.choose() settles on the cheaper way, and tries the other now and then", () => {
@@ -54,7 +55,7 @@ test("Costs.choose() settles on the cheaper way, and tries the other now and the
   ) {
     const taken = wakeUps(warmCosts(ns), 100_000, PAGE, ns);
     const tries = taken[dear as Way];
-    assert(tries >= 20 && tries <= 40, `${dear}: ${tries}`);
+    assert(tries > 500 && tries < 1000, `${dear}: ${tries}`);
   }
 });
 
@@ -65,12 +66,12 @@ test("Costs.choose() follows a cost that changes", () => {
 
 test("Costs.choose() stays with its way where the other is hardly cheaper", () => {
   const { copy } = wakeUps(warmCosts(), 50_000, PAGE, { copy: 1050, map: 1000 });
-  assert(copy > 49_900, `${copy}`);
+  assert(copy > 49_000, `${copy}`);
 });
 
 test("Costs.choose() is not led by a measurement that was disturbed", () => {
   const costs = warmCosts();
-  for (let time = 0; time < 3; time++) costs.note(PAGE, "copy", PAGE, 1e9);
+  for (let time = 0; time < 7; time++) costs.note(PAGE, "copy", PAGE, 1e9);
   const { copy } = wakeUps(costs, 200, PAGE, { copy: 500, map: 1000 });
   assertEquals(copy, 200);
 });
@@ -82,6 +83,17 @@ test("Costs.choose() decides for each size by itself", () => {
     Array.from(costs.report("x"), ({ bytes, way }) => [bytes, way]),
     [[PAGE, "copy"], [128 * PAGE, "map"]],
   );
+});
+
+test("receiveCosts() tells what the receivers of each carrier have found out", () => {
+  const costs = costsOf("a carrier");
+  assertStrictEquals(costsOf("a carrier"), costs);
+  wakeUps(costs, 5000, PAGE, { copy: 512, map: 1024 });
+  const [cost, ...more] = receiveCosts().filter(({ carrier }) => carrier === "a carrier");
+  assertEquals(more, []);
+  assertEquals(cost, {
+    ...{ carrier: "a carrier", bytes: PAGE, copyNsPerKib: 128, mapNsPerKib: 256, way: "copy" },
+  });
 });
 
 /** Gives batches of `bytes` bytes for ever, and counts what happens to them. */
@@ -185,5 +197,4 @@ test("Receiver (auto) gives every byte in order, whichever way it takes", async 
   await sending;
   assertEquals(at, total);
   assert(ways.mapped > 0 && ways.copied > 0, JSON.stringify(ways));
-  assert(receiveCosts().some(({ carrier }) => carrier === "loopback"));
 });
