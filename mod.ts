@@ -18,6 +18,7 @@ export type {
   ReceiveSyncOptions,
 } from "./src/receive/receiver.ts";
 export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
+export { type Permissions, restrict } from "./src/permissions.ts";
 export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
 export { type Code, SysError } from "./ffi/errno.ts";

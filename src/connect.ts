@@ -17,6 +17,7 @@ import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import { type Permissions, permit, requirePermissions } from "./permissions.ts";
 import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -39,6 +40,11 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly options?: SocketOptionValues | undefined;
   /** What to bind this end to. @default {any CID, and a port that the socket chooses} */
   readonly localAddress?: A | undefined;
+  /**
+   * What this call may use; see {@linkcode restrict}, which is for all calls.
+   * @default {whatever the kernel and Deno's `--deny-net` allow}
+   */
+  readonly permissions?: Permissions | undefined;
 }
 
 /**
@@ -49,7 +55,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range, before anything is touched.
  * @throws {VsockError} `ECONNRESET` if nobody listens there, `ETIMEDOUT` if nothing answers in
- * time, `ENODEV` if this machine has no way to `cid`.
+ * time, `ENODEV` if this machine has no way to `cid`, `EACCES` if it is not permitted.
  *
  * @example Send a line to ourselves
  * ```ts
@@ -108,6 +114,8 @@ export async function connect<A extends Address>(
   const { localAddress, options: values = {} } = options;
   if (localAddress !== undefined) requireAddress(localAddress);
   requireSocketOptions(values);
+  if (options.permissions !== undefined) requirePermissions(options.permissions);
+  permit("connect", address, options.permissions);
   let failure: unknown;
   for (const target of hasName(address) ? await resolveName(address) : [address]) {
     try {

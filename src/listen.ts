@@ -15,6 +15,7 @@ import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
 import { openSocket, readWanted } from "./open.ts";
+import { type Permissions, permit, requirePermissions } from "./permissions.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -29,6 +30,11 @@ export interface ListenOptions<A extends Address = VsockAddress> {
   readonly backlog?: number | undefined;
   /** Socket options for the listener and each connection that it accepts. */
   readonly options?: SocketOptionValues | undefined;
+  /**
+   * What this call may use; see {@linkcode restrict}, which is for all calls.
+   * @default {whatever the kernel and Deno's `--deny-net` allow}
+   */
+  readonly permissions?: Permissions | undefined;
 }
 
 /**
@@ -91,6 +97,8 @@ export function listen<A extends Address>(
   const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
   requireSocketOptions(values);
+  if (options.permissions !== undefined) requirePermissions(options.permissions);
+  permit("listen", address, options.permissions);
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);
   try {
     attempt("bind", address, () => socket.bind(address));
