@@ -16,6 +16,10 @@ export interface Family<A extends Address = Address> {
    * for all, and glues the next one to that.
    */
   readonly cutsMessages: boolean;
+  /** Bytes to hand to one send(2) with MSG_ZEROCOPY at most; without it the family has none. */
+  readonly zeroCopyBytes?: number | undefined;
+  /** Has the kernel give up in the end on what a peer never takes of `fd`, which was shut down. */
+  abandon?(fd: number): void;
   /** The `struct sockaddr_*` of `address`, which has been checked for type and range. */
   encode(address: A): Uint8Array<ArrayBuffer>;
   /** The address that `call` fills into bytes; it gives the length that it really has. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
 import type { VsockAddress } from "../address.ts";
 import type { Family } from "./family.ts";
@@ -15,6 +16,8 @@ export const VSOCK: Family<VsockAddress> = {
   name: "vsock",
   domain: AF_VSOCK,
   cutsMessages: true,
+  // One packet. Of a longer send only the last packet has a record before Linux 6.12.
+  zeroCopyBytes: VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
   encode: ({ cid, port, flags = 0 }) => new SockaddrVm(cid, port, flags).bytes,
   read(call): VsockAddress {
     call(filled.bytes);
