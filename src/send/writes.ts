@@ -8,7 +8,6 @@ import { POLLERR, POLLOUT } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
-import { VsockError } from "../error.ts";
 import { endError, noteSendError } from "../recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
 import { limitWait, pause, type WaitOptions } from "../waiting.ts";
@@ -27,13 +26,16 @@ export interface ZeroCopyStats {
 
 /** The bytes of one write that the kernel has. */
 class Loan {
-  readonly buffer: ArrayBufferLike;
+  readonly data: Uint8Array;
+  /** Bytes of it when the write began. */
+  readonly length: number;
   readonly #mapped: boolean;
   #bytes = 0;
   #back: (() => void) | undefined;
 
   constructor(data: Uint8Array) {
-    this.buffer = data.buffer;
+    this.data = data;
+    this.length = data.length;
     this.#mapped = isMapped(data.buffer);
   }
 
@@ -43,18 +45,23 @@ class Loan {
     if (this.#bytes === 0) this.#back?.();
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
+  /** When the kernel has none any more. */
   back(): Promise<void> {
     if (this.#bytes === 0) return Promise.resolve();
     return new Promise((resolve) => this.#back = resolve);
   }
 
-  /** Whether the memory has gone to somebody else meanwhile. That of mapped regions never does. */
-  get stolen(): boolean {
-    return !this.#mapped && this.buffer instanceof ArrayBuffer && this.buffer.detached;
+  /** Throws `EFAULT` where the memory may have gone to somebody else. Mapped memory never does. */
+  requireKept(): void {
+    const { buffer } = this.data;
+    const detached = buffer instanceof ArrayBuffer && buffer.detached;
+    if (detached && !this.#mapped) throw new SysError("send", "EFAULT");
+  }
+
+  /** What is left from `taken` on; throws `EFAULT` where it is gone. */
+  rest(taken: number): Uint8Array {
+    if (this.data.length < this.length) throw new SysError("send", "EFAULT");
+    return this.data.subarray(taken, this.length);
   }
 }
 
@@ -92,31 +99,31 @@ export class ZeroCopyWrites implements ZeroCopyStats {
   async write(p: Uint8Array, options: WaitOptions): Promise<number> {
     const loan = new Loan(p);
     try {
-      await this.#inTurn(p, loan, options);
+      await this.#inTurn(loan, options);
     } finally {
       this.#sender.watch();
       await loan.back();
     }
     if (this.#socket.closed) throw new SysError("send", "EBADF");
-    if (loan.stolen) throw new VsockError("send", "EFAULT", { address: this.#peer });
+    loan.requireKept();
     // Records are none: this is how the connection ended, with the bytes or without.
     if (this.#socket.poll(0) & POLLERR) {
       const errno = endError(this.#socket);
       if (errno !== 0) throw new SysError("send", errno);
     }
-    return p.length;
+    return loan.length;
   }
 
-  async #inTurn(p: Uint8Array, loan: Loan, options: WaitOptions): Promise<void> {
+  async #inTurn(loan: Loan, options: WaitOptions): Promise<void> {
     const before = this.#going++ > 0 ? this.#last : undefined;
     const turn = Promise.withResolvers<void>();
     this.#last = turn.promise;
     try {
-      const taken = before === undefined ? this.#push(p, loan) : 0;
-      if (taken === p.length) return;
+      const taken = before === undefined ? this.#push(loan, 0) : 0;
+      if (taken === loan.length) return;
       using limit = limitWait("send", options, this.#peer);
       if (before !== undefined) await orAborted(before, limit.signal);
-      await this.#pushRest(p.subarray(taken), loan, before === undefined, limit.signal);
+      await this.#pushRest(loan, taken, limit.signal);
     } finally {
       this.#going--;
       if (before === undefined) turn.resolve();
@@ -124,24 +131,19 @@ export class ZeroCopyWrites implements ZeroCopyStats {
     }
   }
 
-  async #pushRest(
-    rest: Uint8Array,
-    loan: Loan,
-    tried: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    for (let vain = 0; rest.length > 0; tried = true) {
-      if (tried) await this.#sender.wait(signal);
-      const taken = this.#push(rest, loan);
-      rest = rest.subarray(taken);
-      if (taken > 0) vain = 0;
-      else if (tried) await pause(this.#socket, vain++, signal);
+  async #pushRest(loan: Loan, taken: number, signal: AbortSignal | undefined): Promise<void> {
+    for (let vain = 0; taken < loan.length;) {
+      await this.#sender.wait(signal);
+      const more = this.#push(loan, taken);
+      taken += more;
+      if (more > 0) vain = 0;
+      else await pause(this.#socket, vain++, signal);
     }
   }
 
-  /** Sends as much of `p` as there is room for now: how many bytes. */
-  #push(p: Uint8Array, loan: Loan): number {
-    let taken = 0;
+  /** Sends as much as there is room for now, from `start` on: how many bytes. */
+  #push(loan: Loan, start: number): number {
+    let end = start;
     const done = (bytes: number, copied: boolean): void => {
       if (copied) this.copied += bytes;
       else this.sent += bytes;
@@ -149,15 +151,16 @@ export class ZeroCopyWrites implements ZeroCopyStats {
       loan.change(-bytes);
     };
     try {
+      if (this.#socket.closed) throw new SysError("send", "EBADF");
       do {
-        const bytes = this.#sender.send(taken === 0 ? p : p.subarray(taken), done);
+        const bytes = this.#sender.send(loan.rest(end), done);
         if (bytes <= 0) break;
-        taken += bytes;
+        end += bytes;
         this.pending += bytes;
         loan.change(bytes);
         this.#onTaken(bytes);
-      } while (taken < p.length);
-      return taken;
+      } while (end < loan.length);
+      return end - start;
     } catch (cause) {
       noteSendError(this.#socket, cause);
       throw cause;
