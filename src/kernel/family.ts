@@ -16,8 +16,13 @@ export interface Family<A extends Address = Address> {
    * for all, and glues the next one to that.
    */
   readonly cutsMessages: boolean;
-  /** Bytes to hand to one send(2) with MSG_ZEROCOPY at most; without it the family has none. */
-  readonly zeroCopyBytes?: number | undefined;
+  /** How it sends with MSG_ZEROCOPY; without it the family does not. */
+  readonly zeroCopy?: {
+    /** Bytes to hand to one send(2) at most. */
+    readonly mostBytes: number;
+    /** Whether the kernel copies a send of which it takes a part. */
+    readonly copiesParts: boolean;
+  };
   /** Has the kernel give up in the end on what a peer never takes of `fd`, which was shut down. */
   abandon?(fd: number): void;
   /** The `struct sockaddr_*` of `address`, which has been checked for type and range. */

@@ -15,7 +15,7 @@ const filled4: SockaddrIn = new SockaddrIn(0, 0);
 const filled6: SockaddrIn6 = new SockaddrIn6(new Uint8Array(16), 0);
 
 /** All that is asked for counts against RLIMIT_MEMLOCK, whatever there is room for. */
-const ZERO_COPY_BYTES = 512 * 1024;
+const ZERO_COPY = { mostBytes: 512 * 1024, copiesParts: false };
 
 const ABANDON_MS = 100_000;
 
@@ -24,7 +24,7 @@ export const INET: Family<TcpAddress> = {
   name: "tcp",
   domain: AF_INET,
   cutsMessages: false,
-  zeroCopyBytes: ZERO_COPY_BYTES,
+  zeroCopy: ZERO_COPY,
   abandon,
   encode({ hostname, port }): Uint8Array<ArrayBuffer> {
     const address = new DataView(inet_pton(AF_INET, hostname).buffer).getUint32(0);
@@ -43,7 +43,7 @@ export const INET6: Family<TcpAddress> = {
   name: "tcp",
   domain: AF_INET6,
   cutsMessages: false,
-  zeroCopyBytes: ZERO_COPY_BYTES,
+  zeroCopy: ZERO_COPY,
   abandon,
   encode({ hostname, port }): Uint8Array<ArrayBuffer> {
     const [text = "", scope] = hostname.split("%");

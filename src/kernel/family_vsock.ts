@@ -16,8 +16,8 @@ export const VSOCK: Family<VsockAddress> = {
   name: "vsock",
   domain: AF_VSOCK,
   cutsMessages: true,
-  // One packet. Of a longer send only the last packet has a record before Linux 6.12.
-  zeroCopyBytes: VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
+  // One packet: older kernels have a record for the last packet of a send only.
+  zeroCopy: { mostBytes: VIRTIO_VSOCK_MAX_PKT_BUF_SIZE, copiesParts: true },
   encode: ({ cid, port, flags = 0 }) => new SockaddrVm(cid, port, flags).bytes,
   read(call): VsockAddress {
     call(filled.bytes);

@@ -103,11 +103,11 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   get zeroCopy(): ZeroCopySend | undefined {
-    const mostBytes = this.family.zeroCopyBytes;
-    if (mostBytes === undefined || this.type !== "stream") return undefined;
+    const { zeroCopy } = this.family;
+    if (zeroCopy === undefined || this.type !== "stream") return undefined;
     return this.#zeroCopy ??= new MsgZeroCopy({
+      ...zeroCopy,
       fd: this.#fd,
-      mostBytes,
       hold: this.#hold,
       waitRoom: (signal) => this.wait(POLLOUT, signal),
     });

@@ -15,6 +15,7 @@ interface Send {
   readonly data: Uint8Array;
   readonly bytes: number;
   readonly done: Done;
+  readonly copied: boolean;
 }
 
 const HALF = 2 ** 31;
@@ -34,9 +35,12 @@ export class InFlight {
     return this.#sends.size;
   }
 
-  /** A send of the first `bytes` of `data`, which stay reachable until `done`. */
-  add(data: Uint8Array, bytes: number, done: Done): void {
-    this.#sends.set(this.#next, { data, bytes, done });
+  /**
+   * A send of the first `bytes` of `data`, which stay reachable until `done`; `copied` where that
+   * is known already. Of sends that end together the kernel tells that of the first one only.
+   */
+  add(data: Uint8Array, bytes: number, done: Done, copied = false): void {
+    this.#sends.set(this.#next, { data, bytes, done, copied });
     this.#next = (this.#next + 1) >>> 0;
   }
 
@@ -61,6 +65,6 @@ export class InFlight {
     const send = this.#sends.get(id);
     if (send === undefined) return;
     this.#sends.delete(id);
-    send.done(send.bytes, copied);
+    send.done(send.bytes, copied || send.copied);
   }
 }

@@ -34,6 +34,8 @@ export interface Lender {
   readonly fd: number;
   /** The most bytes for one send(2). */
   readonly mostBytes: number;
+  /** Whether what is taken in part is copied. */
+  readonly copiesParts: boolean;
   /** Whether waits keep the process alive. */
   readonly hold: Hold;
   /** Waits until send(2) may take more, or there is an error to learn from it. */
@@ -77,15 +79,17 @@ export class MsgZeroCopy implements ZeroCopySend {
   send(data: Uint8Array, done: Done): number {
     if (this.#closed) throw new SysError("send", "EBADF");
     if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
-    const { fd, mostBytes } = this.#socket;
+    const { fd, mostBytes, copiesParts } = this.#socket;
     const part = data.length > mostBytes ? data.subarray(0, mostBytes) : data;
     // Which engines need to have the bytes where they stay.
     void part.buffer;
     for (;;) {
       try {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);
-        if (sent > 0) this.#inFlight.add(part, sent, done);
-        if (sent > 0) busy.add(this);
+        if (sent > 0) {
+          this.#inFlight.add(part, sent, done, copiesParts && sent < part.length);
+          busy.add(this);
+        }
         return sent;
       } catch (error) {
         if (!isFull(error)) throw error;

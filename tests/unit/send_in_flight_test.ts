@@ -50,3 +50,10 @@ test("InFlight.complete() refuses what was never given out, and ends nothing", (
   assertEquals(flight.complete(0, 2, false), false);
   assertEquals([new InFlight().complete(0, 0, false), ended, flight.size], [false, [], 2]);
 });
+
+test("InFlight.complete() tells of a copy that was known before", () => {
+  const { flight, ended } = sending(1);
+  flight.add(DATA, 2, (bytes, copied) => ended.push([bytes, copied]), true);
+  assert(flight.complete(0, 1, false));
+  assertEquals(ended, [[1, false], [2, true]]);
+});
