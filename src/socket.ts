@@ -42,8 +42,14 @@ export interface ZeroCopySend {
   send(data: Uint8Array, done: (bytes: number, copied: boolean) => void): number;
   /** Waits until `send()` may take more. `signal` ends the wait by rejecting with its reason. */
   wait(signal?: AbortSignal): Promise<void>;
-  /** Takes what the kernel has told by now, and calls each `done`: how many records. */
-  reap(): number;
+  /** Whether `WOULD_BLOCK` was for want of memory that the kernel gives back by `reap()` alone. */
+  readonly full: boolean;
+  /**
+   * Takes what the kernel has told, and calls each `done`: how many records. Where there are none it
+   * blocks this thread for them, for `timeoutMs` at most.
+   * @param timeoutMs 0 unless given.
+   */
+  reap(timeoutMs?: number): number;
   /** Has the event loop call each `done`: a wait as others are, until all have been called. */
   watch(): void;
 }

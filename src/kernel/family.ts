@@ -22,7 +22,7 @@ export interface Family<A extends Address = Address> {
     readonly mostBytes: number;
     /** Whether the kernel copies a send of which it takes a part. */
     readonly copiesParts: boolean;
-  };
+  } | undefined;
   /** Has the kernel give up in the end on what a peer never takes of `fd`, which was shut down. */
   abandon?(fd: number): void;
   /** The `struct sockaddr_*` of `address`, which has been checked for type and range. */

@@ -172,7 +172,7 @@ export class ZeroCopyWrites implements ZeroCopyStats {
 function copying(socket: AnySocket): ZeroCopySend {
   const unsupported = socket.type === "seqpacket"
     ? "messages are copied, so that they go whole or not at all"
-    : "this transport has no MSG_ZEROCOPY";
+    : "there is no MSG_ZEROCOPY: its transport has none, or others may use it on this descriptor";
   return {
     unsupported,
     send(data, done): number {
@@ -183,6 +183,7 @@ function copying(socket: AnySocket): ZeroCopySend {
     async wait(signal): Promise<void> {
       await socket.wait(POLLOUT, signal);
     },
+    full: false,
     reap: (): number => 0,
     watch(): void {},
   };

@@ -15,6 +15,7 @@ import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.t
 import { SysError } from "../../ffi/errno.ts";
 import { send, setsockopt } from "../../ffi/libc.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
+import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
 import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
 import { takeErrorRecord } from "./error_queue.ts";
@@ -127,7 +128,18 @@ export class MsgZeroCopy implements ZeroCopySend {
     });
   }
 
-  reap(): number {
+  get full(): boolean {
+    return this.#full;
+  }
+
+  reap(timeoutMs = 0): number {
+    const records = this.#reap();
+    if (records > 0 || timeoutMs === 0 || this.size === 0) return records;
+    pollSlice(this.#socket.fd, 0, timeoutMs);
+    return this.#reap();
+  }
+
+  #reap(): number {
     let records = 0;
     for (;;) {
       const record = takeErrorRecord(this.#socket.fd);
