@@ -29,8 +29,7 @@ SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
 it has no letter.
 
 What is printed, and the fields of --json:
-  A  tx_seconds       seconds in the transmitter's tx loop; with --tx-zerocopy
-                      until the kernel reads its memory no more
+  A  tx_seconds       seconds in the transmitter's tx loop
      send_seconds     the part of A inside of send(2)
      tx_copied_share  with --tx-zerocopy: which part was copied after all, 0 to 1
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
