@@ -83,7 +83,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   /**
    * The descriptor: for a child process, or for calls that have no name here. It stays this
-   * socket's, which closes it.
+   * socket's, which closes it, and which alone may send on it with MSG_ZEROCOPY.
    *
    * @throws {SysError} `EBADF` after `close()`.
    */
@@ -108,7 +108,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     return this.#zeroCopy ??= new MsgZeroCopy({
       ...zeroCopy,
       fd: this.#fd,
-      hold: this.#hold,
+      waits: this.#hold,
       waitRoom: (signal) => this.wait(POLLOUT, signal),
     });
   }

@@ -1,8 +1,12 @@
 /** Zero-copy writes in a process of its own. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import process from "node:process";
-import { assertEquals } from "@std/assert";
+import { Worker } from "node:worker_threads";
+import { assertEquals, assertRejects } from "@std/assert";
+import { VsockError } from "../../src/error.ts";
+import { listen } from "../../src/listen.ts";
 import { childCommand } from "./run_child.ts";
 
 const CHILD = childCommand("./zero_copy_child.ts");
@@ -33,3 +37,26 @@ test(
     assertEquals(run([...drop, ...limited]), EXPECTED);
   },
 );
+
+test("Conn.write() with zeroCopy sends no other bytes when its Worker ends", LIMIT, async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 });
+  const url = new URL("./zero_copy_worker.ts", import.meta.url);
+  const worker = new Worker(url, { workerData: listener.addr.port });
+  const ended = once(worker, "exit");
+  using conn = await listener.accept();
+  await ended;
+  const p = new Uint8Array(1 << 20);
+  let have = 0;
+  // It ends by a reset: the peer had not read in time.
+  await assertRejects(
+    async () => {
+      for (let n; (n = await conn.read(p)) !== null; have += n) {
+        for (let i = 0; i < n; i++) {
+          if (p[i] !== (have + i) % 251) throw new Error(`at ${have + i}`);
+        }
+      }
+    },
+    VsockError,
+    "ECONNRESET",
+  );
+});
