@@ -9,6 +9,7 @@ import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
+import { kernelSend } from "./kernel_send_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
@@ -25,7 +26,7 @@ export const BENCHES: readonly Bench[] = [
 ];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
-export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip];
+export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip, kernelSend];
 
 /** What needs a kernel with the receive ABI too. */
 export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue, autoVsock];

@@ -41,15 +41,17 @@ for (
   });
 }
 
-test("perf sends all that it says to vsock_perf", LIMIT, async () => {
-  const at = `${port++}`;
-  // C's receiver ends after the read that finds the sender gone: that one has to take all.
-  const sizes = ["--buf-size", "256K", "--vsk-size", "256K"];
-  const receiver = runKernelProgram("VSOCK_PERF", ["--port", at, ...sizes]);
-  const sender = [...PERF, "--server", "--cid", "1", "--port", at, "-m", "8193K"];
-  const sent = await sendTo(receiver, () => runCommand(sender));
-  const { code, printed } = await receiver;
-  assertEquals([sent.code, code], [0, 0], sent.printed + printed);
-  assertEquals(JSON.parse(sent.printed).bytes, 8_193 * 1024);
-  assertMatch(printed, /^total bytes received: 8389632$/m);
-});
+for (const [name, flags] of [["perf", []], ["perf --tx-zerocopy", ["--tx-zerocopy"]]] as const) {
+  test(`${name} sends all that it says to vsock_perf`, LIMIT, async () => {
+    const at = `${port++}`;
+    // C's receiver ends after the read that finds the sender gone: that one has to take all.
+    const sizes = ["--buf-size", "256K", "--vsk-size", "256K"];
+    const receiver = runKernelProgram("VSOCK_PERF", ["--port", at, ...sizes]);
+    const sender = [...PERF, "--server", "--cid", "1", "--port", at, "-m", "8193K", ...flags];
+    const sent = await sendTo(receiver, () => runCommand(sender));
+    const { code, printed } = await receiver;
+    assertEquals([sent.code, code], [0, 0], sent.printed + printed);
+    assertEquals(JSON.parse(sent.printed).bytes, 8_193 * 1024);
+    assertMatch(printed, /^total bytes received: 8389632$/m);
+  });
+}
