@@ -35,6 +35,8 @@ export {
   listenFds,
   type PassedFd,
 } from "./src/kernel/adopt.ts";
+export { listSockets } from "./src/kernel/diag.ts";
+export type { SocketEntry, SocketState } from "./src/kernel/diag_message.ts";
 export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
