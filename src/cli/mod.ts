@@ -12,6 +12,7 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { cat } from "./cat/command.ts";
 import { doctor } from "./doctor/command.ts";
 import { perf } from "./perf/command.ts";
 import { ss } from "./ss/command.ts";
@@ -21,7 +22,7 @@ import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly Command[] = [perf, test, doctor, ss];
+const COMMANDS: readonly Command[] = [perf, test, doctor, ss, cat];
 
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
 
