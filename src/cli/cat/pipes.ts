@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
-import { dup2 } from "../../../ffi/libc.ts";
+import { SHUT_WR } from "../../../ffi/abi/socket.ts";
+import { dup2, shutdown } from "../../../ffi/libc.ts";
 
-const STDOUT = 1;
+const [STDIN, STDOUT, STDERR] = [0, 1, 2];
+const FDS = "/proc/self/fd";
 
 /** Where the bytes come from and go to. */
 export interface Pipes extends Disposable {
@@ -40,16 +42,37 @@ export class ProcessPipes implements Pipes {
     });
   }
 
-  /** The runtimes never close it, so another file takes its place. */
   end(): void {
-    if (process.stdout.isTTY === true) return;
-    const nowhere = openSync("/dev/null", "w");
-    dup2(nowhere, STDOUT);
-    closeSync(nowhere);
+    if (process.stdout.isTTY !== true) endOutput();
   }
 
   /** Reads no more, so that the process can end. */
   [Symbol.dispose](): void {
     if (this.#reading) process.stdin.destroy();
+  }
+}
+
+/**
+ * The runtimes never close standard output, and Deno has it more than once: another file takes the
+ * place of each of them.
+ */
+function endOutput(): void {
+  const file = linkOf(STDOUT);
+  if (file === undefined || file === linkOf(STDERR)) return;
+  if (file.startsWith("socket:")) return shutdown(STDOUT, SHUT_WR);
+  const nowhere = openSync("/dev/null", "w");
+  for (const name of readdirSync(FDS)) {
+    const fd = Number(name);
+    if (fd !== STDIN && linkOf(fd) === file) dup2(nowhere, fd);
+  }
+  closeSync(nowhere);
+}
+
+/** Which file a descriptor is; `undefined` for one that is not open. */
+function linkOf(fd: number): string | undefined {
+  try {
+    return readlinkSync(`${FDS}/${fd}`);
+  } catch {
+    return undefined;
   }
 }

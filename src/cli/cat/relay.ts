@@ -46,8 +46,17 @@ export async function relay(
   }
 }
 
-/** From the connection out, until the peer sends no more. */
+/** From the connection out, until the peer sends no more, which ends what goes out. */
 async function receiveAll(
+  conn: Conn<Address>,
+  pipes: Pipes,
+  options: RelayOptions,
+): Promise<void> {
+  await writeAll(conn, pipes, options);
+  if (!options.receiveOnly) pipes.end(); // else more connections may come
+}
+
+async function writeAll(
   conn: Conn<Address>,
   pipes: Pipes,
   { lines, signal }: RelayOptions,
