@@ -109,6 +109,11 @@ function takeValue(arg: string, rest: string[]): string {
   return next;
 }
 
+/** How `flag` is written: `["-b", "--buffer"]`. */
+export function optionsOf({ name, short }: Flag): string[] {
+  return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
+}
+
 /** The lines of `--help` about `flags`. */
 export function describeFlags(flags: readonly Flag[]): string {
   const heads = flags.map(({ name, short, value }) =>
