@@ -38,6 +38,10 @@ export {
   listenFds,
   type PassedFd,
 } from "./src/kernel/adopt.ts";
+export { listSockets } from "./src/kernel/diag.ts";
+export type { SocketEntry, SocketState } from "./src/kernel/diag_message.ts";
+export { CAPABILITIES, probe } from "./src/probe.ts";
+export type { Finding } from "./src/probe/finding.ts";
 export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
