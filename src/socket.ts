@@ -35,6 +35,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;
+  /** What a person can do about the error that `takeError()` gave last, where that is known. */
+  readonly hint?: string | undefined;
 
   /** bind(2). */
   bind(address: A): void;

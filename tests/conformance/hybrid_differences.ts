@@ -1,0 +1,1 @@
+export const HYBRID_DIFFERENCES: ReadonlyMap<string, string> = new Map();
