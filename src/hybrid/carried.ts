@@ -4,6 +4,7 @@
  * @module
  */
 import { POLLERR, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
+import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { type Code, ERRNO, SysError } from "../../ffi/errno.ts";
 import type { Address, UnixAddress } from "../address.ts";
 import { openUnix } from "../kernel/elsewhere.ts";
@@ -11,6 +12,7 @@ import { pollSlice } from "../kernel/poll.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { LoopHold } from "../loop_hold.ts";
 import { Waiters } from "../loopback/waiters.ts";
+import type { HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 
 /** How far a socket has come; `refused` is where Linux leaves a non-blocking one for good. */
@@ -40,6 +42,8 @@ export abstract class Carried<A extends Address> implements Socket<A> {
   protected live = false;
   protected local: A;
   protected remote: A | undefined;
+  /** The options of AF_VSOCK. */
+  protected readonly values: HybridOptionValues;
   /** Those who wait while `unix` has nothing to tell; each change wakes them all. */
   protected readonly waiters: Waiters = new Waiters(loop, () => 1);
   #closed = false;
@@ -47,9 +51,10 @@ export abstract class Carried<A extends Address> implements Socket<A> {
   #error = 0;
 
   /** `local` is the name of a socket that has none. */
-  constructor(unix: KernelSocket<UnixAddress>, local: A) {
+  constructor(unix: KernelSocket<UnixAddress>, local: A, values: HybridOptionValues) {
     this.unix = unix;
     this.local = local;
+    this.values = values;
   }
 
   abstract bind(address: A): void;
@@ -70,6 +75,7 @@ export abstract class Carried<A extends Address> implements Socket<A> {
 
   recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number {
     this.requireConnected("recv");
+    if (buffer.length === 0) return 0;
     return this.unix.recv(buffer, flags, out);
   }
 
@@ -93,12 +99,14 @@ export abstract class Carried<A extends Address> implements Socket<A> {
 
   getsockopt(level: number, name: number, value: Uint8Array): number {
     this.requireOpen("getsockopt");
+    if (level === AF_VSOCK) return this.values.get(name, value);
     return this.unix.getsockopt(level, name, value);
   }
 
   setsockopt(level: number, name: number, value: Uint8Array): void {
     this.requireOpen("setsockopt");
-    this.unix.setsockopt(level, name, value);
+    if (level === AF_VSOCK) this.values.set(name, value, this.unix);
+    else this.unix.setsockopt(level, name, value);
   }
 
   takeError(): number {
@@ -200,6 +208,12 @@ export abstract class Carried<A extends Address> implements Socket<A> {
     this.hint = hint;
     this.remote = undefined;
     this.become(this.#error === ERRNO.ETIMEDOUT ? "fresh" : "refused");
+  }
+
+  /** connect(2) begins anew. */
+  protected clearError(): void {
+    this.#error = 0;
+    this.hint = undefined;
   }
 
   /** Another socket in place of the one that connected in vain. */

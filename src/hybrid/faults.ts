@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { WOULD_BLOCK } from "../socket.ts";
@@ -47,9 +48,19 @@ export async function sendAnswer(
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length; at += splitBytes) {
     if (at > 0) await pause(SPLIT_MS);
-    unix.send(bytes.subarray(at, at + splitBytes), 0);
+    if (!trySend(unix, bytes.subarray(at, at + splitBytes))) break;
   }
   return true;
+}
+
+/** `false` where the host has closed meanwhile; the guest, which accepts first, is to see that. */
+function trySend(unix: KernelSocket<UnixAddress>, bytes: Uint8Array): boolean {
+  try {
+    return unix.send(bytes, 0) === bytes.length;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EPIPE") return false;
+    throw error;
+  }
 }
 
 /** `false` once the host has given up. */

@@ -9,6 +9,7 @@ import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress, VsockAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { Carried } from "./carried.ts";
+import { HybridOptionValues } from "./options.ts";
 import { pickPort } from "./ports.ts";
 
 /** What the sockets of one machine have in common. */
@@ -27,6 +28,8 @@ interface Arrival {
   readonly peer: VsockAddress;
 }
 
+/** The connect timeout of AF_VSOCK; nothing here takes any time. */
+const TIMEOUT_MS = 2_000;
 const READABLE = POLLIN | POLLRDNORM;
 
 /** A socket within the machine. */
@@ -42,8 +45,9 @@ export class GuestSocket extends Carried<VsockAddress> {
     machine: Machine,
     local?: VsockAddress,
     peer?: VsockAddress,
+    values: HybridOptionValues = new HybridOptionValues(TIMEOUT_MS),
   ) {
-    super(unix, local ?? { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
+    super(unix, local ?? { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY }, values);
     this.#machine = machine;
     if (peer === undefined) return;
     this.remote = peer;
@@ -97,11 +101,13 @@ export class GuestSocket extends Carried<VsockAddress> {
     const arrival = this.#queue.shift();
     if (arrival === undefined) return undefined;
     const local = { cid: this.#machine.cid, port: this.local.port };
-    return new GuestSocket(arrival.unix, this.#machine, local, arrival.peer);
+    const values = new HybridOptionValues(TIMEOUT_MS, this.values);
+    return new GuestSocket(arrival.unix, this.#machine, local, arrival.peer, values);
   }
 
   connect(address: VsockAddress): boolean {
     this.requireConnectable();
+    this.clearError();
     if (address.cid !== VMADDR_CID_HOST) throw new SysError("connect", "ENODEV");
     if (this.#port === undefined) this.#take(VMADDR_CID_ANY, VMADDR_PORT_ANY);
     try {

@@ -4,24 +4,17 @@
  * @module
  */
 import { POLLIN } from "../../ffi/abi/poll.ts";
-import {
-  AF_VSOCK,
-  SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW,
-  SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
-  VMADDR_CID_ANY,
-  VMADDR_CID_HOST,
-  VMADDR_PORT_ANY,
-} from "../../ffi/abi/vm_sockets.ts";
+import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { Address, UnixAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { CONNECT_TIMEOUT } from "../sockopt.ts";
 import { startTimer } from "../waiting.ts";
 import { Carried } from "./carried.ts";
 import { type Claim, claimPath } from "./claim.ts";
 import type { Dialect } from "./dialect.ts";
 import { Handshake, RETRY_MS } from "./handshake.ts";
 import type { End, Names } from "./names.ts";
+import { HybridOptionValues } from "./options.ts";
 import { pickPort } from "./ports.ts";
 
 /** What the sockets of one transport have in common. */
@@ -37,17 +30,22 @@ export interface Host<A extends Address> {
 /** A socket of the host; `A` is what it goes by. */
 export class HybridSocket<A extends Address> extends Carried<A> {
   readonly #host: Host<A>;
-  #timeoutMs: number;
   #bound: End | undefined;
   #claim: Claim | undefined;
   #handshake: Handshake | undefined;
   #target: End | undefined;
 
   /** Takes over `unix`, fresh or, with `local` and `peer`, connected. */
-  constructor(unix: KernelSocket<UnixAddress>, host: Host<A>, local?: End, peer?: End) {
-    super(unix, local === undefined ? host.names.none : host.names.address(local));
+  constructor(
+    unix: KernelSocket<UnixAddress>,
+    host: Host<A>,
+    local?: End,
+    peer?: End,
+    values?: HybridOptionValues,
+  ) {
+    const name = local === undefined ? host.names.none : host.names.address(local);
+    super(unix, name, values ?? new HybridOptionValues(host.timeoutMs));
     this.#host = host;
-    this.#timeoutMs = host.timeoutMs;
     if (peer === undefined) return;
     this.remote = host.names.address(peer);
     this.become("connected");
@@ -89,7 +87,9 @@ export class HybridSocket<A extends Address> extends Carried<A> {
     const { path, port } = this.#bound!;
     // Nothing tells from which port of the VM it comes.
     const peer = this.#host.names.stranger(path);
-    return new HybridSocket(unix, this.#host, { path, cid: VMADDR_CID_HOST, port }, peer);
+    const local = { path, cid: VMADDR_CID_HOST, port };
+    const values = new HybridOptionValues(this.#host.timeoutMs, this.values);
+    return new HybridSocket(unix, this.#host, local, peer, values);
   }
 
   connect(address: A): boolean {
@@ -104,8 +104,9 @@ export class HybridSocket<A extends Address> extends Carried<A> {
       acks: dialect.acks,
       port,
     };
+    this.clearError();
     this.#target = target;
-    this.#handshake = new Handshake(this.unix, dial, performance.now() + this.#timeoutMs);
+    this.#handshake = new Handshake(this.unix, dial, performance.now() + this.values.timeoutMs);
     this.become("connecting");
     this.#step();
     return this.isConnected();
@@ -170,33 +171,9 @@ export class HybridSocket<A extends Address> extends Carried<A> {
     else super.changedSync(Math.min(ms, RETRY_MS));
   }
 
-  override getsockopt(level: number, name: number, value: Uint8Array): number {
-    if (!isConnectTimeout(level, name)) return super.getsockopt(level, name, value);
-    this.requireOpen("getsockopt");
-    if (value.length < CONNECT_TIMEOUT.size) throw new SysError("getsockopt", "EINVAL");
-    value.set(new Uint8Array(CONNECT_TIMEOUT.encode(this.#timeoutMs).buffer));
-    return CONNECT_TIMEOUT.size;
-  }
-
-  override setsockopt(level: number, name: number, value: Uint8Array): void {
-    if (!isConnectTimeout(level, name)) return super.setsockopt(level, name, value);
-    this.requireOpen("setsockopt");
-    const ms = value.length < CONNECT_TIMEOUT.size
-      ? -1
-      : CONNECT_TIMEOUT.decode(value.slice(0, CONNECT_TIMEOUT.size).buffer);
-    if (!(ms >= 0)) throw new SysError("setsockopt", "EINVAL");
-    this.#timeoutMs = ms === 0 ? this.#host.timeoutMs : ms;
-  }
-
   protected release(): void {
     this.#claim?.release();
     this.#claim = undefined;
     this.#bound = undefined;
   }
-}
-
-/** The option that says how long a handshake may take. */
-function isConnectTimeout(level: number, name: number): boolean {
-  if (level !== AF_VSOCK) return false;
-  return name === SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD || name === SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW;
 }

@@ -2,11 +2,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { assertEquals } from "@std/assert";
 import { openHybrid } from "../../src/hybrid/transport.ts";
 import { createVmm } from "../../src/hybrid/vmm.ts";
 import { listen } from "../../src/listen.ts";
 import type { Lab, Pair } from "./case.ts";
+import { CASES } from "./cases.ts";
 import { openPair } from "./ends.ts";
 import { HYBRID_DIFFERENCES } from "./hybrid_differences.ts";
 import { conformance } from "./suite.ts";
@@ -54,5 +57,10 @@ const lab: Lab = {
     });
   },
 };
+
+test("HYBRID_DIFFERENCES are of cases that there are", () => {
+  const names = new Set(CASES.map(({ name }) => name));
+  assertEquals([...HYBRID_DIFFERENCES.keys()].filter((name) => !names.has(name)), []);
+});
 
 conformance(lab);
