@@ -56,8 +56,9 @@ function identify(path: string): string | undefined {
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
 function moveDead(path: string): boolean {
+  if (path.startsWith("\0")) return false;
   const found = identify(path);
-  if (found === undefined || path.startsWith("\0") || !isDead(path)) return false;
+  if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
   const aside = `${path}.${process.pid}.dead`;
   let moved = false;
