@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
-import { FLAGS_HELP } from "./flags.ts";
+import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
 import type { Alone, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
@@ -50,6 +50,7 @@ export const perf: Command = {
   name: "perf",
   summary: "measure copying against zero-copy receive (vsock_rx_perf)",
   help: HELP,
+  flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const { transport, mode } = options.plan;
