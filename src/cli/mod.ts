@@ -13,13 +13,14 @@
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { perf } from "./perf/command.ts";
+import { proxy } from "./proxy/command.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { test } from "./test/command.ts";
 import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly Command[] = [perf, test];
+const COMMANDS: readonly Command[] = [perf, test, proxy];
 
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
 
