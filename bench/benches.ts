@@ -7,6 +7,7 @@ import { autoLoopback, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
+import { hybrid } from "./hybrid_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
@@ -22,6 +23,7 @@ export const BENCHES: readonly Bench[] = [
   roundtrip,
   ffi,
   memory,
+  hybrid,
 ];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */

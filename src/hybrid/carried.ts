@@ -55,6 +55,7 @@ export abstract class Carried<A extends Address> implements Socket<A> {
     this.unix = unix;
     this.local = local;
     this.values = values;
+    values.apply(unix);
   }
 
   abstract bind(address: A): void;
@@ -221,6 +222,7 @@ export abstract class Carried<A extends Address> implements Socket<A> {
     const fresh = openUnix().socket("stream") as KernelSocket<UnixAddress>;
     this.unix.close();
     this.unix = fresh;
+    this.values.apply(fresh);
     if (!this.#refed) fresh.unref();
   }
 

@@ -95,7 +95,12 @@ export class HybridOptionValues {
     const size = Math.min(Math.max(wanted, this.#min), this.#max);
     if (size === this.#size) return;
     this.#size = size;
-    const bytes = bytesOf(Int32Array.of(Math.min(size, INT_MAX)));
+    this.apply(below);
+  }
+
+  /** Gives the socket below its size, or as much of it as `net.core.wmem_max` allows. */
+  apply(below: Below): void {
+    const bytes = bytesOf(Int32Array.of(Math.min(this.#size, INT_MAX)));
     below.setsockopt(SOL_SOCKET, SO_SNDBUF, bytes);
   }
 }
