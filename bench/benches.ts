@@ -12,6 +12,7 @@ import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
+import { HAS_SOCAT, proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
@@ -24,6 +25,7 @@ export const BENCHES: readonly Bench[] = [
   ffi,
   memory,
   hybrid,
+  ...(HAS_SOCAT ? [proxy] : []),
 ];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
