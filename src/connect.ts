@@ -33,7 +33,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly type?: SocketType | undefined;
   /**
    * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
-   * @default {2000, which is the socket's own connect timeout}
+   * @default {the socket's own connect timeout: 2000, or 5000 for a port of a VM behind a path}
    */
   readonly timeoutMs?: number | undefined;
   /** Ends the wait: connect rejects with the signal's reason. */

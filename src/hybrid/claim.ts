@@ -30,22 +30,29 @@ export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: n
   try {
     unix.bind({ path });
   } catch (error) {
-    if (!isCode(error, "EADDRINUSE") || !moveDead(path)) throw error;
+    if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
     unix.bind({ path });
   }
-  if (path.startsWith("\0")) return NOTHING;
-  let mine = identify(path);
+  const claim = holdPath(path);
   try {
-    chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    if (claim !== NOTHING) chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    return claim;
   } catch (error) {
-    release();
+    claim.release();
     throw error;
   }
-  function release(): void {
-    if (mine !== undefined && identify(path) === mine) ignoreMissing(() => unlinkSync(path));
-    mine = undefined;
-  }
-  return { release };
+}
+
+/** The claim of whoever has just bound a socket to `path`. */
+export function holdPath(path: string): Claim {
+  if (path.startsWith("\0")) return NOTHING;
+  let mine = identify(path);
+  return {
+    release(): void {
+      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => unlinkSync(path));
+      mine = undefined;
+    },
+  };
 }
 
 /** What tells the file at `path` from any other; `undefined` where there is no socket. */
@@ -55,7 +62,7 @@ function identify(path: string): string | undefined {
 }
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
-function moveDead(path: string): boolean {
+export function clearDead(path: string): boolean {
   if (path.startsWith("\0")) return false;
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;

@@ -28,6 +28,21 @@ export interface HybridFaults {
 }
 
 const SPLIT_MS = 3;
+const DELAY_MAX_MS = 2 ** 31 - 1;
+
+/** Throws a RangeError unless `faults` can be made. */
+export function requireFaults({ delayMs = 0, splitBytes = 1 }: HybridFaults): void {
+  if (!(delayMs >= 0 && delayMs <= DELAY_MAX_MS)) {
+    throw new RangeError(
+      `Cannot use delayMs: must be from 0 to ${DELAY_MAX_MS}: current value is ${delayMs}`,
+    );
+  }
+  if (!Number.isInteger(splitBytes) || splitBytes < 1) {
+    throw new RangeError(
+      `Cannot use splitBytes: must be a positive integer: current value is ${splitBytes}`,
+    );
+  }
+}
 
 /** What is said for `hostPort`; `undefined` where the connection is closed without a word. */
 export function answerOf(faults: HybridFaults, hostPort: number): string | undefined {

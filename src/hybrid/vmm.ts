@@ -13,7 +13,7 @@ import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";
 import { startTimer } from "../waiting.ts";
 import { type Claim, claimPath } from "./claim.ts";
-import { answerOf, type HybridFaults, pause, sendAnswer } from "./faults.ts";
+import { answerOf, type HybridFaults, pause, requireFaults, sendAnswer } from "./faults.ts";
 import { GuestSocket, type Machine } from "./guest_socket.ts";
 import { LineReader, parseConnect } from "./line.ts";
 import { CAPABILITIES, openStream } from "./transport.ts";
@@ -52,6 +52,7 @@ const FULL_MS = 10;
  * on its sockets does.
  *
  * @returns The stand-in. The caller closes it; `using` does so.
+ * @throws {RangeError} If a number is out of range.
  * @throws {VsockError} `EADDRINUSE` if somebody listens on `path`.
  *
  * @example Test a host against an agent, without a VM
@@ -72,6 +73,7 @@ export function createVmm(path: string, options: VmmOptions = {}): Vmm {
   const { cid = 3, faults = {} } = options;
   requireAddress({ path });
   requireU32("cid", cid);
+  requireFaults(faults);
   return attempt("listen", { path }, () => new StandIn(path, cid, faults));
 }
 

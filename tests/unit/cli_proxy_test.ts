@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
@@ -31,7 +33,7 @@ async function readAll(conn: Pick<AnyConn, "read">): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   const p = new Uint8Array(65_536);
   for (let n; (n = await conn.read(p)) !== null;) parts.push(p.slice(0, n));
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 /** Ends the target's output, then the client's; each way on its own. */
@@ -178,7 +180,7 @@ test(
       using client = await open();
       using far = await accept();
       const draining = proxy.drain(60_000, new AbortController().signal);
-      await assertRejects(open, Error, "ECONNREFUSED");
+      await assertRejects(open, Error, "ENOENT");
       await client.write(bytes("last words"));
       await client.closeWrite();
       assertEquals(await readAll(far), bytes("last words"));
@@ -202,3 +204,15 @@ test(
     }
   },
 );
+
+test("Proxy replaces a dead Unix socket, and unlinks its own", WAIT, async () => {
+  using folder = new UnixFolder();
+  const [at, to] = [folder.path("l"), `unix:${folder.path("t")}`];
+  listen({ path: at }).close();
+  await withProxy([`unix:${at}`, to], async () => {
+    (await connect({ path: at })).close();
+    const again = (): Promise<void> => withProxy([`unix:${at}`, to], () => Promise.resolve());
+    await assertRejects(again, Error, "EADDRINUSE");
+  });
+  assertEquals(existsSync(at), false);
+});

@@ -207,6 +207,9 @@ test("openHybrid() and createVmm() refuse wrong arguments before all else", () =
   assertThrows(() => openHybrid("x", { mode: 0o1000 }), RangeError, "Cannot use mode");
   assertThrows(() => openHybrid("x", { timeoutMs: 0 }), RangeError, "Cannot use timeoutMs");
   assertThrows(() => createVmm("a\0b"), RangeError, "Cannot use path");
+  for (const faults of [{ splitBytes: 0 }, { splitBytes: 1.5 }, { delayMs: -1 }]) {
+    assertThrows(() => createVmm("x", { faults }), RangeError, "Cannot use");
+  }
   const transport = openHybrid("/nowhere");
   const error = assertThrows(() => listen({ cid: 2, port: 1 }, { transport, type: "seqpacket" }));
   assertEquals((error as VsockError).code, "ESOCKTNOSUPPORT");

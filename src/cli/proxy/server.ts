@@ -4,10 +4,14 @@
  * @module
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
+import { TCP_NODELAY } from "../../../ffi/abi/tcp.ts";
 import { type Address, formatAddress } from "../../address.ts";
+import { parseAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
+import { type Claim, clearDead, holdPath } from "../../hybrid/claim.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
 import type { Log } from "./log.ts";
@@ -32,13 +36,17 @@ export class Proxy implements AsyncDisposable {
   readonly #listener: Listener<Address>;
   readonly #sessions: Set<Session> = new Set();
   readonly #accepting: Promise<void>;
+  /** The path of a Unix socket. */
+  readonly #claim: Claim | undefined;
   #ids = 0;
 
   /** Starts to listen. @throws {VsockError} If it cannot. */
   constructor(options: ProxyOptions, log: Log) {
     this.#options = options;
     this.#log = log;
-    this.#listener = listen(options.listen, { backlog: options.backlog });
+    this.#listener = listenAnew(options);
+    const { addr } = this.#listener;
+    this.#claim = addr.transport === "unix" ? holdPath(addr.path) : undefined;
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
   }
@@ -106,6 +114,7 @@ export class Proxy implements AsyncDisposable {
       if (!this.#options.allows(near.remoteAddr)) return this.#refuse(id, near, peer);
       const far = await this.#dial(signal);
       ends.push(far);
+      for (const end of ends) sendAtOnce(end);
       if (!this.#options.allowsTarget(far.remoteAddr)) {
         return this.#refuse(id, near, peer, formatAddress(far.remoteAddr));
       }
@@ -139,7 +148,7 @@ export class Proxy implements AsyncDisposable {
    * @returns How many connections were cut then.
    */
   async drain(timeoutMs: number, signal: AbortSignal): Promise<number> {
-    this.#listener.close();
+    this.#unlisten();
     this.#log({ event: "drain", active: this.#sessions.size });
     const over = Promise.all([...this.#sessions].map((session) => session.over));
     const late = new AbortController();
@@ -152,13 +161,37 @@ export class Proxy implements AsyncDisposable {
     return cut.length;
   }
 
+  #unlisten(): void {
+    this.#claim?.release();
+    this.#listener.close();
+  }
+
   /** Ends it, and what it serves, at once. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
+    this.#unlisten();
     const sessions = [...this.#sessions];
     for (const session of sessions) session.cut();
     await Promise.all(sessions.map(({ over }) => over));
   }
+}
+
+/** listen(2); where a Unix socket is in the way that nobody has open, without that. */
+function listenAnew({ listen: text, backlog }: ProxyOptions): Listener<Address> {
+  try {
+    return listen(text, { backlog });
+  } catch (error) {
+    const { address } = parseAddress(text);
+    const plain = "path" in address && !("port" in address);
+    if (!plain || !(error instanceof VsockError) || error.code !== "EADDRINUSE") throw error;
+    if (!clearDead(address.path)) throw error;
+    return listen(text, { backlog });
+  }
+}
+
+/** Sends small pieces at once: they were put together by whoever sent them first. */
+function sendAtOnce(conn: Conn<Address>): void {
+  if (conn.localAddr.transport !== "tcp") return;
+  conn.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, new Uint8Array(Int32Array.of(1).buffer));
 }
 
 function isExhausted(error: unknown): error is VsockError {
