@@ -29,6 +29,9 @@ export type { TcpAddr, TcpAddress, UnixAddr, UnixAddress } from "./src/address.t
 export type { VsockAddr, VsockAddress } from "./src/address.ts";
 export { parseAddress, type ParsedAddress, stringifyAddress } from "./src/address_text.ts";
 export { openTcp, openUnix } from "./src/kernel/elsewhere.ts";
+export { type HybridOptions, openHybrid } from "./src/hybrid/transport.ts";
+export { createVmm, type HybridFaults, type Vmm, type VmmOptions } from "./src/hybrid/vmm.ts";
+export type { DialectName } from "./src/hybrid/dialect.ts";
 export type { Family } from "./src/kernel/family.ts";
 export { openVsock } from "./src/kernel/transport.ts";
 export {

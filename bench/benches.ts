@@ -7,11 +7,13 @@ import { autoLoopback, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
+import { hybrid } from "./hybrid_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelSend } from "./kernel_send_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
+import { HAS_SOCAT, proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
@@ -23,6 +25,8 @@ export const BENCHES: readonly Bench[] = [
   roundtrip,
   ffi,
   memory,
+  hybrid,
+  ...(HAS_SOCAT ? [proxy] : []),
 ];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { POLLOUT } from "../ffi/abi/poll.ts";
+import { SysError } from "../ffi/errno.ts";
 import {
   type Address,
   type HybridAddress,
@@ -31,7 +33,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly type?: SocketType | undefined;
   /**
    * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
-   * @default {2000, which is the socket's own connect timeout}
+   * @default {the socket's own connect timeout: 2000, or 5000 for a port of a VM behind a path}
    */
   readonly timeoutMs?: number | undefined;
   /** Ends the wait: connect rejects with the signal's reason. */
@@ -135,7 +137,7 @@ async function connectTo<A extends Address>(
 ): Promise<Conn<A>> {
   const { transport = "auto", localAddress, options: values = {} } = options;
   const carrier = selectTransport(transport, "connect", address);
-  const timed = "cid" in address ? withTimeout(values, options.timeoutMs) : values;
+  const timed = hasTimeout(address) ? withTimeout(values, options.timeoutMs) : values;
   const socket = openSocket(carrier, type, timed);
   try {
     if (localAddress !== undefined) {
@@ -147,6 +149,11 @@ async function connectTo<A extends Address>(
     socket.close();
     throw cause;
   }
+}
+
+/** Whether sockets of such addresses have `connectTimeoutMs`: those of ports of a VM. */
+function hasTimeout(address: Address): boolean {
+  return "cid" in address || ("path" in address && "port" in address);
 }
 
 /** The socket's own timeout follows `timeoutMs`, unless it is given. */
@@ -166,12 +173,32 @@ async function connectSocket<A extends Address>(
   options: WaitOptions,
 ): Promise<void> {
   try {
-    if (socket.connect(address)) return;
+    let done = tryConnect(socket, address);
+    if (done) return;
     using limit = limitWait("connect", options, address);
+    while (done === undefined) {
+      await setTimeout(FULL_MS);
+      limit.signal?.throwIfAborted();
+      done = tryConnect(socket, address);
+    }
+    if (done) return;
     await socket.wait(POLLOUT, limit.signal);
     const errno = socket.takeError();
-    if (errno !== 0) throw new VsockError("connect", errno, { address });
+    if (errno !== 0) throw new VsockError("connect", errno, { address, hint: socket.hint });
   } catch (cause) {
     throw toVsockError("connect", cause, address);
+  }
+}
+
+/** Milliseconds until a full queue of AF_UNIX is tried again: there is no event for that. */
+const FULL_MS = 2;
+
+/** connect(2): `undefined` where the queue of the listener is full, which only AF_UNIX says. */
+function tryConnect<A extends Address>(socket: Socket<A>, address: A): boolean | undefined {
+  try {
+    return socket.connect(address);
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EAGAIN") return undefined;
+    throw error;
   }
 }

@@ -67,7 +67,10 @@ export function listen(
   options?: ListenOptions<TcpAddress>,
 ): Listener<TcpAddress>;
 /**
- * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above.
+ * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above. A
+ * dead socket that is there gives way, none but this user may connect, and closing unlinks it.
+ *
+ * @throws {VsockError} `EADDRINUSE` if somebody listens there.
  */
 export function listen(
   address: HybridAddress,

@@ -16,6 +16,7 @@ import { cat } from "./cat/command.ts";
 import { completionsFor } from "./completions/command.ts";
 import { doctor } from "./doctor/command.ts";
 import { perf } from "./perf/command.ts";
+import { proxy } from "./proxy/command.ts";
 import { ss } from "./ss/command.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { test } from "./test/command.ts";
@@ -23,7 +24,7 @@ import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const WORKING: readonly Command[] = [perf, test, cat, ss, doctor];
+const WORKING: readonly Command[] = [perf, test, cat, proxy, ss, doctor];
 const COMMANDS: readonly Command[] = [...WORKING, completionsFor(WORKING)];
 const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
 

@@ -64,7 +64,8 @@ test("npm package installs, and its example, command and types work", { timeout:
 test("deno publish --dry-run sends the library and nothing else", { timeout: 300_000 }, () => {
   const { stderr } = run(ROOT, [deno, "publish", "--dry-run", "--allow-dirty"]);
   const files = Array.from(stderr.matchAll(/file:\/\/\S+/g), ([url]) => new URL(url).pathname);
-  const wanted = /^(mod\.ts|(ffi|src)\/[\w/]+\.ts|(README|MIGRATING|CHANGELOG)\.md|LICENSE|deno\.json)$/;
+  const wanted =
+    /^(mod\.ts|(ffi|src)\/[\w/]+\.ts|(README|MIGRATING|CHANGELOG)\.md|LICENSE|deno\.json)$/;
   assertEquals(files.filter((file) => !wanted.test(file.slice(ROOT.length))), []);
   assertGreater(files.length, 20);
 });
