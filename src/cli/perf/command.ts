@@ -31,7 +31,7 @@ it has no letter.
 What is printed, and the fields of --json:
   A  tx_seconds       seconds in the transmitter's tx loop
      send_seconds     the part of A inside of send(2)
-     tx_copied_share  with --tx-zerocopy: which part was copied after all, 0 to 1
+     tx_copied_share  with --tx-zerocopy: the part that was copied after all
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
   C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
                       getsockopt(2), making the views, and madvise(2)
