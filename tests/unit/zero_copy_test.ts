@@ -232,3 +232,21 @@ test("Conn.writableOf() with zeroCopy writes each chunk, then ends", LIMIT, asyn
   assertEquals(await reading, 251 * 4000);
   assert(near.zeroCopy.sent + near.zeroCopy.copied > 0);
 });
+
+test(
+  "Conn.writableOf() with zeroCopy closes at an abort, not when the peer reads",
+  LIMIT,
+  async () => {
+    const { near, far } = await openTcpPair();
+    using _far = far;
+    const writer = near.writableOf({ zeroCopy: true }).getWriter();
+    const writing = assertRejects(() => writer.write(pattern(LARGE)));
+    writer.closed.catch(() => {});
+    await turns();
+    const taken = near.bytesWritten;
+    const aborting = writer.abort(new Error("enough"));
+    assertEquals(near.socket.closed, true);
+    assertEquals(await readPattern(far, LARGE), taken);
+    await Promise.all([writing, aborting]);
+  },
+);
