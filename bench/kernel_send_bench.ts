@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { strict as assert } from "node:assert";
 import { MappedRegion } from "../ffi/memory.ts";
 import type { Conn } from "../src/conn.ts";
 import { connect } from "../src/connect.ts";
@@ -22,7 +22,7 @@ function copy({ socket }: Conn, data: Uint8Array): number {
   const start = performance.now();
   const sent = socket.send(data, 0);
   const ms = performance.now() - start;
-  assertEquals(sent, data.length);
+  assert.equal(sent, data.length);
   return ms;
 }
 
@@ -67,7 +67,7 @@ async function measure(send: Send): Promise<number> {
     await far.write(got.subarray(0, 1));
     await near.read(got.subarray(0, 1));
   }
-  assertEquals(got, data);
+  assert.deepEqual(got, data);
   return Math.min(...times);
 }
 

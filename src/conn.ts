@@ -113,7 +113,7 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
    * use until the promise settles. On a SEQPACKET connection `p` is one message.
    *
    * With `zeroCopy` the kernel sends from `p` itself, MSG_ZEROCOPY, where it can: on STREAM sockets
-   * of TCP and of AF_VSOCK (Linux 6.7), of more than a page. Elsewhere it is copied, and
+   * of TCP and of AF_VSOCK (Linux 6.7), of a page and more. Elsewhere it is copied, and
    * `zeroCopy.unsupported` says why. The promise settles when the kernel no longer reads `p`,
    * however the write ended: by an error, `signal`, `timeoutMs`, `close()`. That may be when the
    * peer has read it, or is gone; race the promise where you will not wait for that. Such writes may

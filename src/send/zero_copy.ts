@@ -94,6 +94,11 @@ export class MsgZeroCopy implements ZeroCopySend {
     return this.#unsupported;
   }
 
+  /** Somebody has set SO_ZEROCOPY, maybe to 0. */
+  askAgain(): void {
+    if (this.#unsupported === undefined) this.#asked = false;
+  }
+
   send(data: Uint8Array, done: Done): number {
     if (this.#closed) throw new SysError("send", "EBADF");
     if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
@@ -157,6 +162,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   #reap(): number {
+    if (this.#closed && this.size === 0) return 0; // the number may be somebody else's
     let records = 0;
     for (;;) {
       const record = takeErrorRecord(this.#socket.fd);
