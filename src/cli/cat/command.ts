@@ -44,7 +44,7 @@ export const cat: Command = {
     using pipes = new ProcessPipes();
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
-      return EXIT_OK;
+      return interrupt.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
     } catch (error) {
       if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
       throw error;
