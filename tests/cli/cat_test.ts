@@ -66,6 +66,26 @@ test("cat gives what a command failed with, and removes its path", LIMIT, async 
   assertMatch(again.err, /^vsockit cat: Cannot connect .*: ENOENT/);
 });
 
+test("cat --exec serves what a VM behind a path dials", LIMIT, async () => {
+  using place = openPath();
+  const path = place.listen.slice("unix:".length);
+  using server = new Running("cat", "-l", "-v", "-e", "tr a-z A-Z", `hvsock://${path}:5000`);
+  await server.says(/^listening on hvsock:/m);
+  using client = new Running("cat", `unix:${path}_5000`);
+  client.feed("hello\n".repeat(50_000));
+  assertEquals([await client.ended, await server.ended], [0, 0]);
+  assertEquals(client.out, "HELLO\n".repeat(50_000));
+});
+
+test("cat --exec ends with a command that reads nothing", LIMIT, async () => {
+  using place = openPath();
+  const path = place.listen.slice("unix:".length);
+  using server = new Running("cat", "-l", "-v", "-e", "echo bye", `hvsock://${path}:5000`);
+  await server.says(/^listening on hvsock:/m);
+  using client = new Running("cat", `unix:${path}_5000`); // its standard input stays open
+  assertEquals([await client.ended, client.out, await server.ended], [0, "bye\n", 0]);
+});
+
 test("cat --timeout fails when nobody comes, and when nothing moves", LIMIT, async () => {
   using place = openPath();
   using alone = new Running("cat", "--listen", "--timeout", "0.2", place.listen);

@@ -70,14 +70,3 @@ test("examples/echo.ts runs as an executable in an empty folder", { timeout: 300
   run(ROOT, [bun, "build", "--compile", EXAMPLE, "--outfile", executable]);
   assertEquals(run(folder.path, [executable]).stdout, SHOWN);
 });
-
-test("vsockit runs as an executable in an empty folder", { timeout: 300_000 }, () => {
-  using build = new EmptyFolder();
-  using folder = new EmptyFolder();
-  const executable = `${build.path}/vsockit`;
-  // The root puts the worker beside the program, which is where its URL says it is.
-  const entries = ["--root", "src/cli/perf", "src/cli/main.ts", "src/cli/perf/worker.ts"];
-  run(ROOT, [bun, "build", "--compile", ...entries, "--outfile", executable]);
-  const { stdout } = run(folder.path, [executable, "perf", "-m", "1", "--json"]);
-  assertEquals(JSON.parse(stdout).bytes, 1 << 20);
-});

@@ -20,7 +20,8 @@ sent, and what comes goes on until its own end; the other way round likewise.
 It is over when both have ended, or when the peer has closed.
 
 ADDRESS is CID:PORT, where CID can be any, hypervisor, local or host, and PORT
-any; or vsock://CID:PORT, tcp://HOST:PORT, unix:PATH.
+any; or vsock://CID:PORT, hvsock://PATH:PORT (a VM behind a Unix socket),
+tcp://HOST:PORT, unix:PATH.
 
 ${FLAGS_HELP}
 A command gets VSOCKIT_PEER, the address of the other end, in its environment.
@@ -44,7 +45,7 @@ export const cat: Command = {
     using pipes = new ProcessPipes();
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
-      return EXIT_OK;
+      return interrupt.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
     } catch (error) {
       if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
       throw error;

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { rmSync } from "node:fs";
 import { type Address, formatAddress } from "../../address.ts";
 import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
+import { holdPath } from "../../hybrid/claim.ts";
 import { whyNotConnect, whyNotListen } from "../../kernel/reach.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
@@ -42,8 +42,10 @@ async function serve(options: CatOptions, around: Surroundings): Promise<void> {
   const { address, type } = options;
   requireReach("listen", address);
   using listener = listen(stringifyAddress(address), { type });
+  const { addr } = listener;
+  const claim = addr.transport === "unix" ? holdPath(addr.path) : undefined;
   try {
-    say(options, around, `listening on ${stringifyAddress(listener.addr, type)}`);
+    say(options, around, `listening on ${stringifyAddress(addr, type)}`);
     if (options.keep) await serveMany(listener, options, around);
     else {
       using conn = await accept(listener, options, around);
@@ -51,7 +53,7 @@ async function serve(options: CatOptions, around: Surroundings): Promise<void> {
       await attend(conn, options, around);
     }
   } finally {
-    removePath(address);
+    claim?.release();
   }
 }
 
@@ -128,11 +130,6 @@ function requireReach(op: "connect" | "listen", address: Address): void {
   const why = op === "connect" ? whyNotConnect(address) : whyNotListen(address);
   if (why === undefined) return;
   throw new VsockError(op, "ENODEV", { address, hint: `CID ${address.cid}: ${why}` });
-}
-
-function removePath(address: Address): void {
-  if (!("path" in address) || "port" in address || address.path.startsWith("\0")) return;
-  rmSync(address.path, { force: true });
 }
 
 function say({ verbose }: CatOptions, { terminal }: Surroundings, text: string): void {

@@ -30,7 +30,7 @@ connections have, or after --drain-timeout; a second signal cuts them.
 Examples:
   vsockit proxy tcp:127.0.0.1:8080 hvsock:/run/fc.sock:80
   vsockit proxy --allow vsock:3 vsock:any:5000 tcp:db.internal:5432
-Exit codes: ${EXIT_OK} drained, ${EXIT_FAILURE} failed or connections cut, ${EXIT_USAGE} wrong usage, nothing started.
+Exit codes: ${EXIT_OK} drained, ${EXIT_FAILURE} failed or cut, ${EXIT_USAGE} wrong usage, nothing started.
 `;
 
 /** The subcommand `proxy`. */
