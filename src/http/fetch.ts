@@ -75,7 +75,10 @@ class ConnAgent extends Agent {
   }
 
   override createConnection(_options: unknown, onConnection?: OnConnection): undefined {
-    this.#dial().then((duplex) => onConnection?.(null, duplex), (error) => onConnection?.(error, undefined!));
+    this.#dial().then(
+      (duplex) => onConnection?.(null, duplex),
+      (error) => onConnection?.(error, undefined!),
+    );
   }
 
   async #dial(): Promise<Duplex> {

@@ -104,6 +104,9 @@ const PASSING: ReadonlySet<string> = new Set([
   ...["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED", "ECONNRESET"],
 ]);
 const ACCEPT_PAUSE_MS = 50;
+const IDLE_MS = 60_000;
+/** A timer's longest, less what node:http adds. */
+const LONGEST_MS = 2 ** 31 - 10_000;
 
 class RunningServer<A extends Address> implements HttpServer<A> {
   readonly addr: Addr<A>;
@@ -131,12 +134,15 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   }
 
   #createServer(): Server {
-    const server = createServer({ keepAliveTimeout: 0 });
-    server.timeout = 0; // Connection has a timer that covers both
+    const { idleTimeoutMs = IDLE_MS, upgrade } = this.#options;
+    // Its clients are told; Connection's timer is there before, and covers the first request too.
+    const server = createServer({ keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS) });
+    server.timeout = 0;
+    // Deno keeps no connection of a server that does not listen itself.
+    Object.defineProperty(server, "listening", { value: true });
     server.on("request", (incoming, outgoing) => void this.#answer(incoming, outgoing));
     // What is not HTTP, or has a head without end.
     server.on("clientError", (_, socket: Duplex) => this.#connections.get(socket)?.refuse());
-    const { upgrade } = this.#options;
     if (upgrade === undefined) return server;
     server.on("upgrade", (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();
@@ -172,7 +178,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   #take(conn: Conn<A>): void {
     if (!this.#held) conn.unref();
     const duplex = toDuplex(conn);
-    const connection = new Connection(conn, duplex, this.#options.idleTimeoutMs ?? 60_000);
+    const connection = new Connection(conn, duplex, this.#options.idleTimeoutMs ?? IDLE_MS);
     this.#connections.set(duplex, connection);
     connection.closed.then(() => this.#connections.delete(duplex));
     this.#server.emit("connection", duplex);

@@ -144,21 +144,30 @@ test("serve answers 500 where the handler throws", limit, async () => {
 
 test("serve resets a response whose body fails", limit, async () => {
   const onError = (): Response => new Response("late");
+  let fail = (): void => {};
   await using site = new Site(() => {
-    let first = true;
-    return new Response(
-      new ReadableStream({
-        pull(controller): void {
-          if (!first) throw new RangeError("body");
-          first = false;
-          controller.enqueue(bytes("part"));
-        },
-      }, { highWaterMark: 0 }),
-    );
+    const body = new ReadableStream({
+      start(controller): void {
+        controller.enqueue(bytes("part"));
+        fail = (): void => controller.error(new RangeError("body"));
+      },
+    });
+    return new Response(body);
   }, { onError });
   const response = await site.fetch("/");
-  const error = await assertRejects(() => response.text(), TypeError);
+  const reader = response.body!.getReader();
+  assertEquals((await reader.read()).value, bytes("part"));
+  fail();
+  const error = await assertRejects(() => reader.read(), TypeError);
   assertInstanceOf(error.cause, VsockError);
+});
+
+test("serve lets a handler take longer than a connection may idle", limit, async () => {
+  await using site = new Site(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    return new Response("late");
+  }, { idleTimeoutMs: 40 });
+  for (let i = 0; i < 2; i++) assertEquals(await (await site.fetch("/")).text(), "late");
 });
 
 test("serve aborts request.signal when the client is gone", limit, async () => {
