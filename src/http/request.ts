@@ -4,6 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { bodyOf, headersOf, sendBody } from "./body.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
@@ -26,6 +27,26 @@ export function requestOf(incoming: IncomingMessage, signal: AbortSignal): Reque
     init.duplex = "half";
   }
   return new Request(urlOf(incoming), init);
+}
+
+/**
+ * Stops reading the connection while `incoming` holds as much as it should. It is what node:http
+ * does; that of Bun 1.4 does so on sockets of its own only, and would take all that a client sends.
+ */
+export function pushBack(incoming: IncomingMessage, duplex: Duplex): void {
+  const push = incoming.push.bind(incoming);
+  const read = incoming._read.bind(incoming);
+  incoming.push = (chunk, encoding): boolean => {
+    const more = push(chunk, encoding);
+    // After the end nothing asks for more, and the next request must be read.
+    if (chunk === null) duplex.resume();
+    else if (!more) duplex.pause();
+    return more;
+  };
+  incoming._read = (size): void => {
+    read(size);
+    duplex.resume();
+  };
 }
 
 function hasBody({ method, headers }: IncomingMessage): boolean {

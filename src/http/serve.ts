@@ -13,7 +13,7 @@ import type { Listener } from "../listener.ts";
 import { requireWaitOptions } from "../waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
-import { requestOf, respond } from "./request.ts";
+import { pushBack, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */
 export interface ServeHandlerInfo<A extends Address = VsockAddress> {
@@ -188,6 +188,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     const connection = this.#connections.get(incoming.socket);
     if (connection === undefined) return void incoming.destroy();
     const gone = new AbortController();
+    pushBack(incoming, connection.duplex);
     const completed = connection.begin(outgoing, gone);
     if (this.#stopping) outgoing.shouldKeepAlive = false;
     let request: Request;

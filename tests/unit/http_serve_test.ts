@@ -104,6 +104,20 @@ test("fetch keeps a connection for the next request", limit, async () => {
   assertEquals(site.dials, 1);
 });
 
+test("serve keeps a connection whose body was not read, or not at once", limit, async () => {
+  await using site = new Site(async (request) => {
+    if (request.url.endsWith("/unread")) return new Response("unread");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return new Response(`${(await request.bytes()).length}`);
+  });
+  for (const length of [10, 70_000, 300_000]) {
+    const body = new Uint8Array(length);
+    for (const [path, text] of [["/unread", "unread"], ["/read", `${length}`]]) {
+      assertEquals(await (await site.fetch(path!, { method: "POST", body })).text(), text);
+    }
+  }
+});
+
 test("serve and fetch hold 50 connections", limit, async () => {
   let here = 0;
   let open = (): void => {};
