@@ -70,9 +70,9 @@ interface Undici {
   };
 }
 
-/** undici's Client against `serve()`. */
+/** undici's Client, by its path as Bun has a stub of that name, against `serve()`. */
 async function undici(): Promise<void> {
-  const { Client }: Undici = require("undici");
+  const { Client }: Undici = require(`${folder}/node_modules/undici/index.js`);
   await using _server = serve(listen(address, { transport }), async (request) => {
     return new Response(await request.bytes(), { status: 201 });
   });
