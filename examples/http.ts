@@ -16,6 +16,6 @@ using client = createFetch({ connect: () => connect(address, { transport }) });
 const about = await client.fetch("http://guest/about", { method: "POST", body: "hello" });
 console.log(about.status, await about.text());
 
-const body = ReadableStream.from(["one ", "two ", "three"]).pipeThrough(new TextEncoderStream());
+const body = new Blob(["one ", "two ", "three"]).stream();
 const echo = await client.fetch("http://guest/echo", { method: "POST", body });
 console.log(echo.status, await echo.text());

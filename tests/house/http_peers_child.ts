@@ -149,4 +149,5 @@ async function http(): Promise<void> {
   console.log(await response.text());
 }
 
-await ({ ws, undici, ssh2, http })[peer]?.();
+const PEERS: Readonly<Record<string, () => Promise<void>>> = { ws, undici, ssh2, http };
+await PEERS[peer]?.();
