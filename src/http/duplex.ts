@@ -15,8 +15,6 @@ const CHUNK_SIZE = 65_536;
 /** Reads in a row before other work of the event loop gets its turn. */
 const EAGER_READS = 32;
 
-type Done = (error?: Error | null) => void;
-
 /**
  * What {@linkcode toDuplex} gives: a Duplex with those members of a `net.Socket` that node:http,
  * ws, undici and ssh2 use.
@@ -137,12 +135,16 @@ export class ConnDuplex extends Duplex {
   }
 
   /** Part of Duplex: call `write()`. */
-  override _write(chunk: Uint8Array, _encoding: string, done: Done): void {
+  override _write(
+    chunk: Uint8Array,
+    _encoding: string,
+    done: (error?: Error | null) => void,
+  ): void {
     this.#send(chunk).then(() => done(), done);
   }
 
   /** Part of Duplex: what was corked, in one write where it is small. */
-  override _writev(chunks: { chunk: Uint8Array }[], done: Done): void {
+  override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
     this.#sendAll(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
   }
 
@@ -158,7 +160,7 @@ export class ConnDuplex extends Duplex {
   }
 
   /** Part of Duplex: call `end()`. */
-  override _final(done: Done): void {
+  override _final(done: (error?: Error | null) => void): void {
     this.conn.closeWrite().then(() => done(), (error) => {
       // The peer closed already: there is nobody to tell.
       done(error instanceof VsockError && error.code === "ENOTCONN" ? null : error);
@@ -166,7 +168,7 @@ export class ConnDuplex extends Duplex {
   }
 
   /** Part of Duplex: call `destroy()`. */
-  override _destroy(error: Error | null, done: Done): void {
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#buffer = undefined;
