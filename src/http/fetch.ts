@@ -146,7 +146,9 @@ function exchange(agent: ConnAgent, request: Request, body: Body): Promise<Respo
       const stale = outgoing.reusedSocket && body === null && SAFE.has(request.method);
       reject(stale && !signal.aborted ? new StaleError("Stale", { cause }) : toError(cause));
     });
-    outgoing.once("close", () => reject(toError(undefined))); // where no error was told
+    outgoing.once("close", () => {
+      if (incoming === undefined) reject(toError(undefined)); // where no error was told
+    });
     outgoing.once("response", (message) => {
       incoming = message;
       resolve(responseOf(message, request.method, end, toError));
