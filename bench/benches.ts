@@ -8,6 +8,7 @@ import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
 import { hybrid } from "./hybrid_bench.ts";
+import { http } from "./http_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelSend } from "./kernel_send_bench.ts";
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   dequeue,
   autoLoopback,
   roundtrip,
+  http,
   ffi,
   memory,
   hybrid,

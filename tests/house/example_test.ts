@@ -37,6 +37,16 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     assertEquals(run(ROOT, [...command, "examples/hash_flow.ts"]).stdout, HASH);
   });
 
+  test(`examples/rpc.ts answers on ${name} in the order that is ready`, { timeout: 60_000 }, () => {
+    const shown = "2 0 ms later\n1 10 ms later\n0 20 ms later\n";
+    assertEquals(run(ROOT, [...command, "examples/rpc.ts"]).stdout, shown);
+  });
+
+  test(`examples/http.ts serves and fetches on ${name}`, { timeout: 60_000 }, () => {
+    const shown = `200 {"pathname":"/about","cid":1,"text":"hello"}\n200 one two three\n`;
+    assertEquals(run(ROOT, [...command, "examples/http.ts"]).stdout, shown);
+  });
+
   test(`examples/copy_file.ts copies on ${name}, over AF_UNIX`, { timeout: 60_000 }, async () => {
     using folder = new EmptyFolder();
     const [from, to] = [join(folder.path, "from"), join(folder.path, "to")];
