@@ -10,6 +10,7 @@ import { ffi } from "./ffi_bench.ts";
 import { hybrid } from "./hybrid_bench.ts";
 import { http } from "./http_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
+import { kernelIdle } from "./kernel_idle_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelSend } from "./kernel_send_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
@@ -32,7 +33,12 @@ export const BENCHES: readonly Bench[] = [
 ];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
-export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip, kernelSend];
+export const KERNEL_BENCHES: readonly Bench[] = [
+  kernelThroughput,
+  kernelRoundtrip,
+  kernelIdle,
+  kernelSend,
+];
 
 /** What needs a kernel with the receive ABI too. */
 export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue, autoVsock];
