@@ -68,7 +68,8 @@ export function listen(
 ): Listener<TcpAddress>;
 /**
  * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above. A
- * dead socket that is there gives way, none but this user may connect, and closing unlinks it.
+ * dead socket that is there gives way, none but this user may connect, and closing unlinks it: for
+ * which Deno wants `--allow-read` and `--allow-write` of that path.
  *
  * @throws {VsockError} `EADDRINUSE` if somebody listens there.
  */

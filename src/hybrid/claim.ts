@@ -27,6 +27,7 @@ const NOTHING: Claim = { release(): void {} };
  * @throws {SysError} `EADDRINUSE` where the path is taken.
  */
 export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: number): Claim {
+  if (!path.startsWith("\0")) identify(path); // what Deno does not permit fails before the bind
   try {
     unix.bind({ path });
   } catch (error) {

@@ -98,9 +98,13 @@ export class HybridOptionValues {
     this.apply(below);
   }
 
-  /** Gives the socket below its size, or as much of it as `net.core.wmem_max` allows. */
+  /**
+   * Gives the socket below its buffer, or as much as `net.core.wmem_max` allows. Twice the size, as
+   * AF_UNIX is writable only when three quarters are free: a sender that waits for that is to find
+   * its reader still busy.
+   */
   apply(below: Below): void {
-    const bytes = bytesOf(Int32Array.of(Math.min(this.#size, INT_MAX)));
+    const bytes = bytesOf(Int32Array.of(Math.min(2 * this.#size, INT_MAX)));
     below.setsockopt(SOL_SOCKET, SO_SNDBUF, bytes);
   }
 }

@@ -50,8 +50,9 @@ const DEFAULT_TIMEOUT_MS = 5_000;
  * Its sockets take `{ cid, port }` as AF_VSOCK does, and carry STREAM alone. connect() says
  * `CONNECT port` to the VMM and is through when that says `OK`. listen() makes a Unix socket at
  * `path_PORT`, to which the VMM connects when the VM connects to that port of CID 2: a dead one
- * that is there gives way, and it goes with the listener. From which port of the VM a connection
- * comes is not told: that is 4294967295.
+ * that is there gives way, and it goes with the listener (Deno wants `--allow-read` and
+ * `--allow-write` for that). From which port of the VM a connection comes is not told: that is
+ * 4294967295.
  *
  * An address `{ path, port }` needs no transport: `connect()` and `listen()` know it by its members.
  *

@@ -216,3 +216,21 @@ test("Proxy replaces a dead Unix socket, and unlinks its own", WAIT, async () =>
   });
   assertEquals(existsSync(at), false);
 });
+
+test(
+  "Proxy keeps the end of reading too: who writes is told, who is written to is not",
+  WAIT,
+  () =>
+    withTarget([], async (open, accept) => {
+      using client = await open();
+      using far = await accept();
+      await far.closeRead();
+      const writing = async (): Promise<never> => {
+        for (;;) await client.write(new Uint8Array(65_536));
+      };
+      await assertRejects(writing, Error, "EPIPE");
+      await far.write(bytes("still here"));
+      await far.closeWrite();
+      assertEquals(await readAll(client), bytes("still here"));
+    }),
+);

@@ -214,3 +214,18 @@ test("openHybrid() and createVmm() refuse wrong arguments before all else", () =
   const error = assertThrows(() => listen({ cid: 2, port: 1 }, { transport, type: "seqpacket" }));
   assertEquals((error as VsockError).code, "ESOCKTNOSUPPORT");
 });
+
+test(
+  "closeRead() wakes a peer that waits for room, with EPIPE",
+  WAIT,
+  () =>
+    connectTo({}, async (conn, guest) => {
+      const writing = guest.write(new Uint8Array(4_000_000));
+      await conn.read(new Uint8Array(1));
+      await conn.closeRead();
+      const error = await assertRejects(() => writing, VsockError);
+      assertEquals(error.code, "EPIPE");
+      await conn.write(bytes("still here"));
+      assertEquals(await readText(guest, 10), "still here");
+    }),
+);

@@ -20,6 +20,8 @@ export interface Flow {
 const CHUNK = 128 * 1024;
 /** Chunks in a row, after which others have their turn. */
 const TURNS = 8;
+/** Chunks of what nobody reads that are thrown away at most: more than any queue of AF_UNIX has. */
+const DISCARD_TURNS = 64;
 /** One will do: what is read is sent, or kept aside, before anything else is read. */
 const chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK);
 
@@ -62,13 +64,13 @@ async function pump(from: AnySocket, to: AnySocket, flow: Flow): Promise<void> {
       continue;
     }
     const sent = send(to, chunk.subarray(0, n));
-    if (sent === undefined) return shutdown(from, SHUT_RD);
+    if (sent === undefined) return stopReading(from);
     flow.bytes += sent;
     if (sent < n) {
       // Others use the chunk meanwhile.
       if (kept.length < n - sent) kept = new Uint8Array(Math.max(4_096, n - sent));
       kept.set(chunk.subarray(sent, n));
-      if (!await sendAll(to, kept.subarray(0, n - sent), flow)) return shutdown(from, SHUT_RD);
+      if (!await sendAll(to, kept.subarray(0, n - sent), flow)) return stopReading(from);
       turns = 0;
     } else if (turns % TURNS === 0) {
       await setImmediate();
@@ -105,6 +107,15 @@ function shutdown(socket: AnySocket, how: number): void {
   } catch (error) {
     if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
   }
+}
+
+/**
+ * Tells who sends that nobody reads any more. What is queued is thrown away: poll(2) of AF_UNIX does
+ * not tell a sender that waits for room before there is some.
+ */
+function stopReading(from: AnySocket): void {
+  shutdown(from, SHUT_RD);
+  for (let turns = 0; turns < DISCARD_TURNS && recvConnected(from, chunk, 0) > 0; turns++);
 }
 
 /** close(2) by a reset, where the family has such a thing. */

@@ -107,7 +107,7 @@ export class Proxy implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     const began = performance.now();
-    const peer = formatAddress(near.remoteAddr);
+    const peer = nameOf(near.remoteAddr);
     const [sent, received]: [Flow, Flow] = [{ bytes: 0 }, { bytes: 0 }];
     let reason: string | undefined;
     try {
@@ -186,6 +186,12 @@ function listenAnew({ listen: text, backlog }: ProxyOptions): Listener<Address> 
     if (!clearDead(address.path)) throw error;
     return listen(text, { backlog });
   }
+}
+
+/** Who has connected, as far as that is told: a Unix socket has no name, a VM no port. */
+function nameOf(peer: Address): string {
+  if (!("path" in peer)) return formatAddress(peer);
+  return peer.path === "" ? "a Unix socket" : formatAddress({ path: peer.path });
 }
 
 /** Sends small pieces at once: they were put together by whoever sent them first. */
