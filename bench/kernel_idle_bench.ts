@@ -33,6 +33,7 @@ async function beside<Result>(
       idle.push(...await Promise.all(some));
     }
     for (const conn of idle) conn.read(new Uint8Array(1)).catch(() => {});
+    await measureTurns(near, far); // after so many waits in vain it has to settle
     return await use(near, far);
   } finally {
     for (const conn of idle) conn.close();
