@@ -8,9 +8,10 @@ import type { KernelSocket } from "../../../src/kernel/socket.ts";
 import { seeded } from "../../../src/loopback/random.ts";
 import type { Batch } from "../../../src/receive/batch.ts";
 import { openReceiver } from "../../../src/receive/receiver.ts";
-import { WOULD_BLOCK } from "../../../src/socket.ts";
+import { type SocketType, WOULD_BLOCK } from "../../../src/socket.ts";
 import { openPair } from "./pair.ts";
 
+/** How often each. */
 const ROUNDS = 1_000;
 const MOST = 200_000;
 const PAGES = 16;
@@ -22,16 +23,35 @@ const PATTERN = Uint8Array.from({ length: MOST }, (_, at) => at * 31 + (at >> 8)
 /** How the sender ends. */
 type End = "shutdown" | "close" | "reset";
 
-/** Compares what a batch brought with what was sent at that place: its length. */
-function check(batch: Batch, at: number): number {
-  for (const { data } of batch) {
-    const sent = PATTERN.subarray(at, at + data.length);
-    assertEquals(Buffer.compare(data, sent), 0, `seed ${seed}: bytes ${at} and on`);
-    at += data.length;
-  }
-  const { byteLength } = batch;
+/** A flow on its way, and how much of it has come. */
+interface Flow {
+  readonly type: SocketType;
+  /** Where messages end. */
+  readonly bounds: Set<number>;
+  got: number;
+}
+
+/** Compares what came with what was sent at that place. */
+function check(flow: Flow, data: Uint8Array, endOfMessage: boolean): void {
+  const sent = PATTERN.subarray(flow.got, flow.got + data.length);
+  assertEquals(Buffer.compare(data, sent), 0, `seed ${seed}: bytes ${flow.got} and on`);
+  flow.got += data.length;
+  if (flow.type === "stream") return;
+  assertEquals(endOfMessage, flow.bounds.has(flow.got), `seed ${seed}: a bound at ${flow.got}`);
+}
+
+function checkBatch(flow: Flow, batch: Batch): void {
+  for (const { data, endOfMessage } of batch) check(flow, data, endOfMessage);
   batch.release();
-  return byteLength;
+}
+
+const buffer = new Uint8Array(MOST);
+
+/** recv(2) of some bytes, or of the rest of a message. */
+function receiveCopy(flow: Flow, here: KernelSocket): void {
+  const most = flow.type === "stream" ? 1 + below(20_000) : MOST;
+  const length = here.recv(buffer.subarray(0, most), 0);
+  if (length > 0) check(flow, buffer.subarray(0, length), true);
 }
 
 /** A reset is what a closed peer answers. */
@@ -46,35 +66,49 @@ function end(how: End, here: KernelSocket, there: KernelSocket): void {
   }
 }
 
-async function round(how: End): Promise<void> {
-  const { here, there } = await openPair();
+/** `mixes`: takes some of it by recv(2), between the batches. */
+async function round(how: End, type: SocketType, mixes: boolean): Promise<void> {
+  const { here, there } = await openPair(type);
   using _here = here;
   using _there = there;
   using receiver = openReceiver(here, { mode: "map", pages: PAGES });
+  const flow: Flow = { type, bounds: new Set(), got: 0 };
   const total = below(MOST);
-  let [sent, got] = [0, 0];
+  let [sent, next] = [0, 1 + below(40_000)];
   while (sent < total) {
-    const chunk = PATTERN.subarray(sent, Math.min(total, sent + 1 + below(40_000)));
+    const chunk = PATTERN.subarray(sent, Math.min(total, sent + next));
     const taken = there.send(chunk, 0);
-    if (taken !== WOULD_BLOCK) sent += taken;
+    if (taken !== WOULD_BLOCK) {
+      sent += taken;
+      flow.bounds.add(sent);
+      next = 1 + below(40_000); // a message that was refused is to be sent again
+    }
+    if (mixes && below(2) === 0) receiveCopy(flow, here);
     const batch = taken === WOULD_BLOCK || below(3) === 0 ? receiver.tryReceive() : undefined;
-    if (batch) got += check(batch, got);
+    if (batch) checkBatch(flow, batch);
   }
   end(how, here, there);
   for (;;) {
+    if (mixes && below(2) === 0) receiveCopy(flow, here);
     const batch = await receiver.receive({ timeoutMs: 30_000 });
     if (batch === null) break;
-    got += check(batch, got);
+    checkBatch(flow, batch);
   }
-  assertEquals(got, sent, `seed ${seed}: ${how} after ${sent} bytes`);
+  assertEquals(flow.got, sent, `seed ${seed}: ${how} after ${sent} bytes`);
 }
 
-for (const how of ["shutdown", "close", "reset"] as const) {
-  test(
-    `Receiver of mapped pages gets all that was sent before a ${how}, ${ROUNDS} times`,
-    { timeout: 300_000 },
-    async () => {
-      for (let done = 0; done < ROUNDS; done++) await round(how);
-    },
-  );
+for (const type of ["stream", "seqpacket"] as const) {
+  for (const how of ["shutdown", "close", "reset"] as const) {
+    test(`Receiver of mapped pages gets all that was sent before a ${how}, ${type}`, {
+      timeout: 300_000,
+    }, async () => {
+      for (let done = 0; done < ROUNDS; done++) await round(how, type, false);
+    });
+  }
+
+  test(`Receiver of mapped pages takes turns with recv(), ${type}`, {
+    timeout: 300_000,
+  }, async () => {
+    for (let done = 0; done < ROUNDS; done++) await round("shutdown", type, true);
+  });
 }
