@@ -8,7 +8,9 @@ export { listen, type ListenOptions } from "./src/listen.ts";
 export { Conn } from "./src/conn.ts";
 export { Listener } from "./src/listener.ts";
 export type { Message, ReadOptions, ReceiveMessageOptions } from "./src/input.ts";
-export type { SendMessageOptions } from "./src/output.ts";
+export type { SendMessageOptions, WriteOptions } from "./src/output.ts";
+export type { ZeroCopyStats } from "./src/send/writes.ts";
+export type { WritableOptions } from "./src/streams.ts";
 export type { Batch, Packet } from "./src/receive/batch.ts";
 export { type ReceiveCost, receiveCosts } from "./src/receive/costs.ts";
 export type {
@@ -38,6 +40,7 @@ export {
 export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
+export type { ZeroCopySend } from "./src/socket.ts";
 export {
   VMADDR_CID_ANY,
   VMADDR_CID_HOST,

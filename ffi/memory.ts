@@ -46,6 +46,19 @@ export function pageSize(): number {
   return page ||= sysconf(_SC_PAGESIZE);
 }
 
+/** What all regions of this thread have lent. */
+const lent: Set<Loans> = new Set();
+
+/**
+ * Whether `buffer` is on loan from a {@linkcode MappedRegion} of this thread: no engine gives such
+ * memory to somebody else, and what the kernel was to send of it is what it sends, even after the
+ * region is gone.
+ */
+export function isMapped(buffer: ArrayBufferLike): boolean {
+  for (const loans of lent) if (loans.has(buffer)) return true;
+  return false;
+}
+
 /** `length` rounded up to whole pages. */
 function wholePages(length: number): number {
   return Math.ceil(length / pageSize()) * pageSize();
@@ -143,6 +156,7 @@ export class MappedRegion implements Disposable {
     const buffer = length === 0
       ? new ArrayBuffer(0)
       : library().bufferAt(this.#address + offset, length);
+    if (this.#loans.size === 0) lent.add(this.#loans);
     this.#loans.add(buffer, offset, length);
     return new Uint8Array(buffer);
   }
@@ -228,6 +242,7 @@ export class MappedRegion implements Disposable {
     if (this.#address === 0) return;
     this.releaseAll();
     munmap(this.#address, wholePages(this.#length));
+    lent.delete(this.#loans);
     this.#address = 0;
     this.#length = 0;
   }
@@ -245,6 +260,7 @@ export class MappedRegion implements Disposable {
   #retireIf(stolen: number): void {
     if (stolen === 0) return;
     const all = stolen + this.#loans.takeAll();
+    lent.delete(this.#loans);
     const [address, reserved] = [this.#address, wholePages(this.#length)];
     this.#address = 0;
     this.#length = 0;

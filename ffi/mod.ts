@@ -64,7 +64,7 @@ export { MSG_ERRQUEUE, MSG_MORE, MSG_NOSIGNAL, MSG_ZEROCOPY, SHUT_RD } from "./a
 export { CMSGHDR, MSGHDR, SCM_RIGHTS, SHUT_RDWR, SHUT_WR, SOMAXCONN } from "./abi/socket.ts";
 export { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE, LINGER } from "./abi/socket.ts";
 export { FIONREAD, SIOCOUTQ } from "./abi/sockios.ts";
-export { TCP_MAXSEG, TCP_NODELAY, TCP_ZEROCOPY_RECEIVE } from "./abi/tcp.ts";
+export { TCP_MAXSEG, TCP_NODELAY, TCP_USER_TIMEOUT, TCP_ZEROCOPY_RECEIVE } from "./abi/tcp.ts";
 export { TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT } from "./abi/tcp.ts";
 export { TCP_ZEROCOPY_RECEIVE_STRUCT, TcpZerocopyReceive } from "./abi/tcp.ts";
 export { decodeTimeval, encodeTimeval, TIMESPEC, TIMEVAL } from "./abi/time.ts";
@@ -81,6 +81,6 @@ export { SO_VM_SOCKETS_BUFFER_SIZE, VMADDR_FLAG_TO_HOST } from "./abi/vm_sockets
 export { SO_VM_SOCKETS_BUFFER_MAX_SIZE, SO_VM_SOCKETS_BUFFER_MIN_SIZE } from "./abi/vm_sockets.ts";
 export { SO_VM_SOCKETS_PEER_HOST_VM_ID, SO_VM_SOCKETS_TRUSTED } from "./abi/vm_sockets.ts";
 export { SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD } from "./abi/vm_sockets.ts";
-export { SO_VM_SOCKETS_NONBLOCK_TXRX } from "./abi/vm_sockets.ts";
+export { SO_VM_SOCKETS_NONBLOCK_TXRX, VSOCK_RECVERR } from "./abi/vm_sockets.ts";
 export { SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW } from "./abi/vm_sockets.ts";
 export { IOCTL_VM_SOCKETS_GET_LOCAL_CID, SOCKADDR_VM, SockaddrVm } from "./abi/vm_sockets.ts";

@@ -8,11 +8,11 @@ import { type Addr, type Address, toAddr, type VsockAddress } from "./address.ts
 import { attempt } from "./error.ts";
 import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./input.ts";
 import { SocketOptions } from "./options.ts";
-import { Output, type SendMessageOptions } from "./output.ts";
+import { Output, type SendMessageOptions, type WriteOptions } from "./output.ts";
 import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
+import type { ZeroCopyStats } from "./send/writes.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import { readableOf, writableOf } from "./streams.ts";
-import type { WaitOptions } from "./waiting.ts";
+import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
 
 /**
  * An open connection, from `connect()` or `Listener.accept()`. Whoever got it closes it; `using`
@@ -85,6 +85,11 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
     return this.#output.bytes;
   }
 
+  /** What became of the bytes of zero-copy writes: live. */
+  get zeroCopy(): ZeroCopyStats {
+    return this.#output.zeroCopy;
+  }
+
   /** Bytes written that have not reached the peer yet; wraps ioctl(2) with `SIOCOUTQ`. */
   get unsentBytes(): number {
     return attempt("ioctl", this.remoteAddr, () => this.socket.outq());
@@ -107,10 +112,22 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
    * Writes all of `p`, as a blocking send(2) does: waits while the peer gives no credit. `p` is in
    * use until the promise settles. On a SEQPACKET connection `p` is one message.
    *
+   * With `zeroCopy` the kernel sends from `p` itself, MSG_ZEROCOPY, where it can: on STREAM sockets
+   * of TCP and of AF_VSOCK (Linux 6.7), of more than a page. Elsewhere it is copied, and
+   * `zeroCopy.unsupported` says why. The promise settles when the kernel no longer reads `p`,
+   * however the write ended: by an error, `signal`, `timeoutMs`, `close()`. That may be when the
+   * peer has read it, or is gone; race the promise where you will not wait for that. Such writes may
+   * be pending together, and go one after the other.
+   *
+   * Until then do not write into `p`, transfer its buffer, or terminate the Worker that it belongs
+   * to: the peer would get other bytes, of whoever has that memory by then. A transfer is found out,
+   * late: `EFAULT`. Garbage collection, closing and the end of the process are safe. So is all else
+   * with memory of a `MappedRegion`: unmapping it changes nothing of what the peer gets.
+   *
    * @returns `p.byteLength`.
    * @throws {VsockError} `EPIPE` if the peer closed or reads no more, or after `closeWrite()`.
    */
-  write(p: Uint8Array, options?: WaitOptions): Promise<number> {
+  write(p: Uint8Array, options?: WriteOptions): Promise<number> {
     return this.#output.write(p, 0, options);
   }
 
@@ -180,6 +197,11 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
     return this.#writable ??= writableOf(this);
   }
 
+  /** A `writable` of its own with options, of the same connection: use one of them at a time. */
+  writableOf(options?: WritableOptions): WritableStream<Uint8Array> {
+    return writableOf(this, options);
+  }
+
   /** Waits of this connection keep the process alive, the default. */
   ref(): void {
     this.socket.ref();
@@ -191,8 +213,9 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
   }
 
   /**
-   * Closes it and its receivers; pending calls reject with EBADF. Wraps close(2). The second call
-   * does nothing.
+   * Closes it and its receivers; pending calls reject with EBADF. Wraps close(2); where the kernel
+   * still reads the bytes of zero-copy writes, the descriptor stays open underneath until it does
+   * not, and the peer sees the close at once. The second call does nothing.
    */
   close(): void {
     try {

@@ -23,6 +23,8 @@ const HINTS: Readonly<Record<string, string>> = {
   "recv ETIMEDOUT": "nothing came within timeoutMs",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
   "send EBUSY": "another write is pending: await that one first",
+  "send EFAULT":
+    "the buffer was transferred away during a zero-copy write: who knows what was sent",
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both",
   "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
   "send ETIMEDOUT": "the peer did not read within timeoutMs",

@@ -9,6 +9,7 @@ import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
 import { noteSendError } from "./recv.ts";
+import { type ZeroCopyStats, ZeroCopyWrites } from "./send/writes.ts";
 import type { AnySocket } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
@@ -18,27 +19,47 @@ export interface SendMessageOptions extends WaitOptions {
   readonly endOfRecord?: boolean | undefined;
 }
 
+/** For `Conn.write()`. */
+export interface WriteOptions extends WaitOptions {
+  /**
+   * Sends from the caller's memory where that can be, `MSG_ZEROCOPY`: see `Conn.write()`.
+   * @default {false}
+   */
+  readonly zeroCopy?: boolean | undefined;
+}
+
 /** Writes of one connected socket. */
 export class Output {
   /** Bytes that the socket has taken. */
   bytes = 0;
   readonly #socket: AnySocket;
   readonly #peer: Address;
+  readonly #zeroCopy: ZeroCopyWrites;
   #pending = false;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
   constructor(socket: AnySocket, peer: Address) {
     this.#socket = socket;
     this.#peer = peer;
+    this.#zeroCopy = new ZeroCopyWrites(socket, peer, (bytes) => this.bytes += bytes);
+  }
+
+  /** What became of the zero-copy writes. */
+  get zeroCopy(): ZeroCopyStats {
+    return this.#zeroCopy;
   }
 
   /** send(2) until all of `p` is taken, with poll(2) between. */
-  write(p: Uint8Array, flags: number, options: WaitOptions | undefined): Promise<number> {
+  write(p: Uint8Array, flags: number, options: WriteOptions | undefined): Promise<number> {
     let taken: number;
     try {
       requireBytes("write p", p);
       if (options !== undefined) requireWaitOptions(options);
-      if (this.#pending) throw new VsockError("send", "EBUSY", { address: this.#peer });
+      const zeroCopy = options?.zeroCopy === true;
+      if (this.#pending || (this.#zeroCopy.going && !zeroCopy)) {
+        throw new VsockError("send", "EBUSY", { address: this.#peer });
+      }
+      if (zeroCopy) return this.#lend(p, options);
       taken = this.#send(p, flags);
     } catch (cause) {
       return Promise.reject(toVsockError("send", cause, this.#peer));
@@ -46,6 +67,14 @@ export class Output {
     if (taken > 0) this.bytes += taken;
     if (taken === p.length) return Promise.resolve(taken);
     return this.#writeRest(p, Math.max(taken, 0), flags, options);
+  }
+
+  async #lend(p: Uint8Array, options: WriteOptions): Promise<number> {
+    try {
+      return await this.#zeroCopy.write(p, options);
+    } catch (cause) {
+      throw toVsockError("send", cause, this.#peer);
+    }
   }
 
   /** send(2) of one message, whole or not at all. */

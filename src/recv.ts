@@ -7,7 +7,9 @@ import { type Code, SysError } from "../ffi/errno.ts";
 import type { AnySocket, MessageFlags } from "./socket.ts";
 
 /** What send(2) says of itself or of the peer's wish, not of how the connection ended. */
-const ORDINARY: ReadonlySet<string> = new Set<Code>(["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN"]);
+const ORDINARY: ReadonlySet<string> = new Set<Code>(
+  ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT"],
+);
 
 /** Linux hands out the error that ended a connection once, to whoever asks first. */
 const ends = new WeakMap<AnySocket, number>();

@@ -26,6 +26,34 @@ export interface MessageFlags {
   flags: number;
 }
 
+/**
+ * Sends of one STREAM socket from the caller's memory. What was sent stays reachable until the
+ * kernel has done with it, whatever becomes of the socket; the caller must not write to it, nor
+ * transfer its buffer, until told.
+ */
+export interface ZeroCopySend {
+  /** Why all is copied, on this socket; `undefined` where it need not be. */
+  readonly unsupported: string | undefined;
+  /**
+   * send(2) with MSG_ZEROCOPY: bytes taken, or `WOULD_BLOCK`; then `wait()`. `done` is called once
+   * for what was taken: when the kernel no longer reads it, or at once where it was copied. What is
+   * not worth while is copied.
+   */
+  send(data: Uint8Array, done: (bytes: number, copied: boolean) => void): number;
+  /** Waits until `send()` may take more. `signal` ends the wait by rejecting with its reason. */
+  wait(signal?: AbortSignal): Promise<void>;
+  /** Whether `WOULD_BLOCK` was for want of memory that the kernel gives back by `reap()` alone. */
+  readonly full: boolean;
+  /**
+   * Takes what the kernel has told, and calls each `done`: how many records. Where there are none it
+   * blocks this thread for them, for `timeoutMs` at most.
+   * @param timeoutMs 0 unless given.
+   */
+  reap(timeoutMs?: number): number;
+  /** Has the event loop call each `done`: a wait as others are, until all have been called. */
+  watch(): void;
+}
+
 /** A socket of any family. */
 export type AnySocket = Socket<Address>;
 
@@ -35,6 +63,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;
+  /** MSG_ZEROCOPY; a socket that always copies has none. */
+  readonly zeroCopy?: ZeroCopySend | undefined;
 
   /** bind(2). */
   bind(address: A): void;

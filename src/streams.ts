@@ -58,11 +58,24 @@ function endOf(controller: ReadableByteStreamController): void {
   controller.byobRequest?.respond(0);
 }
 
-/** What `Conn.writable` gives: each chunk one `write()`, the next when it is taken. */
-export function writableOf(conn: Conn<Address>): WritableStream<Uint8Array> {
+/** For `Conn.writableOf()`. */
+export interface WritableOptions {
+  /**
+   * Sends chunks from the caller's memory where that can be: a chunk is in use until its `write()`
+   * settles; see `Conn.write()`.
+   * @default {false}
+   */
+  readonly zeroCopy?: boolean | undefined;
+}
+
+/** What `Conn.writable` gives: each chunk one `write()`, the next when that is over. */
+export function writableOf(
+  conn: Conn<Address>,
+  { zeroCopy }: WritableOptions = {},
+): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     async write(chunk): Promise<void> {
-      await conn.write(chunk);
+      await conn.write(chunk, { zeroCopy });
     },
     close: () => conn.closeWrite(),
     abort: () => conn.close(),

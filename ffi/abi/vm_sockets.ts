@@ -38,6 +38,9 @@ export const SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW = 8;
 /** ioctl(2) on `/dev/vsock`: the local CID, a u32. */
 export const IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x7b9;
 
+/** Control message of level `SOL_VSOCK`, since Linux 6.7: a record of the error queue. */
+export const VSOCK_RECVERR = 1;
+
 /**
  * `struct sockaddr_vm` from `<linux/vm_sockets.h>`; see vsock(7).
  *

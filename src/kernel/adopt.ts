@@ -15,10 +15,12 @@ import {
 } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
 import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
+import type { VsockAddress } from "../address.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
+import type { Family } from "./family.ts";
 import { VSOCK } from "./family_vsock.ts";
 import { KernelSocket, requireUnowned } from "./socket.ts";
 
@@ -75,10 +77,10 @@ const FDS_MAX = 65_536;
  * not connected.
  */
 export function adoptConn(fd: number): Conn {
-  const { type, listens } = inspect(fd);
-  if (listens) throw mismatch(fd, "a connection", "a listener");
+  const found = inspect(fd);
+  if (found.listens) throw mismatch(fd, "a connection", "a listener");
   attempt("getpeername", undefined, () => getpeername(fd, new SockaddrVm(0, 0).bytes));
-  return new Conn(takeOver(fd, type));
+  return new Conn(takeOver(fd, found));
 }
 
 /**
@@ -90,9 +92,9 @@ export function adoptConn(fd: number): Conn {
  * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
  */
 export function adoptListener(fd: number): Listener {
-  const { type, listens } = inspect(fd);
-  if (!listens) throw mismatch(fd, "a listener", "a socket that does not listen");
-  return new Listener(takeOver(fd, type));
+  const found = inspect(fd);
+  if (!found.listens) throw mismatch(fd, "a listener", "a socket that does not listen");
+  return new Listener(takeOver(fd, found));
 }
 
 /**
@@ -104,11 +106,16 @@ export function adoptListener(fd: number): Listener {
  * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
  */
 export function adoptSocket(fd: number): KernelSocket {
-  return takeOver(fd, inspect(fd).type);
+  return takeOver(fd, inspect(fd));
+}
+
+interface Found {
+  readonly type: SocketType;
+  readonly listens: boolean;
 }
 
 /** What `fd` is, by asking the kernel only. */
-function inspect(fd: number): { readonly type: SocketType; readonly listens: boolean } {
+function inspect(fd: number): Found {
   requireUnowned(fd);
   const domain = option(fd, SO_DOMAIN);
   const type = TYPES.get(option(fd, SO_TYPE));
@@ -124,10 +131,13 @@ function option(fd: number, name: number): number {
   return value[0]!;
 }
 
-function takeOver(fd: number, type: SocketType): KernelSocket {
+/** Whoever had it before may have sent with MSG_ZEROCOPY, so that the kernel counts from there. */
+const ADOPTED: Family<VsockAddress> = { ...VSOCK, zeroCopy: undefined };
+
+function takeOver(fd: number, { type, listens }: Found): KernelSocket {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return new KernelSocket(fd, type, VSOCK);
+  return new KernelSocket(fd, type, listens ? VSOCK : ADOPTED);
 }
 
 function mismatch(fd: number, expected: string, found: string): TypeError {

@@ -16,6 +16,15 @@ export interface Family<A extends Address = Address> {
    * for all, and glues the next one to that.
    */
   readonly cutsMessages: boolean;
+  /** How it sends with MSG_ZEROCOPY; without it the family does not. */
+  readonly zeroCopy?: {
+    /** Bytes to hand to one send(2) at most. */
+    readonly mostBytes: number;
+    /** Whether the kernel copies a send of which it takes a part. */
+    readonly copiesParts: boolean;
+  } | undefined;
+  /** Has the kernel give up in the end on what a peer never takes of `fd`, which was shut down. */
+  abandon?(fd: number): void;
   /** The `struct sockaddr_*` of `address`, which has been checked for type and range. */
   encode(address: A): Uint8Array<ArrayBuffer>;
   /** The address that `call` fills into bytes; it gives the length that it really has. */

@@ -4,10 +4,11 @@
  * @module
  */
 import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
-import { POLLIN, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
 import {
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  MSG_ZEROCOPY,
   SHUT_RDWR,
   SO_ERROR,
   SOCK_CLOEXEC,
@@ -21,12 +22,14 @@ import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
 import type { Address, VsockAddress } from "../address.ts";
+import { MsgZeroCopy } from "../send/zero_copy.ts";
 import {
   type MessageFlags,
   type RxMapping,
   type Socket,
   type SocketType,
   WOULD_BLOCK,
+  type ZeroCopySend,
 } from "../socket.ts";
 import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
@@ -64,6 +67,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   #waits = false;
   #mapping: KernelMapping | undefined;
   #whole: WholeSend | undefined;
+  #zeroCopy: MsgZeroCopy | undefined;
 
   /** Takes over `fd`, a non-blocking socket of `family`; `adoptSocket()` takes any and checks. */
   constructor(fd: number, type: SocketType, family: Family<A>) {
@@ -98,6 +102,17 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     libc.fcntl(this.fd, F_SETFD, on ? 0 : FD_CLOEXEC);
   }
 
+  get zeroCopy(): ZeroCopySend | undefined {
+    const { zeroCopy } = this.family;
+    if (zeroCopy === undefined || this.type !== "stream") return undefined;
+    return this.#zeroCopy ??= new MsgZeroCopy({
+      ...zeroCopy,
+      fd: this.#fd,
+      hold: this.#hold,
+      waitRoom: (signal) => this.wait(POLLOUT, signal),
+    });
+  }
+
   bind(address: A): void {
     libc.bind(this.#enter("bind"), this.family.encode(address));
   }
@@ -119,6 +134,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   send(data: Uint8Array, flags: number): number {
     const fd = this.#enter("send");
+    flags &= ~MSG_ZEROCOPY; // which `zeroCopy` alone may use: it counts them
     // A first byte is whole whatever the kernel does.
     const whole = this.type === "seqpacket" && this.family.cutsMessages &&
       data.length > (this.#whole === undefined ? 1 : 0);
@@ -153,11 +169,17 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    owned.delete(this.#fd);
-    if (this.#waits) reactor().forget(this.#fd);
+    if (this.#waits || this.#zeroCopy !== undefined) reactor().forget(this.#fd);
     ignoreRefusal(() => this.#whole?.close());
     // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
-    if (this.#mapping?.mapped) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
+    const stays = this.#zeroCopy?.close(() => this.#closeFd()) ?? false;
+    if (stays || this.#mapping?.mapped) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
+    if (stays) ignoreRefusal(() => this.family.abandon?.(this.#fd));
+    else this.#closeFd();
+  }
+
+  #closeFd(): void {
+    owned.delete(this.#fd);
     // Whatever close(2) says, the descriptor is gone.
     ignoreRefusal(() => libc.close(this.#fd));
   }
@@ -199,7 +221,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   poll(events: number): number {
     if (this.#closed) return POLLNVAL;
-    const revents = pollNow(this.#fd, events);
+    const revents = this.#pollNow(events);
     switch (this.#whole?.state) {
       case "under way":
         return revents & ~WRITABLE;
@@ -214,7 +236,18 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
     if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
-    return reactor().wait(this.#fd, events, this.#hold, signal);
+    return reactor().wait(this.#fd, events, this.#hold, signal).then((revents) => {
+      if ((revents & POLLERR) === 0 || this.#zeroCopy === undefined || this.#closed) return revents;
+      return this.#pollNow(events) || this.wait(events, signal);
+    });
+  }
+
+  /** poll(2), to which records of MSG_ZEROCOPY are no error. */
+  #pollNow(events: number): number {
+    const revents = pollNow(this.#fd, events);
+    if ((revents & POLLERR) === 0 || this.#zeroCopy === undefined) return revents;
+    this.#zeroCopy.reap();
+    return pollNow(this.#fd, events);
   }
 
   waitSync(events: number, timeoutMs: number): number {

@@ -22,7 +22,8 @@ for (const [letter, mode] of MODES) {
     const [result, ...more] = await perfJson(...args, "--tx-buffer", "1M");
     assertEquals(more.length, 0);
     if (result === undefined) throw new Error("no line of JSON");
-    const { tx_seconds, rx_seconds, dequeue_seconds, wakeups, clock_ns, runtime } = result;
+    const { tx_seconds, send_seconds, rx_seconds, dequeue_seconds } = result;
+    const { wakeups, clock_ns, runtime } = result;
     assertEquals(result, {
       mode,
       transport: "loopback",
@@ -34,6 +35,7 @@ for (const [letter, mode] of MODES) {
       credit_bytes: 1_048_576,
       tx_buffer_bytes: 1_048_576,
       tx_seconds,
+      send_seconds,
       rx_seconds,
       dequeue_seconds,
       wakeups,
@@ -42,6 +44,7 @@ for (const [letter, mode] of MODES) {
       clock_ns,
     });
     assertMatch(runtime, /^(deno|bun|node) \d+\.\d+\.\d+$/);
+    assertEquals(send_seconds > 0 && send_seconds <= tx_seconds, true);
     assertEquals(tx_seconds > 0 && dequeue_seconds > 0 && dequeue_seconds <= rx_seconds, true);
     // Each takes SO_RCVLOWAT at least, but for the last one, and the buffer at most.
     assertEquals(wakeups >= 128 && wakeups <= 256, true);

@@ -19,6 +19,8 @@ export type Need =
   | "seqpacket"
   /** The receive ABI: mmap and MAP_RX. */
   | "mapRx"
+  /** `Socket.zeroCopy` that sends without a copy. */
+  | "zeroCopySend"
   /** A message that found no room leaves no trace: another one may go first. Not so on Linux. */
   | "wholeMessages"
   /** `Socket.waitSync()`, the far end being able to act meanwhile. */

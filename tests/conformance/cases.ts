@@ -20,6 +20,7 @@ import { seqpacketCases } from "./cases/seqpacket.ts";
 import { streamCases } from "./cases/stream.ts";
 import { wireCases } from "./cases/wire.ts";
 import { wireEndCases } from "./cases/wire_end.ts";
+import { zeroCopyCases } from "./cases/zero_copy.ts";
 
 /** All of them, in the order they run. */
 export const CASES: readonly Case[] = [
@@ -30,6 +31,7 @@ export const CASES: readonly Case[] = [
   ...streamCases,
   ...creditCases,
   ...closeCases,
+  ...zeroCopyCases,
   ...seqpacketCases,
   ...mapErrnoCases,
   ...mapDataCases,

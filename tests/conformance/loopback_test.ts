@@ -21,6 +21,7 @@ const lab: Lab = {
     "clock",
   ]),
   lacks: {
+    zeroCopySend: "the loopback always copies; run it in the guest by deno task vm",
     loss: "both ends share this thread; run it between Workers",
     waitSync: "both ends share this thread; run it between Workers",
     spins: "both ends share this thread; run it between Workers",

@@ -21,6 +21,7 @@ const lab: Lab = {
     "tap",
   ]),
   lacks: {
+    zeroCopySend: "the loopback always copies; run it in the guest by deno task vm",
     unprivileged: "a link is privileged; run it on the loopback in one event loop",
     oneLoop: "the ends are two threads; run it on the loopback in one event loop",
     wire: "the stack is the same; run it on the loopback in one event loop",

@@ -12,7 +12,7 @@ const mapping: readonly Need[] = mapRx ? ["mapRx", "spins"] : [];
 
 const lab: Lab = {
   name: "kernel",
-  has: new Set(["seqpacket", "waitSync", "nowhere", ...mapping]),
+  has: new Set(["seqpacket", "waitSync", "nowhere", "zeroCopySend", ...mapping]),
   lacks: {
     mapRx: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     spins: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",

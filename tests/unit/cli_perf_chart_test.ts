@@ -14,6 +14,7 @@ const RESULT: PerfResult = {
   credit_bytes: 1 << 20,
   tx_buffer_bytes: 1 << 20,
   tx_seconds: 1,
+  send_seconds: 0.5,
   rx_seconds: 1,
   dequeue_seconds: 0.5,
   wakeups: 256,

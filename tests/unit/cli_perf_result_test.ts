@@ -16,7 +16,7 @@ const plan: Plan = {
   txBufferBytes: 500_000,
   verify: true,
 };
-const sent: Transmitted = { bytes: 1_000_000, seconds: 0.5, sha256: "ab" };
+const sent: Transmitted = { bytes: 1_000_000, seconds: 0.5, sendSeconds: 0.25, sha256: "ab" };
 const received: Received = {
   bytes: 1_000_000,
   seconds: 0.8,
@@ -38,6 +38,7 @@ test("combine() gives the documented fields", () => {
     credit_bytes: 65_536,
     tx_buffer_bytes: 500_000,
     tx_seconds: 0.5,
+    send_seconds: 0.25,
     rx_seconds: 0.8,
     dequeue_seconds: 0.2,
     wakeups: 250,
@@ -46,6 +47,11 @@ test("combine() gives the documented fields", () => {
     clock_ns: 40,
     sha256: "ab",
   });
+});
+
+test("combine() tells which part was copied after all, where any was to be lent", () => {
+  const lent = { ...sent, copiedBytes: 250_000 };
+  assertEquals(combine(plan, "", lent, received).tx_copied_share, 0.25);
 });
 
 test("combine() has no sha256 without one", () => {

@@ -17,6 +17,7 @@ function result(mode: Mode, size: number, ns_per_wakeup: number): PerfResult {
     credit_bytes: 16_777_216,
     tx_buffer_bytes: 1_048_576,
     tx_seconds: 0.5,
+    send_seconds: 0.125,
     rx_seconds: 0.625,
     dequeue_seconds: 0.25,
     wakeups: 1_048_576 / size,
@@ -81,13 +82,21 @@ test("formatTable() and formatVerdict() do without what was not measured", () =>
 });
 
 test("formatReport() says of one end what it knows", () => {
-  const { tx_seconds, tx_buffer_bytes, ...received } = result("copy", 65_536, 15_625);
+  const { tx_seconds, send_seconds, tx_buffer_bytes, ...received } = result("copy", 65_536, 15_625);
   assertEquals(/transmitter/.test(formatReport(received)), false);
   assertMatch(formatReport(received), /^B receiver, rx loop +0\.625000 s$/m);
   const { transport, runtime, type, bytes } = received;
-  const sent = formatReport({ transport, runtime, type, bytes, tx_seconds, tx_buffer_bytes });
+  const head = { transport, runtime, type, bytes };
+  const sent = formatReport({ ...head, tx_seconds, send_seconds, tx_buffer_bytes });
   assertEquals(/receiver/.test(sent), false);
   assertMatch(sent, /^A transmitter, tx loop +0\.500000 s$/m);
+  assertMatch(sent, /^ +in send +0\.125000 s$/m);
+  assertEquals(/MSG_ZEROCOPY/.test(sent), false);
+});
+
+test("formatReport() has the part that was copied after all", () => {
+  const report = formatReport({ ...result("copy", 65_536, 15_625), tx_copied_share: 0.0625 });
+  assertMatch(report, /^ +MSG_ZEROCOPY, copied after all +6\.3 %$/m);
 });
 
 test("formatReport() labels A to D by the words transmitter and receiver", () => {

@@ -29,7 +29,10 @@ SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
 it has no letter.
 
 What is printed, and the fields of --json:
-  A  tx_seconds       seconds in the transmitter's tx loop
+  A  tx_seconds       seconds in the transmitter's tx loop; with --tx-zerocopy
+                      until the kernel reads its memory no more
+     send_seconds     the part of A inside of send(2)
+     tx_copied_share  with --tx-zerocopy: which part was copied after all, 0 to 1
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
   C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
                       getsockopt(2), making the views, and madvise(2)
@@ -52,8 +55,12 @@ export const perf: Command = {
   help: HELP,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
-    const { transport, mode } = options.plan;
-    const lack = TRANSPORTS.get(transport)!.whyNoMapping();
+    const { transport, mode, txZeroCopy } = options.plan;
+    const carrier = TRANSPORTS.get(transport)!;
+    if (txZeroCopy && !carrier.lends) {
+      throw new UsageError(`Cannot use --tx-zerocopy with ${transport}: it always copies`);
+    }
+    const lack = carrier.whyNoMapping();
     if (lack !== undefined && mode !== "copy") {
       throw new UsageError(`Cannot use -z y or -z u with ${transport}: ${lack}: use -z n`);
     }

@@ -30,6 +30,10 @@ export const FLAGS: readonly Flag[] = [
     help: "in place of -b, with -z y or u: data pages of the\nmapping, 4096 bytes each",
   },
   { name: "tx-buffer", value: "SIZE", help: "what the transmitter gives to one send(2) [16M]" },
+  {
+    name: "tx-zerocopy",
+    help: "send with MSG_ZEROCOPY; prints which part the\nkernel copied after all",
+  },
   { name: "seqpacket", help: "messages of -b bytes in place of a stream" },
   { name: "file", value: "PATH", help: "send this file in place of pseudo-random bytes" },
   {

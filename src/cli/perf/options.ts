@@ -45,7 +45,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
   refuseTogether(given, "file", ["megabytes"]);
   refuseTogether(given, "pages", ["buffer"]);
-  refuseTogether(given, "seqpacket", ["tx-buffer"]);
+  refuseTogether(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
   refuseTogether(given, "listen", ["server", "cid"]);
   refuseTogether(given, "sweep", ALONE_FLAGS);
   const file = text(given, "file");
@@ -73,6 +73,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     rcvlowatBytes,
     creditBytes,
     txBufferBytes: type === "seqpacket" ? bufferBytes : parseTxBuffer(given),
+    ...(given.has("tx-zerocopy") && { txZeroCopy: true }),
     verify: given.has("verify"),
   };
   const amountGiven = given.has("megabytes") || file !== undefined;

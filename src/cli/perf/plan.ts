@@ -30,6 +30,8 @@ export interface Plan {
   readonly creditBytes: number;
   /** How much the transmitter hands to one send(2): with SEQPACKET a message of `bufferBytes`. */
   readonly txBufferBytes: number;
+  /** Whether the transmitter sends with MSG_ZEROCOPY. */
+  readonly txZeroCopy?: boolean | undefined;
   /** Whether both ends hash what passes. */
   readonly verify: boolean;
 }
@@ -68,6 +70,10 @@ export interface Transmitted {
   readonly bytes: number;
   /** A: the whole tx loop. */
   readonly seconds: number;
+  /** The part of A inside of send(2). */
+  readonly sendSeconds: number;
+  /** Of the bytes sent with MSG_ZEROCOPY, those that were copied after all. */
+  readonly copiedBytes?: number | undefined;
   /** SHA-256 in hexadecimal, with `verify`. */
   readonly sha256?: string | undefined;
 }

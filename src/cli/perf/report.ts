@@ -46,7 +46,14 @@ function headOf(result: ReceivedResult): Row[] {
 
 function sentRows(result: PerfResult | ReceivedResult | SentResult): Row[] {
   if (!("tx_seconds" in result)) return [];
-  const rows: Row[] = [["A transmitter, tx loop", formatSeconds(result.tx_seconds)]];
+  const { tx_seconds, send_seconds, tx_copied_share } = result;
+  const rows: Row[] = [
+    ["A transmitter, tx loop", formatSeconds(tx_seconds)],
+    ["  in send", formatSeconds(send_seconds)],
+  ];
+  if (tx_copied_share !== undefined) {
+    rows.push(["  MSG_ZEROCOPY, copied after all", `${(tx_copied_share * 100).toFixed(1)} %`]);
+  }
   if ("rx_seconds" in result) return rows;
   return [["total bytes sent", `${result.bytes} (${formatSize(result.bytes)})`], ...rows];
 }

@@ -19,6 +19,10 @@ export interface SentResult {
   readonly tx_buffer_bytes: number;
   /** A: the transmitter's tx loop. */
   readonly tx_seconds: number;
+  /** The part of A inside of send(2). */
+  readonly send_seconds: number;
+  /** Which part of the bytes was copied after all, 0 to 1, with `--tx-zerocopy`. */
+  readonly tx_copied_share?: number;
   /** SHA-256 of the bytes, with `--verify`. */
   readonly sha256?: string;
 }
@@ -69,6 +73,8 @@ export function sentResult(plan: Plan, runtime: string, sent: Transmitted): Sent
     bytes: sent.bytes,
     tx_buffer_bytes: plan.txBufferBytes,
     tx_seconds: sent.seconds,
+    send_seconds: sent.sendSeconds,
+    ...(sent.copiedBytes !== undefined && { tx_copied_share: sent.copiedBytes / sent.bytes }),
     ...hashOf(sent),
   };
 }

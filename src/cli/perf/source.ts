@@ -11,9 +11,16 @@ export interface Source extends Disposable {
   next(length: number): Uint8Array;
 }
 
-/** Pages of one buffer, all different, over and over. */
-export function patternSource(bufferBytes: number): Source {
-  const buffer = new Uint8Array(Math.ceil(bufferBytes / 4) * 4);
+/** Bytes that a buffer of `length` bytes takes: whole words. */
+export function bufferSize(length: number): number {
+  return Math.ceil(length / 4) * 4;
+}
+
+/** Pages of one `buffer`, all different, over and over: `bufferBytes` of it. */
+export function patternSource(
+  bufferBytes: number,
+  buffer: Uint8Array<ArrayBuffer> = new Uint8Array(bufferSize(bufferBytes)),
+): Source {
   const words = new Uint32Array(buffer.buffer);
   for (let [index, word] = [0, 0x9e3779b9]; index < words.length; index++) {
     word ^= word << 13; // xorshift32
@@ -27,9 +34,12 @@ export function patternSource(bufferBytes: number): Source {
   };
 }
 
-/** A file, read through one buffer. The caller disposes of it, which closes the file. */
-export function fileSource(path: string, bufferBytes: number): Source {
-  const buffer = new Uint8Array(bufferBytes);
+/** A file, read through one `buffer`. The caller disposes of it, which closes the file. */
+export function fileSource(
+  path: string,
+  bufferBytes: number,
+  buffer: Uint8Array = new Uint8Array(bufferBytes),
+): Source {
   const fd = openSync(path, "r");
   return {
     next(length: number): Uint8Array {

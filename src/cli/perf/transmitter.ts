@@ -4,38 +4,52 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
+import { POLLIN } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
+import { MappedRegion } from "../../../ffi/memory.ts";
 import { type Socket, WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
 import { setCredit } from "./credit.ts";
 import { meet, type Meeting } from "./meet.ts";
 import type { Plan, Transmitted } from "./plan.ts";
-import { fileSource, patternSource, type Source } from "./source.ts";
+import { plainSender, type Sender, zeroCopySender } from "./sender.ts";
+import { bufferSize, fileSource, patternSource, type Source } from "./source.ts";
 
 /** Runs the transmitter of `plan` on this thread, blocking it. */
 export function transmit(meeting: Meeting, plan: Plan): Transmitted {
   const size = Math.min(plan.bytes, plan.txBufferBytes);
-  using source = plan.file === undefined ? patternSource(size) : fileSource(plan.file, size);
+  // Pages of its own: what is lent is never less than a page of one thing, and may be mapped.
+  using region = new MappedRegion(bufferSize(size));
+  const buffer = region.lend(0, region.byteLength);
+  using source = plan.file === undefined
+    ? patternSource(size, buffer)
+    : fileSource(plan.file, size, buffer);
   using socket = meet(meeting, plan, (socket) => setCredit(socket, plan.creditBytes));
-  const transmitted = sendAll(socket, source, plan, meeting.control);
+  const sender = plan.txZeroCopy ? zeroCopySender(socket) : plainSender(socket);
+  const transmitted = sendAll(sender, source, plan, meeting.control);
   socket.shutdown(SHUT_WR);
   awaitClose(socket);
   return transmitted;
 }
 
-/** The tx loop, whose time is A. Reading the file and hashing are inside. */
-function sendAll(socket: Socket, source: Source, plan: Plan, control: Control): Transmitted {
+/**
+ * The tx loop, whose time is A. Reading the file and hashing are inside; so is, with zero-copy, the
+ * wait until the memory is back: at the end, and before more of a file is read into it.
+ */
+function sendAll(sender: Sender, source: Source, plan: Plan, control: Control): Transmitted {
   const hash = plan.verify ? createHash("sha256") : undefined;
   const start = performance.now();
-  let bytes = 0;
+  let [bytes, sendMs] = [0, 0];
   while (bytes < plan.bytes) {
+    if (plan.file !== undefined) sender.settle();
     const chunk = source.next(plan.bytes - bytes);
     hash?.update(chunk);
     for (let rest = chunk; rest.length > 0;) {
-      const sent = socket.send(rest, 0);
+      const before = performance.now();
+      const sent = sender.send(rest);
+      sendMs += performance.now() - before;
       if (sent === WOULD_BLOCK) {
-        socket.waitSync(POLLOUT, Infinity);
+        sender.wait();
       } else {
         rest = rest.subarray(sent);
         bytes += sent;
@@ -43,7 +57,14 @@ function sendAll(socket: Socket, source: Source, plan: Plan, control: Control): 
       }
     }
   }
-  return { bytes, seconds: (performance.now() - start) / 1000, sha256: hash?.digest("hex") };
+  sender.settle();
+  return {
+    bytes,
+    seconds: (performance.now() - start) / 1000,
+    sendSeconds: sendMs / 1000,
+    copiedBytes: sender.copiedBytes,
+    sha256: hash?.digest("hex"),
+  };
 }
 
 /** Waits until the receiver has taken everything and closed. */

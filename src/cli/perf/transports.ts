@@ -28,6 +28,8 @@ export interface PerfTransport {
   open(end: unknown): Transport & Disposable;
   /** Whether an end can meet one of another process; then `open(undefined)` makes it. */
   readonly reachesOut: boolean;
+  /** Whether it has MSG_ZEROCOPY, for `--tx-zerocopy`. */
+  readonly lends?: boolean;
   /** Why it cannot map packets, which `-z y` and `-z u` need; `undefined` where it can. */
   whyNoMapping(): string | undefined;
   /** How many wake-ups a warm-up has. */
@@ -50,6 +52,7 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     link: (): Link => ({ transmitter: undefined, receiver: undefined, cid: VMADDR_CID_LOCAL }),
     open: (): Transport & Disposable => new OpenVsock(),
     reachesOut: true,
+    lends: true,
     whyNoMapping: (): string | undefined => openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
     warmUpWakeups: 1_000,
   }],

@@ -1,0 +1,25 @@
+/**
+ * Looking again after a while, where nothing tells when.
+ *
+ * @module
+ */
+import { setTimeout } from "node:timers";
+
+const [FIRST_MS, LONGEST_MS] = [1, 100];
+
+/** Pauses that get longer, none of which keeps the process alive. */
+export class Naps {
+  #ms = FIRST_MS;
+
+  /** The next pause. */
+  next(): Promise<void> {
+    const ms = this.#ms;
+    this.#ms = Math.min(ms * 2, LONGEST_MS);
+    return new Promise((resolve) => void setTimeout(resolve, ms).unref());
+  }
+
+  /** Begins anew with a short one. */
+  reset(): void {
+    this.#ms = FIRST_MS;
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Sends from the caller's own memory: MSG_ZEROCOPY of TCP and AF_VSOCK.
+ *
+ * The kernel takes references to the pages that it is given and reads them later: when it sends,
+ * and again when it sends anew; over vsock_loopback, when the peer reads. It tells by the error
+ * queue of the socket when it has done. Until then the bytes must stay what they are, or the peer
+ * gets others, of whoever has that memory then. So each send is kept reachable here until its
+ * record has come, whatever becomes of the socket: what closes stays open underneath until then,
+ * since nobody can read the error queue of a descriptor that is gone.
+ *
+ * @module
+ */
+import { SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { send, setsockopt } from "../../ffi/libc.ts";
+import type { Hold } from "../kernel/reactor_hold.ts";
+import { pollSlice } from "../kernel/poll.ts";
+import { reactor } from "../kernel/reactor.ts";
+import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
+import { takeErrorRecord } from "./error_queue.ts";
+import { type Done, InFlight } from "./in_flight.ts";
+import { Naps } from "./naps.ts";
+
+/** Less is copied: that costs less than to learn of its end, and to lend a whole page for it. */
+const LEAST_BYTES = 4_096;
+const FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+/** Those with sends under way, so that their memory stays reachable. */
+const busy: Set<MsgZeroCopy> = new Set();
+
+/** What a socket lends to its zero-copy half. */
+export interface Lender {
+  /** The descriptor. */
+  readonly fd: number;
+  /** The most bytes for one send(2). */
+  readonly mostBytes: number;
+  /** Whether what is taken in part is copied. */
+  readonly copiesParts: boolean;
+  /** Whether waits keep the process alive. */
+  readonly hold: Hold;
+  /** Waits until send(2) may take more, or there is an error to learn from it. */
+  waitRoom(signal: AbortSignal | undefined): Promise<unknown>;
+}
+
+/** The MSG_ZEROCOPY sends of one STREAM socket. */
+export class MsgZeroCopy implements ZeroCopySend {
+  readonly #socket: Lender;
+  readonly #inFlight: InFlight = new InFlight();
+  readonly #waiters: Set<() => void> = new Set();
+  #unsupported: string | undefined;
+  #asked = false;
+  #full = false;
+  #watching = false;
+  #closed = false;
+
+  /** Of `socket`, of which nobody else sends with MSG_ZEROCOPY, and nobody has. */
+  constructor(socket: Lender) {
+    this.#socket = socket;
+  }
+
+  /** How many sends the kernel has not done with. */
+  get size(): number {
+    return this.#inFlight.size;
+  }
+
+  get unsupported(): string | undefined {
+    if (this.#asked || this.#closed) return this.#unsupported;
+    this.#asked = true;
+    try {
+      // Without it the kernel copies, says nothing, and sends no record.
+      setsockopt(this.#socket.fd, SOL_SOCKET, SO_ZEROCOPY, Int32Array.of(1));
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#unsupported = `the kernel refuses SO_ZEROCOPY here: ${error.code}`;
+    }
+    return this.#unsupported;
+  }
+
+  send(data: Uint8Array, done: Done): number {
+    if (this.#closed) throw new SysError("send", "EBADF");
+    if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
+    const { fd, mostBytes, copiesParts } = this.#socket;
+    const part = data.length > mostBytes ? data.subarray(0, mostBytes) : data;
+    // Which engines need to have the bytes where they stay.
+    void part.buffer;
+    for (;;) {
+      try {
+        const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);
+        if (sent > 0) {
+          this.#inFlight.add(part, sent, done, copiesParts && sent < part.length);
+          busy.add(this);
+        }
+        return sent;
+      } catch (error) {
+        if (!isFull(error)) throw error;
+      }
+      // Records that nobody has read yet count against the limit too.
+      if (this.reap() > 0) continue;
+      if (this.size === 0) return this.#copy(part, done);
+      this.#full = true;
+      return WOULD_BLOCK;
+    }
+  }
+
+  #copy(data: Uint8Array, done: Done): number {
+    const sent = send(this.#socket.fd, data, FLAGS);
+    if (sent > 0) done(sent, true);
+    return sent;
+  }
+
+  async wait(signal?: AbortSignal): Promise<void> {
+    if (this.#full) await this.#nextRecord(signal);
+    else await this.#socket.waitRoom(signal);
+  }
+
+  /** Waits for a record, which tells that there is room, or for another reason to try again. */
+  #nextRecord(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = (): void => reject(signal?.reason);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#waiters.add(resolve);
+    this.watch();
+    return promise.finally(() => {
+      this.#waiters.delete(resolve);
+      signal?.removeEventListener("abort", abort);
+    });
+  }
+
+  get full(): boolean {
+    return this.#full;
+  }
+
+  reap(timeoutMs = 0): number {
+    const records = this.#reap();
+    if (records > 0 || timeoutMs === 0 || this.size === 0) return records;
+    pollSlice(this.#socket.fd, 0, timeoutMs);
+    return this.#reap();
+  }
+
+  #reap(): number {
+    let records = 0;
+    for (;;) {
+      const record = takeErrorRecord(this.#socket.fd);
+      if (record === undefined) break;
+      records++;
+      const { zeroCopy, first, last, copied } = record;
+      if (zeroCopy && !this.#inFlight.complete(first, last, copied)) {
+        this.#unsupported = "somebody else sends on this descriptor with MSG_ZEROCOPY";
+      }
+    }
+    if (records > 0) this.#wake();
+    if (this.size === 0) busy.delete(this);
+    return records;
+  }
+
+  #wake(): void {
+    this.#full = false;
+    for (const resolve of this.#waiters) resolve();
+  }
+
+  watch(): void {
+    if (this.#watching || this.size === 0) return;
+    this.#watching = true;
+    this.#watch().finally(() => this.#watching = false);
+  }
+
+  async #watch(): Promise<void> {
+    const { fd, hold } = this.#socket;
+    const naps = new Naps();
+    while (this.size > 0 && !this.#closed) {
+      // Of no events it gives POLLERR, for records, and POLLHUP or another error for good.
+      await reactor().wait(fd, 0, hold).catch(() => {});
+      if (this.#closed) return;
+      if (this.reap() > 0) {
+        naps.reset();
+        continue;
+      }
+      this.#wake();
+      hold.acquire();
+      await naps.next();
+      hold.release();
+    }
+  }
+
+  /**
+   * The socket closes. `false`: it may close its descriptor. `true`: `close` is called when the
+   * kernel has done with all sends; nothing keeps the process alive for that.
+   */
+  close(close: () => void): boolean {
+    this.#closed = true;
+    const known = this.#tryReap();
+    this.#wake();
+    if (this.size === 0) return false;
+    if (known) void this.#linger(close);
+    return true;
+  }
+
+  async #linger(close: () => void): Promise<void> {
+    const naps = new Naps();
+    while (this.size > 0) {
+      await naps.next();
+      if (!this.#tryReap()) return;
+    }
+    close();
+  }
+
+  /** `false` where somebody else closed the descriptor: then the memory is kept for ever. */
+  #tryReap(): boolean {
+    try {
+      this.reap();
+      return true;
+    } catch (error) {
+      if (error instanceof SysError) return false;
+      throw error;
+    }
+  }
+}
+
+/** Out of memory that may be locked or lent: ENOBUFS of TCP, ENOMEM of AF_VSOCK. */
+function isFull(error: unknown): boolean {
+  return error instanceof SysError && (error.code === "ENOBUFS" || error.code === "ENOMEM");
+}

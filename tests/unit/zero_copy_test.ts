@@ -1,0 +1,234 @@
+/**
+ * Zero-copy writes over TCP on this machine. Its loopback copies in the end, but what the peer has
+ * no room for stays in the sender's memory until then.
+ */
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
+import { MappedRegion } from "../../ffi/memory.ts";
+import type { Address } from "../../src/address.ts";
+import type { Conn } from "../../src/conn.ts";
+import { VsockError } from "../../src/error.ts";
+import { pattern } from "./pair.ts";
+import { openTcpPair } from "./tcp_pair.ts";
+
+const LIMIT = { timeout: 60_000 };
+/** More than the buffers of both ends take. */
+const LARGE = 32 * 1024 * 1024;
+const CHUNK = 1 << 20;
+
+/** All that comes until the end, or until `length` bytes: whether it is the pattern, from `from`. */
+async function readPattern(conn: Conn<Address>, length: number, from = 0): Promise<number> {
+  const p = new Uint8Array(CHUNK);
+  let have = 0;
+  while (have < length) {
+    const n = await conn.read(p.subarray(0, Math.min(CHUNK, length - have)));
+    if (n === null) break;
+    for (let i = 0; i < n; i++) {
+      if (p[i] !== (from + have + i) % 251) throw new Error(`byte ${from + have + i} is ${p[i]}`);
+    }
+    have += n;
+  }
+  return have;
+}
+
+/** How a promise ended, `undefined` so far. */
+function watch<T>(promise: Promise<T>): { result: unknown } {
+  const seen = { result: undefined as unknown };
+  promise.then((value) => seen.result = value, (error) => seen.result = error);
+  return seen;
+}
+
+/** Many turns of the event loop. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 100; turn++) await setImmediate();
+}
+
+test("Conn.write() with zeroCopy resolves when the kernel no longer reads", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const data = pattern(LARGE);
+  const writing = near.write(data, { zeroCopy: true });
+  const seen = watch(writing);
+  await turns();
+  const { pending } = near.zeroCopy;
+  assertEquals([seen.result, pending > 0, near.zeroCopy.unsupported], [undefined, true, undefined]);
+  assertEquals(await readPattern(far, LARGE), LARGE);
+  assertEquals(await writing, LARGE);
+  data.fill(255);
+  const { sent, copied, pending: left } = near.zeroCopy;
+  assertEquals([sent + copied, left, near.bytesWritten], [LARGE, 0, LARGE]);
+});
+
+test("Conn.write() with zeroCopy takes any length, over IPv6 too", LIMIT, async () => {
+  using pair = await openTcpPair("::1");
+  const { near, far } = pair;
+  for (const length of [0, 1, 4095, 4096, 4097, 65_537, 600_001]) {
+    const data = pattern(length);
+    const reading = readPattern(far, length);
+    assertEquals(await near.write(data, { zeroCopy: true }), length);
+    data.fill(255);
+    assertEquals(await reading, length);
+  }
+  assertEquals(near.zeroCopy.unsupported, undefined);
+});
+
+for (
+  const [end, options] of [
+    ["an abort", (): object => ({ signal: AbortSignal.timeout(50) })],
+    ["its timeoutMs", (): object => ({ timeoutMs: 50 })],
+  ] as const
+) {
+  test(`Conn.write() with zeroCopy hands back nothing early at ${end}`, LIMIT, async () => {
+    using pair = await openTcpPair();
+    const { near, far } = pair;
+    const data = pattern(LARGE);
+    const writing = near.write(data, { zeroCopy: true, ...options() });
+    const seen = watch(writing);
+    const began = performance.now();
+    while (performance.now() - began < 200) await turns();
+    assertEquals(seen.result, undefined);
+    const taken = near.bytesWritten;
+    assert(near.zeroCopy.pending > 0 && taken < LARGE);
+    const reading = readPattern(far, taken);
+    await assertRejects(() => writing);
+    data.fill(255); // what is still to be read must have been copied by now
+    assertEquals(await reading, taken);
+    assertEquals([near.zeroCopy.pending, near.bytesWritten], [0, taken]);
+    // The connection lives on, and no byte more was sent.
+    await near.write(pattern(10));
+    assertEquals(await readPattern(far, 10), 10);
+  });
+}
+
+test("Conn.close() hands back nothing early, and loses nothing", LIMIT, async () => {
+  const { near, far } = await openTcpPair();
+  const before = readdirSync("/proc/self/fd").length;
+  const data = pattern(LARGE);
+  const writing = near.write(data, { zeroCopy: true });
+  const seen = watch(writing);
+  await turns();
+  const taken = near.bytesWritten;
+  near.close();
+  near.close();
+  await turns();
+  assertEquals(seen.result, undefined);
+  const reading = readPattern(far, LARGE);
+  const error = await assertRejects(() => writing, VsockError);
+  assertEquals(error.code, "EBADF");
+  data.fill(255);
+  assertEquals(await reading, taken);
+  assertEquals(near.zeroCopy.pending, 0);
+  // The descriptor goes right after the last record.
+  while (readdirSync("/proc/self/fd").length > before - 1) await setImmediate();
+  far.close();
+});
+
+test("Conn.write() with zeroCopy of mapped memory outlives its region", LIMIT, async () => {
+  const { near, far } = await openTcpPair();
+  let writing: Promise<number>;
+  let taken: number;
+  {
+    using _near = near;
+    using region = new MappedRegion(LARGE);
+    const data = region.lend(0, LARGE);
+    for (let i = 0; i < LARGE; i++) data[i] = i % 251;
+    writing = near.write(data, { zeroCopy: true });
+    taken = near.bytesWritten;
+  }
+  assert(near.zeroCopy.pending > 0);
+  // Whoever asks for memory now gets what was unmapped, were the kernel not to hold it.
+  using other = new MappedRegion(LARGE);
+  other.lend(0, LARGE).fill(255);
+  const [got] = await Promise.all([
+    readPattern(far, LARGE),
+    assertRejects(() => writing, VsockError, "EBADF"),
+  ]);
+  assertEquals(got, taken);
+  far.close();
+});
+
+test("Conn.write() with zeroCopy tells of a buffer transferred away", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const data = pattern(LARGE);
+  const writing = near.write(data, { zeroCopy: true });
+  const reading = readPattern(far, LARGE);
+  const keeper = data.buffer.transfer();
+  const error = await assertRejects(() => writing, VsockError);
+  assert(error.code === "EFAULT" && error.hint?.includes("transferred"), error.message);
+  near.close();
+  await reading;
+  assertEquals(keeper.byteLength, LARGE);
+});
+
+test("Conn.write() with zeroCopy may be called again before, in order", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const part = 251 * 40_000;
+  const parts = Array.from({ length: 4 }, () => near.write(pattern(part), { zeroCopy: true }));
+  await assertRejects(() => near.write(pattern(1)), VsockError, "EBUSY");
+  const late = near.write(pattern(part), { zeroCopy: true, timeoutMs: 20 });
+  await assertRejects(() => late, VsockError, "ETIMEDOUT");
+  const last = near.write(pattern(part), { zeroCopy: true });
+  assertEquals(await readPattern(far, part * 5), part * 5);
+  assertEquals(await Promise.all([...parts, last]), Array.from({ length: 5 }, () => part));
+});
+
+test("Conn.read() waits on while records come", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const reading = watch(near.read(new Uint8Array(8)));
+  const waiting = watch(near.socket.wait(POLLIN));
+  for (let round = 0; round < 50; round++) {
+    const writing = near.write(pattern(100_000), { zeroCopy: true });
+    await Promise.all([writing, readPattern(far, 100_000, 0)]);
+  }
+  assertEquals([reading.result, waiting.result], [undefined, undefined]);
+  assertEquals([near.socket.poll(0) & POLLERR, near.socket.takeError()], [0, 0]);
+  await far.write(pattern(3));
+  while (reading.result === undefined) await setImmediate();
+  assertEquals([reading.result, waiting.result], [3, POLLIN]);
+});
+
+test("Conn.write() with zeroCopy rejects when the receiver is gone", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const writing = near.write(pattern(LARGE), { zeroCopy: true });
+  await turns();
+  assert(near.zeroCopy.pending > 0);
+  far.close(); // with data that it has not read: a reset
+  const error = await assertRejects(() => writing, VsockError);
+  assert(["ECONNRESET", "EPIPE"].includes(error.code), error.code);
+  assertEquals(near.zeroCopy.pending, 0);
+  const again = await assertRejects(
+    () => near.write(pattern(9000), { zeroCopy: true }),
+    VsockError,
+  );
+  assert(["ECONNRESET", "EPIPE"].includes(again.code), again.code);
+});
+
+test("Conn.write() with zeroCopy leaves nothing behind of 10,000 writes", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const [size, rounds] = [251 * 20, 10_000];
+  const data = pattern(size);
+  const reading = readPattern(far, size * rounds);
+  for (let round = 0; round < rounds; round++) await near.write(data, { zeroCopy: true });
+  assertEquals(await reading, size * rounds);
+  const { sent, copied, pending } = near.zeroCopy;
+  assertEquals([sent + copied, pending, near.socket.zeroCopy?.reap()], [size * rounds, 0, 0]);
+});
+
+test("Conn.writableOf() with zeroCopy writes each chunk, then ends", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const writer = near.writableOf({ zeroCopy: true }).getWriter();
+  const reading = readPattern(far, Infinity);
+  for (let round = 0; round < 4; round++) await writer.write(pattern(251 * 1000));
+  await writer.close();
+  assertEquals(await reading, 251 * 4000);
+  assert(near.zeroCopy.sent + near.zeroCopy.copied > 0);
+});
