@@ -157,7 +157,7 @@ export class SocketReceiver implements Receiver {
 
   #waitSync(spins: boolean, deadline: number): number {
     if (spins) return this.#spinSync(deadline);
-    if (this.mapped && this.#source.readable()) return POLLIN;
+    if (this.#source.spins && this.#source.readable()) return POLLIN;
     return this.#pollSync(POLLIN, Math.max(0, deadline - performance.now()));
   }
 
