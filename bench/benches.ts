@@ -12,6 +12,7 @@ import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
+import { tcpReceive } from "./tcp_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
 /** What needs nothing but the runtimes: `deno task bench`. */
@@ -23,6 +24,9 @@ export const BENCHES: readonly Bench[] = [
   ffi,
   memory,
 ];
+
+/** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
+export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
 export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip];

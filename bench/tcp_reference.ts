@@ -43,8 +43,14 @@ function reference(): string {
   return built = program;
 }
 
+/** What both ends have to say. */
+export interface TcpMeasured extends TcpReceived {
+  /** Seconds of processors that the sender took for all bytes. */
+  readonly senderCpu: number;
+}
+
 /** Runs `flow`. Throws unless every byte arrived. */
-export async function runTcpFlow(flow: TcpFlow): Promise<TcpReceived> {
+export async function runTcpFlow(flow: TcpFlow): Promise<TcpMeasured> {
   const { by, way, chunkBytes, bytes, warmupBytes, zeroCopy } = flow;
   const segment = String(zeroCopy ? PAGE_SEGMENT : 0);
   const args = [way, String(chunkBytes), String(warmupBytes), segment];
@@ -55,9 +61,10 @@ export async function runTcpFlow(flow: TcpFlow): Promise<TcpReceived> {
   const verb = zeroCopy ? "send-zerocopy" : "send";
   const sender = start(reference(), [verb, port, String(bytes), segment]);
   const result: TcpReceived = JSON.parse(await receiver.line());
+  const senderCpu = Number(await sender.line());
   await Promise.all([sender.ended, receiver.ended]);
   if (result.bytes !== bytes) throw new Error(`${result.bytes} bytes arrived of ${bytes}`);
-  return result;
+  return { ...result, senderCpu };
 }
 
 interface Running {

@@ -3,7 +3,7 @@
  * tools/testing/selftests/net/tcp_mmap.c has it, and the sender that all receivers are measured with.
  *
  *     tcp_reference copy|map CHUNK WARMUP MAXSEG           prints its port, then its result
- *     tcp_reference send|send-zerocopy PORT BYTES MAXSEG   to 127.0.0.1
+ *     tcp_reference send|send-zerocopy PORT BYTES MAXSEG   prints its processor time at the end
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -189,6 +189,7 @@ static void transmit(int port, uint64_t bytes, int maxseg, int zerocopy)
 	shutdown(fd, SHUT_WR);
 	if (read(fd, &end, 1) < 0)
 		die("read");
+	printf("%.6f\n", cpu_seconds());
 }
 
 int main(int argc, char **argv)

@@ -22,6 +22,9 @@ import { type Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
 import { UsrHeaders } from "./usr_hdr.ts";
 
+/** Calls in a row that map nothing after which all that is queued is copied at once. */
+const MOST_VAIN = 8;
+
 /**
  * Batches are the whole pages that the bytes arrived in, and copies of what lies between those, all
  * in order. A packet is a run of such pages, or one such copy. Where nothing can be mapped, as by a
@@ -45,6 +48,8 @@ export class TcpSource implements Source, Lender {
   /** Pages from the first on that the open batch has of the mapping, and of the copies. */
   #mappedPages = 0;
   #copiedPages = 0;
+  /** Calls in a row that have mapped nothing. */
+  #vain = 0;
   #failure: unknown;
 
   /**
@@ -81,19 +86,18 @@ export class TcpSource implements Source, Lender {
 
   /** Takes what is queued, as far as there is room; `null` at end of stream. */
   #fill(): null | undefined {
-    for (let vain = 0;;) {
+    for (;;) {
       const room = this.#pages - this.#headers.pages;
       if (room === 0 || this.#headers.count > USR_HDR_MAX - 2) return undefined;
       const mapped = this.#map(room);
-      vain = mapped === 0 ? vain + 1 : 0;
+      this.#vain = mapped === 0 ? this.#vain + 1 : 0;
       const { recvSkipHint: gap, inq } = this.#call;
       let copied = 0;
       if (mapped === 0 && gap === 0) {
         if (this.#headers.count > 0) return undefined;
         return this.#copy(room * USR_PAGE_SIZE) === 0 ? null : undefined;
       } else if (gap > 0 && room > Math.ceil(mapped / USR_PAGE_SIZE)) {
-        // A gap of a page or more, or a second one in a row: there is little to be mapped.
-        const all = mapped === 0 && (gap >= USR_PAGE_SIZE || vain > 1);
+        const all = this.#vain > MOST_VAIN;
         const left = room * USR_PAGE_SIZE - mapped;
         copied = this.#copy(all ? left : Math.min(gap, left));
         if (all || copied <= 0) return undefined;
