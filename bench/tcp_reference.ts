@@ -76,8 +76,14 @@ interface Running {
 
 function start(file: string, args: readonly string[]): Running {
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const lines = child.stdout.setEncoding("utf8")[Symbol.asyncIterator]();
-  let text = "";
+  let [text, closed, wake] = ["", false, (): void => {}];
+  child.stdout.setEncoding("utf8").on("data", (data: string) => {
+    text += data;
+    wake();
+  }).on("end", () => {
+    closed = true;
+    wake();
+  });
   const ended = new Promise<void>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => code === 0 ? resolve() : reject(new Error(`${file}: ${code}`)));
@@ -88,9 +94,8 @@ function start(file: string, args: readonly string[]): Running {
     ended,
     async line(): Promise<string> {
       while (!text.includes("\n")) {
-        const { done, value } = await lines.next();
-        if (done) throw new Error(`${file} ${args[0]} ended without its result`);
-        text += value;
+        if (closed) throw new Error(`${file} ${args[0]} ended without its result`);
+        await new Promise<void>((resolve) => wake = resolve);
       }
       const [first = "", ...rest] = text.split("\n");
       text = rest.join("\n");

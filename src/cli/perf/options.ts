@@ -154,9 +154,9 @@ function parseAlone(given: Given, transport: string): Alone | undefined {
   if (flag === undefined) return undefined;
   const role = given.has("server") ? "transmitter" : "receiver";
   const machine = text(given, "cid");
-  if (TRANSPORTS.get(transport)!.resolve !== undefined) {
-    return machine ? { role, machine } : { role };
-  }
+  const carrier = TRANSPORTS.get(transport)!;
+  if (machine !== undefined) carrier.requireMachine?.(machine);
+  if (carrier.resolve !== undefined) return machine ? { role, machine } : { role };
   throw new UsageError(
     `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
       "leave out -s, -c and -l, and both ends run in this one",
@@ -174,7 +174,7 @@ function parseTxBuffer(given: Given): number {
   return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER);
 }
 
-/** A port or a CID: all of u32 but its last, which means any. */
+/** A port: all of u32 but its last, which means any. */
 function parseU32(flag: string, value: string): number {
   if (/^\d+$/.test(value) && Number(value) < U32_MAX) return Number(value);
   throw new UsageError(

@@ -36,11 +36,11 @@ export interface PerfTransport {
   address(machine: string | undefined, port: number): Address;
   /** Sets the options of a socket that is going to connect or to listen. */
   prepare(socket: Socket<Address>, plan: Plan): void;
+  /** Throws a UsageError where the operand of `-c` can be no machine. */
+  requireMachine?(machine: string): void;
   /**
    * Where an end can meet one of another process: what the operand of `-c` means for `address()`
    * and for `open()`. Without it no end can.
-   *
-   * @throws {UsageError} If it is no machine.
    */
   resolve?(machine: string): string | Promise<string>;
   /**
@@ -68,6 +68,7 @@ const VSOCK = {
   }),
   prepare: (socket: Socket<Address>, { creditBytes, mode }: Plan): void =>
     setCredit(socket, creditBytes, mode),
+  requireMachine: requireCid,
 } as const;
 
 /** All of them, by the name that `--transport` takes. */
@@ -86,7 +87,7 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     link: (): Link => linkTo(String(VMADDR_CID_LOCAL)),
     open: (): SocketMaker & Disposable => new OpenVsock(),
     ...VSOCK,
-    resolve: (cid: string): string => String(parseCid(cid)),
+    resolve: (cid: string): string => cid,
     lends: "asked",
     whyNot: (mode: Mode): string | undefined =>
       mode === "copy" || openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
@@ -113,8 +114,8 @@ function linkTo(machine: string): Link {
   return { transmitter: undefined, receiver: machine, machine };
 }
 
-function parseCid(value: string): number {
-  if (/^\d+$/.test(value) && Number(value) < VMADDR_CID_ANY) return Number(value);
+function requireCid(value: string): void {
+  if (/^\d+$/.test(value) && Number(value) < VMADDR_CID_ANY) return;
   throw new UsageError(
     `Cannot use --cid: must be an integer from 0 to ${
       VMADDR_CID_ANY - 1
