@@ -111,7 +111,6 @@ async function receive(way: string, chunk: number, warmup: number, mss: number):
     conn.options.rcvlowat = chunk;
     if (way !== "read") receiveSync(conn, way, chunk, meter);
     else {
-      conn.options.rcvlowat = 1;
       const buffer = new Uint8Array(chunk);
       for (let n = await conn.read(buffer); n !== null; n = await conn.read(buffer)) meter.add(n);
     }

@@ -255,11 +255,11 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   waitSync(events: number, timeoutMs: number): number {
     if (this.#closed) return POLLNVAL;
-    const end = performance.now() + timeoutMs;
+    const end = timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
     // One call then, which blocks at once.
     const simple = this.#whole === undefined && this.#zeroCopy === undefined;
     for (;;) {
-      const left = end - performance.now();
+      const left = end === Infinity ? Infinity : end - performance.now();
       const now = simple ? pollSlice(this.#fd, events, Math.max(0, left)) : this.poll(events);
       if (now !== 0 || left <= 0) return now;
       if (simple) continue;
