@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { SO_LINGER, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MappedRegion, StolenViewError } from "../../ffi/mod.ts";
 import {
@@ -16,6 +16,7 @@ import {
   VsockError,
 } from "../../mod.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { runChild, startChild } from "./ffi_helpers.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
 const HOST = "127.0.0.1";
@@ -272,4 +273,39 @@ test("TcpSource works over IPv6, and as mode auto", SLOW, async (t: TestContext)
   const { hash } = await takeAll(pair.far.receiver({ mode: "auto" }));
   await sent;
   assertEquals(hash.digest("hex"), sha256(data));
+});
+
+test(
+  "a view of a mapping is safe to touch after its release, whatever is tried",
+  SLOW,
+  async () => {
+    const { mapped, touches } = JSON.parse(await runChild("./receive_tcp_child.ts", ["touch"]));
+    assert(mapped > 0, "nothing was mapped");
+    for (const outcomes of touches) {
+      for (const outcome of outcomes) {
+        assertMatch(
+          outcome,
+          /^(0|undefined|TypeError|DataCloneError)$/,
+        );
+      }
+    }
+  },
+);
+
+test("TcpSource gives what a sender had sent that is killed, then its end", SLOW, async () => {
+  using listener = listen({ hostname: HOST, port: 0 }, { options: PAGES });
+  const child = startChild("./receive_tcp_child.ts", ["send", String(listener.addr.port)]);
+  using far = await listener.accept();
+  using receiver = far.receiver({ mode: "map", bufferBytes: 64 * KIB });
+  let [bytes, killed] = [0, false];
+  try {
+    for await (const batch of receiver) {
+      for (const { data } of batch) assert(data.every((byte) => byte === 7), "bytes are damaged");
+      bytes += batch.byteLength;
+      if (bytes > MIB && !killed) killed = child.kill("SIGKILL");
+    }
+  } catch (error) {
+    assert(error instanceof VsockError && error.code === "ECONNRESET", String(error));
+  }
+  assert(killed && bytes > MIB);
 });
