@@ -20,6 +20,7 @@ export type {
   ReceiveSyncOptions,
 } from "./src/receive/receiver.ts";
 export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
+export { type Permissions, restrict } from "./src/permissions.ts";
 export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
@@ -28,6 +29,9 @@ export type { TcpAddr, TcpAddress, UnixAddr, UnixAddress } from "./src/address.t
 export type { VsockAddr, VsockAddress } from "./src/address.ts";
 export { parseAddress, type ParsedAddress, stringifyAddress } from "./src/address_text.ts";
 export { openTcp, openUnix } from "./src/kernel/elsewhere.ts";
+export { type HybridOptions, openHybrid } from "./src/hybrid/transport.ts";
+export { createVmm, type HybridFaults, type Vmm, type VmmOptions } from "./src/hybrid/vmm.ts";
+export type { DialectName } from "./src/hybrid/dialect.ts";
 export type { Family } from "./src/kernel/family.ts";
 export { openVsock } from "./src/kernel/transport.ts";
 export {
@@ -37,6 +41,10 @@ export {
   listenFds,
   type PassedFd,
 } from "./src/kernel/adopt.ts";
+export { listSockets } from "./src/kernel/diag.ts";
+export type { SocketEntry, SocketState } from "./src/kernel/diag_message.ts";
+export { CAPABILITIES, probe } from "./src/probe.ts";
+export type { Finding } from "./src/probe/finding.ts";
 export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";

@@ -7,10 +7,14 @@ import { autoLoopback, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
+import { hybrid } from "./hybrid_bench.ts";
+import { http } from "./http_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
+import { kernelSend } from "./kernel_send_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
+import { HAS_SOCAT, proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
 import { tcpReceive } from "./tcp_bench.ts";
 import { throughput } from "./throughput_bench.ts";
@@ -21,15 +25,18 @@ export const BENCHES: readonly Bench[] = [
   dequeue,
   autoLoopback,
   roundtrip,
+  http,
   ffi,
   memory,
+  hybrid,
+  ...(HAS_SOCAT ? [proxy] : []),
 ];
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
 export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
-export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip];
+export const KERNEL_BENCHES: readonly Bench[] = [kernelThroughput, kernelRoundtrip, kernelSend];
 
 /** What needs a kernel with the receive ABI too. */
 export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue, autoVsock];

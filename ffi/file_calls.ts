@@ -19,6 +19,12 @@ export function close(fd: number): void {
   if (calls.close(fd) === -1) retry("close");
 }
 
+/** Wraps dup2(2): makes `newFd` what `fd` is, closing what it was before. */
+export function dup2(fd: number, newFd: number): void {
+  const { calls } = libraryFor(fd);
+  while (calls.dup2(fd, newFd) === -1 && retry("dup2"));
+}
+
 /** Wraps read(2): bytes read, 0 at end of file or for no room, or `WOULD_BLOCK`. */
 export function read(fd: number, buffer: Bytes): number {
   const { calls, wide } = libraryFor(fd);

@@ -29,6 +29,8 @@ export interface Libc {
   shutdown(fd: number, how: number): number;
   /** close(2). */
   close(fd: number): number;
+  /** dup2(2): the new descriptor. */
+  dup2(fd: number, newFd: number): number;
   /** getsockname(2): `addrlen` is a u32, in and out. */
   getsockname(fd: number, addr: Bytes, addrlen: Bytes): number;
   /** getpeername(2): `addrlen` is a u32, in and out. */
@@ -105,6 +107,7 @@ export const LIBC: Readonly<Record<keyof Libc, Signature>> = {
   connect: { args: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { args: ["i32", "i32"], result: "i32" },
   close: { args: ["i32"], result: "i32" },
+  dup2: { args: ["i32", "i32"], result: "i32" },
   getsockname: { args: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { args: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },

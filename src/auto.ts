@@ -7,11 +7,13 @@ import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import {
   type Address,
   formatAddress,
+  type HybridAddress,
   type TcpAddress,
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import { hybridByPath } from "./hybrid/transport.ts";
 import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
@@ -68,16 +70,24 @@ export function selectTransport<A extends Address>(
   return maker as SocketMaker<A>;
 }
 
+type SomeMaker =
+  | SocketMaker<VsockAddress>
+  | SocketMaker<TcpAddress>
+  | SocketMaker<UnixAddress>
+  | SocketMaker<HybridAddress>;
+
 function makerByName(
   name: string,
   op: Op,
   address: Address,
   candidates: readonly Candidate[],
-): SocketMaker<VsockAddress> | SocketMaker<TcpAddress> | SocketMaker<UnixAddress> {
+): SomeMaker {
   if ("hostname" in address) {
     if (name === "auto" || name === "tcp") return openTcp(address.hostname);
+  } else if ("path" in address && "port" in address) {
+    if (name === "auto" || name === "hybrid") return hybridByPath;
   } else if ("path" in address) {
-    if (!("port" in address) && (name === "auto" || name === "unix")) return openUnix();
+    if (name === "auto" || name === "unix") return openUnix();
   } else if (name === "loopback") return sharedLoopback();
   else if (name === "vsock") return openVsock();
   else if (name === "auto") return firstOf(candidates, op, address);

@@ -113,14 +113,15 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
    * use until the promise settles. On a SEQPACKET connection `p` is one message.
    *
    * With `zeroCopy` the kernel sends from `p` itself, MSG_ZEROCOPY, where it can: on STREAM sockets
-   * of TCP and of AF_VSOCK (Linux 6.7), of more than a page. Elsewhere it is copied, and
+   * of TCP and of AF_VSOCK (Linux 6.7), of a page and more. Elsewhere it is copied, and
    * `zeroCopy.unsupported` says why. The promise settles when the kernel no longer reads `p`,
    * however the write ended: by an error, `signal`, `timeoutMs`, `close()`. That may be when the
    * peer has read it, or is gone; race the promise where you will not wait for that. Such writes may
    * be pending together, and go one after the other.
    *
    * Until then do not write into `p`, transfer its buffer, or terminate the Worker that it belongs
-   * to: the peer would get other bytes, of whoever has that memory by then. A transfer is found out,
+   * to: the peer would get other bytes, of whoever has that memory by then. A Worker that ends by
+   * itself waits for a second, then resets what is under way over TCP. A transfer is found out,
    * late: `EFAULT`. Garbage collection, closing and the end of the process are safe. So is all else
    * with memory of a `MappedRegion`: unmapping it changes nothing of what the peer gets.
    *

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { POLLOUT } from "../ffi/abi/poll.ts";
+import { SysError } from "../ffi/errno.ts";
 import {
   type Address,
   type HybridAddress,
@@ -17,6 +19,7 @@ import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import { type Permissions, permit, requirePermissions } from "./permissions.ts";
 import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -30,7 +33,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly type?: SocketType | undefined;
   /**
    * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
-   * @default {2000, which is the socket's own connect timeout}
+   * @default {the socket's own connect timeout: 2000, or 5000 for a port of a VM behind a path}
    */
   readonly timeoutMs?: number | undefined;
   /** Ends the wait: connect rejects with the signal's reason. */
@@ -39,6 +42,11 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly options?: SocketOptionValues | undefined;
   /** What to bind this end to. @default {any CID, and a port that the socket chooses} */
   readonly localAddress?: A | undefined;
+  /**
+   * What this call may use; see {@linkcode restrict}, which is for all calls.
+   * @default {whatever the kernel and Deno's `--deny-net` allow}
+   */
+  readonly permissions?: Permissions | undefined;
 }
 
 /**
@@ -49,7 +57,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range, before anything is touched.
  * @throws {VsockError} `ECONNRESET` if nobody listens there, `ETIMEDOUT` if nothing answers in
- * time, `ENODEV` if this machine has no way to `cid`.
+ * time, `ENODEV` if this machine has no way to `cid`, `EACCES` if it is not permitted.
  *
  * @example Send a line to ourselves
  * ```ts
@@ -110,6 +118,8 @@ export async function connect<A extends Address>(
   const { localAddress, options: values = {} } = options;
   if (localAddress !== undefined) requireAddress(localAddress);
   requireSocketOptions(values, address);
+  if (options.permissions !== undefined) requirePermissions(options.permissions);
+  permit("connect", address, options.permissions);
   return hasName(address)
     ? await connectToName(address, wanted, options)
     : await connectTo(wanted, options);
@@ -142,7 +152,7 @@ async function connectTo<A extends Address>(
 ): Promise<Conn<A>> {
   const { transport = "auto", localAddress, options: values = {} } = options;
   const carrier = selectTransport(transport, "connect", address);
-  const timed = "cid" in address ? withTimeout(values, options.timeoutMs) : values;
+  const timed = hasTimeout(address) ? withTimeout(values, options.timeoutMs) : values;
   const socket = openSocket(carrier, type, timed);
   try {
     if (localAddress !== undefined) {
@@ -154,6 +164,11 @@ async function connectTo<A extends Address>(
     socket.close();
     throw cause;
   }
+}
+
+/** Whether sockets of such addresses have `connectTimeoutMs`: those of ports of a VM. */
+function hasTimeout(address: Address): boolean {
+  return "cid" in address || ("path" in address && "port" in address);
 }
 
 /** The socket's own timeout follows `timeoutMs`, unless it is given. */
@@ -173,12 +188,32 @@ async function connectSocket<A extends Address>(
   options: WaitOptions,
 ): Promise<void> {
   try {
-    if (socket.connect(address)) return;
+    let done = tryConnect(socket, address);
+    if (done) return;
     using limit = limitWait("connect", options, address);
+    while (done === undefined) {
+      await setTimeout(FULL_MS);
+      limit.signal?.throwIfAborted();
+      done = tryConnect(socket, address);
+    }
+    if (done) return;
     await socket.wait(POLLOUT, limit.signal);
     const errno = socket.takeError();
-    if (errno !== 0) throw new VsockError("connect", errno, { address });
+    if (errno !== 0) throw new VsockError("connect", errno, { address, hint: socket.hint });
   } catch (cause) {
     throw toVsockError("connect", cause, address);
+  }
+}
+
+/** Milliseconds until a full queue of AF_UNIX is tried again: there is no event for that. */
+const FULL_MS = 2;
+
+/** connect(2): `undefined` where the queue of the listener is full, which only AF_UNIX says. */
+function tryConnect<A extends Address>(socket: Socket<A>, address: A): boolean | undefined {
+  try {
+    return socket.connect(address);
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EAGAIN") return undefined;
+    throw error;
   }
 }

@@ -15,6 +15,7 @@ import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
 import { openSocket, readWanted } from "./open.ts";
+import { type Permissions, permit, requirePermissions } from "./permissions.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -29,6 +30,11 @@ export interface ListenOptions<A extends Address = VsockAddress> {
   readonly backlog?: number | undefined;
   /** Socket options for the listener and each connection that it accepts. */
   readonly options?: SocketOptionValues | undefined;
+  /**
+   * What this call may use; see {@linkcode restrict}, which is for all calls.
+   * @default {whatever the kernel and Deno's `--deny-net` allow}
+   */
+  readonly permissions?: Permissions | undefined;
 }
 
 /**
@@ -61,7 +67,10 @@ export function listen(
   options?: ListenOptions<TcpAddress>,
 ): Listener<TcpAddress>;
 /**
- * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above.
+ * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above. A
+ * dead socket that is there gives way, none but this user may connect, and closing unlinks it.
+ *
+ * @throws {VsockError} `EADDRINUSE` if somebody listens there.
  */
 export function listen(
   address: HybridAddress,
@@ -91,6 +100,8 @@ export function listen<A extends Address>(
   const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
   requireSocketOptions(given, address);
+  if (options.permissions !== undefined) requirePermissions(options.permissions);
+  permit("listen", address, options.permissions);
   const values = "hostname" in address ? { reuseAddress: true, ...given } : given;
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);
   try {

@@ -34,19 +34,24 @@ export class Output {
   bytes = 0;
   readonly #socket: AnySocket;
   readonly #peer: Address;
-  readonly #zeroCopy: ZeroCopyWrites;
+  #zeroCopy: ZeroCopyWrites | undefined;
   #pending = false;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
   constructor(socket: AnySocket, peer: Address) {
     this.#socket = socket;
     this.#peer = peer;
-    this.#zeroCopy = new ZeroCopyWrites(socket, peer, (bytes) => this.bytes += bytes);
   }
 
   /** What became of the zero-copy writes. */
   get zeroCopy(): ZeroCopyStats {
-    return this.#zeroCopy;
+    return this.#lender();
+  }
+
+  /** Made on first use: it takes the error queue over. */
+  #lender(): ZeroCopyWrites {
+    const onTaken = (bytes: number): void => void (this.bytes += bytes);
+    return this.#zeroCopy ??= new ZeroCopyWrites(this.#socket, this.#peer, onTaken);
   }
 
   /** send(2) until all of `p` is taken, with poll(2) between. */
@@ -56,7 +61,7 @@ export class Output {
       requireBytes("write p", p);
       if (options !== undefined) requireWaitOptions(options);
       const zeroCopy = options?.zeroCopy === true;
-      if (this.#pending || (this.#zeroCopy.going && !zeroCopy)) {
+      if (this.#pending || (this.#zeroCopy?.going && !zeroCopy)) {
         throw new VsockError("send", "EBUSY", { address: this.#peer });
       }
       if (zeroCopy) return this.#lend(p, options);
@@ -71,7 +76,7 @@ export class Output {
 
   async #lend(p: Uint8Array, options: WriteOptions): Promise<number> {
     try {
-      return await this.#zeroCopy.write(p, options);
+      return await this.#lender().write(p, options);
     } catch (cause) {
       throw toVsockError("send", cause, this.#peer);
     }

@@ -65,6 +65,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly closed: boolean;
   /** MSG_ZEROCOPY; a socket that always copies has none. */
   readonly zeroCopy?: ZeroCopySend | undefined;
+  /** What a person can do about the error that `takeError()` gave last, where that is known. */
+  readonly hint?: string | undefined;
 
   /** bind(2). */
   bind(address: A): void;

@@ -74,6 +74,10 @@ export function writableOf(
   { zeroCopy }: WritableOptions = {},
 ): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
+    start(controller): void {
+      // A write that is pending would else hold off the abort until the peer reads.
+      controller.signal.addEventListener("abort", () => conn.close());
+    },
     async write(chunk): Promise<void> {
       await conn.write(chunk, { zeroCopy });
     },

@@ -82,7 +82,7 @@ export function limitWait(
 }
 
 /** A timer that does not hold the event loop: the wait that it limits does, unless unref'd. */
-function startTimer(f: () => void, ms: number): ReturnType<typeof setTimeout> {
+export function startTimer(f: () => void, ms: number): ReturnType<typeof setTimeout> {
   const timer = setTimeout(f, ms);
   (timer as { unref?: () => void }).unref?.();
   return timer;

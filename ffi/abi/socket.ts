@@ -12,6 +12,8 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 /** IPv6. */
 export const AF_INET6 = 10;
+/** Netlink: messages to and from the kernel. */
+export const AF_NETLINK = 16;
 /** Byte stream. */
 export const SOCK_STREAM = 1;
 /** Datagrams. */

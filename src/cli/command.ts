@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Flag } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Exit code: done. */
@@ -11,6 +12,8 @@ export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
 /** Exit code: the command line was wrong; nothing was started. */
 export const EXIT_USAGE = 2;
+/** Exit code: ended by SIGINT, as a shell tells it. */
+export const EXIT_INTERRUPTED = 130;
 
 /** One subcommand. It joins `vsockit` by one entry in the list of `mod.ts`. */
 export interface Command {
@@ -20,6 +23,10 @@ export interface Command {
   readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
+  /** The flags that it takes, for `--help` and for the shells. */
+  readonly flags: readonly Flag[];
+  /** Words that it takes beside flags, where those can be listed: for the shells. */
+  readonly words?: readonly string[];
   /**
    * Runs with the arguments behind the name, `--help` not among them, and gives the exit code.
    * Throws a `UsageError` before anything is started, any other error for a failure.

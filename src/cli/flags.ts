@@ -16,12 +16,24 @@ export interface Flag {
   readonly value?: string;
   /** Whether it may be given several times: its values are then joined by commas. */
   readonly many?: boolean;
+  /** The values that it takes, where those can be listed. */
+  readonly choices?: readonly string[];
+  /** Whether its value is a path. */
+  readonly path?: boolean;
   /** What it does; a line break starts a new line of `--help`. */
   readonly help: string;
 }
 
 /** The flags given: a string for each that takes a value, `true` for the others. */
 export type Given = ReadonlyMap<string, string | true>;
+
+/** A command line with operands. */
+export interface Line {
+  /** The flags given. */
+  readonly given: Given;
+  /** All that is no flag, in order. */
+  readonly operands: readonly string[];
+}
 
 /**
  * Reads `args` by `flags`. Values may follow as `-b 64K`, `-b64K`, `--buffer 64K` or
@@ -30,16 +42,21 @@ export type Given = ReadonlyMap<string, string | true>;
  * @throws {UsageError} On an unknown flag, a value missing or too much, or an operand.
  */
 export function parseFlags(flags: readonly Flag[], args: readonly string[]): Given {
+  const { given, operands: [operand] } = parseLine(flags, args);
+  if (operand !== undefined) throw new UsageError(`Unexpected operand: ${operand}`);
+  return given;
+}
+
+/** Reads `args` as `parseFlags()` does, and takes operands; behind `--` all are operands. */
+export function parseLine(flags: readonly Flag[], args: readonly string[]): Line {
   const parsed = parseArgs(joinValues(flags, args), {
-    string: flags.filter(({ value }) => value).map(({ name }) => name),
+    string: ["_", ...flags.filter(({ value }) => value).map(({ name }) => name)],
     boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
     collect: flags.filter(({ many }) => many).map(({ name }) => name),
     unknown: (arg, key): void => {
       if (key !== undefined) throw new UsageError(`Unknown option: ${arg}`);
     },
   });
-  const [operand] = parsed._;
-  if (operand !== undefined) throw new UsageError(`Unexpected operand: ${operand}`);
   const values: Readonly<Record<string, unknown>> = parsed;
   const given = new Map<string, string | true>();
   for (const { name } of flags) {
@@ -47,7 +64,7 @@ export function parseFlags(flags: readonly Flag[], args: readonly string[]): Giv
     if (typeof value === "string" || value === true) given.set(name, value);
     else if (Array.isArray(value) && value.length > 0) given.set(name, value.join(","));
   }
-  return given;
+  return { given, operands: parsed._ };
 }
 
 /** Gives each flag its long form, joined to its value by `=`, so that `-b -5` is not two flags. */
@@ -90,6 +107,11 @@ function takeValue(arg: string, rest: string[]): string {
   }
   rest.shift();
   return next;
+}
+
+/** How `flag` is written: `["-b", "--buffer"]`. */
+export function optionsOf({ name, short }: Flag): string[] {
+  return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 }
 
 /** The lines of `--help` about `flags`. */

@@ -12,21 +12,28 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { cat } from "./cat/command.ts";
+import { completionsFor } from "./completions/command.ts";
+import { doctor } from "./doctor/command.ts";
 import { perf } from "./perf/command.ts";
+import { proxy } from "./proxy/command.ts";
+import { ss } from "./ss/command.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { test } from "./test/command.ts";
 import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const COMMANDS: readonly Command[] = [perf, test];
+const WORKING: readonly Command[] = [perf, test, cat, proxy, ss, doctor];
+const COMMANDS: readonly Command[] = [...WORKING, completionsFor(WORKING)];
+const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
 
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
 
 VM sockets (AF_VSOCK), with an embedded loopback and zero-copy receive.
 
 Commands:
-${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(8)}${summary}\n`).join("")}
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(WIDTH)}${summary}\n`).join("")}
 vsockit COMMAND --help explains a command.
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, nothing started.
 `;

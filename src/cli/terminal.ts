@@ -15,6 +15,8 @@ export interface Terminal {
   readonly interactive: boolean;
   /** Whether `err` takes colours: `interactive`, and `NO_COLOR` is not set. */
   readonly color: boolean;
+  /** Whether `out` takes colours, by the same rule. @default {false} */
+  readonly outColor?: boolean;
   /** Characters in a line of `err`. */
   readonly columns: number;
 }
@@ -22,12 +24,14 @@ export interface Terminal {
 /** The streams of this process. */
 export function processTerminal(): Terminal {
   const { stdout, stderr, env } = process;
-  const interactive = stderr.isTTY === true && env.TERM !== "dumb";
+  const capable = env.TERM !== "dumb";
+  const interactive = stderr.isTTY === true && capable;
   return {
     out: (text: string): void => void stdout.write(text),
     err: (text: string): void => void stderr.write(text),
     interactive,
     color: interactive && !env.NO_COLOR,
+    outColor: stdout.isTTY === true && capable && !env.NO_COLOR,
     columns: stderr.columns || 80, // 0 where the terminal does not know
   };
 }

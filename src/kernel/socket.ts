@@ -11,6 +11,7 @@ import {
   MSG_ZEROCOPY,
   SHUT_RDWR,
   SO_ERROR,
+  SO_ZEROCOPY,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOL_SOCKET,
@@ -86,7 +87,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   /**
    * The descriptor: for a child process, or for calls that have no name here. It stays this
-   * socket's, which closes it.
+   * socket's, which closes it, and which alone may send on it with MSG_ZEROCOPY.
    *
    * @throws {SysError} `EBADF` after `close()`.
    */
@@ -107,11 +108,12 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   get zeroCopy(): ZeroCopySend | undefined {
     const { zeroCopy } = this.family;
-    if (zeroCopy === undefined || this.type !== "stream") return undefined;
+    // A number that was closed is somebody else's.
+    if (this.#closed || zeroCopy === undefined || this.type !== "stream") return this.#zeroCopy;
     return this.#zeroCopy ??= new MsgZeroCopy({
       ...zeroCopy,
       fd: this.#fd,
-      hold: this.#hold,
+      waits: this.#hold,
       waitRoom: (signal) => this.wait(POLLOUT, signal),
     });
   }
@@ -200,6 +202,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   setsockopt(level: number, name: number, value: Uint8Array): void {
     libc.setsockopt(this.#enter("setsockopt"), level, name, value);
+    if (level === SOL_SOCKET && name === SO_ZEROCOPY) this.#zeroCopy?.askAgain();
   }
 
   takeError(): number {

@@ -10,10 +10,12 @@
  *
  * @module
  */
-import { SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import process from "node:process";
+import { isMainThread } from "node:worker_threads";
+import { SO_LINGER, SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { send, setsockopt } from "../../ffi/libc.ts";
+import { close, send, setsockopt } from "../../ffi/libc.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
@@ -26,8 +28,23 @@ import { Naps } from "./naps.ts";
 const LEAST_BYTES = 4_096;
 const FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT;
 
+/** How long a Worker that ends waits for the kernel at most, in milliseconds. */
+const LAST_MS = 1_000;
+
 /** Those with sends under way, so that their memory stays reachable. */
 const busy: Set<MsgZeroCopy> = new Set();
+let watched = isMainThread; // with which all memory ends, and all sockets
+
+/** Notes that `sender` has sends under way. */
+function hold(sender: MsgZeroCopy): void {
+  busy.add(sender);
+  if (watched) return;
+  watched = true;
+  process.once("exit", () => {
+    const end = performance.now() + LAST_MS;
+    for (const sender of busy) sender.end(end);
+  });
+}
 
 /** What a socket lends to its zero-copy half. */
 export interface Lender {
@@ -38,7 +55,7 @@ export interface Lender {
   /** Whether what is taken in part is copied. */
   readonly copiesParts: boolean;
   /** Whether waits keep the process alive. */
-  readonly hold: Hold;
+  readonly waits: Hold;
   /** Waits until send(2) may take more, or there is an error to learn from it. */
   waitRoom(signal: AbortSignal | undefined): Promise<unknown>;
 }
@@ -77,6 +94,11 @@ export class MsgZeroCopy implements ZeroCopySend {
     return this.#unsupported;
   }
 
+  /** Somebody has set SO_ZEROCOPY, maybe to 0. */
+  askAgain(): void {
+    if (this.#unsupported === undefined) this.#asked = false;
+  }
+
   send(data: Uint8Array, done: Done): number {
     if (this.#closed) throw new SysError("send", "EBADF");
     if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
@@ -89,7 +111,7 @@ export class MsgZeroCopy implements ZeroCopySend {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);
         if (sent > 0) {
           this.#inFlight.add(part, sent, done, copiesParts && sent < part.length);
-          busy.add(this);
+          hold(this);
         }
         return sent;
       } catch (error) {
@@ -140,6 +162,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   #reap(): number {
+    if (this.#closed && this.size === 0) return 0; // the number may be somebody else's
     let records = 0;
     for (;;) {
       const record = takeErrorRecord(this.#socket.fd);
@@ -167,43 +190,59 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   async #watch(): Promise<void> {
-    const { fd, hold } = this.#socket;
+    const { fd, waits } = this.#socket;
     const naps = new Naps();
     while (this.size > 0 && !this.#closed) {
       // Of no events it gives POLLERR, for records, and POLLHUP or another error for good.
-      await reactor().wait(fd, 0, hold).catch(() => {});
+      await reactor().wait(fd, 0, waits).catch(() => {});
       if (this.#closed) return;
       if (this.reap() > 0) {
         naps.reset();
         continue;
       }
       this.#wake();
-      hold.acquire();
+      waits.acquire();
       await naps.next();
-      hold.release();
+      waits.release();
     }
   }
 
   /**
-   * The socket closes. `false`: it may close its descriptor. `true`: `close` is called when the
+   * The Worker ends, and its memory will be somebody else's: waits for the kernel until `time`, by
+   * the clock of `performance`, then resets the connection. AF_VSOCK knows no such thing.
+   */
+  end(time: number): void {
+    const { fd } = this.#socket;
+    try {
+      while (this.size > 0 && performance.now() < time) this.reap(time - performance.now());
+      if (this.size === 0) return;
+      setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0));
+      close(fd);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    }
+  }
+
+  /**
+   * The socket closes. `false`: it may close its descriptor. `true`: `closeFd` is called when the
    * kernel has done with all sends; nothing keeps the process alive for that.
    */
-  close(close: () => void): boolean {
+  close(closeFd: () => void): boolean {
     this.#closed = true;
     const known = this.#tryReap();
     this.#wake();
     if (this.size === 0) return false;
-    if (known) void this.#linger(close);
+    if (known) void this.#linger(closeFd);
     return true;
   }
 
-  async #linger(close: () => void): Promise<void> {
+  async #linger(closeFd: () => void): Promise<void> {
     const naps = new Naps();
     while (this.size > 0) {
       await naps.next();
       if (!this.#tryReap()) return;
     }
-    close();
+    closeFd();
   }
 
   /** `false` where somebody else closed the descriptor: then the memory is kept for ever. */

@@ -92,7 +92,7 @@ export class PagePayload implements Payload {
 
 function copyOf(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const spare = data.length === VIRTIO_VSOCK_MAX_PKT_BUF_SIZE ? sparePackets.pop() : undefined;
-  if (spare === undefined) return data.slice() as Uint8Array<ArrayBuffer>;
+  if (spare === undefined) return new Uint8Array(data); // slice() of a node:buffer is a view
   const copy = new Uint8Array(spare);
   copy.set(data);
   return copy;

@@ -42,3 +42,16 @@ test("main() ends with 2 for a wrong option, names it and starts nothing", async
       "nothing: current value is 0\nvsockit perf --help lists the options\n",
   );
 });
+
+test("main() explains each command, in lines that fit a terminal", async () => {
+  const { out: list } = await vsockit(["--help"]);
+  const names = Array.from(list.matchAll(/^ {2}(\w+) {2,}\w/gm), ([, name = ""]) => name);
+  assertEquals(names, ["perf", "test", "cat", "proxy", "ss", "doctor", "completions"]);
+  for (const name of names) {
+    const { code, out, err } = await vsockit([name, "--help"]);
+    assertEquals([code, err], [0, ""]);
+    assertMatch(out, new RegExp(`^Usage: vsockit ${name} `));
+    assertMatch(out, /^Exit codes: 0 \w+, /m);
+    assertEquals(out.split("\n").filter(({ length }) => length > 80), []);
+  }
+});

@@ -108,6 +108,8 @@ export interface Lab {
   readonly has: ReadonlySet<Need>;
   /** For what it lacks: why, and what to do about it. */
   readonly lacks: Readonly<Partial<Record<Need, string>>>;
+  /** Cases, by name, in which it does as something other than AF_VSOCK: why. @default {none} */
+  readonly differs?: ReadonlyMap<string, string>;
   /** Sets up a pair; the suite does so once and closes it at the end. */
   open(): Promise<Pair>;
 }

@@ -23,7 +23,8 @@ export function conformance(lab: Lab, cases: readonly Case[] = CASES): void {
   for (const { name, needs, run } of cases) {
     const missing = needs.filter((need) => !lab.has.has(need));
     const why = missing.map((need) => `${need}: ${lab.lacks[need] ?? "this transport has none"}`);
-    const skip = missing.length > 0 && `needs ${why.join("; ")}`;
+    const difference = lab.differs?.get(name);
+    const skip = missing.length > 0 ? `needs ${why.join("; ")}` : difference ?? false;
     test(`${lab.name}: ${name}`, { skip, timeout: TIMEOUT_MS }, async () => {
       const used = pair ??= await lab.open();
       pair = undefined;

@@ -1,7 +1,7 @@
 /** `vsockit perf` against the kernel's own `vsock_perf`: who sends connects. */
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Ended, runCommand, runKernelProgram } from "./programs.ts";
 
 const LIMIT = { timeout: 120_000 };
@@ -41,15 +41,29 @@ for (
   });
 }
 
-test("perf sends all that it says to vsock_perf", LIMIT, async () => {
+for (const [name, flags] of [["perf", []], ["perf --tx-zerocopy", ["--tx-zerocopy"]]] as const) {
+  test(`${name} sends all that it says to vsock_perf`, LIMIT, async () => {
+    const at = `${port++}`;
+    // C's receiver ends after the read that finds the sender gone: that one has to take all.
+    const sizes = ["--buf-size", "256K", "--vsk-size", "256K"];
+    const receiver = runKernelProgram("VSOCK_PERF", ["--port", at, ...sizes]);
+    const sender = [...PERF, "--server", "--cid", "1", "--port", at, "-m", "8193K", ...flags];
+    const sent = await sendTo(receiver, () => runCommand(sender));
+    const { code, printed } = await receiver;
+    assertEquals([sent.code, code], [0, 0], sent.printed + printed);
+    assertEquals(JSON.parse(sent.printed).bytes, 8_193 * 1024);
+    assertMatch(printed, /^total bytes received: 8389632$/m);
+  });
+}
+
+test("perf --tx-zerocopy sends to a perf that waits for more than the rest", LIMIT, async () => {
   const at = `${port++}`;
-  // C's receiver ends after the read that finds the sender gone: that one has to take all.
-  const sizes = ["--buf-size", "256K", "--vsk-size", "256K"];
-  const receiver = runKernelProgram("VSOCK_PERF", ["--port", at, ...sizes]);
-  const sender = [...PERF, "--server", "--cid", "1", "--port", at, "-m", "8193K"];
-  const sent = await sendTo(receiver, () => runCommand(sender));
+  const receiver = runCommand([...PERF, "--listen", "--port", at, "-b", "64K", "--verify"]);
+  const flags = ["--server", "--cid", "1", "--port", at, "-m", "8193K", "--tx-zerocopy"];
+  const sent = await sendTo(receiver, () => runCommand([...PERF, ...flags, "--verify"]));
   const { code, printed } = await receiver;
   assertEquals([sent.code, code], [0, 0], sent.printed + printed);
-  assertEquals(JSON.parse(sent.printed).bytes, 8_193 * 1024);
-  assertMatch(printed, /^total bytes received: 8389632$/m);
+  const [{ sha256, tx_copied_share }, got] = [JSON.parse(sent.printed), JSON.parse(printed)];
+  assertEquals([got.bytes, got.sha256], [8_193 * 1024, sha256]);
+  assert(tx_copied_share >= 0 && tx_copied_share < 0.9, sent.printed);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -32,6 +32,21 @@ export function run(
   if (status === 0) return { stdout, stderr };
   const end = error?.message ?? `ended with ${signal ?? status}`;
   throw new Error(`${command.join(" ")} ${end}\n${stdout}${stderr}`);
+}
+
+/** Starts a command: what it prints until its end. Rejects with all that it printed if it fails. */
+export function runSoon(cwd: string, [file = "", ...args]: readonly string[]): Promise<string> {
+  const child = spawn(file, args, { cwd, env: { ...process.env, NO_COLOR: "1" } });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
+  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => {
+      if (status === 0) resolve(stdout);
+      else reject(new Error(`${file} ended with ${signal ?? status}\n${stdout}${stderr}`));
+    });
+  });
 }
 
 /** The environment of a machine that has Node 26, npm and npx. */

@@ -1,6 +1,9 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
-import { EmptyFolder, run } from "./command.ts";
+import { EmptyFolder, run, runSoon } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
 
@@ -12,14 +15,61 @@ test("README.md begins with examples/echo.ts", () => {
   assertEquals(codeBlocks("README.md", "ts")[0], read(EXAMPLE));
 });
 
+/** Waits until there is something at `path`. */
+async function appears(path: string): Promise<void> {
+  while (!existsSync(path)) await setTimeout(10);
+}
+
+/** What starts a file on each runtime; an example of the loopback needs no permission. */
 const COMMANDS = {
-  deno: [deno, "run", "--no-prompt", EXAMPLE], // no permission is needed
-  bun: [bun, EXAMPLE],
-  node: [node, "--import", "./tests/std/node.ts", EXAMPLE],
+  deno: [deno, "run", "--no-prompt"],
+  bun: [bun],
+  node: [node, "--import", "./tests/std/node.ts"],
 };
+const HASH = "08fc7f5f33ae0938ae102cce12411f3cb1771056331da72a62fddaeedfa633cb\n";
+
 for (const [name, command] of Object.entries(COMMANDS)) {
   test(`examples/echo.ts prints on ${name} what README.md shows`, { timeout: 60_000 }, () => {
-    assertEquals(run(ROOT, command).stdout, SHOWN);
+    assertEquals(run(ROOT, [...command, EXAMPLE]).stdout, SHOWN);
+  });
+
+  test(`examples/hash_flow.ts prints on ${name} the hash of its flow`, { timeout: 60_000 }, () => {
+    assertEquals(run(ROOT, [...command, "examples/hash_flow.ts"]).stdout, HASH);
+  });
+
+  test(`examples/rpc.ts answers on ${name} in the order that is ready`, { timeout: 60_000 }, () => {
+    const shown = "2 0 ms later\n1 10 ms later\n0 20 ms later\n";
+    assertEquals(run(ROOT, [...command, "examples/rpc.ts"]).stdout, shown);
+  });
+
+  test(`examples/http.ts serves and fetches on ${name}`, { timeout: 60_000 }, () => {
+    const shown = `200 {"pathname":"/about","cid":1,"text":"hello"}\n200 one two three\n`;
+    assertEquals(run(ROOT, [...command, "examples/http.ts"]).stdout, shown);
+  });
+
+  test(`examples/copy_file.ts copies on ${name}, over AF_UNIX`, { timeout: 60_000 }, async () => {
+    using folder = new EmptyFolder();
+    const [from, to] = [join(folder.path, "from"), join(folder.path, "to")];
+    writeFileSync(from, Uint8Array.from({ length: 3_000_001 }, (_, index) => index * 7 >> 3));
+    const address = `unix:${join(folder.path, "socket")}`;
+    const flags = name === "deno" ? ["--allow-ffi", "--allow-read", "--allow-write"] : [];
+    const start = [...command, ...flags, "examples/copy_file.ts"];
+    const receiving = runSoon(ROOT, [...start, "receive", address, to]);
+    await appears(join(folder.path, "socket"));
+    run(ROOT, [...start, "send", address, from]);
+    assertEquals(await receiving, "received 3000001 bytes\n");
+    assertEquals(readFileSync(to).equals(readFileSync(from)), true);
+  });
+}
+
+const TESTERS = {
+  deno: [deno, "test", "--no-prompt", "--no-check"],
+  bun: [bun, "test"],
+  node: [node, "--import", "./tests/std/node.ts", "--test"],
+};
+for (const [name, command] of Object.entries(TESTERS)) {
+  test(`examples/own_protocol_test.ts passes on ${name}`, { timeout: 60_000 }, () => {
+    run(ROOT, [...command, "./examples/own_protocol_test.ts"]);
   });
 }
 
@@ -29,15 +79,4 @@ test("examples/echo.ts runs as an executable in an empty folder", { timeout: 300
   const executable = `${build.path}/echo`;
   run(ROOT, [bun, "build", "--compile", EXAMPLE, "--outfile", executable]);
   assertEquals(run(folder.path, [executable]).stdout, SHOWN);
-});
-
-test("vsockit runs as an executable in an empty folder", { timeout: 300_000 }, () => {
-  using build = new EmptyFolder();
-  using folder = new EmptyFolder();
-  const executable = `${build.path}/vsockit`;
-  // The root puts the worker beside the program, which is where its URL says it is.
-  const entries = ["--root", "src/cli/perf", "src/cli/main.ts", "src/cli/perf/worker.ts"];
-  run(ROOT, [bun, "build", "--compile", ...entries, "--outfile", executable]);
-  const { stdout } = run(folder.path, [executable, "perf", "-m", "1", "--json"]);
-  assertEquals(JSON.parse(stdout).bytes, 1 << 20);
 });

@@ -43,14 +43,23 @@ function checkCommand(path: string): void {
   }
 }
 
-/** The declarations need no types but those of the language and the web. */
+/** The declarations need no types but those of the language and the web; http those of Node. */
 function checkTypes(path: string): void {
-  const lines = Array.from(OWN_NAMES.keys(), (name, i) => `export * as m${i} from "${name}";\n`);
+  const names = Array.from(OWN_NAMES.keys());
+  const http = names.filter((name) => name.endsWith("/http"));
+  checkTypesOf(path, names.filter((name) => !http.includes(name)), []);
+  checkTypesOf(path, http, [
+    ...["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node", "--skipLibCheck"],
+  ]);
+}
+
+function checkTypesOf(path: string, names: readonly string[], types: readonly string[]): void {
+  const lines = names.map((name, i) => `export * as m${i} from "${name}";\n`);
   writeFileSync(join(path, "types.mts"), lines.join(""));
   const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
   const lib = ["--lib", "esnext,dom,dom.iterable,dom.asynciterable"];
-  run(path, [node, compiler, ...flags, ...lib, "types.mts"]);
+  run(path, [node, compiler, ...flags, ...lib, ...types, "types.mts"]);
 }
 
 test("npm package installs, and its example, command and types work", { timeout: 600_000 }, () => {
@@ -64,7 +73,8 @@ test("npm package installs, and its example, command and types work", { timeout:
 test("deno publish --dry-run sends the library and nothing else", { timeout: 300_000 }, () => {
   const { stderr } = run(ROOT, [deno, "publish", "--dry-run", "--allow-dirty"]);
   const files = Array.from(stderr.matchAll(/file:\/\/\S+/g), ([url]) => new URL(url).pathname);
-  const wanted = /^(mod\.ts|(ffi|src)\/[\w/]+\.ts|(README|CHANGELOG)\.md|LICENSE|deno\.json)$/;
+  const wanted =
+    /^(mod\.ts|(ffi|src)\/[\w/]+\.ts|(README|MIGRATING|CHANGELOG)\.md|LICENSE|deno\.json)$/;
   assertEquals(files.filter((file) => !wanted.test(file.slice(ROOT.length))), []);
   assertGreater(files.length, 20);
 });

@@ -73,7 +73,8 @@ async function guestRuns(
 function inGuest(flavour: Flavour, command: Command): Command {
   return (report) => [
     ...[process.execPath, "run", "-A", "tests/vm/main.ts", "--flavour", flavour],
-    ...["--timeout", `${GUEST_SECONDS}`, "--results", dirname(report), "--"],
+    ...["--timeout", `${GUEST_SECONDS}`, "--results", dirname(report)],
+    ...["--load", "vsock_diag", "--"],
     ...command(`/results/${basename(report)}`),
   ];
 }

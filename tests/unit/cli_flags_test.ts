@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { describeFlags, type Flag, parseFlags } from "../../src/cli/flags.ts";
+import { describeFlags, type Flag, optionsOf, parseFlags, parseLine } from "../../src/cli/flags.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 
 const FLAGS: readonly Flag[] = [
@@ -78,6 +78,16 @@ test("parseFlags() refuses a value for a flag that takes none", () => {
   assertThrows(() => parse("--json=yes"), UsageError, "must have no value");
   assertThrows(() => parse("-s=1"), UsageError, "must have no value");
   assertThrows(() => parse("-sx"), UsageError, "must have no value");
+});
+
+test("parseLine() takes operands as they are written, in order", () => {
+  const { given, operands } = parseLine(FLAGS, ["7", "-s", "2:10", "--", "-b", "--json"]);
+  assertEquals([...given], [["server", true]]);
+  assertEquals(operands, ["7", "2:10", "-b", "--json"]);
+});
+
+test("optionsOf() gives the short form before the long one", () => {
+  assertEquals(FLAGS.slice(0, 2).map(optionsOf), [["-b", "--buffer"], ["--file"]]);
 });
 
 test("describeFlags() aligns the help of every flag", () => {

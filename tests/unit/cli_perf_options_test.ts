@@ -96,6 +96,8 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["--sweep -c 2", "--sweep: must be without --cid"],
   ["-c 4294967295", "--cid: must be an integer from 0 to 4294967294"],
   ["--seqpacket -b 64K -r 1 -v 32K", "--buffer with --seqpacket: must be at most 32768"],
+  ["--tx-zerocopy --file x", "--tx-zerocopy: must be without --file"],
+  ["--seqpacket --tx-zerocopy", "--seqpacket: must be without --tx-zerocopy"],
   ["--seqpacket --tx-buffer 1M", "--seqpacket: must be without --tx-buffer"],
   ["--quick", "Unknown option: --quick"],
   ["4K", "Unexpected operand: 4K"],

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
@@ -234,4 +235,16 @@ test("Conn takes no socket that is not connected", () => {
   });
   const error = assertThrows(() => new Conn(socket), VsockError);
   assertEquals([error.op, error.code, socket.closed], ["getpeername", "ENOTCONN", false]);
+});
+
+test("Conn.write leaves a node:buffer to its owner", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  for (const length of [10_000, 65_536]) { // a packet that is not full, and one that is
+    const chunk = Buffer.from(pattern(length).buffer);
+    await near.write(chunk);
+    chunk.fill(1);
+    assertEquals(await readAll(far, length), pattern(length));
+    assertEquals(chunk.length, length);
+  }
 });

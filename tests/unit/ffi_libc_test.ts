@@ -85,6 +85,19 @@ test("A buffer that is none is a TypeError, on every runtime", () => {
   libc.close(writer);
 });
 
+test("dup2() puts another file in the place of a descriptor", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  const [otherReader, otherWriter] = libc.pipe2(O_CLOEXEC);
+  libc.dup2(otherWriter, writer);
+  libc.close(otherWriter);
+  libc.write(writer, Uint8Array.of(7));
+  const got = new Uint8Array(4);
+  assertEquals(libc.read(reader, got), 0); // nobody writes there any more
+  assertEquals([libc.read(otherReader, got), got[0]], [1, 7]);
+  for (const fd of [reader, writer, otherReader]) libc.close(fd);
+  assertSysError("dup2", "EBADF", () => libc.dup2(CLOSED, writer));
+});
+
 test("pipe2() refuses unknown flags with EINVAL", () => {
   assertSysError("pipe2", "EINVAL", () => libc.pipe2(1));
 });

@@ -39,7 +39,7 @@ async function touch(): Promise<void> {
   using listener = listen({ hostname, port: 0 }, { options });
   using near = await connect({ hostname, port: listener.addr.port }, { options });
   using far = await listener.accept();
-  await near.write(bytes, { zeroCopy: true });
+  await near.write(bytes.subarray(0, 32 * 1024), { zeroCopy: true });
   using receiver = far.receiver({ mode: "map" });
   using batch = await receiver.receive();
   const views = Array.from(batch ?? [], ({ data }) => data);

@@ -5,11 +5,16 @@ import { fileURLToPath } from "node:url";
 
 const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check"];
 
+/** The command that runs it. */
+export function childCommand(script: string): string[] {
+  return [process.execPath, ...RUN, fileURLToPath(new URL(script, import.meta.url))];
+}
+
 /** What it prints before it ends of its own accord. */
 export function runChild(script: string, ...args: readonly string[]): Promise<string> {
-  const path = fileURLToPath(new URL(script, import.meta.url));
+  const [file = "", ...command] = childCommand(script);
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [...RUN, path, ...args], (error, stdout) => {
+    execFile(file, [...command, ...args], (error, stdout) => {
       if (error) reject(error);
       else resolve(stdout);
     });

@@ -5,12 +5,14 @@
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Address } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
+import { SocketOptions } from "../../src/options.ts";
 import { pattern } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
 
@@ -231,4 +233,51 @@ test("Conn.writableOf() with zeroCopy writes each chunk, then ends", LIMIT, asyn
   await writer.close();
   assertEquals(await reading, 251 * 4000);
   assert(near.zeroCopy.sent + near.zeroCopy.copied > 0);
+});
+
+test(
+  "Conn.writableOf() with zeroCopy closes at an abort, not when the peer reads",
+  LIMIT,
+  async () => {
+    const { near, far } = await openTcpPair();
+    using _far = far;
+    const writer = near.writableOf({ zeroCopy: true }).getWriter();
+    const writing = assertRejects(() => writer.write(pattern(LARGE)));
+    writer.closed.catch(() => {});
+    await turns();
+    const taken = near.bytesWritten;
+    const aborting = writer.abort(new Error("enough"));
+    assertEquals(near.socket.closed, true);
+    assertEquals(await readPattern(far, LARGE), taken);
+    await Promise.all([writing, aborting]);
+  },
+);
+
+test(
+  "Conn.write() with zeroCopy turns SO_ZEROCOPY on again where it was turned off",
+  LIMIT,
+  async () => {
+    using pair = await openTcpPair();
+    const { near, far } = pair;
+    for (const on of [true, false, true]) {
+      near.options.zeroCopySend = on;
+      const reading = readPattern(far, 100_000);
+      assertEquals(await near.write(pattern(100_000), { zeroCopy: true }), 100_000);
+      assertEquals([await reading, near.options.zeroCopySend], [100_000, true]);
+    }
+  },
+);
+
+test("Socket.zeroCopy of a closed socket touches nobody's descriptor", LIMIT, async () => {
+  const { near, far } = await openTcpPair();
+  const { zeroCopy } = near.socket;
+  near.close();
+  far.close();
+  using pair = await openTcpPair(); // has their numbers now
+  const { socket } = pair.near;
+  assertEquals([far.zeroCopy.sent, far.socket.zeroCopy], [0, undefined]);
+  assertEquals([zeroCopy?.reap(), zeroCopy?.unsupported], [0, undefined]);
+  assertThrows(() => zeroCopy?.send(pattern(9000), () => {}), SysError, "EBADF");
+  await assertRejects(() => far.write(pattern(9000), { zeroCopy: true }), VsockError, "EBADF");
+  assertEquals(new SocketOptions(socket).zeroCopySend, false);
 });

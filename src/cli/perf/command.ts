@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
-import { FLAGS_HELP } from "./flags.ts";
+import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
 import type { Alone, Mode, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
@@ -29,10 +29,9 @@ SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
 it has no letter.
 
 What is printed, and the fields of --json:
-  A  tx_seconds       seconds in the transmitter's tx loop; with --tx-zerocopy
-                      until the kernel reads its memory no more
+  A  tx_seconds       seconds in the transmitter's tx loop
      send_seconds     the part of A inside of send(2)
-     tx_copied_share  with --tx-zerocopy: which part was copied after all, 0 to 1
+     tx_copied_share  with --tx-zerocopy: the part that was copied after all
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
   C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
                       getsockopt(2), making the views, and madvise(2)
@@ -54,6 +53,7 @@ export const perf: Command = {
   name: "perf",
   summary: "measure copying against zero-copy receive (vsock_rx_perf)",
   help: HELP,
+  flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const { transport, mode, txZeroCopy } = options.plan;

@@ -22,6 +22,7 @@ export const FLAGS: readonly Flag[] = [
     name: "mode",
     short: "z",
     value: "n|y|u|a",
+    choices: ["n", "y", "u", "a"],
     help:
       "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin), a whichever of\nn and y is cheaper [n]",
   },
@@ -36,7 +37,12 @@ export const FLAGS: readonly Flag[] = [
     help: "send with MSG_ZEROCOPY; prints which part the\nkernel copied after all",
   },
   { name: "seqpacket", help: "messages of -b bytes in place of a stream" },
-  { name: "file", value: "PATH", help: "send this file in place of pseudo-random bytes" },
+  {
+    name: "file",
+    value: "PATH",
+    path: true,
+    help: "send this file in place of pseudo-random bytes",
+  },
   {
     name: "verify",
     help: "compare SHA-256 of what was sent and what was got;\nhashing counts in A and B, not in C",
@@ -45,11 +51,17 @@ export const FLAGS: readonly Flag[] = [
     name: "sweep",
     help: "all modes with -b and -r from 4K to 512K;\nwithout -m about a second each",
   },
-  { name: "svg", value: "FILE", help: "with --sweep: draw D by the bytes of a wake-up, too" },
+  {
+    name: "svg",
+    value: "FILE",
+    path: true,
+    help: "with --sweep: draw D by the bytes of a wake-up, too",
+  },
   { name: "json", help: "one JSON object a line in place of text" },
   {
     name: "transport",
     value: "NAME",
+    choices: [...TRANSPORTS.keys()],
     help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
   },
   { name: "port", value: "PORT", help: "where one end listens [1234]" },

@@ -45,6 +45,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
   refuseTogether(given, "file", ["megabytes"]);
   refuseTogether(given, "pages", ["buffer"]);
+  refuseTogether(given, "tx-zerocopy", ["file"]);
   refuseTogether(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
   refuseTogether(given, "listen", ["server", "cid"]);
   refuseTogether(given, "sweep", ALONE_FLAGS);

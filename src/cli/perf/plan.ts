@@ -61,7 +61,8 @@ export function warmUpOf(plan: Plan, wakeups: number): Plan {
     bufferBytes: wakeupBytes,
     rcvlowatBytes: wakeupBytes,
     creditBytes: plan.creditBytes && Math.max(plan.creditBytes, 8 * wakeupBytes),
-    txBufferBytes: WARM_UP_PACKET,
+    // Of each zero-copy send the kernel keeps a record, and it has little room for those.
+    txBufferBytes: plan.txZeroCopy ? wakeupBytes : WARM_UP_PACKET,
     verify: false,
   };
 }

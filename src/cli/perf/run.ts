@@ -4,6 +4,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { runtimeName } from "../../runtime.ts";
 import { Control } from "./control.ts";
 import type { Alone, Plan, Received, Transmitted } from "./plan.ts";
 import {
@@ -14,7 +15,6 @@ import {
   type SentResult,
   sentResult,
 } from "./result.ts";
-import { runtimeName } from "./runtime.ts";
 import { TRANSPORTS } from "./transports.ts";
 import { watch } from "./watch.ts";
 import type { EndReport, EndTask } from "./worker.ts";

@@ -16,7 +16,7 @@ export interface Sender {
   send(data: Uint8Array): number;
   /** Blocks until there may be room. */
   wait(): void;
-  /** Blocks until what was sent may be written to again. */
+  /** Blocks until the kernel reads nothing of what was sent. */
   settle(): void;
 }
 

@@ -28,20 +28,18 @@ export function transmit(meeting: Meeting, plan: Plan): Transmitted {
   const sender = plan.txZeroCopy ? zeroCopySender(socket) : plainSender(socket);
   const transmitted = sendAll(sender, source, plan, meeting.control);
   socket.shutdown(SHUT_WR);
+  // Not before: a receiver may wait for more than the rest, by SO_RCVLOWAT, or for the end.
+  sender.settle();
   awaitClose(socket);
-  return transmitted;
+  return { ...transmitted, copiedBytes: sender.copiedBytes };
 }
 
-/**
- * The tx loop, whose time is A. Reading the file and hashing are inside; so is, with zero-copy, the
- * wait until the memory is back: at the end, and before more of a file is read into it.
- */
+/** The tx loop, whose time is A. Reading the file and hashing are inside. */
 function sendAll(sender: Sender, source: Source, plan: Plan, control: Control): Transmitted {
   const hash = plan.verify ? createHash("sha256") : undefined;
   const start = performance.now();
   let [bytes, sendMs] = [0, 0];
   while (bytes < plan.bytes) {
-    if (plan.file !== undefined) sender.settle();
     const chunk = source.next(plan.bytes - bytes);
     hash?.update(chunk);
     for (let rest = chunk; rest.length > 0;) {
@@ -57,12 +55,10 @@ function sendAll(sender: Sender, source: Source, plan: Plan, control: Control): 
       }
     }
   }
-  sender.settle();
   return {
     bytes,
     seconds: (performance.now() - start) / 1000,
     sendSeconds: sendMs / 1000,
-    copiedBytes: sender.copiedBytes,
     sha256: hash?.digest("hex"),
   };
 }

@@ -7,7 +7,7 @@ import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { runAlone } from "./alone.ts";
 import { CASES } from "./cases.ts";
-import { FLAGS_HELP } from "./flags.ts";
+import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { runLocally } from "./local.ts";
 import { parseOptions } from "./options.ts";
 import { vsockCarrier } from "./vsock.ts";
@@ -33,6 +33,7 @@ export const test: Command = {
   name: "test",
   summary: "run the tests of the kernel's vsock_test, with it or alone",
   help: HELP,
+  flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     if (options.list) {

@@ -10,6 +10,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "mode",
     value: "client|server",
+    choices: ["client", "server"],
     help: "one end of the run; the peer is another process.\nWithout it both ends are in this one",
   },
   {
@@ -23,6 +24,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "transport",
     value: "NAME",
+    choices: ["loopback", "vsock"],
     help: "loopback or vsock [vsock with --mode, else loopback]",
   },
   { name: "list", help: "print ID and name of each test" },

@@ -12,7 +12,8 @@ import { type Socket, type SocketType, WOULD_BLOCK } from "../../../socket.ts";
 import { setOption, ZERO_COPY_SEND } from "../../../sockopt.ts";
 import type { TestCase } from "../case.ts";
 import { expect, expectErrno } from "../check.ts";
-import { type Completion, takeCompletion } from "../completion.ts";
+import type { ErrorRecord } from "../../../send/error_queue.ts";
+import { takeCompletion } from "../completion.ts";
 import { TIMEOUT_MS } from "../control.ts";
 import type { End } from "../end.ts";
 import { djb2 } from "../hash.ts";
@@ -102,9 +103,9 @@ async function sendAll(
   end: End,
   socket: Socket,
   buffers: readonly Uint8Array<ArrayBuffer>[],
-): Promise<Completion | undefined> {
+): Promise<ErrorRecord | undefined> {
   const fd = end.fdOf(socket);
-  let first: Completion | undefined;
+  let first: ErrorRecord | undefined;
   for (let left = [...buffers]; left.length > 0;) {
     const sent = sendmsg(fd, new Message(left), MSG_ZEROCOPY | MSG_NOSIGNAL);
     if (sent !== WOULD_BLOCK) {
@@ -121,7 +122,7 @@ async function sendAll(
 async function expectCompletion(
   end: End,
   socket: Socket,
-  early: Completion | undefined,
+  early: ErrorRecord | undefined,
   copied: boolean,
 ): Promise<void> {
   if (early === undefined) {

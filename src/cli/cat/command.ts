@@ -1,0 +1,56 @@
+/**
+ * `vsockit cat`: standard input and output over a connection.
+ *
+ * @module
+ */
+import process from "node:process";
+import { type Command, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
+import { FLAGS, FLAGS_HELP } from "./flags.ts";
+import { parseOptions } from "./options.ts";
+import { ProcessPipes } from "./pipes.ts";
+import { runCat } from "./run.ts";
+
+const HELP = `Usage: vsockit cat [OPTIONS] ADDRESS
+       vsockit cat -l [-k] [-e COMMAND] [OPTIONS] ADDRESS
+
+Connects to ADDRESS, or listens there. Standard input goes to the connection,
+what comes from it to standard output. The end of standard input ends what is
+sent, and what comes goes on until its own end; the other way round likewise.
+It is over when both have ended, or when the peer has closed.
+
+ADDRESS is CID:PORT, where CID can be any, hypervisor, local or host, and PORT
+any; or vsock://CID:PORT, hvsock://PATH:PORT (a VM behind a Unix socket),
+tcp://HOST:PORT, unix:PATH.
+
+${FLAGS_HELP}
+A command gets VSOCKIT_PEER, the address of the other end, in its environment.
+How much has moved is shown where only standard error is a terminal.
+
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, the command too, ${EXIT_USAGE} wrong usage, nothing started,
+${EXIT_INTERRUPTED} ended by SIGINT.
+`;
+
+/** The subcommand `cat`. */
+export const cat: Command = {
+  name: "cat",
+  summary: "connect standard input and output, or a command, to a socket",
+  help: HELP,
+  flags: FLAGS,
+  async run(args: readonly string[], terminal: Terminal): Promise<number> {
+    const options = parseOptions(args);
+    const interrupt = new AbortController();
+    const onInterrupt = (): void => interrupt.abort(new Error("Interrupted"));
+    process.once("SIGINT", onInterrupt);
+    using pipes = new ProcessPipes();
+    try {
+      await runCat(options, { terminal, pipes, signal: interrupt.signal });
+      return interrupt.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
+    } catch (error) {
+      if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
+      throw error;
+    } finally {
+      process.off("SIGINT", onInterrupt);
+    }
+  },
+};

@@ -1,0 +1,81 @@
+/**
+ * A connection in the hands of a child process.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../../ffi/abi/fcntl.ts";
+import { fcntl } from "../../../ffi/libc.ts";
+import type { Address } from "../../address.ts";
+import { formatAddress } from "../../address.ts";
+import type { Conn } from "../../conn.ts";
+import { KernelSocket } from "../../kernel/socket.ts";
+import type { Pipes } from "./pipes.ts";
+import { relay } from "./relay.ts";
+
+/**
+ * Gives `conn` to `sh -c command` as its standard input and output; it ends with the child, and is
+ * closed. `VSOCKIT_PEER` is the address of the peer. `signal` ends the child by SIGTERM.
+ *
+ * @returns Why the command failed; `undefined` where it ended with 0.
+ */
+export async function execOn(
+  conn: Conn<Address>,
+  command: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { socket } = conn;
+  const direct = socket instanceof KernelSocket;
+  const child = spawnShell(command, conn.remoteAddr, direct ? passOn(socket) : "pipe");
+  if (direct) conn.close();
+  const stop = (): void => void child.kill("SIGTERM");
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const ended = endOf(child);
+    if (direct) return await ended;
+    const relaying = relay(conn, pipesOf(child), { lines: false, receiveOnly: false, signal });
+    const [failure] = await Promise.all([ended.finally(() => conn.closeRead()), relaying]);
+    return failure;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    conn.close();
+  }
+}
+
+function spawnShell(command: string, peer: Address, end: number | "pipe"): ChildProcess {
+  return spawn("/bin/sh", ["-c", command], {
+    stdio: [end, end, "inherit"],
+    env: { ...process.env, VSOCKIT_PEER: formatAddress(peer) },
+  });
+}
+
+/** The descriptor, as programs expect it: reading waits. Nobody here reads any more. */
+function passOn({ fd }: KernelSocket<Address>): number {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
+}
+
+/** Why it failed; `undefined` where it ended with 0. */
+function endOf(child: ChildProcess): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, killed) => {
+      resolve(code === 0 ? undefined : `the command ended with ${killed ?? code}`);
+    });
+  });
+}
+
+/** A socket that is not the kernel's alone cannot be inherited: its bytes go through here. */
+function pipesOf({ stdin, stdout }: ChildProcess): Pipes {
+  if (stdin === null || stdout === null) throw new TypeError("Cannot use a child without pipes");
+  stdin.on("error", () => {}); // a child need not read what comes
+  return {
+    quiet: false,
+    read: () => stdout,
+    write: (bytes) =>
+      new Promise((resolve) => void stdin.write(Uint8Array.from(bytes), () => resolve())),
+    end: () => void stdin.end(),
+    [Symbol.dispose](): void {},
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * Bytes, or messages, between a connection and two pipes, each direction until its own end.
+ *
+ * @module
+ */
+import { POLLHUP } from "../../../ffi/abi/poll.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import type { Address } from "../../address.ts";
+import type { Conn } from "../../conn.ts";
+import type { Pipes } from "./pipes.ts";
+
+const BUFFER_BYTES = 65_536;
+/** Fits as a message into what every socket has for a buffer. */
+const MESSAGE_BYTES = 65_536;
+const NEWLINE = 10;
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** How to relay. */
+export interface RelayOptions {
+  /** Whether each message is a line. */
+  readonly lines: boolean;
+  /** Whether to send nothing at all. */
+  readonly receiveOnly: boolean;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Relays until both directions have ended, or the peer is gone. The connection stays the caller's.
+ * Rejects with what a socket refuses, or with the reason of `signal`.
+ */
+export async function relay(
+  conn: Conn<Address>,
+  pipes: Pipes,
+  options: RelayOptions,
+): Promise<void> {
+  const gone = new AbortController();
+  const signal = AbortSignal.any([options.signal, gone.signal]);
+  const received = receiveAll(conn, pipes, { ...options, signal });
+  const sent = sendAll(conn, pipes, { ...options, signal });
+  try {
+    await Promise.race([received, sent.then(() => received)]);
+    await Promise.race([sent, peerGone(conn, signal)]);
+  } finally {
+    gone.abort(new Error("The connection is over"));
+  }
+}
+
+/** From the connection out, until the peer sends no more, which ends what goes out. */
+async function receiveAll(
+  conn: Conn<Address>,
+  pipes: Pipes,
+  options: RelayOptions,
+): Promise<void> {
+  await writeAll(conn, pipes, options);
+  if (!options.receiveOnly) pipes.end(); // else more connections may come
+}
+
+async function writeAll(
+  conn: Conn<Address>,
+  pipes: Pipes,
+  { lines, signal }: RelayOptions,
+): Promise<void> {
+  if (conn.type === "stream") {
+    const buffer = new Uint8Array(BUFFER_BYTES);
+    for (let n = await conn.read(buffer, { signal }); n !== null;) {
+      await pipes.write(buffer.subarray(0, n));
+      n = await conn.read(buffer, { signal });
+    }
+  } else {
+    for (let message = await conn.receiveMessage({ signal }); message !== null;) {
+      await pipes.write(lines ? concat(message.data, Uint8Array.of(NEWLINE)) : message.data);
+      message = await conn.receiveMessage({ signal });
+    }
+  }
+}
+
+/** From the pipe to the connection, until the end of the pipe. */
+async function sendAll(
+  conn: Conn<Address>,
+  pipes: Pipes,
+  { lines, receiveOnly, signal }: RelayOptions,
+): Promise<void> {
+  if (!receiveOnly) {
+    const chunks = untilAborted(pipes.read(), signal);
+    for await (const piece of lines ? splitLines(chunks) : chunks) {
+      const most = lines ? piece.length : MESSAGE_BYTES;
+      for (let at = 0; at < piece.length; at += most) {
+        await conn.write(piece.subarray(at, at + most), { signal });
+      }
+    }
+  }
+  await conn.closeWrite();
+}
+
+/** `chunks`, until `signal` ends them with an error: a terminal may never say more. */
+async function* untilAborted(
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  const iterator = chunks[Symbol.asyncIterator]();
+  for (;;) {
+    signal.throwIfAborted();
+    const next = await Promise.race([iterator.next(), aborted]);
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+/** The lines of `chunks`, without what ends them; empty ones, which no message can be, are left out. */
+export async function* splitLines(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let rest: Uint8Array = NOTHING;
+  for await (const chunk of chunks) {
+    const text = rest.length === 0 ? chunk : concat(rest, chunk);
+    let start = 0;
+    for (let end = text.indexOf(NEWLINE); end >= 0; end = text.indexOf(NEWLINE, start)) {
+      if (end > start) yield text.subarray(start, end);
+      start = end + 1;
+    }
+    rest = text.slice(start);
+  }
+  if (rest.length > 0) yield rest;
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+/** Resolves once the peer, which sends no more, does not read either. */
+async function peerGone(conn: Conn<Address>, signal: AbortSignal): Promise<void> {
+  const { socket } = conn;
+  // Of AF_VSOCK, a send of nothing fails if the peer has closed, and else does nothing.
+  if ("cid" in conn.remoteAddr && conn.type === "stream") {
+    try {
+      socket.send(NOTHING, 0);
+    } catch (error) {
+      if (error instanceof SysError) return;
+      throw error;
+    }
+  }
+  await socket.wait(POLLHUP, signal);
+}

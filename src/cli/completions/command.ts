@@ -1,0 +1,61 @@
+/**
+ * `vsockit completions`: what makes a shell complete the command lines of `vsockit`.
+ *
+ * @module
+ */
+import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags, type Flag, parseLine } from "../flags.ts";
+import type { Terminal } from "../terminal.ts";
+import { UsageError } from "../usage.ts";
+import { bashScript } from "./bash.ts";
+import { fishScript } from "./fish.ts";
+import { zshScript } from "./zsh.ts";
+
+type Script = (commands: readonly Command[]) => string;
+
+const SCRIPTS: ReadonlyMap<string, Script> = new Map([
+  ["bash", bashScript],
+  ["zsh", zshScript],
+  ["fish", fishScript],
+]);
+const SHELLS = [...SCRIPTS.keys()];
+
+const FLAGS: readonly Flag[] = [{ name: "help", short: "h", help: "print this" }];
+
+const HELP = `Usage: vsockit completions ${SHELLS.join("|")}
+
+Prints a script by which a shell completes the command lines of vsockit:
+
+  source <(vsockit completions bash)      in ~/.bashrc
+  source <(vsockit completions zsh)       in ~/.zshrc, behind compinit
+  vsockit completions fish | source       in ~/.config/fish/config.fish
+
+${describeFlags(FLAGS)}
+Exit codes: ${EXIT_OK} done, ${EXIT_USAGE} wrong usage.
+`;
+
+/** The subcommand `completions`, for itself and `others`. */
+export function completionsFor(others: readonly Command[]): Command {
+  const completions: Command = {
+    name: "completions",
+    summary: "print what makes a shell complete these commands",
+    help: HELP,
+    flags: FLAGS,
+    words: SHELLS,
+    // deno-lint-ignore require-await
+    async run(args: readonly string[], terminal: Terminal): Promise<number> {
+      const { operands: [shell, more] } = parseLine(FLAGS, args);
+      if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
+      const script = SCRIPTS.get(shell ?? "");
+      if (script === undefined) {
+        throw new UsageError(
+          `Cannot use SHELL: must be one of ${SHELLS.join(", ")}: ` +
+            `current value is ${shell ?? "nothing"}`,
+        );
+      }
+      terminal.out(script([...others, completions]));
+      return EXIT_OK;
+    },
+  };
+  return completions;
+}

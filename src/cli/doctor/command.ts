@@ -1,0 +1,75 @@
+/**
+ * `vsockit doctor`: what this machine can do, and why not.
+ *
+ * @module
+ */
+import { CAPABILITIES, probe } from "../../probe.ts";
+import type { Finding } from "../../probe/finding.ts";
+import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags, type Flag, parseLine } from "../flags.ts";
+import { formatColumns } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
+import { UsageError } from "../usage.ts";
+
+const FLAGS: readonly Flag[] = [
+  { name: "json", help: "one JSON object in place of text" },
+  { name: "help", short: "h", help: "print this" },
+];
+const NAMES = [...CAPABILITIES.keys()];
+const LIST = formatColumns(Array.from(CAPABILITIES, ([name, about]) => [`  ${name}`, about]));
+
+const HELP = `Usage: vsockit doctor [OPTIONS] [NAME...]
+
+Says what this machine can do: yes or no, why, and the cure. It only looks:
+nothing is connected or sent over AF_VSOCK. With NAMEs it looks at those alone,
+and fails where one is missing.
+
+${describeFlags(FLAGS)}
+NAME is one of:
+${LIST}
+The object of --json has a member for each NAME:
+  ok     true or false
+  value  what is there: a version, a limit in bytes, a CID; or left out
+  why    why it is there or not
+  cure   what to do about it, a command where there is one; or left out
+
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} a NAME is missing, ${EXIT_USAGE} wrong usage.
+`;
+
+/** The subcommand `doctor`. */
+export const doctor: Command = {
+  name: "doctor",
+  summary: "say what this machine can do, and why not",
+  help: HELP,
+  flags: FLAGS,
+  words: NAMES,
+  // deno-lint-ignore require-await
+  async run(args: readonly string[], terminal: Terminal): Promise<number> {
+    const { given, operands } = parseLine(FLAGS, args);
+    const unknown = operands.find((name) => !CAPABILITIES.has(name));
+    if (unknown !== undefined) throw new UsageError(`Unknown capability: ${unknown}`);
+    const findings = operands.length === 0 ? probe() : probe(operands);
+    terminal.out(
+      given.has("json")
+        ? `${JSON.stringify(Object.fromEntries(findings))}\n`
+        : formatFindings(findings, terminal.outColor === true),
+    );
+    const missing = Array.from(findings.values()).some(({ ok }) => !ok);
+    return operands.length > 0 && missing ? EXIT_FAILURE : EXIT_OK;
+  },
+};
+
+const [GREEN, RED, RESET] = ["\x1b[32m", "\x1b[31m", "\x1b[39m"];
+
+/** A line for each finding, and one for its cure. */
+export function formatFindings(findings: ReadonlyMap<string, Finding>, color: boolean): string {
+  const width = Math.max(...Array.from(findings.keys(), ({ length }) => length));
+  const paint = (ok: boolean, text: string): string =>
+    color ? `${ok ? GREEN : RED}${text}${RESET}` : text;
+  return Array.from(findings, ([name, { ok, value, why, cure }]) => {
+    const answer = paint(ok, ok ? "yes" : "no ");
+    const what = value === undefined ? why : `${value}: ${why}`;
+    const line = `${answer}  ${name.padEnd(width)}  ${what}\n`;
+    return cure === undefined ? line : `${line}${" ".repeat(width + 7)}cure: ${cure}\n`;
+  }).join("");
+}

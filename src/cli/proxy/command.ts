@@ -1,0 +1,84 @@
+/**
+ * `vsockit proxy`: connections from one address to another, of whatever families.
+ *
+ * @module
+ */
+import process from "node:process";
+import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
+import { jsonLog, textLog } from "./log.ts";
+import { FLAGS, FLAGS_HELP, parseOptions } from "./options.ts";
+import { Proxy } from "./server.ts";
+
+const HELP = `Usage: vsockit proxy [OPTIONS] LISTEN TARGET
+
+Listens on LISTEN, and for each connection makes one to TARGET and moves bytes
+both ways; an end of stream goes on alone, so the other way stays open. Nothing
+is read before it can be sent on. Addresses, each of any kind:
+  vsock:CID:PORT     AF_VSOCK; vsock-seqpacket: keeps messages
+  hvsock:PATH:PORT   a VM behind a Unix socket: Firecracker, Cloud Hypervisor
+  tcp:HOST:PORT      TCP
+  unix:PATH          AF_UNIX; @NAME is an abstract name
+
+${FLAGS_HELP}
+PEER and TARGET of --allow are vsock:CID, tcp:IP or tcp:IP/BITS, unix:PATH or
+hvsock:PATH; the first two take :PORT, and * stands for any.
+
+SIGTERM and SIGINT drain: the proxy accepts no more, and ends when all
+connections have, or after --drain-timeout; a second signal cuts them.
+
+Examples:
+  vsockit proxy tcp:127.0.0.1:8080 hvsock:/run/fc.sock:80
+  vsockit proxy --allow vsock:3 vsock:any:5000 tcp:db.internal:5432
+Exit codes: ${EXIT_OK} drained, ${EXIT_FAILURE} failed or cut, ${EXIT_USAGE} wrong usage, nothing started.
+`;
+
+/** The subcommand `proxy`. */
+export const proxy: Command = {
+  name: "proxy",
+  summary: "connect vsock, hybrid vsock, TCP and Unix sockets with each other",
+  help: HELP,
+  flags: FLAGS,
+  async run(args: readonly string[], terminal: Terminal): Promise<number> {
+    const options = parseOptions(args);
+    const { json, verbose, drainTimeoutMs } = options;
+    const log = json ? jsonLog(terminal) : textLog(terminal, verbose);
+    using signals = new Signals();
+    await using server = new Proxy(options, log);
+    await Promise.race([server.accepting, signals.first]);
+    const cut = await server.drain(drainTimeoutMs, signals.second);
+    log({ event: "stop", cut });
+    return cut === 0 ? EXIT_OK : EXIT_FAILURE;
+  },
+};
+
+const NAMES = ["SIGTERM", "SIGINT"] as const;
+
+/** The signals that end a server. */
+class Signals implements Disposable {
+  /** Resolves at the first one. */
+  readonly first: Promise<void>;
+  readonly #second: AbortController = new AbortController();
+  readonly #onSignal: () => void;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let count = 0;
+    this.first = promise;
+    this.#onSignal = (): void => {
+      count += 1;
+      if (count === 1) resolve();
+      else this.#second.abort();
+    };
+    for (const name of NAMES) process.on(name, this.#onSignal);
+  }
+
+  /** Aborted at the second one. */
+  get second(): AbortSignal {
+    return this.#second.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of NAMES) process.off(name, this.#onSignal);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What a proxy tells of its connections.
+ *
+ * @module
+ */
+import type { Terminal } from "../terminal.ts";
+
+/** One thing that has happened; in JSON, an object a line with these members and `time`. */
+export interface Entry {
+  /** What it is. */
+  readonly event: "listen" | "open" | "close" | "refuse" | "full" | "drain" | "stop";
+  /** Where the proxy listens. */
+  readonly address?: string | undefined;
+  /** Which connection: counted from 1. */
+  readonly id?: number | undefined;
+  /** Who has connected. */
+  readonly peer?: string | undefined;
+  /** Where the connection goes. */
+  readonly target?: string | undefined;
+  /** Bytes that have gone to the target. */
+  readonly sent?: number | undefined;
+  /** Bytes that have come from there. */
+  readonly received?: number | undefined;
+  /** Milliseconds that the connection has lasted. */
+  readonly ms?: number | undefined;
+  /** Connections that are served. */
+  readonly active?: number | undefined;
+  /** Connections that were cut. */
+  readonly cut?: number | undefined;
+  /** What broke the connection. */
+  readonly reason?: string | undefined;
+}
+
+/** Takes what happens. */
+export type Log = (entry: Entry) => void;
+
+/** One JSON object a line on `out`, with the time in ISO 8601. */
+export function jsonLog(terminal: Terminal): Log {
+  return (entry) =>
+    terminal.out(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
+}
+
+/** Lines for people on `err`: what goes wrong, and all of it where `verbose`. */
+export function textLog(terminal: Terminal, verbose: boolean): Log {
+  return (entry) => {
+    const { event, reason } = entry;
+    if (!verbose && (event === "open" || (event === "close" && reason === undefined))) return;
+    terminal.err(`${describe(entry)}\n`);
+  };
+}
+
+function describe(entry: Entry): string {
+  const { event, address, id, peer, target, sent, received, ms, active, cut, reason } = entry;
+  const why = reason === undefined ? "" : `: ${reason}`;
+  switch (event) {
+    case "listen":
+      return `listening on ${address}`;
+    case "open":
+      return `#${id} ${peer} to ${target}`;
+    case "close":
+      return `#${id} ${peer} closed after ${ms} ms: ${sent} bytes there, ${received} back${why}`;
+    case "refuse":
+      return `#${id} ${peer} refused${target === undefined ? "" : `: its target is ${target}`}`;
+    case "full":
+      return `no more descriptors${why}`;
+    case "drain":
+      return `draining: ${active} connections`;
+    case "stop":
+      return `stopped: ${cut} connections cut`;
+  }
+}

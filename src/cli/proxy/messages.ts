@@ -1,0 +1,36 @@
+/**
+ * Messages from one connection to another, both ways.
+ *
+ * @module
+ */
+import type { Address } from "../../address.ts";
+import type { Conn } from "../../conn.ts";
+import { VsockError } from "../../error.ts";
+import type { Flow } from "./pump.ts";
+
+/** As `relay()` does with bytes, with messages, their bounds and the ends of their records. */
+export async function relayMessages(
+  near: Conn<Address>,
+  far: Conn<Address>,
+  out: Flow,
+  back: Flow,
+): Promise<Error | undefined> {
+  let failure: Error | undefined;
+  const way = async (from: Conn<Address>, to: Conn<Address>, flow: Flow): Promise<void> => {
+    try {
+      for (let next; (next = await from.receiveMessage()) !== null;) {
+        const { data, endOfRecord } = next;
+        await to.sendMessage(data, { endOfRecord });
+        flow.bytes += data.length;
+      }
+      await to.closeWrite();
+    } catch (error) {
+      if (error instanceof VsockError && error.code === "EPIPE") return await from.closeRead();
+      failure ??= error as Error;
+      for (const conn of [near, far]) conn.close();
+    }
+  };
+  await Promise.all([way(near, far, out), way(far, near, back)]);
+  for (const conn of [near, far]) conn.close();
+  return failure;
+}

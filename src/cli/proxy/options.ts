@@ -1,0 +1,149 @@
+/**
+ * What the command line of `vsockit proxy` comes to.
+ *
+ * @module
+ */
+import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import type { Address } from "../../address.ts";
+import { parseAddress, type ParsedAddress, stringifyAddress } from "../../address_text.ts";
+import type { SocketType } from "../../socket.ts";
+import { describeFlags, type Flag, type Given, parseLine } from "../flags.ts";
+import { UsageError } from "../usage.ts";
+import { parsePattern, type Pattern } from "./pattern.ts";
+
+/** What to proxy, and how. */
+export interface ProxyOptions {
+  /** Where to listen, as `parseAddress()` reads it, with the type. */
+  readonly listen: string;
+  /** Where to connect to. */
+  readonly target: string;
+  /** Who may connect. */
+  readonly allows: Pattern;
+  /** Where connections may go. */
+  readonly allowsTarget: Pattern;
+  readonly maxConnections: number;
+  /** Connections that may wait to be accepted. */
+  readonly backlog: number;
+  readonly connectTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  {
+    name: "allow",
+    short: "a",
+    value: "PEER",
+    many: true,
+    help: "who may connect, again for each [everybody who can]",
+  },
+  {
+    name: "allow-target",
+    value: "TARGET",
+    many: true,
+    help: "where connections may go, once names are\naddresses, again for each [everywhere]",
+  },
+  { name: "open", help: "listen on any CID or IP without --allow" },
+  { name: "max-connections", short: "n", value: "N", help: "served at a time; others wait [512]" },
+  { name: "connect-timeout", value: "MS", help: "for the target to answer [5000]" },
+  { name: "drain-timeout", value: "MS", help: "for connections to end after SIGTERM [30000]" },
+  { name: "json", help: "log each event as a line of JSON on stdout" },
+  { name: "verbose", short: "v", help: "log connections that open and close well" },
+];
+
+/** `FLAGS` as `--help` shows them. */
+export const FLAGS_HELP: string = describeFlags(FLAGS);
+
+const BACKLOG = 1_024;
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+const CONNECTIONS_MAX = 1_000_000;
+const UNSPECIFIED = /^(0\.0\.0\.0|::|::ffff:0\.0\.0\.0|0*(:0*){2,7})$/;
+
+/**
+ * Reads the command line.
+ *
+ * @throws {UsageError} If it cannot be obeyed, or would open the proxy to everybody by accident.
+ */
+export function parseOptions(args: readonly string[]): ProxyOptions {
+  const { given, operands } = parseLine(FLAGS, args);
+  const [listenText, targetText, more] = operands;
+  if (listenText === undefined || targetText === undefined || more !== undefined) {
+    throw new UsageError(
+      `Cannot proxy: must have a LISTEN and a TARGET address: current value is ` +
+        `${operands.length === 0 ? "nothing" : operands.join(" ")}`,
+    );
+  }
+  const listen = readAddress("LISTEN", listenText);
+  const target = readAddress("TARGET", targetText);
+  const type = commonType(listen, target);
+  if (isOpen(listen.address) && !given.has("allow") && !given.has("open")) {
+    throw new UsageError(
+      `Cannot listen on ${listenText}: must have --allow PEER, or --open for everybody who can ` +
+        "reach this machine: current value is neither",
+    );
+  }
+  return {
+    listen: writeAddress("LISTEN", listen.address, type),
+    target: writeAddress("TARGET", target.address, type),
+    allows: patternOf(given, "allow"),
+    allowsTarget: patternOf(given, "allow-target"),
+    maxConnections: integer(given, "max-connections", 512, 1, CONNECTIONS_MAX),
+    backlog: BACKLOG,
+    connectTimeoutMs: integer(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
+    drainTimeoutMs: integer(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
+    json: given.has("json"),
+    verbose: given.has("verbose"),
+  };
+}
+
+function readAddress(name: string, text: string): ParsedAddress {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw new UsageError(`Cannot use ${name}: ${(error as Error).message}`);
+  }
+}
+
+/** Both ends carry bytes, or both carry messages: one that does not say is like the other. */
+function commonType(listen: ParsedAddress, target: ParsedAddress): SocketType {
+  const type = listen.type ?? target.type ?? "stream";
+  if ((target.type ?? type) === type) return type;
+  throw new UsageError(
+    `Cannot use TARGET: must be of type ${type} like LISTEN: current value is ${target.type}`,
+  );
+}
+
+function writeAddress(name: string, address: Address, type: SocketType): string {
+  try {
+    return stringifyAddress(address, type);
+  } catch (error) {
+    throw new UsageError(`Cannot use ${name}: ${(error as Error).message}`);
+  }
+}
+
+/** Whether everybody who reaches this machine reaches `address`. */
+function isOpen(address: Address): boolean {
+  if ("hostname" in address) return UNSPECIFIED.test(address.hostname);
+  return "cid" in address && address.cid === VMADDR_CID_ANY;
+}
+
+function patternOf(given: Given, flag: string): Pattern {
+  const value = given.get(flag);
+  if (typeof value !== "string") return () => true;
+  const patterns = value.split(",").map((text) => parsePattern(`--${flag}`, text));
+  return (address) => patterns.some((matches) => matches(address));
+}
+
+function integer(given: Given, flag: string, otherwise: number, min: number, max: number): number {
+  const value = given.get(flag);
+  if (typeof value !== "string") return otherwise;
+  const number = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (!(number >= min && number <= max)) {
+    throw new UsageError(
+      `Cannot use --${flag}: must be a whole number from ${min} to ${max}: current value is ${value}`,
+    );
+  }
+  return number;
+}

@@ -1,0 +1,118 @@
+/**
+ * Bytes from one socket to another, both ways.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
+import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import { recvConnected } from "../../recv.ts";
+import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
+
+/** What has gone one way so far. */
+export interface Flow {
+  /** Bytes that the receiving socket has taken. */
+  bytes: number;
+}
+
+/** Bytes that are read at a time. */
+const CHUNK = 128 * 1024;
+/** Chunks in a row, after which others have their turn. */
+const TURNS = 8;
+/** One will do: what is read is sent, or kept aside, before anything else is read. */
+const chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK);
+
+/**
+ * Moves bytes both ways until both have ended, half closes included, and closes both sockets.
+ *
+ * @returns What broke the connection; `undefined` where each way ended by itself.
+ */
+export async function relay(
+  near: AnySocket,
+  far: AnySocket,
+  out: Flow,
+  back: Flow,
+): Promise<Error | undefined> {
+  let failure: Error | undefined;
+  const way = async (from: AnySocket, to: AnySocket, flow: Flow): Promise<void> => {
+    try {
+      await pump(from, to, flow);
+    } catch (error) {
+      failure ??= error as Error;
+      // One end is gone: the other is to know at once, and not to take that for a clean end.
+      for (const socket of [near, far]) reset(socket);
+    }
+  };
+  await Promise.all([way(near, far, out), way(far, near, back)]);
+  near.close();
+  far.close();
+  return failure;
+}
+
+/** Moves bytes one way until `from` ends, and then ends `to`; never reads what cannot go on. */
+async function pump(from: AnySocket, to: AnySocket, flow: Flow): Promise<void> {
+  let kept: Uint8Array = new Uint8Array(0);
+  for (let turns = 1;; turns++) {
+    const n = recvConnected(from, chunk, 0);
+    if (n === 0) return shutdown(to, SHUT_WR);
+    if (n === WOULD_BLOCK) {
+      await from.wait(POLLIN);
+      turns = 0;
+      continue;
+    }
+    const sent = send(to, chunk.subarray(0, n));
+    if (sent === undefined) return shutdown(from, SHUT_RD);
+    flow.bytes += sent;
+    if (sent < n) {
+      // Others use the chunk meanwhile.
+      if (kept.length < n - sent) kept = new Uint8Array(Math.max(4_096, n - sent));
+      kept.set(chunk.subarray(sent, n));
+      if (!await sendAll(to, kept.subarray(0, n - sent), flow)) return shutdown(from, SHUT_RD);
+      turns = 0;
+    } else if (turns % TURNS === 0) {
+      await setImmediate();
+    }
+  }
+}
+
+/** Sends all of `bytes`; `false` where nobody reads them any more. */
+async function sendAll(to: AnySocket, bytes: Uint8Array, flow: Flow): Promise<boolean> {
+  for (let done = 0; done < bytes.length;) {
+    await to.wait(POLLOUT);
+    const sent = send(to, bytes.subarray(done));
+    if (sent === undefined) return false;
+    flow.bytes += sent;
+    done += sent;
+  }
+  return true;
+}
+
+/** send(2): bytes taken, 0 where there is no room, `undefined` where nobody reads them any more. */
+function send(to: AnySocket, bytes: Uint8Array): number | undefined {
+  try {
+    return Math.max(0, to.send(bytes, 0));
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EPIPE") return undefined;
+    throw error;
+  }
+}
+
+/** shutdown(2); a peer that has gone altogether needs none. */
+function shutdown(socket: AnySocket, how: number): void {
+  try {
+    socket.shutdown(how);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
+  }
+}
+
+/** close(2) by a reset, where the family has such a thing. */
+function reset(socket: AnySocket): void {
+  try {
+    socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
+  socket.close();
+}

@@ -1,0 +1,201 @@
+/**
+ * The proxy itself: takes connections, makes one to the target for each, and moves the bytes.
+ *
+ * @module
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
+import { TCP_NODELAY } from "../../../ffi/abi/tcp.ts";
+import { type Address, formatAddress } from "../../address.ts";
+import { parseAddress } from "../../address_text.ts";
+import type { Conn } from "../../conn.ts";
+import { connect } from "../../connect.ts";
+import { VsockError } from "../../error.ts";
+import { type Claim, clearDead, holdPath } from "../../hybrid/claim.ts";
+import { listen } from "../../listen.ts";
+import type { Listener } from "../../listener.ts";
+import type { Log } from "./log.ts";
+import { relayMessages } from "./messages.ts";
+import type { ProxyOptions } from "./options.ts";
+import { type Flow, relay } from "./pump.ts";
+
+/** Milliseconds until accept(2) is tried again when descriptors have run out. */
+const FULL_MS = 100;
+
+/** One connection that is served. */
+interface Session {
+  /** Ends it without a word. */
+  cut(): void;
+  readonly over: Promise<void>;
+}
+
+/** A proxy that listens. */
+export class Proxy implements AsyncDisposable {
+  readonly #options: ProxyOptions;
+  readonly #log: Log;
+  readonly #listener: Listener<Address>;
+  readonly #sessions: Set<Session> = new Set();
+  readonly #accepting: Promise<void>;
+  /** The path of a Unix socket. */
+  readonly #claim: Claim | undefined;
+  #ids = 0;
+
+  /** Starts to listen. @throws {VsockError} If it cannot. */
+  constructor(options: ProxyOptions, log: Log) {
+    this.#options = options;
+    this.#log = log;
+    this.#listener = listenAnew(options);
+    const { addr } = this.#listener;
+    this.#claim = addr.transport === "unix" ? holdPath(addr.path) : undefined;
+    log({ event: "listen", address: formatAddress(this.#listener.addr) });
+    this.#accepting = this.#accept();
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    return this.#listener.addr;
+  }
+
+  /** How many connections it serves now. */
+  get active(): number {
+    return this.#sessions.size;
+  }
+
+  /** Rejects where accepting failed; resolves when the proxy does not listen any more. */
+  get accepting(): Promise<void> {
+    return this.#accepting;
+  }
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      while (this.#sessions.size >= this.#options.maxConnections) await this.#someSession();
+      try {
+        this.#start(await this.#listener.accept());
+      } catch (error) {
+        if (this.#listener.socket.closed) return;
+        if (!isExhausted(error)) throw error;
+        this.#log({ event: "full", reason: error.message });
+        await sleep(FULL_MS);
+      }
+    }
+  }
+
+  /** Resolves when one of the sessions is over. */
+  async #someSession(): Promise<void> {
+    await Promise.race([...this.#sessions].map(({ over }) => over));
+  }
+
+  #start(near: Conn<Address>): void {
+    const gone = new AbortController();
+    const ends: Conn<Address>[] = [near];
+    const session: Session = {
+      cut(): void {
+        gone.abort(new Error("the proxy ends"));
+        for (const end of ends) end.close();
+      },
+      over: this.#serve(++this.#ids, near, ends, gone.signal).finally(() => {
+        this.#sessions.delete(session);
+      }),
+    };
+    this.#sessions.add(session);
+  }
+
+  async #serve(
+    id: number,
+    near: Conn<Address>,
+    ends: Conn<Address>[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const began = performance.now();
+    const peer = formatAddress(near.remoteAddr);
+    const [sent, received]: [Flow, Flow] = [{ bytes: 0 }, { bytes: 0 }];
+    let reason: string | undefined;
+    try {
+      if (!this.#options.allows(near.remoteAddr)) return this.#refuse(id, near, peer);
+      const far = await this.#dial(signal);
+      ends.push(far);
+      for (const end of ends) sendAtOnce(end);
+      if (!this.#options.allowsTarget(far.remoteAddr)) {
+        return this.#refuse(id, near, peer, formatAddress(far.remoteAddr));
+      }
+      this.#log({ event: "open", id, peer, target: formatAddress(far.remoteAddr) });
+      const failure = near.type === "stream"
+        ? await relay(near.socket, far.socket, sent, received)
+        : await relayMessages(near, far, sent, received);
+      reason = failure?.message;
+    } catch (error) {
+      reason = (error as Error).message;
+    } finally {
+      for (const end of ends) end.close();
+    }
+    const ms = Math.round(performance.now() - began);
+    this.#log({ event: "close", id, peer, sent: sent.bytes, received: received.bytes, ms, reason });
+  }
+
+  #dial(signal: AbortSignal): Promise<Conn<Address>> {
+    const { target, connectTimeoutMs: timeoutMs } = this.#options;
+    return connect(target, { timeoutMs, signal });
+  }
+
+  #refuse(id: number, near: Conn<Address>, peer: string, target?: string): void {
+    near.close();
+    this.#log({ event: "refuse", id, peer, target });
+  }
+
+  /**
+   * Listens no more, and waits for what is served, for `timeoutMs` or until `signal`.
+   *
+   * @returns How many connections were cut then.
+   */
+  async drain(timeoutMs: number, signal: AbortSignal): Promise<number> {
+    this.#unlisten();
+    this.#log({ event: "drain", active: this.#sessions.size });
+    const over = Promise.all([...this.#sessions].map((session) => session.over));
+    const late = new AbortController();
+    const time = sleep(timeoutMs, undefined, { signal: AbortSignal.any([late.signal, signal]) });
+    await Promise.race([over, time.catch(() => {})]);
+    late.abort();
+    const cut = [...this.#sessions];
+    for (const session of cut) session.cut();
+    await over;
+    return cut.length;
+  }
+
+  #unlisten(): void {
+    this.#claim?.release();
+    this.#listener.close();
+  }
+
+  /** Ends it, and what it serves, at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unlisten();
+    const sessions = [...this.#sessions];
+    for (const session of sessions) session.cut();
+    await Promise.all(sessions.map(({ over }) => over));
+  }
+}
+
+/** listen(2); where a Unix socket is in the way that nobody has open, without that. */
+function listenAnew({ listen: text, backlog }: ProxyOptions): Listener<Address> {
+  try {
+    return listen(text, { backlog });
+  } catch (error) {
+    const { address } = parseAddress(text);
+    const plain = "path" in address && !("port" in address);
+    if (!plain || !(error instanceof VsockError) || error.code !== "EADDRINUSE") throw error;
+    if (!clearDead(address.path)) throw error;
+    return listen(text, { backlog });
+  }
+}
+
+/** Sends small pieces at once: they were put together by whoever sent them first. */
+function sendAtOnce(conn: Conn<Address>): void {
+  if (conn.localAddr.transport !== "tcp") return;
+  conn.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, new Uint8Array(Int32Array.of(1).buffer));
+}
+
+function isExhausted(error: unknown): error is VsockError {
+  if (!(error instanceof VsockError)) return false;
+  return error.code === "EMFILE" || error.code === "ENFILE" || error.code === "ENOBUFS" ||
+    error.code === "ENOMEM";
+}

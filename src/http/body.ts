@@ -1,0 +1,90 @@
+/**
+ * Bodies between the web's streams and node:http's, with back-pressure.
+ *
+ * @module
+ */
+import type { Readable, Writable } from "node:stream";
+
+/**
+ * The bytes of an incoming message. It takes a chunk when asked and never ahead.
+ *
+ * @param incoming The message.
+ * @param onCancel What to do when its reader wants no more.
+ * @param toError What the stream fails with when `incoming` does.
+ */
+export function bodyOf(
+  incoming: Readable,
+  onCancel: (reason: unknown) => void,
+  toError: (cause: unknown) => unknown,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const chunks = incoming.iterator({ destroyOnReturn: false });
+  return new ReadableStream({
+    async pull(controller): Promise<void> {
+      try {
+        const { value, done } = await chunks.next();
+        if (done) return controller.close();
+        // A copy, as the reader may transfer it and a node:buffer shares its memory with others.
+        controller.enqueue(new Uint8Array(value));
+      } catch (cause) {
+        throw toError(cause);
+      }
+    },
+    cancel: onCancel,
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * Writes all of `body`, each chunk when the one before is on its way, and ends `outgoing`. Where
+ * `outgoing` is closed before its end, `body` is cancelled.
+ *
+ * @throws What `body` fails with; then `outgoing` is still open.
+ */
+export async function sendBody(
+  body: ReadableStream<Uint8Array>,
+  outgoing: Writable,
+): Promise<void> {
+  const reader = body.getReader();
+  const cancel = (reason?: unknown): Promise<void> => reader.cancel(reason).catch(() => {});
+  const onClose = (): void => void cancel(outgoing.errored ?? undefined); // ends a pending read
+  outgoing.once("close", onClose);
+  try {
+    while (!outgoing.destroyed) {
+      const { value, done } = await reader.read();
+      if (outgoing.destroyed) break;
+      if (done) return void outgoing.end();
+      requireBytes("send a body", value);
+      if (!outgoing.write(value)) await drained(outgoing);
+    }
+    await cancel();
+  } catch (error) {
+    await cancel(error);
+    throw error;
+  } finally {
+    outgoing.off("close", onClose);
+  }
+}
+
+/** Waits until `outgoing` takes more, or is closed. */
+function drained(outgoing: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      outgoing.off("drain", settle).off("close", settle);
+      resolve();
+    };
+    outgoing.on("drain", settle).on("close", settle);
+  });
+}
+
+function requireBytes(what: string, value: unknown): asserts value is Uint8Array {
+  if (value instanceof Uint8Array) return;
+  throw new TypeError(`Cannot ${what}: must be of Uint8Arrays: current value is ${typeof value}`);
+}
+
+/** Header fields of a message, several of one name included. */
+export function headersOf(rawHeaders: readonly string[]): Headers {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    headers.append(rawHeaders[i]!, rawHeaders[i + 1]!);
+  }
+  return headers;
+}

@@ -1,0 +1,92 @@
+/**
+ * One connection of a server: idle or with requests under way.
+ *
+ * @module
+ */
+import type { ServerResponse } from "node:http";
+import { clearTimeout, setTimeout } from "node:timers";
+import type { Address } from "../address.ts";
+import type { Conn } from "../conn.ts";
+import type { ConnDuplex } from "./duplex.ts";
+
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/** See the module. Its timer runs while no request is under way. */
+export class Connection<A extends Address> {
+  /** The connection underneath. */
+  readonly conn: Conn<A>;
+  /** What node:http has in its place. */
+  readonly duplex: ConnDuplex;
+  /** Settles when it is closed, or handed over. */
+  readonly closed: Promise<void>;
+  readonly #idleTimeoutMs: number;
+  #leave: () => void = () => {};
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #requests = 0;
+  #closing = false;
+
+  /** Of a connection that has no request yet; it is closed after `idleTimeoutMs` without one. */
+  constructor(conn: Conn<A>, duplex: ConnDuplex, idleTimeoutMs: number) {
+    this.conn = conn;
+    this.duplex = duplex;
+    this.#idleTimeoutMs = idleTimeoutMs;
+    this.closed = new Promise((resolve) => this.#leave = resolve);
+    duplex.once("close", () => {
+      clearTimeout(this.#timer);
+      this.#leave();
+    });
+    duplex.on("error", () => {}); // each request is told of it by its signal
+    this.#startTimer();
+  }
+
+  #startTimer(): void {
+    if (this.#idleTimeoutMs === Infinity || this.duplex.destroyed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.duplex.destroy(), this.#idleTimeoutMs);
+    this.#timer.unref();
+  }
+
+  /** A request is under way until `outgoing` is closed; `gone` aborts if that is too early. */
+  begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
+    this.#requests += 1;
+    clearTimeout(this.#timer);
+    return new Promise((resolve) => {
+      outgoing.once("close", () => {
+        this.#requests -= 1;
+        if (!outgoing.writableFinished) gone.abort(goneReason(this.duplex.errored));
+        if (this.#requests === 0) this.#onIdle();
+        resolve();
+      });
+    });
+  }
+
+  #onIdle(): void {
+    this.#startTimer();
+    if (this.#closing) this.duplex.destroySoon();
+  }
+
+  /** Closes it: now where no request is under way, after the last one otherwise. */
+  closeWhenIdle(): void {
+    this.#closing = true;
+    if (this.#requests === 0) this.duplex.destroy();
+  }
+
+  /** Answers 400 to what is not HTTP, and closes. */
+  refuse(): void {
+    if (this.duplex.writable && this.#requests === 0) this.duplex.write(BAD_REQUEST);
+    this.#startTimer(); // for a peer that does not read the answer
+    this.duplex.destroySoon();
+  }
+
+  /** It is an upgraded one from here on: its taker closes it. */
+  handOver(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#leave();
+  }
+}
+
+function goneReason(cause: unknown): DOMException {
+  const reason = new DOMException("The client is gone", "AbortError");
+  return cause ? Object.assign(reason, { cause }) : reason;
+}

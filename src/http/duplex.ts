@@ -1,0 +1,227 @@
+/**
+ * A connection as a node:stream Duplex that can stand where a net.Socket is wanted.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { Duplex } from "node:stream";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import type { Addr, Address } from "../address.ts";
+import type { Conn } from "../conn.ts";
+import { VsockError } from "../error.ts";
+
+/** What one read takes at most, and what each direction holds before it pushes back, in bytes. */
+const CHUNK_SIZE = 65_536;
+/** Reads in a row before other work of the event loop gets its turn. */
+const EAGER_READS = 32;
+
+/**
+ * What {@linkcode toDuplex} gives: a Duplex with those members of a `net.Socket` that node:http,
+ * ws, undici and ssh2 use.
+ */
+export class ConnDuplex extends Duplex {
+  /** The connection underneath. It is read and written through this stream only. */
+  readonly conn: Conn<Address>;
+  /** Always `false`: it is connected. */
+  readonly connecting: boolean = false;
+  /** Always `false`: it is connected. */
+  readonly pending: boolean = false;
+  /** Of the peer: its CID in digits, its host name or its path. */
+  readonly remoteAddress: string;
+  /** Of the peer; `undefined` for a path. */
+  readonly remotePort: number | undefined;
+  /** Of this end: its CID in digits, its host name or its path. */
+  readonly localAddress: string;
+  /** Of this end; `undefined` for a path. */
+  readonly localPort: number | undefined;
+  /** The time of `setTimeout()` in milliseconds; 0 for none. */
+  timeout: number = 0;
+  // Never handed out: what is pushed is a copy, which its reader may keep or transfer.
+  #buffer: Uint8Array<ArrayBuffer> | undefined;
+  #readsInARow = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Takes over `conn`: `toDuplex()` does it. */
+  constructor(conn: Conn<Address>) {
+    super({ allowHalfOpen: true, highWaterMark: CHUNK_SIZE });
+    this.conn = conn;
+    this.remoteAddress = hostOf(conn.remoteAddr);
+    this.remotePort = portOf(conn.remoteAddr);
+    this.localAddress = hostOf(conn.localAddr);
+    this.localPort = portOf(conn.localAddr);
+  }
+
+  /** Bytes that were received. */
+  get bytesRead(): number {
+    return this.conn.bytesRead;
+  }
+
+  /** Bytes that the connection has taken. */
+  get bytesWritten(): number {
+    return this.conn.bytesWritten;
+  }
+
+  /** As of a `net.Socket`. */
+  get readyState(): "open" | "readOnly" | "writeOnly" | "closed" {
+    if (this.readable) return this.writable ? "open" : "readOnly";
+    return this.writable ? "writeOnly" : "closed";
+  }
+
+  /** This end, as of a `net.Socket`. */
+  address(): { address: string; family: string; port: number | undefined } {
+    const family = this.conn.localAddr.transport;
+    return { address: this.localAddress, family, port: this.localPort };
+  }
+
+  /** Emits `timeout` after `ms` without a byte either way, and closes nothing; 0 for never. */
+  setTimeout(ms: number, callback?: () => void): this {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.timeout = ms;
+    if (callback !== undefined) {
+      if (ms === 0) this.off("timeout", callback);
+      else this.once("timeout", callback);
+    }
+    if (ms === 0 || this.destroyed) return this;
+    this.#timer = setTimeout(() => this.emit("timeout"), ms);
+    this.#timer.unref();
+    return this;
+  }
+
+  /** Does nothing: vsock sends at once. */
+  setNoDelay(_noDelay?: boolean): this {
+    return this;
+  }
+
+  /** Does nothing: vsock learns by itself that a peer is gone. */
+  setKeepAlive(_enable?: boolean, _initialDelay?: number): this {
+    return this;
+  }
+
+  /** Its waits keep the process alive, the default. */
+  ref(): this {
+    this.conn.ref();
+    return this;
+  }
+
+  /** Its waits do not keep the process alive. */
+  unref(): this {
+    this.conn.unref();
+    return this;
+  }
+
+  /** Ends what is sent and closes when that is under way. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  /** Part of Duplex: call `read()`. */
+  override _read(): void {
+    this.#receive().catch((error) => this.#fail(error));
+  }
+
+  async #receive(): Promise<void> {
+    if (++this.#readsInARow > EAGER_READS) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.#readsInARow = 0;
+      if (this.destroyed) return;
+    }
+    const buffer = this.#buffer ??= new Uint8Array(CHUNK_SIZE);
+    const n = await this.conn.read(buffer);
+    this.#timer?.refresh();
+    this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
+  }
+
+  /** Part of Duplex: call `write()`. */
+  override _write(
+    chunk: Uint8Array,
+    _encoding: string,
+    done: (error?: Error | null) => void,
+  ): void {
+    this.#send(chunk).then(() => done(), done);
+  }
+
+  /** Part of Duplex: what was corked, in one write where it is small. */
+  override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
+    this.#sendAll(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+  }
+
+  async #sendAll(chunks: readonly Uint8Array[]): Promise<void> {
+    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (length <= CHUNK_SIZE) return await this.#send(Buffer.concat(chunks, length));
+    for (const chunk of chunks) await this.#send(chunk);
+  }
+
+  async #send(chunk: Uint8Array): Promise<void> {
+    await this.conn.write(chunk);
+    this.#timer?.refresh();
+  }
+
+  /** Part of Duplex: call `end()`. */
+  override _final(done: (error?: Error | null) => void): void {
+    this.conn.closeWrite().then(() => done(), (error) => {
+      // The peer closed already: there is nobody to tell.
+      done(error instanceof VsockError && error.code === "ENOTCONN" ? null : error);
+    });
+  }
+
+  /** Part of Duplex: call `destroy()`. */
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#buffer = undefined;
+    try {
+      this.conn.close();
+      done(error);
+    } catch (cause) {
+      done(error ?? (cause as Error));
+    }
+  }
+
+  #fail(error: Error): void {
+    if (!this.destroyed) this.destroy(error);
+  }
+}
+
+function hostOf(addr: Addr): string {
+  if ("cid" in addr) return `${addr.cid}`;
+  return "hostname" in addr ? addr.hostname : addr.path;
+}
+
+function portOf(addr: Addr): number | undefined {
+  return "port" in addr ? addr.port : undefined;
+}
+
+/**
+ * Gives a connection as a node:stream Duplex, for what wants a `net.Socket`: node:http, ws, undici,
+ * ssh2. It reads no more than its reader takes, and a write waits for the peer's credit. `end()` is
+ * `closeWrite()`, and reading goes on; `destroy()`, or the end of both directions, closes `conn`.
+ * An error that it emits is a `VsockError`.
+ *
+ * @param conn A STREAM connection; the stream closes it.
+ * @throws {TypeError} If it is a SEQPACKET connection.
+ *
+ * @example A line there and back
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ * import { toDuplex } from "@vsockit/vsockit/http";
+ *
+ * using listener = listen({ cid: 1, port: 5010 }, { transport: "loopback" });
+ * const near = toDuplex(await connect({ cid: 1, port: 5010 }, { transport: "loopback" }));
+ * const far = toDuplex(await listener.accept());
+ *
+ * far.pipe(far); // echo
+ * near.end("hello\n");
+ * for await (const chunk of near) console.log(`${chunk}`);
+ * ```
+ */
+export function toDuplex(conn: Conn<Address>): ConnDuplex {
+  if (conn.type !== "stream") {
+    throw new TypeError(
+      `Cannot make a duplex: conn must be of type stream: current value is ${conn.type}`,
+    );
+  }
+  return new ConnDuplex(conn);
+}

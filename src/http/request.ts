@@ -1,0 +1,91 @@
+/**
+ * A Request from what a client sent, and a Response to it.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { bodyOf, headersOf, sendBody } from "./body.ts";
+
+/** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
+
+/**
+ * The Request that `incoming` is; `signal` aborts when its client is gone.
+ *
+ * @throws {TypeError} If a Request cannot be that: of a target that is no path, the method TRACE.
+ */
+export function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
+  const { method = "GET", rawHeaders } = incoming;
+  const init: RequestInit & { duplex?: "half" } = {
+    method,
+    headers: headersOf(rawHeaders),
+    signal,
+  };
+  if (hasBody(incoming)) {
+    init.body = bodyOf(incoming, () => {}, (cause) => signal.aborted ? signal.reason : cause);
+    init.duplex = "half";
+  }
+  return new Request(urlOf(incoming), init);
+}
+
+/**
+ * Stops reading the connection while `incoming` holds as much as it should. It is what node:http
+ * does; that of Bun 1.4 does so on sockets of its own only, and would take all that a client sends.
+ */
+export function pushBack(incoming: IncomingMessage, duplex: Duplex): void {
+  const push = incoming.push.bind(incoming);
+  const read = incoming._read.bind(incoming);
+  incoming.push = (chunk, encoding): boolean => {
+    const more = push(chunk, encoding);
+    // After the end nothing asks for more, and the next request must be read.
+    if (chunk === null) duplex.resume();
+    else if (!more) duplex.pause();
+    return more;
+  };
+  incoming._read = (size): void => {
+    read(size);
+    duplex.resume();
+  };
+}
+
+function hasBody({ method, headers }: IncomingMessage): boolean {
+  if (method === "GET" || method === "HEAD") return false;
+  return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function urlOf({ url = "", headers: { host = "localhost" } }: IncomingMessage): string {
+  if (/^https?:\/\//i.test(url)) return url;
+  if (url !== "*" && !url.startsWith("/")) {
+    throw new TypeError(`Cannot serve ${url}: must be a path`);
+  }
+  if (!HOST.test(host)) throw new TypeError(`Cannot serve ${host}: must be a host`);
+  return `http://${host}${url === "*" ? "/*" : url}`;
+}
+
+/**
+ * Sends `response`; settles when it is on its way or its client is gone.
+ *
+ * @throws {TypeError} If it is no Response that can be sent; then nothing was.
+ * @throws What its body fails with; then a part may have been sent.
+ */
+export async function respond(response: Response, outgoing: ServerResponse): Promise<void> {
+  if (!(response instanceof Response)) {
+    throw new TypeError(`Cannot respond: must be a Response: current value is ${typeof response}`);
+  }
+  const { status, statusText, headers, body, bodyUsed } = response;
+  if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");
+  if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
+  const fields = new Map<string, string | string[]>(headers);
+  const cookies = headers.getSetCookie();
+  if (cookies.length > 0) fields.set("set-cookie", cookies);
+  for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
+  outgoing.writeHead(status, statusText || undefined);
+  if (body === null) return void outgoing.end();
+  if (outgoing.req.method !== "HEAD") return await sendBody(body, outgoing);
+  outgoing.end();
+  await body.cancel();
+}
+
+/** What node:http sees to by itself. */
+const FRAMING: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding"]);

@@ -1,0 +1,260 @@
+/**
+ * An HTTP server on a listener: node:http's, with the web's Request and Response.
+ *
+ * @module
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Addr, Address, VsockAddress } from "../address.ts";
+import type { Conn } from "../conn.ts";
+import { VsockError } from "../error.ts";
+import type { Listener } from "../listener.ts";
+import { requireWaitOptions } from "../waiting.ts";
+import { Connection } from "./connection.ts";
+import { toDuplex } from "./duplex.ts";
+import { pushBack, requestOf, respond } from "./request.ts";
+
+/** What a {@linkcode ServeHandler} is told beside the request. */
+export interface ServeHandlerInfo<A extends Address = VsockAddress> {
+  /** The client's end. */
+  readonly remoteAddr: Addr<A>;
+  /** This end. */
+  readonly localAddr: Addr<A>;
+  /** Settles when the response is sent, or its client is gone. */
+  readonly completed: Promise<void>;
+}
+
+/** Answers a request. `request.signal` aborts when its client is gone. */
+export type ServeHandler<A extends Address = VsockAddress> = (
+  request: Request,
+  info: ServeHandlerInfo<A>,
+) => Response | Promise<Response>;
+
+/** For {@linkcode serve}. */
+export interface ServeOptions {
+  /** Aborted, closes the listener and each connection at once. */
+  readonly signal?: AbortSignal | undefined;
+  /** Answers where the handler throws. @default {it is logged, and the answer is 500} */
+  readonly onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
+  /**
+   * Takes a request with `Upgrade: websocket` or another; the arguments are those of the `upgrade`
+   * event of `node:http`, as the `handleUpgrade()` of npm's ws takes them. `socket` is the
+   * handler's to close. Without it such a request goes to the handler as any other.
+   */
+  readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
+  /**
+   * Milliseconds that a connection may wait for the head of a request, the first or the next one;
+   * then it is closed. @default {60_000}
+   */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/** A running server, from {@linkcode serve}. Disposing is `shutdown()`. */
+export interface HttpServer<A extends Address = VsockAddress> extends AsyncDisposable {
+  /** Where it listens. */
+  readonly addr: Addr<A>;
+  /** Settles when it listens no more and each connection is closed; rejects where accept fails. */
+  readonly finished: Promise<void>;
+  /** Closes the listener; lets the requests that are under way finish. Settles as `finished`. */
+  shutdown(): Promise<void>;
+  /** Its waits keep the process alive, the default. */
+  ref(): void;
+  /** Its waits do not keep the process alive. */
+  unref(): void;
+}
+
+/**
+ * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
+ * server's to close from here on. Bodies stream both ways, and neither is read ahead. `request.url`
+ * is `http:` with the client's `Host`. What is not HTTP gets 400 and is closed.
+ *
+ * @throws {TypeError} If the listener is of type seqpacket.
+ *
+ * @example Ask a server within one process
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ * import { createFetch, serve } from "@vsockit/vsockit/http";
+ *
+ * const address = { cid: 1, port: 5011 };
+ * const listener = listen(address, { transport: "loopback" });
+ * await using _server = serve(listener, (request) => new Response(`hello ${request.url}`));
+ *
+ * using client = createFetch({ connect: () => connect(address, { transport: "loopback" }) });
+ * const response = await client.fetch("http://localhost/there");
+ * console.log(await response.text());
+ * ```
+ */
+export function serve<A extends Address = VsockAddress>(
+  listener: Listener<A>,
+  handler: ServeHandler<A>,
+  options: ServeOptions = {},
+): HttpServer<A> {
+  if (listener.type !== "stream") {
+    throw new TypeError(
+      `Cannot serve: listener must be of type stream: current value is ${listener.type}`,
+    );
+  }
+  requireWaitOptions({ signal: options.signal, timeoutMs: options.idleTimeoutMs });
+  return new RunningServer(listener, handler, options);
+}
+
+/** What accept(2) fails with for a while only: the next one may not. */
+const PASSING: ReadonlySet<string> = new Set([
+  ...["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED", "ECONNRESET"],
+]);
+const ACCEPT_PAUSE_MS = 50;
+const IDLE_MS = 60_000;
+/** A timer's longest, less what node:http adds. */
+const LONGEST_MS = 2 ** 31 - 10_000;
+
+class RunningServer<A extends Address> implements HttpServer<A> {
+  readonly addr: Addr<A>;
+  readonly finished: Promise<void>;
+  readonly #listener: Listener<A>;
+  readonly #handler: ServeHandler<A>;
+  readonly #options: ServeOptions;
+  readonly #server: Server;
+  readonly #connections = new Map<Duplex, Connection<A>>();
+  #held = true;
+  #stopping = false;
+
+  constructor(listener: Listener<A>, handler: ServeHandler<A>, options: ServeOptions) {
+    this.addr = listener.addr;
+    this.#listener = listener;
+    this.#handler = handler;
+    this.#options = options;
+    this.#server = this.#createServer();
+    const onAbort = (): void => this.#closeNow();
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    this.finished = this.#run().finally(() => {
+      options.signal?.removeEventListener("abort", onAbort);
+    });
+    this.finished.catch(() => {}); // shutdown() tells it too
+  }
+
+  #createServer(): Server {
+    const { idleTimeoutMs = IDLE_MS, upgrade } = this.#options;
+    // Its clients are told; Connection's timer is there before, and covers the first request too.
+    const server = createServer({ keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS) });
+    server.timeout = 0;
+    // Deno keeps no connection of a server that does not listen itself.
+    Object.defineProperty(server, "listening", { value: true });
+    server.on("request", (incoming, outgoing) => void this.#answer(incoming, outgoing));
+    // What is not HTTP, or has a head without end.
+    server.on("clientError", (_, socket: Duplex) => this.#connections.get(socket)?.refuse());
+    if (upgrade === undefined) return server;
+    server.on("upgrade", (incoming, socket, head) => {
+      this.#connections.get(socket)?.handOver();
+      upgrade(incoming, socket, head);
+    });
+    return server;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#acceptAll();
+    } finally {
+      this.#stopping = true;
+      this.#listener.close();
+      const open = Array.from(this.#connections.values());
+      for (const connection of open) connection.closeWhenIdle();
+      await Promise.all(open.map(({ closed }) => closed));
+    }
+  }
+
+  async #acceptAll(): Promise<void> {
+    while (!this.#listener.socket.closed) {
+      try {
+        this.#take(await this.#listener.accept());
+      } catch (error) {
+        if (this.#listener.socket.closed) return;
+        if (!(error instanceof VsockError && PASSING.has(error.code))) throw error;
+        await delay(ACCEPT_PAUSE_MS, undefined, { ref: this.#held });
+      }
+    }
+  }
+
+  #take(conn: Conn<A>): void {
+    if (!this.#held) conn.unref();
+    const duplex = toDuplex(conn);
+    const connection = new Connection(conn, duplex, this.#options.idleTimeoutMs ?? IDLE_MS);
+    this.#connections.set(duplex, connection);
+    connection.closed.then(() => this.#connections.delete(duplex));
+    this.#server.emit("connection", duplex);
+  }
+
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const connection = this.#connections.get(incoming.socket);
+    if (connection === undefined) return void incoming.destroy();
+    const gone = new AbortController();
+    pushBack(incoming, connection.duplex);
+    const completed = connection.begin(outgoing, gone);
+    if (this.#stopping) outgoing.shouldKeepAlive = false;
+    let request: Request;
+    try {
+      request = requestOf(incoming, gone.signal);
+    } catch {
+      outgoing.shouldKeepAlive = false;
+      return void outgoing.writeHead(400).end();
+    }
+    const { remoteAddr, localAddr } = connection.conn;
+    try {
+      await respond(await this.#handler(request, { remoteAddr, localAddr, completed }), outgoing);
+    } catch (error) {
+      if (!gone.signal.aborted) await this.#fail(error, outgoing);
+    }
+  }
+
+  /** A failure after the head is sent can be told by a reset only. */
+  async #fail(error: unknown, outgoing: ServerResponse): Promise<void> {
+    const { onError = logged } = this.#options;
+    try {
+      const response = await onError(error);
+      if (outgoing.headersSent) outgoing.destroy();
+      else await respond(response, outgoing);
+    } catch (second) {
+      logged(second);
+      outgoing.destroy();
+    }
+  }
+
+  #closeNow(): void {
+    this.#stopping = true;
+    this.#listener.close();
+    for (const { duplex } of this.#connections.values()) duplex.destroy();
+  }
+
+  shutdown(): Promise<void> {
+    this.#stopping = true;
+    this.#listener.close();
+    return this.finished;
+  }
+
+  ref(): void {
+    this.#hold(true);
+  }
+
+  unref(): void {
+    this.#hold(false);
+  }
+
+  #hold(held: boolean): void {
+    this.#held = held;
+    for (
+      const end of [this.#listener, ...this.#connections.keys()] as { ref(): void; unref(): void }[]
+    ) {
+      if (held) end.ref();
+      else end.unref();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}
+
+function logged(error: unknown): Response {
+  console.error(error);
+  return new Response("Internal Server Error", { status: 500 });
+}

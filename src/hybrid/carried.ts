@@ -1,0 +1,254 @@
+/**
+ * A socket with addresses of its own over one of AF_UNIX, which carries the bytes.
+ *
+ * @module
+ */
+import { POLLERR, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
+import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
+import { type Code, ERRNO, SysError } from "../../ffi/errno.ts";
+import type { Address, UnixAddress } from "../address.ts";
+import { openUnix } from "../kernel/elsewhere.ts";
+import { pollSlice } from "../kernel/poll.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import { LoopHold } from "../loop_hold.ts";
+import { Waiters } from "../loopback/waiters.ts";
+import type { HybridOptionValues } from "./options.ts";
+import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
+
+/** How far a socket has come; `refused` is where Linux leaves a non-blocking one for good. */
+export type State =
+  | "fresh"
+  | "bound"
+  | "listening"
+  | "connecting"
+  | "refused"
+  | "connected";
+
+const WRITABLE = POLLOUT | POLLWRNORM;
+/** Stands for no descriptor in poll(2), which then only waits. */
+const NO_FD = -1;
+/** The one timer by which the waits that are not the kernel's hold the event loop. */
+const loop: LoopHold = new LoopHold();
+
+/** What the sockets of both sides of a hybrid transport share; a side adds how they connect. */
+export abstract class Carried<A extends Address> implements Socket<A> {
+  readonly type: SocketType = "stream";
+  /** What a person can do about the last error. */
+  hint: string | undefined = undefined;
+  /** Carries the bytes. */
+  protected unix: KernelSocket<UnixAddress>;
+  protected state: State = "fresh";
+  /** Whether poll(2) of `unix` tells what this socket is ready for. */
+  protected live = false;
+  protected local: A;
+  protected remote: A | undefined;
+  /** The options of AF_VSOCK. */
+  protected readonly values: HybridOptionValues;
+  /** Those who wait while `unix` has nothing to tell; each change wakes them all. */
+  protected readonly waiters: Waiters = new Waiters(loop, () => 1);
+  #closed = false;
+  #refed = true;
+  #error = 0;
+
+  /** `local` is the name of a socket that has none. */
+  constructor(unix: KernelSocket<UnixAddress>, local: A, values: HybridOptionValues) {
+    this.unix = unix;
+    this.local = local;
+    this.values = values;
+    values.apply(unix);
+  }
+
+  abstract bind(address: A): void;
+  abstract listen(backlog: number): void;
+  abstract connect(address: A): boolean;
+  abstract accept(): Socket<A> | undefined;
+  /** Gives back what bind took; called once. */
+  protected abstract release(): void;
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(data: Uint8Array, flags: number): number {
+    this.requireConnected("send");
+    return this.unix.send(data, flags);
+  }
+
+  recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number {
+    this.requireConnected("recv");
+    if (buffer.length === 0) return 0;
+    return this.unix.recv(buffer, flags, out);
+  }
+
+  shutdown(how: number): void {
+    this.requireConnected("shutdown");
+    this.unix.shutdown(how);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.release();
+    this.unix.close();
+    this.waiters.finish(POLLNVAL);
+  }
+
+  /** `close()`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  getsockopt(level: number, name: number, value: Uint8Array): number {
+    this.requireOpen("getsockopt");
+    if (level === AF_VSOCK) return this.values.get(name, value);
+    return this.unix.getsockopt(level, name, value);
+  }
+
+  setsockopt(level: number, name: number, value: Uint8Array): void {
+    this.requireOpen("setsockopt");
+    if (level === AF_VSOCK) this.values.set(name, value, this.unix);
+    else this.unix.setsockopt(level, name, value);
+  }
+
+  takeError(): number {
+    this.requireOpen("getsockopt");
+    const errno = this.#error;
+    this.#error = 0;
+    return errno !== 0 ? errno : this.unix.takeError();
+  }
+
+  outq(): number {
+    this.requireOpen("ioctl");
+    if (this.state !== "connected") throw new SysError("ioctl", "EOPNOTSUPP");
+    return this.unix.outq();
+  }
+
+  localAddress(): A {
+    this.requireOpen("getsockname");
+    return this.local;
+  }
+
+  remoteAddress(): A {
+    this.requireConnected("getpeername");
+    return this.remote!;
+  }
+
+  poll(events: number): number {
+    if (this.#closed) return POLLNVAL;
+    if (this.live) return this.unix.poll(events);
+    return this.pollIdle(events) | (this.#error === 0 ? 0 : POLLERR);
+  }
+
+  /** What holds of `events` while `unix` does not tell. */
+  protected pollIdle(events: number): number {
+    return this.state === "listening" ? 0 : events & WRITABLE;
+  }
+
+  wait(events: number, signal?: AbortSignal): Promise<number> {
+    if (this.live && !this.#closed) return this.unix.wait(events, signal);
+    return this.#waitIdle(events, signal);
+  }
+
+  async #waitIdle(events: number, signal: AbortSignal | undefined): Promise<number> {
+    for (;;) {
+      const now = this.poll(events);
+      if (now !== 0) return now;
+      if (this.live) return this.unix.wait(events, signal);
+      await this.changed(signal);
+    }
+  }
+
+  /** Resolves when poll() is worth a call again, while `unix` does not tell. */
+  protected async changed(signal: AbortSignal | undefined): Promise<void> {
+    await this.waiters.add(0, signal);
+  }
+
+  waitSync(events: number, timeoutMs: number): number {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const now = this.poll(events);
+      const left = end - performance.now();
+      if (now !== 0 || left <= 0) return now;
+      if (this.live) this.unix.waitSync(events, left);
+      else this.changedSync(left);
+    }
+  }
+
+  /** Blocks until poll() is worth a call again, for `ms` at most. */
+  protected changedSync(ms: number): void {
+    pollSlice(NO_FD, 0, ms);
+  }
+
+  ref(): void {
+    this.#refed = true;
+    this.unix.ref();
+    this.waiters.ref();
+  }
+
+  unref(): void {
+    this.#refed = false;
+    this.unix.unref();
+    this.waiters.unref();
+  }
+
+  mmap(_length: number, _prot: number): RxMapping {
+    this.requireOpen("mmap");
+    throw new SysError("mmap", "ENODEV");
+  }
+
+  /** The state is another; who waits is to look again. */
+  protected become(state: State, live: boolean = state === "connected"): void {
+    this.state = state;
+    this.live = live;
+    this.waiters.wake();
+  }
+
+  /** connect(2) has failed; SO_ERROR has it. One that nobody answered can be tried again. */
+  protected fail(errno: Code | number, hint: string): void {
+    this.#error = typeof errno === "number" ? errno : ERRNO[errno];
+    this.hint = hint;
+    this.remote = undefined;
+    this.become(this.#error === ERRNO.ETIMEDOUT ? "fresh" : "refused");
+  }
+
+  /** connect(2) begins anew. */
+  protected clearError(): void {
+    this.#error = 0;
+    this.hint = undefined;
+  }
+
+  /** Another socket in place of the one that connected in vain. */
+  protected renew(): void {
+    const fresh = openUnix().socket("stream") as KernelSocket<UnixAddress>;
+    this.unix.close();
+    this.unix = fresh;
+    this.values.apply(fresh);
+    if (!this.#refed) fresh.unref();
+  }
+
+  /** Whether connect(2) has come through. */
+  protected isConnected(): boolean {
+    return this.state === "connected";
+  }
+
+  /** Throws EBADF after `close()`. */
+  protected requireOpen(op: string): void {
+    if (this.#closed) throw new SysError(op, "EBADF");
+  }
+
+  /** Throws unless connected. */
+  protected requireConnected(op: string): void {
+    if (this.state === "connected" && !this.#closed) return;
+    throw new SysError(op, this.#closed ? "EBADF" : "ENOTCONN");
+  }
+
+  /** Throws what connect(2) of AF_VSOCK gives in this state, unless it can begin. */
+  protected requireConnectable(): void {
+    this.requireOpen("connect");
+    if (this.state === "listening") throw new SysError("connect", "EINVAL");
+    if (this.state === "connected") throw new SysError("connect", "EISCONN");
+    if (this.state === "connecting" || this.state === "refused") {
+      throw new SysError("connect", "EALREADY");
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Paths of AF_UNIX that a socket is bound to, and that go when it goes.
+ *
+ * @module
+ */
+import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import process from "node:process";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
+import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
+import { close, connect, socket } from "../../ffi/libc.ts";
+import type { UnixAddress } from "../address.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+
+/** A path that a socket is bound to. */
+export interface Claim {
+  /** Unlinks the path, unless somebody else has it by now. The second call does nothing. */
+  release(): void;
+}
+
+const NOTHING: Claim = { release(): void {} };
+
+/**
+ * bind(2) of `unix` to `path`, which only who has `mode` then may connect to. A socket that nobody
+ * has open any more gives way; nothing else does.
+ *
+ * @throws {SysError} `EADDRINUSE` where the path is taken.
+ */
+export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: number): Claim {
+  try {
+    unix.bind({ path });
+  } catch (error) {
+    if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
+    unix.bind({ path });
+  }
+  const claim = holdPath(path);
+  try {
+    if (claim !== NOTHING) chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    return claim;
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+}
+
+/** The claim of whoever has just bound a socket to `path`. */
+export function holdPath(path: string): Claim {
+  if (path.startsWith("\0")) return NOTHING;
+  let mine = identify(path);
+  return {
+    release(): void {
+      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => unlinkSync(path));
+      mine = undefined;
+    },
+  };
+}
+
+/** What tells the file at `path` from any other; `undefined` where there is no socket. */
+function identify(path: string): string | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.isSocket() ? `${stat.dev}:${stat.ino}` : undefined;
+}
+
+/** Takes a dead socket out of the way: whether `path` is free to bind. */
+export function clearDead(path: string): boolean {
+  if (path.startsWith("\0")) return false;
+  const found = identify(path);
+  if (found === undefined || !isDead(path)) return false;
+  // Somebody else may do the same: what is unlinked must be what was found dead.
+  const aside = `${path}.${process.pid}.dead`;
+  let moved = false;
+  ignoreMissing(() => {
+    renameSync(path, aside);
+    moved = true;
+  });
+  if (!moved) return true;
+  if (identify(aside) !== found) ignoreMissing(() => linkSync(aside, path));
+  ignoreMissing(() => unlinkSync(aside));
+  return true;
+}
+
+/** Whether nobody has the socket at `path` open, asked in a way that a listener does not notice. */
+function isDead(path: string): boolean {
+  const probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
+  try {
+    connect(probe, encodeSockaddrUn(path));
+    return false;
+  } catch (error) {
+    // EPROTOTYPE where it lives: it is no SOCK_DGRAM.
+    return isCode(error, "ECONNREFUSED");
+  } finally {
+    close(probe);
+  }
+}
+
+function ignoreMissing(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (code !== "ENOENT" && code !== "EEXIST") throw error;
+  }
+}
+
+function isCode(error: unknown, code: Code): boolean {
+  return error instanceof SysError && error.code === code;
+}

@@ -1,0 +1,90 @@
+/**
+ * What can go wrong between a host and the VMM that it asks for a port.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { UnixAddress } from "../address.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import { WOULD_BLOCK } from "../socket.ts";
+
+/** Faults of a stand-in for a VMM. */
+export interface HybridFaults {
+  /**
+   * What it does for a port that the guest listens on: `"ok"` says `OK` and a number, `"none"`
+   * hands the connection to the guest without a word, as old VMMs do, `"close"` closes without a
+   * word, `"silence"` never answers. @default {"ok"}
+   */
+  readonly answer?: "ok" | "none" | "close" | "silence" | undefined;
+  /** What it says in place of `OK` and a number; the end of the line is not added. */
+  readonly text?: string | undefined;
+  /** Milliseconds until it answers. @default {0} */
+  readonly delayMs?: number | undefined;
+  /** Bytes of the answer that are sent at a time, a few milliseconds between. @default {all} */
+  readonly splitBytes?: number | undefined;
+}
+
+const SPLIT_MS = 3;
+const DELAY_MAX_MS = 2 ** 31 - 1;
+
+/** Throws a RangeError unless `faults` can be made. */
+export function requireFaults({ delayMs = 0, splitBytes = 1 }: HybridFaults): void {
+  if (!(delayMs >= 0 && delayMs <= DELAY_MAX_MS)) {
+    throw new RangeError(
+      `Cannot use delayMs: must be from 0 to ${DELAY_MAX_MS}: current value is ${delayMs}`,
+    );
+  }
+  if (!Number.isInteger(splitBytes) || splitBytes < 1) {
+    throw new RangeError(
+      `Cannot use splitBytes: must be a positive integer: current value is ${splitBytes}`,
+    );
+  }
+}
+
+/** What is said for `hostPort`; `undefined` where the connection is closed without a word. */
+export function answerOf(faults: HybridFaults, hostPort: number): string | undefined {
+  const { answer = "ok", text = `OK ${hostPort}\n` } = faults;
+  if (answer === "close") return undefined;
+  return answer === "ok" ? text : "";
+}
+
+/** Says `text`, if anything: whether the host is still there then, and can be handed on. */
+export async function sendAnswer(
+  unix: KernelSocket<UnixAddress>,
+  text: string,
+  faults: HybridFaults,
+): Promise<boolean> {
+  const { answer, delayMs = 0, splitBytes = text.length } = faults;
+  if (delayMs > 0) await pause(delayMs);
+  if (answer === "silence") return await hasEnded(unix);
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += splitBytes) {
+    if (at > 0) await pause(SPLIT_MS);
+    if (!trySend(unix, bytes.subarray(at, at + splitBytes))) break;
+  }
+  return true;
+}
+
+/** `false` where the host has closed meanwhile; the guest, which accepts first, is to see that. */
+function trySend(unix: KernelSocket<UnixAddress>, bytes: Uint8Array): boolean {
+  try {
+    return unix.send(bytes, 0) === bytes.length;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EPIPE") return false;
+    throw error;
+  }
+}
+
+/** `false` once the host has given up. */
+async function hasEnded(unix: KernelSocket<UnixAddress>): Promise<false> {
+  while (unix.recv(new Uint8Array(1), MSG_PEEK) === WOULD_BLOCK) await unix.wait(POLLIN);
+  return false;
+}
+
+/** Resolves after `ms` milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,134 @@
+/**
+ * The options of level `AF_VSOCK` of a socket that AF_UNIX carries.
+ *
+ * @module
+ */
+import { SO_SNDBUF, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import {
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+  SO_VM_SOCKETS_BUFFER_SIZE,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
+} from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
+
+/** Takes other options. */
+export interface Below {
+  /** setsockopt(2). */
+  setsockopt(level: number, name: number, value: Uint8Array): void;
+}
+
+const SIZE = 8;
+const TIMEVAL_SIZE = 16;
+const INT_MAX = 2 ** 31 - 1;
+
+/**
+ * Buffer sizes within their bounds, and the time that a connect may take.
+ *
+ * AF_UNIX has one buffer for each direction, the sender's: so the buffer size is what this end may
+ * have on the way, not what its peer may.
+ */
+export class HybridOptionValues {
+  /** Milliseconds. */
+  timeoutMs: number;
+  readonly #defaultMs: number;
+  #size = 262_144;
+  #min = 128;
+  #max = 262_144;
+
+  /** Those of a fresh socket; or, `from` a listener, those of a connection that it accepts. */
+  constructor(defaultMs: number, from?: HybridOptionValues) {
+    this.#defaultMs = defaultMs;
+    this.timeoutMs = from?.timeoutMs ?? defaultMs;
+    if (from === undefined) return;
+    [this.#size, this.#min, this.#max] = [from.#size, from.#min, from.#max];
+  }
+
+  /** getsockopt(2). */
+  get(name: number, value: Uint8Array): number {
+    const out = this.#encode(name);
+    if (value.length < out.length) throw new SysError("getsockopt", "EINVAL");
+    value.set(out);
+    return out.length;
+  }
+
+  #encode(name: number): Uint8Array {
+    switch (name) {
+      case SO_VM_SOCKETS_BUFFER_SIZE:
+        return u64(this.#size);
+      case SO_VM_SOCKETS_BUFFER_MIN_SIZE:
+        return u64(this.#min);
+      case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
+        return u64(this.#max);
+      case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
+      case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: {
+        const micros = BigInt(Math.round(this.timeoutMs * 1_000));
+        return bytesOf(BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n));
+      }
+      default:
+        throw new SysError("getsockopt", "ENOPROTOOPT");
+    }
+  }
+
+  /** setsockopt(2); the size goes on to the socket below. */
+  set(name: number, value: Uint8Array, below: Below): void {
+    switch (name) {
+      case SO_VM_SOCKETS_BUFFER_SIZE:
+        return this.#resize(readU64(value), below);
+      case SO_VM_SOCKETS_BUFFER_MIN_SIZE:
+        this.#min = readU64(value);
+        return this.#resize(this.#size, below);
+      case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
+        this.#max = readU64(value);
+        return this.#resize(this.#size, below);
+      case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
+      case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
+        this.timeoutMs = readTimeval(value) || this.#defaultMs;
+        return;
+      default:
+        throw new SysError("setsockopt", "ENOPROTOOPT");
+    }
+  }
+
+  #resize(wanted: number, below: Below): void {
+    const size = Math.min(Math.max(wanted, this.#min), this.#max);
+    if (size === this.#size) return;
+    this.#size = size;
+    this.apply(below);
+  }
+
+  /** Gives the socket below its size, or as much of it as `net.core.wmem_max` allows. */
+  apply(below: Below): void {
+    const bytes = bytesOf(Int32Array.of(Math.min(this.#size, INT_MAX)));
+    below.setsockopt(SOL_SOCKET, SO_SNDBUF, bytes);
+  }
+}
+
+function bytesOf(value: BigInt64Array | BigUint64Array | Int32Array): Uint8Array {
+  return new Uint8Array(value.buffer);
+}
+
+function u64(value: number): Uint8Array {
+  return bytesOf(BigUint64Array.of(BigInt(value)));
+}
+
+function viewOf(value: Uint8Array, size: number): DataView {
+  if (value.length < size) throw new SysError("setsockopt", "EINVAL");
+  return new DataView(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Sizes past 2^53 lose their last bits. */
+function readU64(value: Uint8Array): number {
+  return Number(viewOf(value, SIZE).getBigUint64(0, true));
+}
+
+/** A `struct timeval` of 64-bit members in milliseconds. */
+function readTimeval(value: Uint8Array): number {
+  const view = viewOf(value, TIMEVAL_SIZE);
+  const [seconds, micros] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
+  if (seconds < 0n || seconds >= 1n << 53n || micros < 0n || micros >= 1_000_000n) {
+    throw new SysError("setsockopt", "ERANGE");
+  }
+  return Number(seconds) * 1_000 + Number(micros) / 1_000;
+}

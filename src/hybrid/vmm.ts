@@ -1,0 +1,178 @@
+/**
+ * A stand-in for a VMM with a hybrid vsock, to test programs of the host and of the guest without
+ * a VM.
+ *
+ * @module
+ */
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { requireAddress, requireU32, type UnixAddress } from "../address.ts";
+import { attempt } from "../error.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import type { Transport } from "../transport.ts";
+import { startTimer } from "../waiting.ts";
+import { type Claim, claimPath } from "./claim.ts";
+import { answerOf, type HybridFaults, pause, requireFaults, sendAnswer } from "./faults.ts";
+import { GuestSocket, type Machine } from "./guest_socket.ts";
+import { LineReader, parseConnect } from "./line.ts";
+import { CAPABILITIES, openStream } from "./transport.ts";
+
+export type { HybridFaults } from "./faults.ts";
+
+/** For {@linkcode createVmm}. */
+export interface VmmOptions {
+  /** The CID of the guest. @default {3} */
+  readonly cid?: number | undefined;
+  /** What goes wrong between host and guest. @default {nothing} */
+  readonly faults?: HybridFaults | undefined;
+}
+
+/** A stand-in for a VMM; see {@linkcode createVmm}. */
+export interface Vmm extends Disposable {
+  /** Where it listens. */
+  readonly path: string;
+  /** Makes the sockets of the guest. */
+  readonly guest: Transport;
+  /** Ends it and unlinks the path; sockets of the guest go on. The second call does nothing. */
+  close(): void;
+}
+
+const BACKLOG = 128;
+const MODE = 0o600;
+/** A host has as long as Firecracker gives it, in milliseconds. */
+const TIMEOUT_MS = 2_000;
+/** Milliseconds until accept(2) is tried again when descriptors have run out. */
+const FULL_MS = 10;
+
+/**
+ * Stands in for a VMM: listens on `path`, takes `CONNECT port`, and says `OK` where the guest
+ * listens on that port; and a guest, whose connects to CID 2 reach `path_PORT`. Both ends may live
+ * in one process, in two threads or in two processes. It does not keep the process alive; what waits
+ * on its sockets does.
+ *
+ * @returns The stand-in. The caller closes it; `using` does so.
+ * @throws {RangeError} If a number is out of range.
+ * @throws {VsockError} `EADDRINUSE` if somebody listens on `path`.
+ *
+ * @example Test a host against an agent, without a VM
+ * ```ts
+ * import { connect, createVmm, listen } from "@vsockit/vsockit";
+ *
+ * const path = `/tmp/vsockit-${crypto.randomUUID()}.sock`;
+ * using vmm = createVmm(path);
+ * using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
+ *
+ * using conn = await connect({ path, port: 1024 });
+ * using served = await agent.accept();
+ * await conn.write(new TextEncoder().encode("hello\n"));
+ * console.log(await served.read(new Uint8Array(64))); // 6
+ * ```
+ */
+export function createVmm(path: string, options: VmmOptions = {}): Vmm {
+  const { cid = 3, faults = {} } = options;
+  requireAddress({ path });
+  requireU32("cid", cid);
+  requireFaults(faults);
+  return attempt("listen", { path }, () => new StandIn(path, cid, faults));
+}
+
+class StandIn implements Vmm {
+  readonly path: string;
+  readonly guest: Transport;
+  readonly #unix: KernelSocket<UnixAddress>;
+  readonly #claim: Claim;
+  readonly #machine: Machine;
+  readonly #faults: HybridFaults;
+  #lastPort = 2 ** 31 - 1;
+
+  constructor(path: string, cid: number, faults: HybridFaults) {
+    this.path = path;
+    this.#faults = faults;
+    const machine = this.#machine = {
+      cid,
+      hostPath: (port: number) => `${path}_${port}`,
+      ports: new Map<number, GuestSocket>(),
+    };
+    this.guest = {
+      name: "hybrid guest",
+      capabilities: CAPABILITIES,
+      localCid: cid,
+      socket: (type) => new GuestSocket(openStream(type), machine),
+    };
+    const unix = this.#unix = openStream("stream");
+    try {
+      this.#claim = claimPath(unix, path, MODE);
+      unix.listen(BACKLOG);
+    } catch (error) {
+      unix.close();
+      throw error;
+    }
+    unix.unref();
+    this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#unix.closed) {
+      try {
+        await this.#unix.wait(POLLIN);
+        for (let unix; !this.#unix.closed && (unix = this.#unix.accept()) !== undefined;) {
+          this.#serve(unix);
+        }
+      } catch {
+        await pause(FULL_MS); // out of descriptors
+      }
+    }
+  }
+
+  /** Serves one connection of the host. What it gives up on, it closes without a word. */
+  async #serve(unix: KernelSocket<UnixAddress>): Promise<void> {
+    unix.unref();
+    const timer = startTimer(() => unix.close(), TIMEOUT_MS);
+    try {
+      const port = await readConnect(unix);
+      clearTimeout(timer);
+      if (!await this.#answer(unix, port)) unix.close();
+    } catch (error) {
+      unix.close();
+      if (!(error instanceof SysError)) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Whether the connection is the guest's now. */
+  async #answer(unix: KernelSocket<UnixAddress>, port: number | undefined): Promise<boolean> {
+    const guest = this.#machine.ports.get(port ?? -1);
+    if (guest?.hasRoom !== true) return false;
+    const hostPort = this.#lastPort = ((this.#lastPort + 1) & 0x7fff_ffff) | 0x4000_0000;
+    const answer = answerOf(this.#faults, hostPort);
+    if (answer === undefined) return false;
+    const early = !await sendAnswer(unix, answer, this.#faults);
+    if (early || !guest.hasRoom) return false;
+    unix.ref();
+    guest.arrive(unix, { cid: VMADDR_CID_HOST, port: hostPort });
+    return true;
+  }
+
+  close(): void {
+    if (this.#unix.closed) return;
+    this.#claim.release();
+    this.#unix.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The port that a host asks for; `undefined` where it asks for none. */
+async function readConnect(unix: KernelSocket<UnixAddress>): Promise<number | undefined> {
+  const reader = new LineReader();
+  for (;;) {
+    const line = reader.read(unix);
+    if (line === null) return undefined;
+    if (line !== undefined) return parseConnect(line);
+    await unix.wait(POLLIN);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What a program may connect to and listen on, narrower than what FFI lets it do.
+ *
+ * @module
+ */
+import type { Address } from "./address.ts";
+import { formatAddress } from "./address.ts";
+import { netPermission } from "./deno_net.ts";
+import { type Op, VsockError } from "./error.ts";
+
+/**
+ * Addresses that are allowed. Each pattern is an address as `formatAddress()` writes it: `2:1024`,
+ * `127.0.0.1:80`, `[::1]:80`, `/run/app.sock`, `/run/fc.sock:1024`; `*` stands for anything,
+ * `4294967295` for any CID or port to listen on. `"net"`: what Deno was started with `--allow-net`
+ * for, such as `--allow-net=vsock:2:1024`; elsewhere than in Deno that is nothing.
+ */
+export type Permissions = readonly string[] | "net";
+
+/** Those of {@linkcode restrict}, each of which must allow. */
+const restrictions: Permissions[] = [];
+
+/** Throws a TypeError unless `permissions` are some. */
+export function requirePermissions(permissions: Permissions): void {
+  if (permissions === "net") return;
+  if (Array.isArray(permissions) && permissions.every((pattern) => typeof pattern === "string")) {
+    return;
+  }
+  throw new TypeError(
+    `Cannot use permissions: must be "net" or a list of strings: current value is ${permissions}`,
+  );
+}
+
+/**
+ * Allows only these addresses to every `connect()` and `listen()` of this thread from now on, and
+ * never more: each further call narrows that. What is open already stays open, and sockets made
+ * by a `Transport` or by the `ffi` entry point are not looked at: it guards against mistakes and
+ * hostile addresses, not against hostile code of the same process.
+ *
+ * @throws {TypeError} If they are no permissions.
+ *
+ * @example Only the host, and only one port of it
+ * ```ts ignore
+ * import { connect, restrict } from "@vsockit/vsockit";
+ *
+ * restrict(["2:1024"]);
+ * await connect({ cid: 2, port: 22 }); // VsockError: EACCES
+ * ```
+ */
+export function restrict(permissions: Permissions): void {
+  requirePermissions(permissions);
+  restrictions.push(permissions === "net" ? permissions : [...permissions]);
+}
+
+/**
+ * Throws unless `address` may be used: by all that {@linkcode restrict} was given, by `own`, and by
+ * Deno, where that was told to deny it.
+ *
+ * @throws {VsockError} `EACCES`; the hint says what refused.
+ */
+export function permit(op: Op, address: Address, own: Permissions | undefined): void {
+  const net = netPermission(address);
+  if (net === "denied") throw refusal(op, address, "Deno was started with --deny-net for it");
+  for (const permissions of own === undefined ? restrictions : [...restrictions, own]) {
+    if (permissions === "net") {
+      if (net === "granted") continue;
+      throw refusal(op, address, 'permissions are "net", and no --allow-net is for it');
+    }
+    const text = formatAddress(address);
+    if (permissions.some((pattern) => matches(pattern, text))) continue;
+    throw refusal(op, address, `permissions are ${permissions.join(", ") || "none at all"}`);
+  }
+}
+
+function refusal(op: Op, address: Address, hint: string): VsockError {
+  return new VsockError(op, "EACCES", { address, hint });
+}
+
+/** Whether `text` is what `pattern` says, with `*` for any run of characters. */
+function matches(pattern: string, text: string): boolean {
+  const [first = "", ...rest] = pattern.split("*");
+  if (rest.length === 0) return pattern === text;
+  const last = rest.pop()!;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return text.length >= at + last.length && text.endsWith(last);
+}

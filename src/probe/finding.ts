@@ -1,0 +1,68 @@
+/**
+ * What a look at one capability comes to.
+ *
+ * @module
+ */
+import { FfiUnavailableError } from "../../ffi/backend.ts";
+
+/** Whether this machine has one capability, and why not. */
+export interface Finding {
+  /** Whether it is there. */
+  readonly ok: boolean;
+  /** What is there: a version, a limit in bytes, a CID. */
+  readonly value?: string | number;
+  /** Why it is there or not. */
+  readonly why: string;
+  /** What a person can do: a command where there is one. */
+  readonly cure?: string;
+}
+
+/** One capability: how to find out. */
+export interface Look {
+  /** What it is, in a few words. */
+  readonly about: string;
+  /** Looks. What it throws is told as a finding. */
+  look(): Finding;
+}
+
+/** It is there. */
+export function yes(why: string, value?: string | number): Finding {
+  return value === undefined ? { ok: true, why } : { ok: true, value, why };
+}
+
+/** It is not there. */
+export function no(why: string, cure?: string, value?: string | number): Finding {
+  return {
+    ok: false,
+    why,
+    ...(value === undefined ? {} : { value }),
+    ...(cure === undefined ? {} : { cure }),
+  };
+}
+
+/** `"reason: modprobe name"`, as `src/kernel/reach.ts` has it, in its two parts. */
+export function noFrom(reason: string): Finding {
+  const [, why = reason, cure] = /^(.*): (modprobe .*)$/s.exec(reason) ?? [];
+  return no(why, cure);
+}
+
+/** The finding of `look`, whatever it throws. */
+export function lookSafely({ look }: Look): Finding {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof FfiUnavailableError) {
+      return no("libc cannot be called", cureOf(error));
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    const [flag] = /--allow-[a-z]+/.exec(why) ?? [];
+    if (flag !== undefined) return no(`${flag} is not given`, `run with ${flag}`);
+    const { code } = error as { readonly code?: string };
+    return code === "EAFNOSUPPORT" ? no("the kernel has no AF_VSOCK", "modprobe vsock") : no(why);
+  }
+}
+
+/** What to do about a runtime that cannot call libc. */
+export function cureOf({ flag }: FfiUnavailableError): string {
+  return flag === "" ? "use Deno, Bun, or Node 26 or newer, on Linux" : `run with ${flag}`;
+}

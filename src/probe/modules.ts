@@ -1,0 +1,54 @@
+/**
+ * Modules of the kernel, found in `/sys/module` and in the lists of `/lib/modules`.
+ *
+ * @module
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { release } from "node:os";
+import { type Finding, type Look, no, yes } from "./finding.ts";
+
+/** By module: what it is for, and what builds it into a kernel. */
+const MODULES: Readonly<Record<string, readonly [about: string, config: string]>> = {
+  vsock: ["module: AF_VSOCK itself", "CONFIG_VSOCKETS"],
+  vsock_loopback: ["module: this machine, as CID 1", "CONFIG_VSOCKETS_LOOPBACK"],
+  vmw_vsock_virtio_transport: [
+    "module: guests of QEMU, Firecracker and such",
+    "CONFIG_VIRTIO_VSOCKETS",
+  ],
+  vhost_vsock: ["module: a host of such guests", "CONFIG_VHOST_VSOCK"],
+  vmw_vsock_vmci_transport: ["module: guests of VMware", "CONFIG_VMWARE_VMCI_VSOCKETS"],
+  hv_sock: ["module: guests of Hyper-V", "CONFIG_HYPERV_VSOCKETS"],
+  vsock_diag: ["module: what lists sockets, for vsockit ss", "CONFIG_VSOCKETS_DIAG"],
+};
+
+/** In the order they are told. */
+export const MODULE_LOOKS: Readonly<Record<string, Look>> = Object.fromEntries(
+  Object.entries(MODULES).map(([name, [about, config]]) => [name, {
+    about,
+    look: () => lookAtModule(name, config),
+  }]),
+);
+
+function lookAtModule(name: string, config: string): Finding {
+  const { sys, lib } = FOLDERS;
+  if (existsSync(`${sys}/${name}`)) {
+    // Only what is loaded has a state.
+    return yes(existsSync(`${sys}/${name}/initstate`) ? "it is loaded" : "it is built in");
+  }
+  const lists = `${lib}/${release()}`;
+  const [builtIn, known] = ["modules.builtin", "modules.dep"].map((list) => read(lists, list));
+  const entry = new RegExp(`/${name}\\.ko\\b`);
+  if (builtIn !== undefined && entry.test(builtIn)) return yes("it is built in");
+  if (known === undefined) {
+    return no("it is not loaded", `modprobe ${name}, or a kernel with ${config}`);
+  }
+  if (entry.test(known)) return no("it is there and not loaded", `modprobe ${name}`);
+  return no("it is not among the modules of this kernel", `a kernel with ${config}`);
+}
+
+const FOLDERS = { sys: "/sys/module", lib: "/lib/modules" } as const;
+
+function read(folder: string, list: string): string | undefined {
+  const path = `${folder}/${list}`;
+  return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+}

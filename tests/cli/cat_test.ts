@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { assertEquals, assertMatch } from "@std/assert";
+import { formatBytes } from "../../src/cli/cat/watch.ts";
+import { vsockit } from "./captured.ts";
+import { listening, type Place, testCat } from "./cat_cases.ts";
+import { Running } from "./process.ts";
+
+const LIMIT = { timeout: 120_000 };
+
+/** A path of its own. */
+function openPath(): Place {
+  const folder = mkdtempSync(join(tmpdir(), "vsockit-cat-"));
+  const address = `unix:${join(folder, "socket")}`;
+  return {
+    listen: address,
+    connect: () => address,
+    [Symbol.dispose]: (): void => rmSync(folder, { recursive: true }),
+  };
+}
+
+testCat("AF_UNIX", openPath);
+
+test("cat --keep --exec serves many, until SIGINT", LIMIT, async () => {
+  using place = openPath();
+  const [server, address] = await listening(place, "-k", "-e", "tr a-z A-Z; echo it >&2");
+  using _server = server;
+  const clients = ["one", "two", "three"].map((word) => {
+    const client = new Running("cat", address);
+    client.feed(word);
+    return client;
+  });
+  for (const [index, client] of clients.entries()) {
+    assertEquals([await client.ended, client.out], [0, ["ONE", "TWO", "THREE"][index]]);
+  }
+  await server.says(/(it\n[^]*){3}/);
+  server.child.kill("SIGINT");
+  assertEquals(await server.ended, 130);
+  assertMatch(server.err, /^listening on .*\n(connected from .*\n|it\n){6}$/);
+});
+
+test("cat --keep receives from one after the other", LIMIT, async () => {
+  using place = openPath();
+  const [server, address] = await listening(place, "--keep");
+  using _server = server;
+  for (const word of ["one\n", "two\n"]) {
+    using client = new Running("cat", address);
+    client.feed(word);
+    assertEquals([await client.ended, client.out], [0, ""]);
+  }
+  server.child.kill("SIGINT");
+  assertEquals([await server.ended, server.out], [130, "one\ntwo\n"]);
+});
+
+test("cat gives what a command failed with, and removes its path", LIMIT, async () => {
+  using place = openPath();
+  using server = new Running("cat", "-l", "-v", "--exec", "exit 3", place.listen);
+  await server.says(/^listening on/m);
+  using client = new Running("cat", place.listen);
+  assertEquals([await client.ended, await server.ended], [0, 1]);
+  assertMatch(server.err, /\nvsockit cat: the command ended with 3\n$/);
+  using again = new Running("cat", place.listen);
+  assertEquals(await again.ended, 1);
+  assertMatch(again.err, /^vsockit cat: Cannot connect .*: ENOENT/);
+});
+
+test("cat --exec serves what a VM behind a path dials", LIMIT, async () => {
+  using place = openPath();
+  const path = place.listen.slice("unix:".length);
+  using server = new Running("cat", "-l", "-v", "-e", "tr a-z A-Z", `hvsock://${path}:5000`);
+  await server.says(/^listening on hvsock:/m);
+  using client = new Running("cat", `unix:${path}_5000`);
+  client.feed("hello\n".repeat(50_000));
+  assertEquals([await client.ended, await server.ended], [0, 0]);
+  assertEquals(client.out, "HELLO\n".repeat(50_000));
+});
+
+test("cat --exec ends with a command that reads nothing", LIMIT, async () => {
+  using place = openPath();
+  const path = place.listen.slice("unix:".length);
+  using server = new Running("cat", "-l", "-v", "-e", "echo bye", `hvsock://${path}:5000`);
+  await server.says(/^listening on hvsock:/m);
+  using client = new Running("cat", `unix:${path}_5000`); // its standard input stays open
+  assertEquals([await client.ended, client.out, await server.ended], [0, "bye\n", 0]);
+});
+
+test("cat --timeout fails when nobody comes, and when nothing moves", LIMIT, async () => {
+  using place = openPath();
+  using alone = new Running("cat", "--listen", "--timeout", "0.2", place.listen);
+  assertEquals(await alone.ended, 1);
+  assertMatch(alone.err, /ETIMEDOUT/);
+
+  using server = new Running("cat", "--listen", "--verbose", place.listen);
+  await server.says(/^listening on/m);
+  using client = new Running("cat", "-w0.3", place.listen);
+  assertEquals([await client.ended, client.err], [1, "vsockit cat: Nothing moved for 0.3 s\n"]);
+});
+
+test("cat fails where nobody listens, by the name of the address", async () => {
+  using place = openPath();
+  const { code, out, err } = await vsockit(["cat", place.listen]);
+  assertEquals([code, out], [1, ""]);
+  assertMatch(err, /^vsockit cat: Cannot connect \/.*\/socket: ENOENT/);
+});
+
+for (
+  const [args, reason] of [
+    [[], "Missing operand: ADDRESS"],
+    [["2:1", "2:2"], "Unexpected operand: 2:2"],
+    [["nowhere"], "Cannot parse address"],
+    [["-k", "2:1"], "Cannot use --keep: must be with --listen"],
+    [["--lines", "2:1"], "Cannot use --lines: must be with --seqpacket"],
+    [["-w", "0", "2:1"], "Cannot use --timeout: must be seconds"],
+    [["-w", "soon", "2:1"], "Cannot use --timeout: must be seconds"],
+    [["-e", "", "2:1"], "Cannot use --exec: must be a command"],
+    [["--seqpacket", "vsock-stream:2:1"], "Cannot use --seqpacket: must be as in ADDRESS"],
+  ] as const
+) {
+  test(`cat ${args.join(" ")} is a wrong usage`, async () => {
+    const { code, out, err } = await vsockit(["cat", ...args]);
+    assertEquals([code, out], [2, ""]);
+    assertEquals(err.startsWith(`vsockit cat: ${reason}`), true, err);
+  });
+}
+
+test("formatBytes() writes sizes for people", () => {
+  assertEquals([0, 1023, 1024, 1.5 * 2 ** 20, 2 ** 41].map(formatBytes), [
+    ...["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "2.0 TiB"],
+  ]);
+});

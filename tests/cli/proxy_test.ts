@@ -1,0 +1,53 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import process from "node:process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { listen } from "../../src/listen.ts";
+import { RUNTIME } from "../unit/ffi_helpers.ts";
+import { UnixFolder } from "../unit/unix_folder.ts";
+import { vsockit } from "./captured.ts";
+
+const FLAGS: Readonly<Record<string, readonly string[]>> = {
+  deno: ["run", "--no-check", "-A"],
+  node: ["--no-warnings", "--import", fileURLToPath(new URL("../std/node.ts", import.meta.url))],
+  bun: [],
+};
+
+test("vsockit proxy drains on SIGTERM, and logs JSON", { timeout: 60_000 }, async () => {
+  using folder = new UnixFolder();
+  const [at, to] = [folder.path("l"), folder.path("t")];
+  using target = listen({ path: to });
+  const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+  const args = [...FLAGS[RUNTIME]!, main, "proxy", "--json", `unix:${at}`, `unix:${to}`];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<Record<string, unknown>> =>
+    JSON.parse((await lines.next()).value as string) as Record<string, unknown>;
+  assertEquals((await next())["event"], "listen");
+  using client = await connect({ path: at });
+  using far = await target.accept();
+  assertEquals((await next())["event"], "open");
+  process.kill(child.pid!, "SIGTERM"); // what Deno kills itself it takes for dead of that
+  assertEquals((await next())["event"], "drain");
+  await client.write(new TextEncoder().encode("still served"));
+  assertEquals(await far.read(new Uint8Array(64)), 12);
+  client.close();
+  far.close();
+  const { event, id, sent, received, time } = await next();
+  assertEquals([event, id, sent, received], ["close", 1, 12, 0]);
+  assert(!Number.isNaN(Date.parse(String(time))));
+  assertEquals((await next())["cut"], 0);
+  assertEquals(await ended, 0);
+});
+
+test("vsockit proxy says what is wrong with its command line", async () => {
+  const { code, err } = await vsockit(["proxy", "tcp:0.0.0.0:80", "vsock:3:80"]);
+  assertEquals(code, 2);
+  assert(err.includes("must have --allow PEER, or --open"), err);
+  const help = await vsockit(["proxy", "--help"]);
+  assert(help.out.includes("--max-connections N"), help.out);
+});

@@ -1,0 +1,57 @@
+/** Zero-copy sends where the kernel has little room for their records. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { type Address, type Conn, connect, listen, type Listener } from "../../mod.ts";
+
+const LIMIT = { timeout: 120_000 };
+const OPTMEM_MAX = "/proc/sys/net/core/optmem_max";
+const LENGTH = 4 * 1024 * 1024;
+
+/** Runs `body` while the kernel has `bytes` for records of each socket. */
+async function withOptmem(bytes: number, body: () => Promise<void>): Promise<void> {
+  const before = readFileSync(OPTMEM_MAX, "utf8");
+  writeFileSync(OPTMEM_MAX, `${bytes}`);
+  try {
+    await body();
+  } finally {
+    writeFileSync(OPTMEM_MAX, before);
+  }
+}
+
+async function transfer(listener: Listener<Address>, near: Conn<Address>): Promise<void> {
+  using _near = near;
+  using far = await listener.accept();
+  const data = Uint8Array.from({ length: LENGTH }, (_, i) => i % 251);
+  const writing = near.write(data, { zeroCopy: true });
+  const got = new Uint8Array(LENGTH);
+  for (let have = 0; have < LENGTH;) {
+    const n = await far.read(got.subarray(have, have + 100_000));
+    if (n === null) break;
+    have += n;
+  }
+  assertEquals([await writing, Buffer.compare(got, data)], [LENGTH, 0]);
+  assertEquals([near.zeroCopy.pending, near.zeroCopy.unsupported], [0, undefined]);
+}
+
+for (const bytes of [100, 1_000, 4_000]) {
+  test(
+    `Conn.write() with zeroCopy goes on with optmem_max at ${bytes}, by AF_VSOCK`,
+    LIMIT,
+    () =>
+      withOptmem(bytes, async () => {
+        using listener = listen({ cid: 1, port: 6_000 }, { transport: "vsock" });
+        await transfer(listener, await connect({ cid: 1, port: 6_000 }, { transport: "vsock" }));
+      }),
+  );
+  test(
+    `Conn.write() with zeroCopy goes on with optmem_max at ${bytes}, by TCP`,
+    LIMIT,
+    () =>
+      withOptmem(bytes, async () => {
+        using listener = listen({ hostname: "127.0.0.1", port: 0 });
+        await transfer(listener, await connect({ ...listener.addr }));
+      }),
+  );
+}

@@ -1,0 +1,38 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { EmptyFolder, nodeEnv, run } from "./command.ts";
+import { installRuntimes, ROOT } from "./toolchain.ts";
+import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+
+const runtimes = installRuntimes();
+const { deno, bun, node, bin } = runtimes;
+const CHILD = "tests/house/http_peers_child.ts";
+const COMMANDS = {
+  deno: [deno, "run", "-A", "--no-check", CHILD],
+  bun: [bun, CHILD],
+  node: [node, "--import", "./tests/std/node.ts", CHILD],
+};
+const DEPENDENCIES = { ws: "8.23.0", undici: "8.13.1", ssh2: "1.17.0" };
+const SHOWN = {
+  http: "hello\n",
+  ssh2: "ran uname\n",
+  undici: `201 5\n201 ${1 << 20}\n`,
+  ws: `hello ${1 << 20} 7\n`,
+};
+
+for (const [peer, shown] of Object.entries(SHOWN)) {
+  const name = `toDuplex carries ${peer} on each runtime, and the process ends by itself`;
+  test(name, { timeout: 300_000 }, () => {
+    using folder = new EmptyFolder();
+    const dependencies = Object.entries(DEPENDENCIES).filter(([key]) => key === peer);
+    const manifest = { private: true, dependencies: Object.fromEntries(dependencies) };
+    writeFileSync(join(folder.path, "package.json"), JSON.stringify(manifest));
+    // Without scripts: ssh2 has an optional part that needs a compiler.
+    run(folder.path, [join(bin, "npm"), "install", "--ignore-scripts"], nodeEnv(runtimes));
+    for (const [runtime, command] of Object.entries(COMMANDS)) {
+      const { stdout } = run(ROOT, [...command, folder.path, peer]);
+      assertEquals([runtime, stdout], [runtime, shown]);
+    }
+  });
+}

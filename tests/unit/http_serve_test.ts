@@ -1,0 +1,300 @@
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
+import { VsockError } from "../../src/error.ts";
+import { serve } from "../../src/http/serve.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import { bytes, readText, Site, source } from "./http_helpers.ts";
+
+const MIB = 1024 * 1024;
+const limit = { timeout: 120_000 };
+
+async function hashOf(stream: ReadableStream<Uint8Array> | null): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of stream!) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+test("serve answers with what the handler gives", limit, async () => {
+  await using site = new Site(async (request, { remoteAddr }) => {
+    const { method, url, headers } = request;
+    const told = [method, url, headers.get("x-a"), await request.text(), remoteAddr.cid];
+    return new Response(JSON.stringify(told), {
+      status: 201,
+      statusText: "Made",
+      headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-b", "2"]],
+    });
+  });
+  const init = { method: "PUT", body: "data", headers: { "x-a": "1" } };
+  const response = await site.fetch("//p?q=1", init);
+  const { status, statusText, headers } = response;
+  assertEquals([status, statusText, headers.get("x-b")], [201, "Made", "2"]);
+  assertEquals(headers.getSetCookie(), ["a=1", "b=2"]);
+  assertEquals(await response.json(), ["PUT", "http://localhost//p?q=1", "1", "data", 1]);
+});
+
+test("serve and fetch stream 64 MiB each way", limit, async () => {
+  const uploaded: string[] = [];
+  await using site = new Site(async (request) => {
+    uploaded.push(await hashOf(request.body));
+    return new Response(source(64 * MIB));
+  });
+  const response = await site.fetch("/", {
+    method: "POST",
+    body: source(64 * MIB),
+    duplex: "half",
+  });
+  const downloaded = await hashOf(response.body);
+  const sent = await hashOf(source(64 * MIB));
+  assertEquals([...uploaded, downloaded], [sent, sent]);
+});
+
+test("serve echoes a body while it comes", limit, async () => {
+  await using site = new Site((request) => new Response(request.body));
+  const response = await site.fetch("/", { method: "POST", body: source(4 * MIB), duplex: "half" });
+  assertEquals(await hashOf(response.body), await hashOf(source(4 * MIB)));
+});
+
+test("serve stops a body that its client does not read", limit, async () => {
+  let pulls = 0;
+  let cancelled = (): void => {};
+  const over = new Promise<void>((resolve) => cancelled = resolve);
+  await using site = new Site((request) => {
+    request.signal.addEventListener("abort", () => cancelled());
+    return new Response(source(64 * MIB, () => pulls++));
+  });
+  const response = await site.fetch("/");
+  for (let before = -1; before < pulls;) {
+    before = pulls;
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assertLess(pulls, 100); // of 1024
+  await response.body!.cancel();
+  await over;
+});
+
+test("fetch stops a body that the server does not read", limit, async () => {
+  let pulls = 0;
+  let answer = (_: Response): void => {};
+  await using site = new Site(() => new Promise((resolve) => answer = resolve));
+  const body = source(64 * MIB, () => pulls++);
+  const abort = new AbortController();
+  const fetched = site.fetch("/", { method: "POST", body, duplex: "half", signal: abort.signal });
+  for (let before = -1; before < pulls;) {
+    before = pulls;
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assertLess(pulls, 100); // of 1024
+  const refused = assertRejects(() => fetched);
+  abort.abort(new RangeError("enough"));
+  assertInstanceOf(await refused, RangeError);
+  answer(new Response("late"));
+});
+
+test("fetch keeps a connection for the next request", limit, async () => {
+  await using site = new Site(() => new Response("hello"));
+  for (let i = 0; i < 20; i++) assertEquals(await (await site.fetch("/")).text(), "hello");
+  assertEquals(site.dials, 1);
+});
+
+test("serve keeps a connection whose body was not read, or not at once", limit, async () => {
+  await using site = new Site(async (request) => {
+    if (request.url.endsWith("/unread")) return new Response("unread");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return new Response(`${(await request.bytes()).length}`);
+  });
+  for (const length of [10, 70_000, 300_000]) {
+    const body = new Uint8Array(length);
+    for (const [path, text] of [["/unread", "unread"], ["/read", `${length}`]]) {
+      assertEquals(await (await site.fetch(path!, { method: "POST", body })).text(), text);
+    }
+  }
+});
+
+test("serve and fetch hold 50 connections", limit, async () => {
+  let here = 0;
+  let open = (): void => {};
+  const all = new Promise<void>((resolve) => open = resolve);
+  await using site = new Site(
+    async (request) => {
+      if (++here === 50) open();
+      await all;
+      return new Response(request.url);
+    },
+    {},
+    { maxConnections: 50 },
+  );
+  const paths = Array.from({ length: 50 }, (_, i) => `/${i}`);
+  const texts = await Promise.all(paths.map(async (path) => (await site.fetch(path)).text()));
+  assertEquals(texts, paths.map((path) => `http://localhost${path}`));
+  assertEquals(site.dials, 50);
+});
+
+test("serve answers 500 where the handler throws", limit, async () => {
+  const errors: unknown[] = [];
+  const onError = (error: unknown): Response => {
+    errors.push(error);
+    return new Response("sorry", { status: 500 });
+  };
+  await using site = new Site((request) => {
+    if (request.url.endsWith("/type")) return "no response" as unknown as Response;
+    throw new RangeError("handler");
+  }, { onError });
+  for (const path of ["/", "/type"]) {
+    const response = await site.fetch(path);
+    assertEquals([response.status, await response.text()], [500, "sorry"]);
+  }
+  assertInstanceOf(errors[0], RangeError);
+  assertInstanceOf(errors[1], TypeError);
+  assertEquals(site.dials, 1);
+});
+
+test("serve resets a response whose body fails", limit, async () => {
+  const onError = (): Response => new Response("late");
+  let fail = (): void => {};
+  await using site = new Site(() => {
+    const body = new ReadableStream({
+      start(controller): void {
+        controller.enqueue(bytes("part"));
+        fail = (): void => controller.error(new RangeError("body"));
+      },
+    });
+    return new Response(body);
+  }, { onError });
+  const response = await site.fetch("/");
+  const reader = response.body!.getReader();
+  assertEquals((await reader.read()).value, bytes("part"));
+  fail();
+  const error = await assertRejects(() => reader.read(), TypeError);
+  assertInstanceOf(error.cause, VsockError);
+});
+
+test("serve lets a handler take longer than a connection may idle", limit, async () => {
+  await using site = new Site(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    return new Response("late");
+  }, { idleTimeoutMs: 40 });
+  for (let i = 0; i < 2; i++) assertEquals(await (await site.fetch("/")).text(), "late");
+});
+
+test("serve aborts request.signal when the client is gone", limit, async () => {
+  let told = (_: unknown): void => {};
+  const reason = new Promise<unknown>((resolve) => told = resolve);
+  await using site = new Site((request) => {
+    request.signal.addEventListener("abort", () => told(request.signal.reason));
+    return new Promise<Response>(() => {});
+  });
+  const conn = await site.dial();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  conn.close();
+  assertEquals((await reason as Error).name, "AbortError");
+});
+
+const MALFORMED: Readonly<Record<string, string>> = {
+  "noise": "\0\x01\x02 noise\r\n\r\n",
+  "no HTTP version": "GET / NOPE\r\n\r\n",
+  "a host with a path": "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+  "a target that is no path": "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+  "two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+};
+for (const [name, text] of Object.entries(MALFORMED)) {
+  test(`serve answers 400 to ${name}, and closes`, limit, async () => {
+    await using site = new Site(() => new Response("never"));
+    using conn = await site.dial();
+    await conn.write(bytes(text));
+    assertMatch(await readText(conn), /^HTTP\/1\.1 400 /);
+  });
+}
+
+test("serve closes a connection without a request", limit, async () => {
+  await using site = new Site(() => new Response("hello"), { idleTimeoutMs: 50 });
+  using conn = await site.dial();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHos"));
+  assertEquals(await readText(conn), "");
+});
+
+test("HttpServer.shutdown lets a request finish", limit, async () => {
+  let answer = (_: Response): void => {};
+  let begun = (): void => {};
+  const request = new Promise<void>((resolve) => begun = resolve);
+  await using site = new Site(() => new Promise((resolve) => (answer = resolve, begun())));
+  using idle = await site.dial();
+  const fetched = site.fetch("/");
+  await request;
+  const over = site.server.shutdown();
+  assertEquals(await readText(idle), "");
+  answer(new Response("at last"));
+  assertEquals(await (await fetched).text(), "at last");
+  await over;
+  await assertRejects(() => site.dial(), VsockError);
+});
+
+test("serve closes at once when its signal aborts", limit, async () => {
+  const stop = new AbortController();
+  await using site = new Site(() => new Promise<Response>(() => {}), { signal: stop.signal });
+  const fetched = site.fetch("/");
+  setTimeout(() => stop.abort(), 10);
+  const error = await assertRejects(() => fetched, TypeError);
+  assertInstanceOf(error.cause, VsockError);
+  await site.server.finished;
+});
+
+test("serve hands an upgrade over", limit, async () => {
+  await using site = new Site(() => new Response("never"), {
+    upgrade: (request, socket, head) => {
+      socket.write(
+        `HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+      );
+      socket.write(head);
+      socket.pipe(socket);
+    },
+  });
+  using conn = await site.dial();
+  await conn.write(
+    bytes("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: own\r\n\r\nab"),
+  );
+  await conn.write(bytes("cd"));
+  await conn.closeWrite();
+  assertMatch(await readText(conn), /^HTTP\/1\.1 101 Yes\r\n[^]*Upgrade: own\r\n\r\nabcd$/);
+});
+
+test("fetch fails with the error of connect as its cause", limit, async () => {
+  await using site = new Site(() => new Response("never"));
+  await site.server.shutdown();
+  const error = await assertRejects(() => site.fetch("/"), TypeError);
+  assertEquals((error.cause as VsockError).code, "ECONNRESET");
+});
+
+test("fetch rejects with the reason of its signal", limit, async () => {
+  await using site = new Site(() => new Response(source(64 * MIB)));
+  const abort = new AbortController();
+  const response = await site.fetch("/", { signal: abort.signal });
+  const reader = response.body!.getReader();
+  await reader.read();
+  abort.abort(new RangeError("enough"));
+  await assertRejects(async () => {
+    while (!(await reader.read()).done);
+  }, RangeError);
+});
+
+test("serve refuses a listener of messages", () => {
+  using listener = listen({ cid: 1, port: 1 }, {
+    transport: createLoopback(),
+    type: "seqpacket",
+  });
+  let error: unknown;
+  try {
+    serve(listener, () => new Response());
+  } catch (cause) {
+    error = cause;
+  }
+  assertInstanceOf(error, TypeError);
+});

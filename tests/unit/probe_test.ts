@@ -1,0 +1,106 @@
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { forceBackend } from "../../ffi/select.ts";
+import { kernelTransports, localCid } from "../../src/kernel/reach.ts";
+import { CAPABILITIES, probe } from "../../src/probe.ts";
+import { type Finding, lookSafely, noFrom } from "../../src/probe/finding.ts";
+import { NO_VSOCK as skip } from "./kernel_helpers.ts";
+
+function find(name: string): Finding {
+  const finding = probe([name]).get(name);
+  assert(finding !== undefined);
+  return finding;
+}
+
+test("probe() says why of each capability, and names the runtime", () => {
+  const findings = probe();
+  assertEquals([...findings.keys()], [...CAPABILITIES.keys()]);
+  for (const [name, { why }] of findings) assert(why.length > 0, name);
+  assertMatch(String(findings.get("runtime")?.value), /^(deno|bun|node) \d+\./);
+  assertEquals(findings.get("ffi")?.ok, true);
+  assertMatch(String(findings.get("libc")?.value), /^libc\./);
+});
+
+test("probe() looks at what is asked for alone, and refuses other names", () => {
+  assertEquals([...probe(["epoll", "libc"]).keys()], ["epoll", "libc"]);
+  assertThrows(() => probe(["epol"]), TypeError, "current value is epol");
+});
+
+test("probe() agrees with what sockets do", { skip }, () => {
+  const transports = kernelTransports();
+  assert(typeof transports === "object", String(transports));
+  assertEquals(find("af_vsock").ok, true);
+  assertEquals(find("reach_local").ok, transports.local);
+  assertEquals(find("reach_host").ok, transports.guestCid !== undefined || transports.local);
+  const { ok, value } = find("local_cid");
+  if (ok) assertEquals(value, localCid());
+});
+
+test("probe() has the limits of this process in bytes", () => {
+  for (const name of ["optmem_max", "rmem_max", "wmem_max"]) {
+    assert(Number(find(name).value) > 0, name);
+  }
+  assertMatch(String(find("memlock").value), /^(\d+|unlimited)$/);
+});
+
+test("probe() leaves no descriptor open", async () => {
+  const { readdirSync } = await import("node:fs");
+  probe(); // opens libc, and what the runtime keeps
+  const before = readdirSync("/proc/self/fd").length;
+  for (let i = 0; i < 10; i++) probe();
+  assertEquals(readdirSync("/proc/self/fd").length, before);
+});
+
+test("probe() names the cure where libc cannot be called", () => {
+  forceBackend("none");
+  try {
+    for (const name of ["ffi", "af_vsock", "reach_host", "seqpacket", "epoll", "tcp_receive"]) {
+      const { ok, cure } = find(name);
+      assertEquals(ok, false, name);
+      assertMatch(String(cure), /^(run with --[a-z-]+|use Deno, Bun, or Node 26 or newer)/, name);
+    }
+    assertEquals(find("runtime").ok, true);
+  } finally {
+    forceBackend(undefined);
+  }
+});
+
+test("lookSafely() tells what is thrown, and the flag in it", () => {
+  const thrown = (message: string): Finding =>
+    lookSafely({
+      about: "",
+      look: () => {
+        throw new Error(message);
+      },
+    });
+  assertEquals(thrown("so it is"), { ok: false, why: "so it is" });
+  assertEquals(thrown("Requires read access, run again with the --allow-read flag"), {
+    ok: false,
+    why: "--allow-read is not given",
+    cure: "run with --allow-read",
+  });
+});
+
+test("noFrom() parts the reason from the command that cures it", () => {
+  assertEquals(noFrom("it is this machine: x is not loaded: modprobe x"), {
+    ok: false,
+    why: "it is this machine: x is not loaded",
+    cure: "modprobe x",
+  });
+  assertEquals(noFrom("nobody knows"), { ok: false, why: "nobody knows" });
+});
+
+test("probe() asks for nothing that Deno has not been allowed", {
+  skip: process.versions["deno"] === undefined && "only Deno has such permissions",
+}, async () => {
+  const { execFileSync } = await import("node:child_process");
+  const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+  const args = ["run", "--no-prompt", "--no-check", "--allow-env", main, "doctor", "--json"];
+  const found: Record<string, Finding> = JSON.parse(
+    execFileSync(process.execPath, args, { encoding: "utf8" }),
+  );
+  assertEquals(found["ffi"]?.cure, "run with --allow-ffi");
+  assertEquals(found["dev_vsock"]?.cure, "run with --allow-read");
+  assertEquals(Object.keys(found), [...CAPABILITIES.keys()]);
+});

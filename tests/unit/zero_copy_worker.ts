@@ -1,0 +1,9 @@
+/** Lends its memory to the kernel, and ends. */
+import process from "node:process";
+import { workerData } from "node:worker_threads";
+import { connect } from "../../src/connect.ts";
+import { pattern } from "./pair.ts";
+
+const conn = await connect({ hostname: "127.0.0.1", port: workerData as number });
+conn.write(pattern(32 * 1024 * 1024), { zeroCopy: true }).catch(() => {});
+process.exit();
