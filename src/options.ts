@@ -119,7 +119,9 @@ export function requireSocketOptions(values: SocketOptionValues, address: Addres
     throw new TypeError(`Cannot use options: must be an object: current value is ${values}`);
   }
   for (const [option, value] of given(values)) option.check(value);
-  const family = "cid" in address ? "vsock" : "hostname" in address ? "tcp" : "unix";
+  // A port behind a path is one of a VM.
+  const vsock = "cid" in address || ("path" in address && "port" in address);
+  const family = vsock ? "vsock" : "hostname" in address ? "tcp" : "unix";
   for (const [name, families] of Object.entries(FAMILIES)) {
     const value = values[name as keyof SocketOptionValues];
     if (value === undefined || families.includes(family)) continue;
