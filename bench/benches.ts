@@ -17,6 +17,7 @@ import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
 import { HAS_SOCAT, proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
+import { tcpReceive } from "./tcp_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
 /** What needs nothing but the runtimes: `deno task bench`. */
@@ -31,6 +32,9 @@ export const BENCHES: readonly Bench[] = [
   hybrid,
   ...(HAS_SOCAT ? [proxy] : []),
 ];
+
+/** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
+export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
 export const KERNEL_BENCHES: readonly Bench[] = [

@@ -27,7 +27,7 @@ export async function sendLoopback(
 ): Promise<Sent> {
   using transport = openLoopback(end);
   using listener = transport.socket("stream");
-  setCredit(listener, flow.creditBytes);
+  setCredit(listener, flow.creditBytes, "copy");
   listener.bind({ cid: end.cid, port: PORT });
   listener.listen(0);
   control.announceListening();
@@ -62,7 +62,7 @@ export async function receiveLoopback(
   control.awaitListening(Infinity);
   using transport = openLoopback(end);
   using socket = transport.socket("stream");
-  setCredit(socket, flow.creditBytes);
+  setCredit(socket, flow.creditBytes, "copy");
   new SocketOptions(socket).zeroCopyReceive = flow.way !== "copy";
   socket.connect({ cid: end.peerCid, port: PORT });
   socket.waitSync(POLLOUT, Infinity);

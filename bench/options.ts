@@ -15,8 +15,8 @@ export interface Options {
   readonly runtimes: readonly Runtime[];
   /** Names of rows. */
   readonly only: readonly string[];
-  /** AF_VSOCK of this machine's kernel, in place of what any machine has. */
-  readonly kernel: boolean;
+  /** What to measure: AF_VSOCK of this machine's kernel, TCP, or what any machine has. */
+  readonly what: "any" | "kernel" | "tcp";
   /** Where the JSON goes. */
   readonly json?: string | undefined;
 }
@@ -24,24 +24,25 @@ export interface Options {
 /**
  * Reads the command line: `--runtime` and `--only` may be given several times.
  *
- * @param namesOf The rows that there are, with `--kernel` or without.
+ * @param namesOf The rows that there are, with `--kernel`, with `--tcp` or without.
  * @throws {TypeError} If there is no such option.
  * @throws {RangeError} If there is no such runtime or row.
  */
 export function parseOptions(
   args: readonly string[],
-  namesOf: (kernel: boolean) => readonly string[],
+  namesOf: (what: "any" | "kernel" | "tcp") => readonly string[],
 ): Options {
   const given = parseArgs(args.filter((arg) => arg !== "--"), {
     string: ["runtime", "only", "json"],
-    boolean: ["kernel"],
+    boolean: ["kernel", "tcp"],
     collect: ["runtime", "only"],
     unknown: refuse,
   });
+  const what = given.kernel ? "kernel" : given.tcp ? "tcp" : "any";
   return {
     runtimes: chosen("--runtime", given.runtime, RUNTIMES),
-    only: chosen("--only", given.only, namesOf(given.kernel)),
-    kernel: given.kernel,
+    only: chosen("--only", given.only, namesOf(what)),
+    what,
     json: given.json,
   };
 }

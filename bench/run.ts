@@ -2,6 +2,7 @@
  * `deno task bench`: our numbers beside those of what one would use otherwise.
  *
  *     deno task bench [--runtime deno|bun|node]... [--only ROW]... [--json FILE]
+ *     deno task bench:tcp [--runtime deno|bun|node]... [--only ROW]...
  *     deno task vm -- deno task bench:kernel [--runtime deno|bun|node]... [--only ROW]...
  *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
@@ -16,7 +17,7 @@ import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
 import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
 import type { Row } from "./bench.ts";
-import { BENCHES, KERNEL_BENCHES, MAPPING_BENCHES } from "./benches.ts";
+import { BENCHES, KERNEL_BENCHES, MAPPING_BENCHES, TCP_BENCHES } from "./benches.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
 import { parseOptions, type Runtime } from "./options.ts";
@@ -25,10 +26,15 @@ import { formatTable, type Report } from "./table.ts";
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
 
 /** The rows to measure here. */
-function namesOf(kernel: boolean): readonly string[] {
+function namesOf(what: "any" | "kernel" | "tcp"): readonly string[] {
+  const kernel = what === "kernel";
   if (kernel) requireLocalVsock();
   const maps = kernel && openVsock().capabilities.mapRx;
-  const benches = kernel ? [...KERNEL_BENCHES, ...(maps ? MAPPING_BENCHES : [])] : BENCHES;
+  const benches = kernel
+    ? [...KERNEL_BENCHES, ...(maps ? MAPPING_BENCHES : [])]
+    : what === "tcp"
+    ? TCP_BENCHES
+    : BENCHES;
   return benches.flatMap(({ rows }) => rows.map(({ name }) => name));
 }
 

@@ -70,8 +70,10 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
  */
 export function connect(address: VsockAddress, options?: ConnectOptions): Promise<Conn>;
 /**
- * Connects to a TCP port; as above, over TCP. `hostname` is an IP address or a name, whose addresses
- * are tried one after the other.
+ * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose addresses
+ * are tried one after the other; `timeoutMs` is for all of that. A link-local IPv6 address has its
+ * interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to look up
+ * a name.
  *
  * @throws {VsockError} `ECONNREFUSED` if nobody listens there.
  */
@@ -115,17 +117,30 @@ export async function connect<A extends Address>(
   const { address } = wanted;
   const { localAddress, options: values = {} } = options;
   if (localAddress !== undefined) requireAddress(localAddress);
-  requireSocketOptions(values);
+  requireSocketOptions(values, address);
   if (options.permissions !== undefined) requirePermissions(options.permissions);
   permit("connect", address, options.permissions);
+  return hasName(address)
+    ? await connectToName(address, wanted, options)
+    : await connectTo(wanted, options);
+}
+
+/** Tries one address of the name after the other, within one limit. */
+async function connectToName<A extends Address>(
+  address: A & TcpAddress,
+  wanted: Wanted<A>,
+  options: ConnectOptions<A>,
+): Promise<Conn<A>> {
+  using limit = limitWait("connect", options, address);
+  const { signal } = limit;
   let failure: unknown;
-  for (const target of hasName(address) ? await resolveName(address) : [address]) {
+  for (const target of await resolveName(address, signal)) {
     try {
-      requireWaitOptions(options);
-      return await connectTo({ ...wanted, address: target }, options);
+      const within = { ...options, signal, timeoutMs: undefined };
+      return await connectTo({ ...wanted, address: target }, within);
     } catch (cause) {
       failure = cause;
-      if (!(cause instanceof VsockError) || cause.op !== "connect") break;
+      if (signal?.aborted || !(cause instanceof VsockError) || cause.op !== "connect") break;
     }
   }
   throw failure;

@@ -71,7 +71,7 @@ export class VsockError extends Error {
   /** From a call and its errno, as a name or a number. */
   constructor(op: Op, errno: Code | number, options: VsockErrorOptions = {}) {
     const { code, errno: number } = new SysError(op, errno);
-    const { address, hint = hintFor(op, code), cause } = options;
+    const { address, hint = hintFor(op, code, address), cause } = options;
     const where = address === undefined ? "" : ` ${formatAddress(address)}`;
     const cure = hint === undefined ? "" : `: ${hint}`;
     const message = `Cannot ${op}${where}: ${code} (errno ${number})${cure}`;

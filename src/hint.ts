@@ -1,13 +1,29 @@
 /**
- * What a person can do about an errno that a call of AF_VSOCK gave.
+ * What a person can do about an errno that a call gave.
  *
  * @module
  */
+import type { Address } from "./address.ts";
 
 const CLOSED = "it was closed before";
 
+type Hints = Readonly<Record<string, string>>;
+
 /** By call and code, as `errno` alone says too little. */
-const HINTS: Readonly<Record<string, string>> = {
+const COMMON: Hints = {
+  "accept EBUSY": "another accept is pending: await that one first",
+  "accept ETIMEDOUT": "nobody connected within timeoutMs",
+  "recv EBUSY": "another read is pending: await that one first",
+  "recv ETIMEDOUT": "nothing came within timeoutMs",
+  "send EBUSY": "another write is pending: await that one first",
+  "send EFAULT":
+    "the buffer was transferred away during a zero-copy write: who knows what was sent",
+  "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
+  "send ETIMEDOUT": "the peer did not read within timeoutMs",
+  "setsockopt EINVAL": "this option does not take this value, or not any more",
+};
+
+const VSOCK: Hints = {
   "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE": "a stream or seqpacket socket has this port; 4294967295 lets bind choose",
   "bind EADDRNOTAVAIL": "this CID is not of this machine; 4294967295 binds any that is",
@@ -16,22 +32,43 @@ const HINTS: Readonly<Record<string, string>> = {
   "connect ENODEV": "no transport of this machine reaches this CID",
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
-  "accept EBUSY": "another accept is pending: await that one first",
-  "accept ETIMEDOUT": "nobody connected within timeoutMs",
-  "recv EBUSY": "another read is pending: await that one first",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
-  "recv ETIMEDOUT": "nothing came within timeoutMs",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
-  "send EBUSY": "another write is pending: await that one first",
-  "send EFAULT":
-    "the buffer was transferred away during a zero-copy write: who knows what was sent",
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both",
-  "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
-  "send ETIMEDOUT": "the peer did not read within timeoutMs",
-  "setsockopt EINVAL": "this option does not take this value, or not any more",
 };
 
-/** The usual cure for `code` from `op`; `undefined` where there is none. */
-export function hintFor(op: string, code: string): string | undefined {
-  return code === "EBADF" ? CLOSED : HINTS[`${op} ${code}`];
+const TCP: Hints = {
+  "bind EACCES": "ports below net.ipv4.ip_unprivileged_port_start (1024) need CAP_NET_BIND_SERVICE",
+  "bind EADDRINUSE": "another socket has this port; 0 lets bind choose",
+  "bind EADDRNOTAVAIL": "no interface of this machine has this address; 0.0.0.0 or :: are all",
+  "bind EINVAL": "a link-local address needs its interface behind it: fe80::1%eth0",
+  "connect EADDRNOTAVAIL": "no local port is left for this peer, or the local address is another's",
+  "connect ECONNREFUSED": "that machine is up, and nobody listens on this port",
+  "connect ECONNRESET": "that machine took the connection and ended it at once",
+  "connect EHOSTUNREACH": "no machine answers at this address",
+  "connect EINVAL": "a link-local address needs its interface behind it: fe80::1%eth0",
+  "connect ENETUNREACH": "this machine has no way to this address",
+  "connect ETIMEDOUT": "no answer: is that machine up, and does a firewall let this port through",
+  "recv ECONNRESET":
+    "the peer closed with bytes unread, or its machine knows the connection no more",
+  "recv ETIMEDOUT": "nothing came within timeoutMs, or the peer is out of reach",
+  "send ECONNRESET":
+    "the peer closed with bytes unread, or its machine knows the connection no more",
+};
+
+/** Of AF_UNIX errno says enough. */
+function hintsOf(address: Address | undefined): Hints {
+  if (address === undefined || "cid" in address) return VSOCK;
+  return "hostname" in address ? TCP : {};
+}
+
+/** The usual cure for `code` from `op` on `address`; `undefined` where there is none. */
+export function hintFor(
+  op: string,
+  code: string,
+  address?: Address | undefined,
+): string | undefined {
+  if (code === "EBADF") return CLOSED;
+  const key = `${op} ${code}`;
+  return hintsOf(address)[key] ?? COMMON[key];
 }

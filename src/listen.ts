@@ -97,12 +97,13 @@ export function listen<A extends Address>(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
   }
-  const { transport = "auto", backlog = 128, options: values = {} } = options;
+  const { transport = "auto", backlog = 128, options: given = {} } = options;
   const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
-  requireSocketOptions(values);
+  requireSocketOptions(given, address);
   if (options.permissions !== undefined) requirePermissions(options.permissions);
   permit("listen", address, options.permissions);
+  const values = "hostname" in address ? { reuseAddress: true, ...given } : given;
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);
   try {
     attempt("bind", address, () => socket.bind(address));

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Address, formatAddress } from "./address.ts";
 import type { AnySocket } from "./socket.ts";
 import {
   BUFFER_MAX_SIZE,
@@ -10,34 +11,82 @@ import {
   BUFFER_SIZE,
   CONNECT_TIMEOUT,
   getOption,
+  KEEP_ALIVE,
+  MAX_SEGMENT,
+  NO_DELAY,
   RCVLOWAT,
+  RECEIVE_BUFFER_SIZE,
+  REUSE_ADDRESS,
+  SEND_BUFFER_SIZE,
   setOption,
   type Sockopt,
   ZERO_COPY_RECEIVE,
   ZERO_COPY_SEND,
 } from "./sockopt.ts";
 
-/** Options to set on a socket, by name; what is left out stays as it is. */
+/**
+ * Options to set on a socket, by name; what is left out stays as it is. Some are of one family only:
+ * another one refuses them before anything is touched.
+ */
 export interface SocketOptionValues {
   /**
-   * Bytes of receive buffer, which is the credit of the peer. `connect()` and `listen()` move
+   * AF_VSOCK: bytes of receive buffer, which is the credit of the peer. `connect()` and `listen()` move
    * `bufferMaxSize` or `bufferMinSize` where it would else be clamped.
    * @default {262144}
    */
   readonly bufferSize?: number | undefined;
-  /** Lower bound of `bufferSize` in bytes. @default {128} */
+  /** AF_VSOCK: lower bound of `bufferSize` in bytes. @default {128} */
   readonly bufferMinSize?: number | undefined;
-  /** Upper bound of `bufferSize` in bytes. @default {262144} */
+  /** AF_VSOCK: upper bound of `bufferSize` in bytes. @default {262144} */
   readonly bufferMaxSize?: number | undefined;
-  /** Milliseconds that a connect waits for an answer; 0 for the default. @default {2000} */
+  /** AF_VSOCK: milliseconds that a connect waits for an answer; 0 for the default. @default {2000} */
   readonly connectTimeoutMs?: number | undefined;
   /** Bytes that make a STREAM socket readable. @default {1} */
   readonly rcvlowat?: number | undefined;
-  /** `SO_VM_SOCKETS_ZEROCOPY`: zero-copy receive by mapping. @default {false} */
+  /** AF_VSOCK, `SO_VM_SOCKETS_ZEROCOPY`: zero-copy receive by mapping; TCP needs no option. @default {false} */
   readonly zeroCopyReceive?: boolean | undefined;
   /** `SO_ZEROCOPY`: lets `MSG_ZEROCOPY` take effect. @default {false} */
   readonly zeroCopySend?: boolean | undefined;
+  /**
+   * TCP and AF_UNIX, `SO_RCVBUF`: bytes of receive buffer, up to `net.core.rmem_max`. Over TCP it
+   * ends the kernel's own tuning; set before connect or listen it bounds the window.
+   * @default {what the kernel finds best}
+   */
+  readonly receiveBufferSize?: number | undefined;
+  /** TCP and AF_UNIX, `SO_SNDBUF`: bytes of send buffer, up to `net.core.wmem_max`. */
+  readonly sendBufferSize?: number | undefined;
+  /** TCP, `TCP_NODELAY`: small segments go at once. @default {false} */
+  readonly noDelay?: boolean | undefined;
+  /**
+   * TCP, `TCP_MAXSEG`: bytes of the largest segment with the options in it, set before connect or
+   * listen. 4108, a page and the timestamp option, on both ends lets each segment be a page that can
+   * be mapped.
+   * @default {what the way to the peer takes}
+   */
+  readonly maxSegment?: number | undefined;
+  /** TCP, `SO_KEEPALIVE`: looks after an idle peer now and then. @default {false} */
+  readonly keepAlive?: boolean | undefined;
+  /**
+   * TCP, `SO_REUSEADDR`: listens on a port that connections of before still have.
+   * @default {true for `listen()`, false for `connect()`}
+   */
+  readonly reuseAddress?: boolean | undefined;
 }
+
+/** Those that not every family has, and which ones do. */
+const FAMILIES: Readonly<Partial<Record<keyof SocketOptionValues, readonly string[]>>> = {
+  bufferSize: ["vsock"],
+  bufferMinSize: ["vsock"],
+  bufferMaxSize: ["vsock"],
+  connectTimeoutMs: ["vsock"],
+  zeroCopyReceive: ["vsock"],
+  receiveBufferSize: ["tcp", "unix"],
+  sendBufferSize: ["tcp", "unix"],
+  noDelay: ["tcp"],
+  maxSegment: ["tcp"],
+  keepAlive: ["tcp"],
+  reuseAddress: ["tcp"],
+};
 
 /** In the order they are set: bounds before the size that they bound. */
 const BY_NAME: Readonly<Record<keyof SocketOptionValues, Sockopt<number> | Sockopt<boolean>>> = {
@@ -48,6 +97,12 @@ const BY_NAME: Readonly<Record<keyof SocketOptionValues, Sockopt<number> | Socko
   rcvlowat: RCVLOWAT,
   zeroCopyReceive: ZERO_COPY_RECEIVE,
   zeroCopySend: ZERO_COPY_SEND,
+  receiveBufferSize: RECEIVE_BUFFER_SIZE,
+  sendBufferSize: SEND_BUFFER_SIZE,
+  noDelay: NO_DELAY,
+  maxSegment: MAX_SEGMENT,
+  keepAlive: KEEP_ALIVE,
+  reuseAddress: REUSE_ADDRESS,
 };
 
 /** Those of `values` that are given, in the order to set them. */
@@ -58,12 +113,23 @@ function* given(values: SocketOptionValues): Generator<[Sockopt<number | boolean
   }
 }
 
-/** Throws a TypeError or RangeError unless all of `values` can be set. */
-export function requireSocketOptions(values: SocketOptionValues): void {
+/** Throws a TypeError or RangeError unless all of `values` can be set on a socket for `address`. */
+export function requireSocketOptions(values: SocketOptionValues, address: Address): void {
   if (typeof values !== "object" || values === null) {
     throw new TypeError(`Cannot use options: must be an object: current value is ${values}`);
   }
   for (const [option, value] of given(values)) option.check(value);
+  // A port behind a path is one of a VM.
+  const vsock = "cid" in address || ("path" in address && "port" in address);
+  const family = vsock ? "vsock" : "hostname" in address ? "tcp" : "unix";
+  for (const [name, families] of Object.entries(FAMILIES)) {
+    const value = values[name as keyof SocketOptionValues];
+    if (value === undefined || families.includes(family)) continue;
+    throw new TypeError(
+      `Cannot set ${name}: must be on a socket of ${families.join(" or ")}: ` +
+        `current value is ${value} for ${formatAddress(address)}`,
+    );
+  }
 }
 
 /** Sets what `values` has, after moving the bound that `bufferSize` is beyond. */
@@ -155,5 +221,53 @@ export class SocketOptions {
   }
   set zeroCopySend(on: boolean) {
     setOption(this.#socket, ZERO_COPY_SEND, on);
+  }
+
+  /** `SO_RCVBUF` in bytes: reading gives twice what was assigned, as the kernel counts its own part. */
+  get receiveBufferSize(): number {
+    return getOption(this.#socket, RECEIVE_BUFFER_SIZE);
+  }
+  set receiveBufferSize(bytes: number) {
+    setOption(this.#socket, RECEIVE_BUFFER_SIZE, bytes);
+  }
+
+  /** `SO_SNDBUF` in bytes: reading gives twice what was assigned. */
+  get sendBufferSize(): number {
+    return getOption(this.#socket, SEND_BUFFER_SIZE);
+  }
+  set sendBufferSize(bytes: number) {
+    setOption(this.#socket, SEND_BUFFER_SIZE, bytes);
+  }
+
+  /** `TCP_NODELAY`: small segments go at once. */
+  get noDelay(): boolean {
+    return getOption(this.#socket, NO_DELAY);
+  }
+  set noDelay(on: boolean) {
+    setOption(this.#socket, NO_DELAY, on);
+  }
+
+  /** `TCP_MAXSEG` in bytes: once connected, what a segment carries at most. */
+  get maxSegment(): number {
+    return getOption(this.#socket, MAX_SEGMENT);
+  }
+  set maxSegment(bytes: number) {
+    setOption(this.#socket, MAX_SEGMENT, bytes);
+  }
+
+  /** `SO_KEEPALIVE`: looks after an idle peer now and then. */
+  get keepAlive(): boolean {
+    return getOption(this.#socket, KEEP_ALIVE);
+  }
+  set keepAlive(on: boolean) {
+    setOption(this.#socket, KEEP_ALIVE, on);
+  }
+
+  /** `SO_REUSEADDR`: binds what connections of before still have. */
+  get reuseAddress(): boolean {
+    return getOption(this.#socket, REUSE_ADDRESS);
+  }
+  set reuseAddress(on: boolean) {
+    setOption(this.#socket, REUSE_ADDRESS, on);
   }
 }

@@ -19,6 +19,11 @@ export function noteSendError(socket: AnySocket, error: unknown): void {
   if (error instanceof SysError && !ORDINARY.has(error.code)) ends.set(socket, error.errno);
 }
 
+/** Remembers the error of `SO_ERROR` that another call has taken, for {@linkcode endError}. */
+export function noteEndError(socket: AnySocket, errno: number): void {
+  ends.set(socket, errno);
+}
+
 /** The errno that ended the connection; 0 for a clean end. */
 export function endError(socket: AnySocket): number {
   const known = ends.get(socket);

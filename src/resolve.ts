@@ -16,15 +16,32 @@ export function hasName(address: Address): address is TcpAddress {
 /**
  * The addresses that the name in `address` stands for, by getaddrinfo(3), in the order to try them.
  *
+ * `signal` ends the wait by rejecting with its reason.
+ *
  * @throws {VsockError} `EADDRNOTAVAIL` if it has none.
  */
-export async function resolveName<A extends TcpAddress>(address: A): Promise<readonly A[]> {
+export async function resolveName<A extends TcpAddress>(
+  address: A,
+  signal?: AbortSignal,
+): Promise<readonly A[]> {
   const { hostname } = address;
   try {
-    const found = await lookup(hostname, { all: true });
+    const found = await within(signal, lookup(hostname, { all: true }));
     return found.map((one) => ({ ...address, hostname: one.address }));
   } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
     const hint = `the name ${hostname} has no address`;
     throw new VsockError("connect", "EADDRNOTAVAIL", { address, hint, cause });
   }
+}
+
+/** `promise`, unless `signal` is aborted first. */
+function within<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

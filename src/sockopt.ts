@@ -3,7 +3,17 @@
  *
  * @module
  */
-import { SO_RCVLOWAT, SO_ZEROCOPY, SOL_SOCKET } from "../ffi/abi/socket.ts";
+import { IPPROTO_TCP } from "../ffi/abi/in.ts";
+import {
+  SO_KEEPALIVE,
+  SO_RCVBUF,
+  SO_RCVLOWAT,
+  SO_REUSEADDR,
+  SO_SNDBUF,
+  SO_ZEROCOPY,
+  SOL_SOCKET,
+} from "../ffi/abi/socket.ts";
+import { TCP_MAXSEG, TCP_NODELAY } from "../ffi/abi/tcp.ts";
 import { SO_VM_SOCKETS_ZEROCOPY } from "../ffi/abi/virtio_vsock_usr.ts";
 import {
   AF_VSOCK,
@@ -62,6 +72,30 @@ function requireBoolean(name: string, value: boolean): void {
   }
 }
 
+/** An `int` from 0 on. */
+function int(key: string, level: number, name: number): Sockopt<number> {
+  return {
+    level,
+    name,
+    size: 4,
+    check: (value) => requireNumber(key, value, INT_MAX, true),
+    encode: (value) => Int32Array.of(value),
+    decode: (value) => Number(new Int32Array(value)[0]),
+  };
+}
+
+/** An `int` that is 0 or not. */
+function flag(key: string, level: number, name: number): Sockopt<boolean> {
+  return {
+    level,
+    name,
+    size: 4,
+    check: (value) => requireBoolean(key, value),
+    encode: (value) => Int32Array.of(value ? 1 : 0),
+    decode: (value) => new Int32Array(value)[0] !== 0,
+  };
+}
+
 /** `unsigned long long` at level `AF_VSOCK`. */
 function bytes(key: string, name: number): Sockopt<number> {
   return {
@@ -114,14 +148,7 @@ export const BUFFER_MAX_SIZE: Sockopt<number> = bytes(
 );
 
 /** Bytes that make a socket readable. */
-export const RCVLOWAT: Sockopt<number> = {
-  level: SOL_SOCKET,
-  name: SO_RCVLOWAT,
-  size: 4,
-  check: (value) => requireNumber("rcvlowat", value, INT_MAX, true),
-  encode: (value) => Int32Array.of(value),
-  decode: (value) => Number(new Int32Array(value)[0]),
-};
+export const RCVLOWAT: Sockopt<number> = int("rcvlowat", SOL_SOCKET, SO_RCVLOWAT);
 
 /** Zero-copy receive: a u64. */
 export const ZERO_COPY_RECEIVE: Sockopt<boolean> = {
@@ -133,12 +160,23 @@ export const ZERO_COPY_RECEIVE: Sockopt<boolean> = {
   decode: (value) => new BigUint64Array(value)[0] !== 0n,
 };
 
-/** Zero-copy send: an int. */
-export const ZERO_COPY_SEND: Sockopt<boolean> = {
-  level: SOL_SOCKET,
-  name: SO_ZEROCOPY,
-  size: 4,
-  check: (value) => requireBoolean("zeroCopySend", value),
-  encode: (value) => Int32Array.of(value ? 1 : 0),
-  decode: (value) => new Int32Array(value)[0] !== 0,
-};
+/** Zero-copy send. */
+export const ZERO_COPY_SEND: Sockopt<boolean> = flag("zeroCopySend", SOL_SOCKET, SO_ZEROCOPY);
+
+/** Receive buffer of the kernel's own families. */
+export const RECEIVE_BUFFER_SIZE: Sockopt<number> = int("receiveBufferSize", SOL_SOCKET, SO_RCVBUF);
+
+/** Send buffer of the kernel's own families. */
+export const SEND_BUFFER_SIZE: Sockopt<number> = int("sendBufferSize", SOL_SOCKET, SO_SNDBUF);
+
+/** An address that was just in use may be bound. */
+export const REUSE_ADDRESS: Sockopt<boolean> = flag("reuseAddress", SOL_SOCKET, SO_REUSEADDR);
+
+/** Looks after an idle peer. */
+export const KEEP_ALIVE: Sockopt<boolean> = flag("keepAlive", SOL_SOCKET, SO_KEEPALIVE);
+
+/** Small segments go at once. */
+export const NO_DELAY: Sockopt<boolean> = flag("noDelay", IPPROTO_TCP, TCP_NODELAY);
+
+/** The largest segment. */
+export const MAX_SEGMENT: Sockopt<number> = int("maxSegment", IPPROTO_TCP, TCP_MAXSEG);

@@ -40,6 +40,8 @@ export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 /** Option, int: let bind(2) reuse an address. */
 export const SO_REUSEADDR = 2;
+/** Option, int 0 or 1: look after an idle peer now and then. */
+export const SO_KEEPALIVE = 9;
 /** Option, `struct linger`: what close(2) waits for. */
 export const SO_LINGER = 13;
 /** Option, int: bytes that make a socket readable. */

@@ -4,31 +4,51 @@
  * @module
  */
 import { isIPv6 } from "node:net";
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
-import type { SocketMaker } from "../transport.ts";
+import type { Capabilities, SocketMaker } from "../transport.ts";
 import type { Family } from "./family.ts";
 import { INET, INET6 } from "./family_inet.ts";
 import { UNIX } from "./family_unix.ts";
 import { openKernelSocket } from "./open.ts";
 
-function maker<A extends Address>(family: Family<A>, seqpacket: boolean): SocketMaker<A> {
+function maker<A extends Address>(family: Family<A>, does: Partial<Capabilities>): SocketMaker<A> {
   return {
     name: family.name,
-    capabilities: { seqpacket, mapRx: false, waitSync: true },
+    capabilities: { seqpacket: false, mapRx: false, waitSync: true, ...does },
     socket: (type) => openKernelSocket(family, type),
   };
 }
 
-const tcp4: SocketMaker<TcpAddress> = maker(INET, false);
-const tcp6: SocketMaker<TcpAddress> = maker(INET6, false);
-const unix: SocketMaker<UnixAddress> = maker(UNIX, true);
+const tcp: Map<Family<TcpAddress>, SocketMaker<TcpAddress>> = new Map();
+const unix: SocketMaker<UnixAddress> = maker(UNIX, { seqpacket: true });
+
+/** Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes. */
+function mapsTcp(family: Family<TcpAddress>): boolean {
+  if (pageSize() !== USR_PAGE_SIZE) return false;
+  try {
+    using socket = openKernelSocket(family, "stream");
+    using _region = socket.mapPages(USR_PAGE_SIZE);
+    return true;
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
+}
 
 /**
  * TCP of this machine's kernel, through libc: over IPv6 where `hostname` is such an address, else
  * over IPv4. There is nothing to close.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
-  return isIPv6(hostname) ? tcp6 : tcp4;
+  const family = isIPv6(hostname) ? INET6 : INET;
+  const known = tcp.get(family);
+  if (known !== undefined) return known;
+  const made = maker(family, { mapRx: mapsTcp(family) });
+  tcp.set(family, made);
+  return made;
 }
 
 /** AF_UNIX of this machine's kernel, through libc. There is nothing to close. */

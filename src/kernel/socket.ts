@@ -21,6 +21,8 @@ import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
+import { PROT_READ } from "../../ffi/abi/mman.ts";
+import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
 import type { Address, VsockAddress } from "../address.ts";
 import { MsgZeroCopy } from "../send/zero_copy.ts";
@@ -67,6 +69,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   #closed = false;
   #waits = false;
   #mapping: KernelMapping | undefined;
+  #regions: MappedRegion[] = [];
   #whole: WholeSend | undefined;
   #zeroCopy: MsgZeroCopy | undefined;
 
@@ -175,7 +178,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     ignoreRefusal(() => this.#whole?.close());
     // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
     const stays = this.#zeroCopy?.close(() => this.#closeFd()) ?? false;
-    if (stays || this.#mapping?.mapped) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
+    if (stays || this.#isMapped()) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
     if (stays) ignoreRefusal(() => this.family.abandon?.(this.#fd));
     else this.#closeFd();
   }
@@ -254,11 +257,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   waitSync(events: number, timeoutMs: number): number {
-    const end = performance.now() + timeoutMs;
+    if (this.#closed) return POLLNVAL;
+    const end = timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
+    // One call then, which blocks at once.
+    const simple = this.#whole === undefined && this.#zeroCopy === undefined;
     for (;;) {
-      const left = end - performance.now();
-      const now = this.poll(events);
+      const left = end === Infinity ? Infinity : end - performance.now();
+      const now = simple ? pollSlice(this.#fd, events, Math.max(0, left)) : this.poll(events);
       if (now !== 0 || left <= 0) return now;
+      if (simple) continue;
       if (!this.#sendsOn(events)) pollSlice(this.#fd, events, left);
       else pollSlice(this.#fd, events & ~WRITABLE, left, this.#whole?.ringFd);
     }
@@ -302,6 +309,20 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     return this.#mapping = mapping;
   }
 
+  /**
+   * mmap(2) of `length` bytes of a TCP socket, to be read: for `TCP_ZEROCOPY_RECEIVE`, which says
+   * how many of them are there. The caller unmaps it; a socket may have several.
+   */
+  mapPages(length: number): MappedRegion {
+    const region = new MappedRegion(length, { fd: this.#enter("mmap"), prot: PROT_READ });
+    this.#regions = [...this.#regions.filter(isMapped), region];
+    return region;
+  }
+
+  #isMapped(): boolean {
+    return this.#mapping?.mapped === true || this.#regions.some(isMapped);
+  }
+
   /** `value` is the address of the mapping that has new pages: with the receive ABI, our own. */
   #filled(value: Uint8Array): void {
     const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
@@ -325,6 +346,10 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (this.#closed) throw new SysError(op, "EBADF");
     return this.#fd;
   }
+}
+
+function isMapped({ address }: MappedRegion): boolean {
+  return address !== 0;
 }
 
 function ignoreRefusal(call: () => void): void {

@@ -78,7 +78,6 @@ export class AutoSource implements Source {
  * the clock for each would count as if they were the lender's.
  */
 class TimedLender implements Lender {
-  readonly mapped: boolean;
   readonly volatile: boolean;
   readonly #lender: Lender;
   readonly #done: (ms: number) => void;
@@ -86,7 +85,6 @@ class TimedLender implements Lender {
   #loans = 0;
 
   constructor(lender: Lender, done: (ms: number) => void) {
-    this.mapped = lender.mapped;
     this.volatile = lender.volatile;
     this.#lender = lender;
     this.#done = done;

@@ -47,8 +47,13 @@ export interface Batch extends Iterable<Packet>, Disposable {
   readonly pages: number;
   /** How many packets there are. */
   readonly packetCount: number;
-  /** `true`: these are the pages that the packets arrived in, no copy was made. */
+  /**
+   * `true`: these are the pages that the packets arrived in, no copy was made. Over TCP it may be
+   * so of a part only, of `mappedBytes`.
+   */
   readonly mapped: boolean;
+  /** Those of `byteLength` that lie in the pages that they arrived in; the others were copied. */
+  readonly mappedBytes: number;
   /**
    * `true`: another thread or machine can write the bytes while they are read, and an array kept
    * after the release stays readable and shows whatever comes there next. Copy before checking.

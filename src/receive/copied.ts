@@ -10,6 +10,7 @@ import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
 import { recvConnected } from "../recv.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
+import { CopyBuffer } from "./copy_buffer.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
 import { UsrHeaders } from "./usr_hdr.ts";
@@ -26,16 +27,13 @@ export class CopiedSource implements Source, Lender {
   readonly #headers: UsrHeaders = new UsrHeaders();
   readonly #out: MessageFlags = { flags: 0 };
   readonly #mayOutgrow: boolean;
-  #bytes: Uint8Array<ArrayBuffer>;
-  #size: number;
-  #lent = false;
+  readonly #buffer: CopyBuffer;
   #broken: unknown;
 
   /** Copies at most `byteLength` bytes at once, but never a part of a message. */
   constructor(socket: AnySocket, byteLength: number) {
     this.#socket = socket;
-    this.#size = byteLength;
-    this.#bytes = new Uint8Array(byteLength);
+    this.#buffer = new CopyBuffer(byteLength);
     // The credit given to the peer bounds a message.
     this.#mayOutgrow = socket.type === "seqpacket" &&
       new SocketOptions(socket).bufferSize > byteLength;
@@ -50,12 +48,12 @@ export class CopiedSource implements Source, Lender {
     const message = this.#socket.type === "seqpacket";
     if (this.#mayOutgrow) this.#makeRoom();
     const length = message
-      ? recvConnected(this.#socket, this.#bytes, MSG_TRUNC, this.#out)
-      : recvConnected(this.#socket, this.#bytes, 0); // no msghdr, which is dearer
+      ? recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out)
+      : recvConnected(this.#socket, this.#buffer.bytes, 0); // no msghdr, which is dearer
     if (length === WOULD_BLOCK) return undefined;
     if (length === 0) return null;
-    if (length > this.#size) {
-      const hint = `a message of ${length} bytes was cut to ${this.#size}`;
+    if (length > this.#buffer.byteLength) {
+      const hint = `a message of ${length} bytes was cut to ${this.#buffer.byteLength}`;
       throw this.#broken = new VsockError("recv", "EMSGSIZE", { hint });
     }
     this.#headers.setOne(length, message ? seqFlags(this.#out.flags) : 0);
@@ -64,28 +62,21 @@ export class CopiedSource implements Source, Lender {
 
   /** Grows the buffer to the length of the next message. */
   #makeRoom(): void {
-    const length = recvConnected(this.#socket, this.#bytes.subarray(0, 1), MSG_PEEK | MSG_TRUNC);
-    if (length <= this.#size) return;
-    this.#size = length;
-    this.#bytes = new Uint8Array(length);
+    const first = this.#buffer.bytes.subarray(0, 1);
+    const length = recvConnected(this.#socket, first, MSG_PEEK | MSG_TRUNC);
+    if (length > this.#buffer.byteLength) this.#buffer.byteLength = length;
   }
 
   lend(_page: number, length: number): Uint8Array {
-    this.#lent = true;
-    return this.#bytes.subarray(0, length);
+    return this.#buffer.lend(0, length);
   }
 
   reclaim(): void {
-    if (!this.#lent) return;
-    this.#lent = false;
-    const { buffer } = this.#bytes;
-    // The user may have transferred it away, to a Worker for example.
-    const next = buffer.detached ? new ArrayBuffer(this.#size) : buffer.transfer();
-    this.#bytes = new Uint8Array(next);
+    this.#buffer.reclaim();
   }
 
   close(): void {
-    this.#bytes = new Uint8Array(0);
+    this.#buffer.free();
   }
 }
 

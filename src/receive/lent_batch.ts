@@ -9,8 +9,6 @@ import type { UsrHeaders } from "./usr_hdr.ts";
 
 /** Whose bytes a batch lends: the way that filled it. */
 export interface Lender {
-  /** See {@linkcode Batch.mapped}. */
-  readonly mapped: boolean;
   /** See {@linkcode Batch.volatile}. */
   readonly volatile: boolean;
   /** `length` bytes from the start of data page `page`, both as in the batch's headers. */
@@ -28,6 +26,7 @@ export class LentBatch implements Batch {
   readonly pages: number;
   readonly packetCount: number;
   readonly mapped: boolean;
+  readonly mappedBytes: number;
   readonly volatile: boolean;
   readonly #headers: UsrHeaders;
   #lender: Lender | undefined;
@@ -38,7 +37,8 @@ export class LentBatch implements Batch {
     this.byteLength = headers.byteLength;
     this.pages = headers.pages;
     this.packetCount = headers.count;
-    this.mapped = lender.mapped;
+    this.mapped = headers.mappedBytes > 0;
+    this.mappedBytes = headers.mappedBytes;
     this.volatile = lender.volatile;
     this.#headers = headers;
     this.#lender = lender;

@@ -19,14 +19,16 @@ import { CopiedSource } from "./copied.ts";
 import { MappedSource } from "./mapped.ts";
 import { SocketReceiver } from "./socket_receiver.ts";
 import type { Source } from "./source.ts";
+import { TcpSource } from "./tcp.ts";
 
 /** Options of {@linkcode openReceiver}. */
 export interface ReceiverOptions {
   /**
-   * `"map"`: lend the pages that packets arrived in. `"copy"`: recv(2) into a buffer. `"auto"`: on a
+   * `"map"`: lend the pages that packets arrived in, and over TCP copies of what is not a whole
+   * page. `"copy"`: recv(2) into a buffer. `"auto"`: on a
    * stream whichever is cheaper for as much as a wake-up brings, by what both have cost in this
-   * process (`receiveCosts()`), where the transport can map and `SO_VM_SOCKETS_ZEROCOPY` is on;
-   * messages are mapped then; else copy.
+   * process (`receiveCosts()`), where the transport can map (TCP, or one whose
+   * `SO_VM_SOCKETS_ZEROCOPY` is on); messages are mapped then; else copy.
    *
    * @default {"auto"}
    */
@@ -97,7 +99,8 @@ const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
 
 /**
  * Opens a receiver on a connected socket. `SO_VM_SOCKETS_ZEROCOPY` has to be on since before
- * connect(2) for it to map. A socket can be mapped once.
+ * connect(2) for it to map; such a socket can be mapped once. TCP maps as it is
+ * (`TCP_ZEROCOPY_RECEIVE`), where the bytes arrive in whole pages: `maxSegment` sees to that.
  *
  * @returns The receiver. The caller closes it, and the socket after it.
  * @throws {RangeError} If `pages` or `bufferBytes` is out of range.
@@ -142,13 +145,13 @@ function requireCount(name: string, value: number, max: number): number {
 
 function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: number): Source {
   const copied = (): Source => new CopiedSource(socket, pages * USR_PAGE_SIZE);
-  if (mode === "copy" || (mode === "auto" && !isZerocopyOn(socket))) return copied();
-  if (!isZerocopyOn(socket)) {
+  if (mode === "copy" || (mode === "auto" && !mayMap(socket))) return copied();
+  if (!mayMap(socket)) {
     const hint = "SO_VM_SOCKETS_ZEROCOPY must be on before connect, with a transport that has it";
     throw new VsockError("mmap", "EOPNOTSUPP", { hint });
   }
   try {
-    const mapping = openMapping(socket, pages);
+    const mapping = isTcp(socket) ? new TcpSource(socket, pages) : openMapping(socket, pages);
     // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
     if (mode === "map" || socket.type === "seqpacket") return mapping;
     return new AutoSource(copied(), mapping, carrierOf(socket), rcvlowatOf(socket));
@@ -157,6 +160,15 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
     if (mode === "map" || !isUnmappable(error)) throw error;
     return copied();
   }
+}
+
+/** TCP needs no option for it. */
+function mayMap(socket: AnySocket): boolean {
+  return isTcp(socket) || isZerocopyOn(socket);
+}
+
+function isTcp(socket: AnySocket): socket is KernelSocket<Address> {
+  return socket instanceof KernelSocket && socket.family.name === "tcp";
 }
 
 /** Whose costs count for `socket`. */

@@ -157,7 +157,9 @@ export class SocketReceiver implements Receiver {
 
   #waitSync(spins: boolean, deadline: number): number {
     if (spins) return this.#spinSync(deadline);
-    if (this.mapped && this.#source.readable()) return POLLIN;
+    if (this.#source.spins && this.#source.readable()) return POLLIN;
+    // Looking at the clock costs as much as a small system call.
+    if (deadline === Infinity) return this.#pollSync(POLLIN, Infinity);
     return this.#pollSync(POLLIN, Math.max(0, deadline - performance.now()));
   }
 
@@ -202,5 +204,5 @@ export class SocketReceiver implements Receiver {
 
 /** When a wait that begins now is over, as `performance.now()` counts. */
 function deadlineOf({ timeoutMs = Infinity }: ReceiveSyncOptions): number {
-  return performance.now() + timeoutMs;
+  return timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
 }

@@ -20,6 +20,8 @@ export class UsrHeaders {
   pages = 0;
   /** Sum of the lengths. */
   byteLength = 0;
+  /** Those of them that were not copied. */
+  mappedBytes = 0;
   /** Payload bytes of each packet, never 0. */
   readonly lengths: Uint32Array = new Uint32Array(USR_HDR_MAX);
   /** The header's flags, only those bits that the mask of `read()` lets through. */
@@ -32,16 +34,24 @@ export class UsrHeaders {
     this.count = 0;
     this.pages = 0;
     this.byteLength = 0;
+    this.mappedBytes = 0;
   }
 
-  /** Stands for one packet that did not come through page 0, on data page 0. */
+  /** Adds a packet that did not come through page 0; at most `USR_HDR_MAX` are known. */
+  add(length: number, flags: number, firstPage: number, mapped: boolean): void {
+    this.lengths[this.count] = length;
+    this.flags[this.count] = flags;
+    this.firstPages[this.count] = firstPage;
+    this.count += 1;
+    this.pages += Math.ceil(length / USR_PAGE_SIZE);
+    this.byteLength += length;
+    if (mapped) this.mappedBytes += length;
+  }
+
+  /** Stands for one packet that was copied, on data page 0. */
   setOne(length: number, flags: number): void {
-    this.count = 1;
-    this.pages = Math.ceil(length / USR_PAGE_SIZE);
-    this.byteLength = length;
-    this.lengths[0] = length;
-    this.flags[0] = flags;
-    this.firstPages[0] = 0;
+    this.clear();
+    this.add(length, flags, 0, false);
   }
 
   /**
@@ -79,7 +89,7 @@ export class UsrHeaders {
     }
     this.count = count;
     this.pages = pages;
-    this.byteLength = byteLength;
+    this.byteLength = this.mappedBytes = byteLength;
   }
 }
 

@@ -23,13 +23,14 @@ for (const [letter, mode] of MODES) {
     assertEquals(more.length, 0);
     if (result === undefined) throw new Error("no line of JSON");
     const { tx_seconds, send_seconds, rx_seconds, dequeue_seconds } = result;
-    const { wakeups, clock_ns, runtime } = result;
+    const { wakeups, clock_ns, runtime, mapped_bytes } = result;
     assertEquals(result, {
       mode,
       transport: "loopback",
       runtime,
       type: "stream",
       bytes: 4_194_304,
+      ...(mapped_bytes !== undefined && { mapped_bytes }),
       buffer_bytes: 32_768,
       rcvlowat_bytes: 16_384,
       credit_bytes: 1_048_576,
@@ -43,6 +44,8 @@ for (const [letter, mode] of MODES) {
       rx_gbit_per_s: 4_194_304 * 8 / 1e9 / rx_seconds,
       clock_ns,
     });
+    assertEquals(mapped_bytes === undefined, letter === "n");
+    if (letter === "y" || letter === "u") assertEquals(mapped_bytes, 4_194_304);
     assertMatch(runtime, /^(deno|bun|node) \d+\.\d+\.\d+$/);
     assertEquals(send_seconds > 0 && send_seconds <= tx_seconds, true);
     assertEquals(tx_seconds > 0 && dequeue_seconds > 0 && dequeue_seconds <= rx_seconds, true);

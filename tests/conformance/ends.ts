@@ -54,7 +54,7 @@ class LocalNear implements Near {
   lost = false;
   readonly #parts: Parts;
   #things: Disposable[] = [];
-  #port = 20_000 + Math.floor(Math.random() * 1_000_000);
+  #port = 20_000 + Math.floor(Math.random() * 10_000);
 
   constructor(parts: Parts) {
     this.transport = parts.transport;

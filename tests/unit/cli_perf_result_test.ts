@@ -21,6 +21,7 @@ const received: Received = {
   bytes: 1_000_000,
   seconds: 0.8,
   dequeueSeconds: 0.2,
+  mappedBytes: 0,
   wakeups: 250,
   sha256: "ab",
   clockNs: 40,

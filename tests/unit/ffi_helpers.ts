@@ -1,5 +1,5 @@
 /** What the tests of `ffi/` share. */
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertThrows } from "@std/assert";
@@ -16,6 +16,16 @@ export const RUNTIME: string =
 export function assertSysError(op: string, code: Code, call: () => unknown): void {
   const error = assertThrows(call, SysError);
   assertEquals([error.op, error.code], [op, code]);
+}
+
+/** Starts `file`, a name beside this one, on the same runtime with every permission. */
+export function startChild(file: string, args: readonly string[]): ChildProcess {
+  const run = RUNTIME === "deno" ? ["run", "--no-check", "-A"] : [];
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  const flags = RUNTIME === "node" ? ["--no-warnings", "--experimental-ffi"] : [];
+  return spawn(process.execPath, [...run, ...flags, path, ...args], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 /**

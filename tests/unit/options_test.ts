@@ -9,6 +9,8 @@ import {
   type SocketOptionValues,
 } from "../../src/options.ts";
 
+const ADDRESS = { cid: 1, port: 1 };
+
 test("SocketOptions has the defaults of Linux", () => {
   using socket = createLoopback().socket("stream");
   const options = new SocketOptions(socket);
@@ -74,7 +76,7 @@ test("SocketOptions refuses what is out of range, and changes nothing", () => {
   const before = JSON.stringify([options.bufferSize, options.bufferMaxSize, options.rcvlowat]);
   for (const wrong of WRONG) {
     assertThrows(() => Object.assign(options, wrong), RangeError, "Cannot set ");
-    assertThrows(() => requireSocketOptions(wrong), RangeError, "Cannot set ");
+    assertThrows(() => requireSocketOptions(wrong, ADDRESS), RangeError, "Cannot set ");
   }
   const after = JSON.stringify([options.bufferSize, options.bufferMaxSize, options.rcvlowat]);
   assertEquals(after, before);
@@ -85,9 +87,15 @@ test("SocketOptions refuses wrong types", () => {
   const options = new SocketOptions(socket);
   for (const wrong of [{ bufferSize: "1" }, { zeroCopyReceive: 1 }, { zeroCopySend: "yes" }]) {
     assertThrows(() => Object.assign(options, wrong), TypeError, "Cannot set ");
-    assertThrows(() => requireSocketOptions(wrong as unknown as SocketOptionValues), TypeError);
+    assertThrows(
+      () => requireSocketOptions(wrong as unknown as SocketOptionValues, ADDRESS),
+      TypeError,
+    );
   }
-  assertThrows(() => requireSocketOptions(null as unknown as SocketOptionValues), TypeError);
+  assertThrows(
+    () => requireSocketOptions(null as unknown as SocketOptionValues, ADDRESS),
+    TypeError,
+  );
 });
 
 test("SocketOptions passes on the refusal of the socket", () => {
@@ -113,4 +121,17 @@ test("applySocketOptions() leaves the bound that is given", () => {
   const options = new SocketOptions(socket);
   applySocketOptions(socket, { bufferSize: 8 << 20, bufferMaxSize: 1 << 20 });
   assertEquals([options.bufferSize, options.bufferMaxSize], [1 << 20, 1 << 20]);
+});
+
+test("requireSocketOptions() refuses an option that the family does not have", () => {
+  const tcp = { hostname: "::1", port: 80 };
+  assertThrows(
+    () => requireSocketOptions({ noDelay: true }, ADDRESS),
+    TypeError,
+    "Cannot set noDelay: must be on a socket of tcp: current value is true for 1:1",
+  );
+  assertThrows(() => requireSocketOptions({ bufferSize: 1 }, tcp), TypeError, "of vsock");
+  assertThrows(() => requireSocketOptions({ maxSegment: 1 }, { path: "/x" }), TypeError);
+  requireSocketOptions({ noDelay: true, receiveBufferSize: 4096, rcvlowat: 1 }, tcp);
+  requireSocketOptions({ sendBufferSize: 4096, noDelay: undefined }, { path: "/x" });
 });

@@ -9,7 +9,7 @@ import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
-import type { Alone, Plan } from "./plan.ts";
+import type { Alone, Mode, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
@@ -35,6 +35,7 @@ What is printed, and the fields of --json:
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
   C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
                       getsockopt(2), making the views, and madvise(2)
+     mapped_bytes     the bytes that no copy was made of; not with -z n
      wakeups          times the receiver woke up and dequeued something
   D  ns_per_wakeup    C divided by the wake-ups, in nanoseconds
      rx_gbit_per_s    bits received in B, in units of 1e9 a second
@@ -60,10 +61,11 @@ export const perf: Command = {
     if (txZeroCopy && !carrier.lends) {
       throw new UsageError(`Cannot use --tx-zerocopy with ${transport}: it always copies`);
     }
-    const lack = carrier.whyNoMapping();
-    if (lack !== undefined && mode !== "copy") {
-      throw new UsageError(`Cannot use -z y or -z u with ${transport}: ${lack}: use -z n`);
+    const lack = carrier.whyNot(mode);
+    if (lack !== undefined) {
+      throw new UsageError(`Cannot use ${nameOf(mode)} with ${transport}: ${lack}`);
     }
+    const noMapping = carrier.whyNot("zerocopy");
     const run = (plan: Plan, label: string): Promise<PerfResult> => runShown(plan, label, terminal);
     const format = options.json ? formatJson : formatReport;
     if (options.alone !== undefined) {
@@ -75,7 +77,7 @@ export const perf: Command = {
       return EXIT_OK;
     }
     const results: PerfResult[] = [];
-    for await (const result of sweep(options, run, lack === undefined)) {
+    for await (const result of sweep(options, run, (mode) => carrier.whyNot(mode) === undefined)) {
       results.push(result);
       if (options.json) terminal.out(formatJson(result));
     }
@@ -84,10 +86,14 @@ export const perf: Command = {
       const { formatChart } = await import("./chart.ts"); // which few ask for
       writeFileSync(options.svg, formatChart(results));
     }
-    if (lack !== undefined) terminal.err(`Copies only: ${lack}\n`);
+    if (noMapping !== undefined) terminal.err(`Copies only: ${noMapping}\n`);
     return EXIT_OK;
   },
 };
+
+function nameOf(mode: Mode): string {
+  return { copy: "-z n", zerocopy: "-z y", "user-poll": "-z u", auto: "-z a" }[mode];
+}
 
 async function runShown(plan: Plan, label: string, terminal: Terminal): Promise<PerfResult> {
   const progress = new Progress(terminal);

@@ -15,8 +15,9 @@ export const FLAGS: readonly Flag[] = [
     name: "credit",
     short: "v",
     value: "SIZE",
-    help: "socket buffer of both ends: the credit [4M]",
+    help: "socket buffer of both ends: the credit\n[4M; over TCP what the kernel finds best]",
   },
+  { name: "mss", value: "SIZE", help: "TCP_MAXSEG of both ends; 0 leaves it as it is [4108]" },
   {
     name: "mode",
     short: "z",
@@ -69,7 +70,12 @@ export const FLAGS: readonly Flag[] = [
     short: "s",
     help: "only the transmitter, which listens, or with -c\nconnects (to vsock_perf)",
   },
-  { name: "cid", short: "c", value: "CID", help: "only the receiver, which connects to CID" },
+  {
+    name: "cid",
+    short: "c",
+    value: "CID",
+    help: "only the receiver, which connects to CID,\nover TCP to a hostname or an address",
+  },
   {
     name: "listen",
     short: "l",

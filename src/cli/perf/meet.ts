@@ -4,10 +4,10 @@
  * @module
  */
 import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
-import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import type { Address } from "../../address.ts";
 import { VsockError } from "../../error.ts";
 import type { Socket } from "../../socket.ts";
-import type { Transport } from "../../transport.ts";
+import type { SocketMaker } from "../../transport.ts";
 import type { Control } from "./control.ts";
 import type { Plan } from "./plan.ts";
 
@@ -16,34 +16,29 @@ const TIMEOUT_MS = 10_000;
 /** What an end needs to meet the other one. */
 export interface Meeting {
   /** Makes the sockets. */
-  readonly transport: Transport;
-  /** Where to connect to; an end without it listens. */
-  readonly cid?: number | undefined;
+  readonly transport: SocketMaker;
+  /** Sets the options that count before it connects or listens, or are inherited. */
+  prepare(socket: Socket<Address>): void;
+  /** Where to connect to or to listen. */
+  readonly address: Address;
+  /** Whether it listens. */
+  readonly listens: boolean;
   /** Shared with the other end where that is in this process. */
   readonly control: Control;
   /** Whether it is not: then it has to listen already. */
   readonly alone: boolean;
 }
 
-/**
- * A connected socket, which the caller closes. `prepare` runs on the one that connects or listens:
- * before, where options count that an accepted socket inherits.
- */
-export function meet(meeting: Meeting, plan: Plan, prepare: (socket: Socket) => void): Socket {
-  const { cid } = meeting;
-  return cid === undefined
-    ? acceptOne(meeting, plan, prepare)
-    : connectTo({ cid, port: plan.port }, meeting, plan, prepare);
+/** A connected socket, which the caller closes. */
+export function meet(meeting: Meeting, plan: Plan): Socket<Address> {
+  return meeting.listens ? acceptOne(meeting, plan) : connectTo(meeting, plan);
 }
 
-function acceptOne(
-  { transport, control }: Meeting,
-  plan: Plan,
-  prepare: (socket: Socket) => void,
-): Socket {
+function acceptOne(meeting: Meeting, plan: Plan): Socket<Address> {
+  const { transport, control, address } = meeting;
   using listener = transport.socket(plan.type);
-  prepare(listener);
-  listener.bind({ cid: VMADDR_CID_ANY, port: plan.port });
+  meeting.prepare(listener);
+  listener.bind(address);
   listener.listen(1);
   control.announceListening();
   for (;;) {
@@ -53,18 +48,14 @@ function acceptOne(
   }
 }
 
-function connectTo(
-  address: { readonly cid: number; readonly port: number },
-  { transport, control, alone }: Meeting,
-  plan: Plan,
-  prepare: (socket: Socket) => void,
-): Socket {
+function connectTo(meeting: Meeting, plan: Plan): Socket<Address> {
+  const { transport, control, alone, address } = meeting;
   if (!alone && !control.awaitListening(TIMEOUT_MS)) {
     throw new Error("the other end never listened");
   }
   const socket = transport.socket(plan.type);
   try {
-    prepare(socket);
+    meeting.prepare(socket);
     if (socket.connect(address)) return socket;
     const events = socket.waitSync(POLLOUT, TIMEOUT_MS);
     const errno = events === 0 ? "ETIMEDOUT" : socket.takeError();

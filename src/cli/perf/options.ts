@@ -52,17 +52,20 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
-  const creditBytes = atMost("--credit", size(given, "credit", 4 * MIB), U32_MAX);
-  const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, creditBytes);
+  const { tunesBuffers, maxSegment, lends } = TRANSPORTS.get(transport)!;
+  const credit = tunesBuffers ? 0 : 4 * MIB;
+  const creditBytes = atMost("--credit", size(given, "credit", credit), U32_MAX);
+  const most = creditBytes || Infinity;
+  const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, most);
   const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", reachable), INT_MAX);
-  if (rcvlowatBytes > creditBytes) {
+  if (rcvlowatBytes > most) {
     throw new UsageError(
       `Cannot use --rcvlowat: must be at most the credit of ${creditBytes} bytes, ` +
         `or the receiver never wakes: current value is ${rcvlowatBytes}`,
     );
   }
   const type = given.has("seqpacket") ? "seqpacket" : "stream";
-  if (type === "seqpacket") atMost("--buffer with --seqpacket", bufferBytes, creditBytes);
+  if (type === "seqpacket") atMost("--buffer with --seqpacket", bufferBytes, most);
   const plan: Plan = {
     mode,
     transport,
@@ -74,7 +77,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     rcvlowatBytes,
     creditBytes,
     txBufferBytes: type === "seqpacket" ? bufferBytes : parseTxBuffer(given),
-    ...(given.has("tx-zerocopy") && { txZeroCopy: true }),
+    ...((given.has("tx-zerocopy") || lends === "always") && { txZeroCopy: true }),
+    ...(maxSegment !== undefined && { maxSegment: size(given, "mss", maxSegment) }),
     verify: given.has("verify"),
   };
   const amountGiven = given.has("megabytes") || file !== undefined;
@@ -150,9 +154,10 @@ function parseAlone(given: Given, transport: string): Alone | undefined {
   const flag = ALONE_FLAGS.find((flag) => given.has(flag));
   if (flag === undefined) return undefined;
   const role = given.has("server") ? "transmitter" : "receiver";
-  const cid = text(given, "cid");
-  const alone: Alone = cid === undefined ? { role } : { role, cid: parseU32("--cid", cid) };
-  if (TRANSPORTS.get(transport)!.reachesOut) return alone;
+  const machine = text(given, "cid");
+  const carrier = TRANSPORTS.get(transport)!;
+  if (machine !== undefined) carrier.requireMachine?.(machine);
+  if (carrier.resolve !== undefined) return machine ? { role, machine } : { role };
   throw new UsageError(
     `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
       "leave out -s, -c and -l, and both ends run in this one",
@@ -170,7 +175,7 @@ function parseTxBuffer(given: Given): number {
   return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER);
 }
 
-/** A port or a CID: all of u32 but its last, which means any. */
+/** A port: all of u32 but its last, which means any. */
 function parseU32(flag: string, value: string): number {
   if (/^\d+$/.test(value) && Number(value) < U32_MAX) return Number(value);
   throw new UsageError(

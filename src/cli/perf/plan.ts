@@ -26,8 +26,10 @@ export interface Plan {
   readonly bufferBytes: number;
   /** `SO_RCVLOWAT` of the receiver. */
   readonly rcvlowatBytes: number;
-  /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
+  /** Socket buffer of both ends; 0 leaves it to the kernel. */
   readonly creditBytes: number;
+  /** `TCP_MAXSEG` of both ends. */
+  readonly maxSegment?: number | undefined;
   /** How much the transmitter hands to one send(2): with SEQPACKET a message of `bufferBytes`. */
   readonly txBufferBytes: number;
   /** Whether the transmitter sends with MSG_ZEROCOPY. */
@@ -40,8 +42,8 @@ export interface Plan {
 export interface Alone {
   /** Which end it is. */
   readonly role: "transmitter" | "receiver";
-  /** Where it connects to; without it, it listens. */
-  readonly cid?: number | undefined;
+  /** The machine that it connects to; without it, it listens. */
+  readonly machine?: string | undefined;
 }
 
 const [WARM_UP_PACKETS, WARM_UP_PACKET] = [8, 4_096];
@@ -58,7 +60,7 @@ export function warmUpOf(plan: Plan, wakeups: number): Plan {
     file: undefined,
     bufferBytes: wakeupBytes,
     rcvlowatBytes: wakeupBytes,
-    creditBytes: Math.max(plan.creditBytes, 8 * wakeupBytes),
+    creditBytes: plan.creditBytes && Math.max(plan.creditBytes, 8 * wakeupBytes),
     // Of each zero-copy send the kernel keeps a record, and it has little room for those.
     txBufferBytes: plan.txZeroCopy ? wakeupBytes : WARM_UP_PACKET,
     verify: false,
@@ -83,6 +85,8 @@ export interface Transmitted {
 export interface Received {
   /** Bytes dequeued. */
   readonly bytes: number;
+  /** Those of them that were not copied. */
+  readonly mappedBytes: number;
   /** B: the whole rx loop, waiting included. */
   readonly seconds: number;
   /** C: dequeue calls only. */

@@ -8,19 +8,13 @@ import { SocketOptions } from "../../options.ts";
 import { WOULD_BLOCK } from "../../socket.ts";
 import { measureClock } from "./clock.ts";
 import type { Control } from "./control.ts";
-import { setCredit } from "./credit.ts";
 import { type Dequeuer, openDequeuer } from "./dequeuer.ts";
 import { meet, type Meeting } from "./meet.ts";
 import type { Plan, Received } from "./plan.ts";
 
 /** Runs the receiver of `plan` on this thread, blocking it. */
 export function receive(meeting: Meeting, plan: Plan): Received {
-  using socket = meet(meeting, plan, (socket) => {
-    setCredit(socket, plan.creditBytes);
-    const options = new SocketOptions(socket);
-    options.rcvlowat = plan.rcvlowatBytes;
-    if (plan.mode !== "copy") options.zeroCopyReceive = true; // possible before connect(2) only
-  });
+  using socket = meet(meeting, plan);
   new SocketOptions(socket).rcvlowat = plan.rcvlowatBytes; // which accept(2) does not pass on
   using dequeuer = openDequeuer(socket, plan);
   const hash = plan.verify ? createHash("sha256") : undefined;
@@ -36,8 +30,8 @@ function receiveAll(
   dequeuer: Dequeuer,
   hash: Hash | undefined,
   control: Control,
-): Pick<Received, "bytes" | "seconds" | "dequeueSeconds" | "wakeups"> {
-  let [bytes, wakeups, dequeueMs] = [0, 0, 0];
+): Pick<Received, "bytes" | "mappedBytes" | "seconds" | "dequeueSeconds" | "wakeups"> {
+  let [bytes, mappedBytes, wakeups, dequeueMs] = [0, 0, 0, 0];
   const begin = performance.now();
   for (;;) {
     dequeuer.wait();
@@ -51,6 +45,7 @@ function receiveAll(
       dequeuer.show(hash);
       start = performance.now();
     }
+    mappedBytes += dequeuer.mappedBytes;
     dequeuer.giveBack();
     dequeueMs += spentMs + performance.now() - start;
     bytes += taken;
@@ -58,5 +53,5 @@ function receiveAll(
     control.reportReceived(bytes);
   }
   const seconds = (performance.now() - begin) / 1000;
-  return { bytes, seconds, dequeueSeconds: dequeueMs / 1000, wakeups };
+  return { bytes, mappedBytes, seconds, dequeueSeconds: dequeueMs / 1000, wakeups };
 }

@@ -39,9 +39,18 @@ function headOf(result: ReceivedResult): Row[] {
     [
       result.mode === "copy" ? "receiver buffer" : "receiver mapping",
       `${formatSize(result.buffer_bytes)}, SO_RCVLOWAT ${formatSize(result.rcvlowat_bytes)}, ` +
-      `socket buffer ${formatSize(result.credit_bytes)}`,
+      `socket buffer ${
+        result.credit_bytes === 0 ? "of the kernel's choice" : formatSize(result.credit_bytes)
+      }`,
     ],
+    ...mappedRows(result),
   ];
+}
+
+function mappedRows({ mapped_bytes, bytes }: ReceivedResult): Row[] {
+  if (mapped_bytes === undefined) return [];
+  const percent = mapped_bytes / Math.max(1, bytes) * 100;
+  return [["  mapped, not copied", `${percent.toFixed(2)} %`]];
 }
 
 function sentRows(result: PerfResult | ReceivedResult | SentResult): Row[] {

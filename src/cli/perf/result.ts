@@ -43,7 +43,9 @@ export interface ReceivedResult {
   readonly buffer_bytes: number;
   /** `SO_RCVLOWAT` of the receiver. */
   readonly rcvlowat_bytes: number;
-  /** `SO_VM_SOCKETS_BUFFER_SIZE` of the receiver. */
+  /** Bytes that were not copied; in mode copy it is left out. */
+  readonly mapped_bytes?: number;
+  /** Socket buffer of the receiver; 0 where the kernel chose it. */
   readonly credit_bytes: number;
   /** B: the receiver's rx loop, waiting included. */
   readonly rx_seconds: number;
@@ -87,6 +89,7 @@ export function receivedResult(plan: Plan, runtime: string, received: Received):
     runtime,
     type: plan.type,
     bytes: received.bytes,
+    ...(plan.mode !== "copy" && { mapped_bytes: received.mappedBytes }),
     buffer_bytes: plan.bufferBytes,
     rcvlowat_bytes: plan.rcvlowatBytes,
     credit_bytes: plan.creditBytes,

@@ -42,7 +42,7 @@ export async function runPlan(
   const watching = watch(control, onTick, stalledAfterMs);
   const ends = [
     start<Transmitted>({ ...shared, role: "transmitter", end: link.transmitter }),
-    start<Received>({ ...shared, role: "receiver", end: link.receiver, cid: link.cid }),
+    start<Received>({ ...shared, role: "receiver", end: link.receiver, machine: link.machine }),
   ] as const;
   try {
     const both = Promise.all([ends[0].outcome, ends[1].outcome]);
@@ -60,12 +60,13 @@ export async function runPlan(
  */
 export async function runAlone(
   plan: Plan,
-  { role, cid }: Alone,
+  { role, machine: peer }: Alone,
   onProgress: (done: number) => void,
 ): Promise<SentResult | ReceivedResult> {
   const control = new Control();
+  const machine = peer && await TRANSPORTS.get(plan.transport)?.resolve?.(peer);
   const { worker, outcome } = start<Transmitted | Received>({
-    ...{ role, plan, cid, end: undefined, control: control.memory },
+    ...{ role, plan, machine, end: machine, control: control.memory },
   });
   const ticking = setInterval(() => {
     if (role === "transmitter") onProgress(control.sent / plan.bytes);

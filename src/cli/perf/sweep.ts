@@ -4,7 +4,7 @@
  * @module
  */
 import type { PerfOptions } from "./options.ts";
-import type { Plan } from "./plan.ts";
+import type { Mode, Plan } from "./plan.ts";
 import type { PerfResult } from "./result.ts";
 import { ROWS } from "./table.ts";
 
@@ -20,19 +20,19 @@ export type Runner = (plan: Plan, label: string) => Promise<PerfResult>;
 
 /**
  * Measures cell by cell, column by column. All cells of a column send the same amount: what was
- * asked for, or what copying takes about a second for. Without `maps` only the first row.
+ * asked for, or what copying takes about a second for. Only the modes are there that work.
  */
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
   run: Runner,
-  maps = true,
+  works: (mode: Mode) => boolean = () => true,
 ): AsyncGenerator<PerfResult, void, void> {
   for (const size of COLUMNS) {
     const txBufferBytes = plan.type === "seqpacket" ? size : plan.txBufferBytes;
     const column = { ...plan, bufferBytes: size, rcvlowatBytes: size, txBufferBytes };
     const bytes = amountGiven ? plan.bytes : await fittingAmount(column, run);
     for (const [mode, , words] of ROWS) {
-      if (mode !== "copy" && !maps) continue;
+      if (!works(mode)) continue;
       yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);
     }
   }

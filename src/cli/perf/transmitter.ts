@@ -6,10 +6,10 @@
 import { createHash } from "node:crypto";
 import { POLLIN } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
+import type { Address } from "../../address.ts";
 import { MappedRegion } from "../../../ffi/memory.ts";
 import { type Socket, WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
-import { setCredit } from "./credit.ts";
 import { meet, type Meeting } from "./meet.ts";
 import type { Plan, Transmitted } from "./plan.ts";
 import { plainSender, type Sender, zeroCopySender } from "./sender.ts";
@@ -24,7 +24,7 @@ export function transmit(meeting: Meeting, plan: Plan): Transmitted {
   using source = plan.file === undefined
     ? patternSource(size, buffer)
     : fileSource(plan.file, size, buffer);
-  using socket = meet(meeting, plan, (socket) => setCredit(socket, plan.creditBytes));
+  using socket = meet(meeting, plan);
   const sender = plan.txZeroCopy ? zeroCopySender(socket) : plainSender(socket);
   const transmitted = sendAll(sender, source, plan, meeting.control);
   socket.shutdown(SHUT_WR);
@@ -64,7 +64,7 @@ function sendAll(sender: Sender, source: Source, plan: Plan, control: Control): 
 }
 
 /** Waits until the receiver has taken everything and closed. */
-function awaitClose(socket: Socket): void {
+function awaitClose(socket: Socket<Address>): void {
   const scratch = new Uint8Array(1);
   while (socket.recv(scratch, 0) !== 0) socket.waitSync(POLLIN, Infinity);
 }

@@ -4,11 +4,17 @@
  * @module
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../ffi/abi/virtio_vsock.ts";
-import { VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
+import { VMADDR_CID_ANY, VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
+import type { Address } from "../../address.ts";
+import { openTcp } from "../../kernel/elsewhere.ts";
 import { KernelTransport, openVsock } from "../../kernel/transport.ts";
 import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopback/mod.ts";
-import type { Transport } from "../../transport.ts";
-import type { Plan } from "./plan.ts";
+import type { Socket } from "../../socket.ts";
+import type { SocketMaker } from "../../transport.ts";
+import { UsageError } from "../usage.ts";
+import { setCredit } from "./credit.ts";
+import type { Mode, Plan } from "./plan.ts";
+import { ANY_HOST, LOCAL_HOST, PAGE_SEGMENT, prepareTcp, resolveHost, whyNotTcp } from "./tcp.ts";
 
 /** Two ends that can reach each other; plain data, for the Workers. */
 export interface Link {
@@ -16,8 +22,8 @@ export interface Link {
   readonly transmitter: unknown;
   /** For `open()` in the receiver's Worker. */
   readonly receiver: unknown;
-  /** Where the receiver connects to. */
-  readonly cid: number;
+  /** Where the receiver connects to: a machine, for `address()`. */
+  readonly machine: string;
 }
 
 /** One way to carry a measurement. */
@@ -25,40 +31,97 @@ export interface PerfTransport {
   /** A new link for one measurement. */
   link(plan: Plan): Link;
   /** Opens one end of a link on the Worker that uses it. The caller closes it. */
-  open(end: unknown): Transport & Disposable;
-  /** Whether an end can meet one of another process; then `open(undefined)` makes it. */
-  readonly reachesOut: boolean;
-  /** Whether it has MSG_ZEROCOPY, for `--tx-zerocopy`. */
-  readonly lends?: boolean;
-  /** Why it cannot map packets, which `-z y` and `-z u` need; `undefined` where it can. */
-  whyNoMapping(): string | undefined;
+  open(end: unknown): SocketMaker & Disposable;
+  /** `port` of a machine, or of this one, on whatever it is reached by. */
+  address(machine: string | undefined, port: number): Address;
+  /** Sets the options of a socket that is going to connect or to listen. */
+  prepare(socket: Socket<Address>, plan: Plan): void;
+  /** Throws a UsageError where the operand of `-c` can be no machine. */
+  requireMachine?(machine: string): void;
+  /**
+   * Where an end can meet one of another process: what the operand of `-c` means for `address()`
+   * and for `open()`. Without it no end can.
+   */
+  resolve?(machine: string): string | Promise<string>;
+  /**
+   * Whether it has MSG_ZEROCOPY: where it is asked for by `--tx-zerocopy`, or always, where nothing
+   * can be mapped of what was copied.
+   */
+  readonly lends?: "asked" | "always";
+  /** Whether the kernel chooses the socket buffers unless `--credit` does. */
+  readonly tunesBuffers?: boolean;
+  /** What `TCP_MAXSEG` is without `--mss`. */
+  readonly maxSegment?: number;
+  /** Why it cannot receive in this mode; `undefined` where it can. */
+  whyNot(mode: Mode): string | undefined;
   /** How many wake-ups a warm-up has. */
   readonly warmUpWakeups: number;
 }
+
+const NO_MAPPING = "this kernel has no SO_VM_SOCKETS_ZEROCOPY, as no released one has";
+
+/** What both carriers of VM sockets have. */
+const VSOCK = {
+  address: (cid: string | undefined, port: number): Address => ({
+    cid: cid === undefined ? VMADDR_CID_ANY : Number(cid),
+    port,
+  }),
+  prepare: (socket: Socket<Address>, { creditBytes, mode }: Plan): void =>
+    setCredit(socket, creditBytes, mode),
+  requireMachine: requireCid,
+} as const;
 
 /** All of them, by the name that `--transport` takes. */
 export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, PerfTransport>([
   ["loopback", {
     link(plan: Plan): Link {
       const [transmitter, receiver] = createLoopbackLink({ largeBlocks: blocksFor(plan) });
-      return { transmitter, receiver, cid: transmitter.cid };
+      return { transmitter, receiver, machine: String(transmitter.cid) };
     },
-    open: (end: unknown): Transport & Disposable => openLoopback(end as LoopbackEnd),
-    reachesOut: false,
-    whyNoMapping: (): undefined => undefined,
+    open: (end: unknown): SocketMaker & Disposable => openLoopback(end as LoopbackEnd),
+    ...VSOCK,
+    whyNot: (): undefined => undefined,
     warmUpWakeups: 10_000,
   }],
   ["vsock", {
-    link: (): Link => ({ transmitter: undefined, receiver: undefined, cid: VMADDR_CID_LOCAL }),
-    open: (): Transport & Disposable => new OpenVsock(),
-    reachesOut: true,
-    lends: true,
-    whyNoMapping: (): string | undefined => openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
+    link: (): Link => linkTo(String(VMADDR_CID_LOCAL)),
+    open: (): SocketMaker & Disposable => new OpenVsock(),
+    ...VSOCK,
+    resolve: (cid: string): string => cid,
+    lends: "asked",
+    whyNot: (mode: Mode): string | undefined =>
+      mode === "copy" || openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
+    warmUpWakeups: 1_000,
+  }],
+  ["tcp", {
+    link: (): Link => linkTo(LOCAL_HOST),
+    open: (end: unknown): SocketMaker & Disposable => ({
+      ...openTcp(String(end ?? ANY_HOST)),
+      [Symbol.dispose](): void {},
+    }),
+    address: (hostname: string = ANY_HOST, port: number): Address => ({ hostname, port }),
+    prepare: prepareTcp,
+    resolve: resolveHost,
+    lends: "always",
+    tunesBuffers: true,
+    maxSegment: PAGE_SEGMENT,
+    whyNot: whyNotTcp,
     warmUpWakeups: 1_000,
   }],
 ]);
 
-const NO_MAPPING = "this kernel has no SO_VM_SOCKETS_ZEROCOPY, as no released one has";
+function linkTo(machine: string): Link {
+  return { transmitter: undefined, receiver: machine, machine };
+}
+
+function requireCid(value: string): void {
+  if (/^\d+$/.test(value) && Number(value) < VMADDR_CID_ANY) return;
+  throw new UsageError(
+    `Cannot use --cid: must be an integer from 0 to ${
+      VMADDR_CID_ANY - 1
+    }: current value is ${value}`,
+  );
+}
 
 /** There is nothing to close. */
 class OpenVsock extends KernelTransport {

@@ -5,6 +5,8 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
+import type { Address } from "../../address.ts";
+import type { Socket } from "../../socket.ts";
 import { Control } from "./control.ts";
 import { type Plan, type Received, type Transmitted, warmUpOf } from "./plan.ts";
 import { receive } from "./receiver.ts";
@@ -19,8 +21,8 @@ export interface EndTask {
   readonly plan: Plan;
   /** For `PerfTransport.open()`. */
   readonly end: unknown;
-  /** Where to connect to; an end without it listens. */
-  readonly cid?: number | undefined;
+  /** The machine to connect to; an end without it listens. */
+  readonly machine?: string | undefined;
   /** The memory of a `Control`. */
   readonly control: SharedArrayBuffer;
   /** The memory of another one, for the warm-up; an end whose peer is elsewhere has none. */
@@ -36,10 +38,14 @@ function runEnd(task: EndTask): Transmitted | Received {
   const carrier = TRANSPORTS.get(task.plan.transport);
   if (carrier === undefined) throw new Error(`No transport ${task.plan.transport}`);
   using transport = carrier.open(task.end);
-  const { role, cid, plan, warmUpControl } = task;
+  const { role, machine, plan, warmUpControl } = task;
+  const address = carrier.address(machine, plan.port);
+  const listens = machine === undefined;
   const alone = warmUpControl === undefined;
   const run = (plan: Plan, memory: SharedArrayBuffer): Transmitted | Received => {
-    const meeting = { transport, cid, control: new Control(memory), alone };
+    const prepare = (socket: Socket<Address>): void => carrier.prepare(socket, plan);
+    const control = new Control(memory);
+    const meeting = { transport, prepare, address, listens, control, alone };
     return role === "transmitter" ? transmit(meeting, plan) : receive(meeting, plan);
   };
   if (!alone) run(warmUpOf(plan, carrier.warmUpWakeups), warmUpControl);

@@ -1,0 +1,139 @@
+/**
+ * What a receiver of TCP takes in a second, and what it costs: ours against C, and against what the
+ * runtime has itself. The sender is C's, and the same in all.
+ *
+ * @module
+ */
+import type { Bench, Round } from "./bench.ts";
+import { runtimeWays } from "./tcp_peers.ts";
+import { runTcpFlow, type TcpFlow, type TcpMeasured } from "./tcp_reference.ts";
+
+const [KIB, MIB] = [1024, 1024 * 1024];
+const LARGE = 512 * KIB;
+const COLUMNS = [64 * KIB, LARGE] as const;
+const FLOW = { bytes: 768 * MIB, warmupBytes: 256 * MIB } as const;
+
+function mapped(by: "c" | "ours"): TcpFlow {
+  return { ...FLOW, by, way: "map", chunkBytes: LARGE, zeroCopy: true };
+}
+
+function copied(by: "c" | "ours", way: string, chunkBytes: number): TcpFlow {
+  return { ...FLOW, by, way, chunkBytes, zeroCopy: false };
+}
+
+function speedOf({ measured, seconds }: TcpMeasured): number {
+  return measured / seconds / 1e9;
+}
+
+/**
+ * Of both ends, in microseconds for each MiB: over loopback, who acknowledges does a part of what the
+ * sender has to do, the more the slower it is.
+ */
+function costOf({ measured, cpu, bytes, senderCpu }: TcpMeasured): number {
+  return (cpu / measured + senderCpu / bytes) * 1e6 * MIB;
+}
+
+async function round(): Promise<Round> {
+  const values: Record<string, number> = {};
+  for (const by of ["ours", "c"] as const) {
+    const map = await runTcpFlow(mapped(by));
+    values[`map-${by}`] = speedOf(map);
+    values[`map-cpu-${by}`] = costOf(map);
+    values[`map-own-${by}`] = map.cpu * 1e6 / (map.measured / MIB);
+    values[`share-${by}`] = map.mapped / map.measured * 100;
+    for (const size of COLUMNS) {
+      const copy = await runTcpFlow(copied(by, "copy", size));
+      values[`copy${size}-${by}`] = speedOf(copy);
+      values[`copy${size}-cpu-${by}`] = costOf(copy);
+    }
+  }
+  for (const size of COLUMNS) {
+    for (const way of ["read", ...runtimeWays()]) {
+      values[`${way}${size}`] = speedOf(await runTcpFlow(copied("ours", way, size)));
+    }
+  }
+  return values;
+}
+
+async function prove(): Promise<void> {
+  const small = { bytes: 16 * MIB, warmupBytes: MIB };
+  for (const by of ["ours", "c"] as const) await runTcpFlow({ ...mapped(by), ...small });
+}
+
+const C = "C, TCP_ZEROCOPY_RECEIVE";
+const note = "MSG_ZEROCOPY sender in C, TCP_MAXSEG 4108, SO_RCVLOWAT as the buffer";
+const plain = "send(2) of 512 KiB in C, SO_RCVLOWAT as the buffer";
+
+/** `deno task bench:tcp`. */
+export const tcpReceive: Bench = {
+  rounds: 5,
+  prove,
+  round,
+  rows: [
+    {
+      name: "tcp-map",
+      what: "TCP, 512 KiB, mapped",
+      ours: "map-ours",
+      peer: "map-c",
+      peerIs: C,
+      unit: "GB/s",
+      target: { atLeast: 0.97 },
+      note,
+    },
+    {
+      name: "tcp-map-cpu",
+      what: "the same, processor time of both ends",
+      ours: "map-cpu-ours",
+      peer: "map-cpu-c",
+      peerIs: C,
+      unit: "us/MiB",
+      target: { atMost: 1.1 },
+    },
+    {
+      name: "tcp-map-own",
+      what: "the same, of the receiver alone",
+      ours: "map-own-ours",
+      peer: "map-own-c",
+      peerIs: C,
+      unit: "us/MiB",
+      target: { atMost: 1.1 },
+    },
+    {
+      name: "tcp-map-share",
+      what: "the same, bytes that were mapped",
+      ours: "share-ours",
+      unit: "%",
+      target: { atLeast: 99 },
+    },
+    ...COLUMNS.flatMap((size) => [
+      {
+        name: `tcp-copy-${size / KIB}`,
+        what: `TCP, ${size / KIB} KiB, copied`,
+        ours: `copy${size}-ours`,
+        peer: `copy${size}-c`,
+        peerIs: "C, read(2)",
+        unit: "GB/s",
+        target: { atLeast: 0.95 },
+        note: plain,
+      },
+      {
+        name: `tcp-copy-cpu-${size / KIB}`,
+        what: "the same, processor time of both ends",
+        ours: `copy${size}-cpu-ours`,
+        peer: `copy${size}-cpu-c`,
+        peerIs: "C, read(2)",
+        unit: "us/MiB",
+      },
+      ...runtimeWays().map((way) => ({
+        name: `tcp-read-${size / KIB}-${way}`,
+        what: `TCP, ${size / KIB} KiB, await read()`,
+        ours: `read${size}`,
+        peer: `${way}${size}`,
+        peerIs: way,
+        unit: "GB/s",
+        target: { atLeast: 1.2 },
+        note: "the sender as above; ours with SO_RCVLOWAT, which the peers have no way to set",
+      })),
+    ]),
+  ],
+};

@@ -1,0 +1,45 @@
+/**
+ * What `vsockit perf` does about TCP.
+ *
+ * @module
+ */
+import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
+import { SO_RCVBUF, SO_REUSEADDR, SO_SNDBUF, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
+import { TCP_MAXSEG } from "../../../ffi/abi/tcp.ts";
+import type { Address } from "../../address.ts";
+import { openTcp } from "../../kernel/elsewhere.ts";
+import { hasName, resolveName } from "../../resolve.ts";
+import type { Socket } from "../../socket.ts";
+import type { Mode, Plan } from "./plan.ts";
+
+/** Where both ends are, where they are in one process. */
+export const LOCAL_HOST = "127.0.0.1";
+/** Where an end listens. */
+export const ANY_HOST = "0.0.0.0";
+/** A page and the timestamp option: each segment is one page then, which can be mapped. */
+export const PAGE_SEGMENT: number = 4096 + 12;
+
+/** Segments of the wished size, and socket buffers where those were asked for. */
+export function prepareTcp(socket: Socket<Address>, { creditBytes, maxSegment = 0 }: Plan): void {
+  const set = (level: number, name: number, value: number): void =>
+    socket.setsockopt(level, name, new Uint8Array(Int32Array.of(value).buffer));
+  set(SOL_SOCKET, SO_REUSEADDR, 1);
+  if (maxSegment > 0) set(IPPROTO_TCP, TCP_MAXSEG, maxSegment);
+  if (creditBytes === 0) return;
+  for (const name of [SO_RCVBUF, SO_SNDBUF]) set(SOL_SOCKET, name, creditBytes);
+}
+
+/** The first address of a machine. */
+export async function resolveHost(hostname: string): Promise<string> {
+  const address = { hostname, port: 0 };
+  if (!hasName(address)) return hostname;
+  const found = await resolveName(address);
+  return (found.find(({ hostname }) => hostname.includes(".")) ?? found[0])!.hostname;
+}
+
+/** Why TCP cannot receive in `mode`; `undefined` where it can. */
+export function whyNotTcp(mode: Mode): string | undefined {
+  if (mode === "user-poll") return "the kernel writes no poll_value for TCP: use -z y";
+  if (mode === "copy" || openTcp(LOCAL_HOST).capabilities.mapRx) return undefined;
+  return "this kernel does not map TCP sockets: use -z n";
+}

@@ -1,0 +1,164 @@
+/**
+ * Receive by mapping over TCP, as every released kernel has it: `TCP_ZEROCOPY_RECEIVE`.
+ *
+ * @module
+ */
+import { IPPROTO_TCP } from "../../ffi/abi/in.ts";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import {
+  TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT,
+  TCP_ZEROCOPY_RECEIVE,
+  TcpZerocopyReceive,
+} from "../../ffi/abi/tcp.ts";
+import { USR_HDR_MAX, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { type MappedRegion, pageSize } from "../../ffi/memory.ts";
+import type { Address } from "../address.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import { noteEndError, recvConnected } from "../recv.ts";
+import { WOULD_BLOCK } from "../socket.ts";
+import { CopyBuffer } from "./copy_buffer.ts";
+import { type Lender, LentBatch } from "./lent_batch.ts";
+import type { Source } from "./source.ts";
+import { UsrHeaders } from "./usr_hdr.ts";
+
+/** Calls in a row that map nothing after which all that is queued is copied at once. */
+const MOST_VAIN = 8;
+
+/**
+ * Batches are the whole pages that the bytes arrived in, and copies of what lies between those, all
+ * in order. A packet is a run of such pages, or one such copy. Where nothing can be mapped, as by a
+ * sender that does not lend its pages or of segments that are no whole pages, all is copied.
+ *
+ * What `SO_RCVLOWAT` waits for comes in one batch, as far as there is room.
+ *
+ * A view whose buffer was transferred away cannot be killed: the release then throws a
+ * `StolenViewError`, the view keeps empty pages, and all is copied from there on.
+ */
+export class TcpSource implements Source, Lender {
+  readonly mapped = true;
+  readonly volatile = false;
+  readonly spins = false;
+  readonly #socket: KernelSocket<Address>;
+  readonly #region: MappedRegion;
+  readonly #pages: number;
+  readonly #copies: CopyBuffer;
+  readonly #headers: UsrHeaders = new UsrHeaders();
+  readonly #call: TcpZerocopyReceive = new TcpZerocopyReceive();
+  /** Pages from the first on that the open batch has of the mapping, and of the copies. */
+  #mappedPages = 0;
+  #copiedPages = 0;
+  /** Calls in a row that have mapped nothing. */
+  #vain = 0;
+  #failure: unknown;
+
+  /**
+   * Maps `pages` pages of `socket`.
+   *
+   * @throws {SysError} `EOPNOTSUPP` where pages are not of 4096 bytes, `ENODEV` where the kernel
+   * does not map TCP, `ENOMEM`.
+   */
+  constructor(socket: KernelSocket<Address>, pages: number) {
+    if (pageSize() !== USR_PAGE_SIZE) throw new SysError("mmap", "EOPNOTSUPP");
+    this.#socket = socket;
+    this.#pages = pages;
+    this.#region = socket.mapPages(pages * USR_PAGE_SIZE);
+    this.#copies = new CopyBuffer(pages * USR_PAGE_SIZE);
+  }
+
+  readable(): boolean {
+    return this.#socket.poll(POLLIN) !== 0;
+  }
+
+  dequeue(): LentBatch | null | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#headers.clear();
+    this.#copiedPages = 0;
+    let end: null | undefined;
+    try {
+      end = this.#fill();
+    } catch (error) {
+      if (this.#headers.count === 0) throw error;
+      this.#failure = error; // for the next one: what came before it is here
+    }
+    return this.#headers.count === 0 ? end : new LentBatch(this.#headers, this);
+  }
+
+  /** Takes what is queued, as far as there is room; `null` at end of stream. */
+  #fill(): null | undefined {
+    for (;;) {
+      const room = this.#pages - this.#headers.pages;
+      if (room === 0 || this.#headers.count > USR_HDR_MAX - 2) return undefined;
+      const mapped = this.#map(room);
+      this.#vain = mapped === 0 ? this.#vain + 1 : 0;
+      const { recvSkipHint: gap, inq } = this.#call;
+      let copied = 0;
+      if (mapped === 0 && gap === 0) {
+        if (this.#headers.count > 0) return undefined;
+        return this.#copy(room * USR_PAGE_SIZE) === 0 ? null : undefined;
+      } else if (gap > 0 && room > Math.ceil(mapped / USR_PAGE_SIZE)) {
+        const all = this.#vain > MOST_VAIN;
+        const left = room * USR_PAGE_SIZE - mapped;
+        copied = this.#copy(all ? left : Math.min(gap, left));
+        if (all || copied <= 0) return undefined;
+      }
+      if (inq <= copied) return undefined;
+    }
+  }
+
+  /** Maps at most `room` pages behind those that are there: bytes, 0 where the next cannot be. */
+  #map(room: number): number {
+    const { address } = this.#region;
+    const start = this.#mappedPages * USR_PAGE_SIZE;
+    this.#call.ask(address + start, room * USR_PAGE_SIZE);
+    if (address === 0) return 0; // given up, as a view was transferred away
+    // Nothing is there: `reclaim()` has seen to that.
+    this.#call.flags = TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT;
+    try {
+      this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== "EIO") throw error;
+      this.#call.ask(0, 0); // EIO: end of stream, of which recv(2) tells more
+      return 0;
+    }
+    const { length, err } = this.#call;
+    if (err !== 0) noteEndError(this.#socket, Math.abs(err));
+    if (length > 0) {
+      this.#headers.add(length, 0, this.#mappedPages, true);
+      this.#mappedPages += length / USR_PAGE_SIZE;
+    }
+    return length;
+  }
+
+  /** Copies at most `most` bytes: how many, 0 at end of stream, or `WOULD_BLOCK`. */
+  #copy(most: number): number {
+    const start = this.#copiedPages * USR_PAGE_SIZE;
+    const length = recvConnected(
+      this.#socket,
+      this.#copies.bytes.subarray(start, start + most),
+      0,
+    );
+    if (length === WOULD_BLOCK || length === 0) return length;
+    this.#headers.add(length, 0, this.#pages + this.#copiedPages, false);
+    this.#copiedPages += Math.ceil(length / USR_PAGE_SIZE);
+    return length;
+  }
+
+  lend(page: number, length: number): Uint8Array {
+    return page < this.#pages
+      ? this.#region.lend(page * USR_PAGE_SIZE, length)
+      : this.#copies.lend((page - this.#pages) * USR_PAGE_SIZE, length);
+  }
+
+  reclaim(): void {
+    this.#copies.reclaim();
+    const length = this.#mappedPages * USR_PAGE_SIZE;
+    this.#mappedPages = 0;
+    if (length > 0) this.#region.discard(0, length);
+  }
+
+  close(): void {
+    this.#copies.free();
+    this.#region.unmap();
+  }
+}

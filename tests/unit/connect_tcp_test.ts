@@ -1,0 +1,50 @@
+/** connect() and listen() over TCP of this machine: names, options, hints. */
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { connect, listen, VsockError } from "../../mod.ts";
+
+const HOST = "127.0.0.1";
+
+test("connect() takes a name, whose addresses it tries in turn", { timeout: 60_000 }, async () => {
+  using listener = listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  using near = await connect({ hostname: "localhost", port }, { timeoutMs: 30_000 });
+  using far = await listener.accept();
+  assertEquals(near.remoteAddr, { transport: "tcp", hostname: HOST, port });
+  assertEquals(far.remoteAddr, near.localAddr);
+});
+
+test("connect() and listen() set the options of TCP", { timeout: 60_000 }, async () => {
+  const options = { noDelay: true, keepAlive: true, maxSegment: 1000, receiveBufferSize: 20_000 };
+  using listener = listen({ hostname: HOST, port: 0 }, { options });
+  assertEquals(listener.options.reuseAddress, true);
+  using near = await connect(listener.addr, { options });
+  using far = await listener.accept();
+  for (const conn of [near, far]) {
+    assertEquals([conn.options.noDelay, conn.options.keepAlive], [true, true]);
+    assertEquals(conn.options.receiveBufferSize, 40_000);
+    assert(conn.options.maxSegment <= 1000, String(conn.options.maxSegment));
+  }
+});
+
+test("connect() over TCP says what a person can do", { timeout: 60_000 }, async () => {
+  const listener = listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  const taken = assertThrows(() => listen({ hostname: HOST, port }), VsockError);
+  assertEquals([taken.code, taken.hint], [
+    "EADDRINUSE",
+    "another socket has this port; 0 lets bind choose",
+  ]);
+  listener.close();
+  const refused = await assertRejects(() => connect({ hostname: HOST, port }), VsockError);
+  assertEquals(refused.code, "ECONNREFUSED");
+  assertMatch(refused.message, /nobody listens on this port/);
+});
+
+test("connect() refuses options of VM sockets over TCP before all else", async () => {
+  await assertRejects(
+    () => connect({ hostname: HOST, port: 1 }, { options: { bufferSize: 1 } }),
+    TypeError,
+    "Cannot set bufferSize: must be on a socket of vsock",
+  );
+});
