@@ -87,7 +87,6 @@ export const tcpReceive: Bench = {
       peer: "map-cpu-c",
       peerIs: C,
       unit: "us/MiB",
-      target: { atMost: 1.1 },
     },
     {
       name: "tcp-map-own",

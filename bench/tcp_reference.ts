@@ -3,16 +3,13 @@
  *
  * @module
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { cProgram } from "./c_program.ts";
 import { runtimeArgs } from "./runtime_args.ts";
 import type { TcpReceived } from "./tcp_receiver.ts";
 
-const SOURCE = fileURLToPath(new URL("./c/tcp_reference.c", import.meta.url));
 const RECEIVER = fileURLToPath(new URL("./tcp_receiver.ts", import.meta.url));
 
 /** One flow. */
@@ -32,16 +29,7 @@ export interface TcpFlow {
 }
 
 const PAGE_SEGMENT = 4096 + 12;
-let built: string | undefined;
-
-/** C's program, built once a process. */
-function reference(): string {
-  if (built !== undefined) return built;
-  const program = join(mkdtempSync(join(tmpdir(), "vsockit-bench-")), "tcp_reference");
-  process.once("exit", () => execFileSync("rm", ["-rf", join(program, "..")]));
-  execFileSync("cc", ["-O2", "-o", program, SOURCE]);
-  return built = program;
-}
+const REFERENCE = "tcp_reference";
 
 /** What both ends have to say. */
 export interface TcpMeasured extends TcpReceived {
@@ -55,11 +43,11 @@ export async function runTcpFlow(flow: TcpFlow): Promise<TcpMeasured> {
   const segment = String(zeroCopy ? PAGE_SEGMENT : 0);
   const args = [way, String(chunkBytes), String(warmupBytes), segment];
   const receiver = by === "c"
-    ? start(reference(), args)
+    ? start(cProgram(REFERENCE), args)
     : start(process.execPath, [...runtimeArgs(), RECEIVER, ...args]);
   const port = await receiver.line();
   const verb = zeroCopy ? "send-zerocopy" : "send";
-  const sender = start(reference(), [verb, port, String(bytes), segment]);
+  const sender = start(cProgram(REFERENCE), [verb, port, String(bytes), segment]);
   const result: TcpReceived = JSON.parse(await receiver.line());
   const senderCpu = Number(await sender.line());
   await Promise.all([sender.ended, receiver.ended]);

@@ -9,6 +9,8 @@ import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
 
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
+  /** As Deno has it in an address; what it is of shows anyway. @default {"vsock"} */
+  readonly transport?: "vsock";
   /** Context ID, unsigned 32-bit: 1 is this machine, 2 the host, 4294967295 any (bind only). */
   readonly cid: number;
   /** Port, unsigned 32-bit, host byte order; 4294967295 lets bind choose. */
@@ -19,6 +21,8 @@ export interface VsockAddress {
 
 /** Where a TCP socket is. */
 export interface TcpAddress {
+  /** As Deno has it in an address; what it is of shows anyway. @default {"tcp"} */
+  readonly transport?: "tcp";
   /** An IPv4 or IPv6 address, the latter without brackets; `connect()` and `listen()` take a name. */
   readonly hostname: string;
   /** Port, 0 to 65535; 0 lets bind choose. */
@@ -27,12 +31,16 @@ export interface TcpAddress {
 
 /** Where a Unix domain socket is. */
 export interface UnixAddress {
+  /** As Deno has it in an address; what it is of shows anyway. @default {"unix"} */
+  readonly transport?: "unix";
   /** Path in the file system, or an abstract name behind `"\0"`: 107 bytes of UTF-8 at most. */
   readonly path: string;
 }
 
 /** Where a port of a VM is whose VMM has a Unix socket for the host: Firecracker and others. */
 export interface HybridAddress {
+  /** As Deno has it in an address; what it is of shows anyway. @default {"hybrid"} */
+  readonly transport?: "hybrid";
   /** The path that the VMM listens on, its `uds_path`; what a guest dials is `path_PORT`. */
   readonly path: string;
   /** Port, unsigned 32-bit; 4294967295 lets bind choose. */
@@ -119,6 +127,13 @@ export function requireVsockAddress(address: VsockAddress): void {
 export function requireAddress(address: Address): void {
   if (typeof address !== "object" || address === null) {
     throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
+  }
+  const { transport = addrOf(address).transport } = address;
+  if (transport !== addrOf(address).transport) {
+    throw new TypeError(
+      `Cannot use transport: must be "${addrOf(address).transport}", as the address is: ` +
+        `current value is ${transport}`,
+    );
   }
   if ("hostname" in address) {
     requireString("hostname", address.hostname);

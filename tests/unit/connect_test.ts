@@ -2,6 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
+import type { VsockAddress } from "../../src/address.ts";
 import { connect, type ConnectOptions } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
@@ -163,4 +164,15 @@ test("connect() refuses wrong arguments before all else", async () => {
   }
   await assertRejects(() => connect(ADDRESS, null as never), TypeError, "Cannot use options");
   await assertRejects(() => connect(1024 as never), TypeError, "Cannot use address");
+});
+
+test("connect() takes an address as a connection shows it, which says its transport", async () => {
+  const transport = createLoopback();
+  using listener = listen({ transport: "vsock", ...ADDRESS }, { transport });
+  using near = await connect({ transport: "vsock", ...ADDRESS }, { transport });
+  using far = await listener.accept();
+  using again = await connect(far.localAddr, { transport });
+  assertEquals(again.remoteAddr, near.remoteAddr);
+  const wrong = { transport: "tcp", ...ADDRESS } as unknown as VsockAddress;
+  await assertRejects(() => connect(wrong, { transport }), TypeError, 'must be "vsock"');
 });
