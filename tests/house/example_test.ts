@@ -47,6 +47,12 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     assertEquals(run(ROOT, [...command, "examples/http.ts"]).stdout, shown);
   });
 
+  test(`examples/firecracker.ts asks its agent on ${name}`, { timeout: 60_000 }, () => {
+    const flags = name === "deno" ? ["-A"] : [];
+    const { stdout } = run(ROOT, [...command, ...flags, "examples/firecracker.ts"]);
+    assertEquals(stdout, "host\n");
+  });
+
   test(`examples/copy_file.ts copies on ${name}, over AF_UNIX`, { timeout: 60_000 }, async () => {
     using folder = new EmptyFolder();
     const [from, to] = [join(folder.path, "from"), join(folder.path, "to")];
