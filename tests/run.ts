@@ -2,18 +2,20 @@
  * `deno task test`: the one suite on every runtime, then what is tested once, then the guests.
  *
  *     deno task test [--runtime deno|bun|node]... [--flavour stock|lab]... [FILE]...
+ *     deno task test --support FILE [...]: writes a table of what runs where, too
  *
  * Ends with a table, and with `N passed, N failed` over all of it.
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { choose } from "./run/choice.ts";
 import { execute, type Outcome } from "./run/execute.ts";
 import { plan } from "./run/plan.ts";
+import { Support } from "./run/support.ts";
 
 function printTable(outcomes: readonly Outcome[]): void {
   const row = (name: string, ...cells: readonly (string | number)[]): void =>
@@ -29,11 +31,16 @@ async function main(): Promise<void> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
   process.on("exit", () => rmSync(reports, { recursive: true }));
   const outcomes: Outcome[] = [];
-  for (const run of await plan(choose(process.argv.slice(2)))) {
+  const choice = choose(process.argv.slice(2));
+  const support = new Support();
+  for (const run of await plan(choice)) {
     const folder = join(reports, `${outcomes.length}`);
     mkdirSync(folder);
-    outcomes.push(await execute(run, join(folder, "report.xml")));
+    const report = join(folder, "report.xml");
+    outcomes.push(await execute(run, report));
+    support.add(run.name, report);
   }
+  if (choice.support !== undefined) writeFileSync(choice.support, support.table());
   const sum = (key: "passed" | "failed" | "skipped"): number =>
     outcomes.reduce((total, outcome) => total + outcome[key], 0);
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";

@@ -22,23 +22,18 @@ import { wireCases } from "./cases/wire.ts";
 import { wireEndCases } from "./cases/wire_end.ts";
 import { zeroCopyCases } from "./cases/zero_copy.ts";
 
-/** All of them, in the order they run. */
-export const CASES: readonly Case[] = [
-  ...addressCases,
-  ...connectCases,
-  ...optionCases,
-  ...pollCases,
-  ...streamCases,
-  ...creditCases,
-  ...closeCases,
-  ...zeroCopyCases,
-  ...seqpacketCases,
-  ...mapErrnoCases,
-  ...mapDataCases,
-  ...pollValueCases,
-  ...wireCases,
-  ...wireEndCases,
-  ...connCases,
-  ...listenerCases,
-  ...lossCases,
-];
+/** What the cases are about, in the order they run. */
+export const FEATURES: ReadonlyMap<string, readonly Case[]> = new Map([
+  ["connections", [...addressCases, ...connectCases]],
+  ["options", [...optionCases, ...pollCases]],
+  ["streams", [...streamCases, ...creditCases, ...closeCases]],
+  ["zero-copy send", zeroCopyCases],
+  ["messages", seqpacketCases],
+  ["zero-copy receive", [...mapErrnoCases, ...mapDataCases, ...pollValueCases]],
+  ["packets", [...wireCases, ...wireEndCases]],
+  ["the API", [...connCases, ...listenerCases]],
+  ["loss of the peer", lossCases],
+]);
+
+/** All of them. */
+export const CASES: readonly Case[] = [...FEATURES.values()].flat();

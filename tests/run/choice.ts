@@ -17,6 +17,8 @@ export interface Choice {
   readonly flavours: readonly Flavour[];
   /** Test files, from the top of the project. */
   readonly files: readonly string[];
+  /** Where the table of what runs where goes. */
+  readonly support?: string;
   /** No file was named, so that all are meant and the doc examples too. */
   readonly everything: boolean;
 }
@@ -26,7 +28,7 @@ const RUNTIMES: readonly string[] = ["deno", "bun", "node"];
 /** Reads the arguments. Throws RangeError and TypeError. */
 export function choose(args: readonly string[]): Choice {
   const given = parseArgs(args.filter((arg) => arg !== "--"), {
-    string: ["runtime", "flavour", "_"],
+    string: ["runtime", "flavour", "support", "_"],
     collect: ["runtime", "flavour"],
     unknown: refuseOption,
   });
@@ -42,6 +44,7 @@ export function choose(args: readonly string[]): Choice {
     files: everything
       ? globSync("tests/**/*_test.ts", { cwd: ROOT }).sort()
       : given._.map((file) => relative(ROOT, resolve(file))),
+    ...(given.support !== undefined && { support: given.support }),
     everything,
   };
 }

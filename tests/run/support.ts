@@ -1,0 +1,112 @@
+/**
+ * What runs where, as the suite has found it: a table for the README.
+ *
+ * @module
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { FEATURES } from "../conformance/cases.ts";
+
+/** A transport of the conformance suite, and what it needs. */
+interface Row {
+  readonly title: string;
+  /** What its tests are called. */
+  readonly lab: string;
+  /** Begins the names of the runs that it is in; nothing for those outside of a guest. */
+  readonly guest?: string;
+  readonly kernel: string;
+  readonly permission: string;
+}
+
+const FFI = "`--allow-ffi`";
+const ROWS: readonly Row[] = [
+  { title: "loopback", lab: "loopback", kernel: "any", permission: "none" },
+  {
+    title: "loopback between threads",
+    lab: "loopback between threads",
+    kernel: "any",
+    permission: "none",
+  },
+  {
+    title: "AF_VSOCK",
+    lab: "kernel",
+    guest: "guest stock",
+    kernel: "Linux, here 6.12",
+    permission: FFI,
+  },
+  {
+    title: "AF_VSOCK with the RFC's ABI",
+    lab: "kernel",
+    guest: "guest lab",
+    kernel: "the laboratory's",
+    permission: FFI,
+  },
+  { title: "a VM behind a path", lab: "hybrid", kernel: "Linux", permission: FFI },
+  { title: "TCP", lab: "TCP", kernel: "Linux", permission: FFI },
+];
+const RUNTIMES = ["deno", "bun", "node"] as const;
+
+/** How the cases of one run ended, by their names in the report. */
+type Ends = ReadonlyMap<string, "passed" | "failed" | "skipped">;
+
+/** Gathers the reports of a run of the suite. */
+export class Support {
+  readonly #runs: Map<string, Ends> = new Map();
+
+  /** `name` as in the plan: `deno`, or `guest lab (bun)`. */
+  add(name: string, report: string): void {
+    if (existsSync(report)) this.#runs.set(name, endsOf(readFileSync(report, "utf8")));
+  }
+
+  /**
+   * Markdown: for each transport, how many cases of each feature pass on all three runtimes; where
+   * they are not the same, each runtime's number. A feature that it has not is a dash.
+   */
+  table(): string {
+    const features = [...FEATURES.keys()];
+    const lines = ROWS.map((row) => [
+      ...[row.title, row.kernel, row.permission],
+      ...features.map((feature) => this.#cell(row, feature)),
+    ]);
+    const head = ["transport", "kernel", "Deno needs", ...features];
+    const rule = head.map((_, column) => column < 3 ? "---" : "--:");
+    return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+  }
+
+  #cell({ lab, guest }: Row, feature: string): string {
+    const counts = RUNTIMES.map((runtime) => {
+      const ends = this.#runs.get(guest === undefined ? runtime : `${guest} (${runtime})`);
+      return ends === undefined ? "?" : countOf(ends, lab, feature);
+    });
+    return new Set(counts).size === 1 ? counts[0]! : counts.join(" / ");
+  }
+}
+
+function countOf(ends: Ends, lab: string, feature: string): string {
+  const found = FEATURES.get(feature)!.map(({ name }) => ends.get(`${lab}: ${name}`));
+  const count = (end: string): number => found.filter((one) => one === end).length;
+  if (count("failed") > 0) return `${count("failed")} FAILED`;
+  return count("passed") === 0 ? "-" : String(count("passed"));
+}
+
+/** Reads a JUnit report; what is not closed in itself has a failure or a skip inside. */
+function endsOf(xml: string): Ends {
+  const found = xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g);
+  return new Map(Array.from(found, ([, attributes = "", inside = ""]) => {
+    const [, name = ""] = /\bname="([^"]*)"/.exec(attributes) ?? [];
+    const failed = /<(failure|error)\b/.test(inside);
+    const end = failed ? "failed" : inside.includes("<skipped") ? "skipped" : "passed";
+    return [unescaped(name), end] as const;
+  }));
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'" };
+
+function unescaped(text: string): string {
+  return text.replace(
+    /&#(x?)([0-9a-f]+);|&(lt|gt|quot|apos);/gi,
+    (_, hex, code, name) =>
+      name === undefined
+        ? String.fromCodePoint(parseInt(code, hex === "" ? 10 : 16))
+        : ENTITIES[name.toLowerCase()]!,
+  ).replaceAll("&amp;", "&");
+}
