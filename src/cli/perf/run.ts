@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { runtimeName } from "../../runtime.ts";
 import { Control } from "./control.ts";
@@ -21,6 +22,7 @@ import type { EndReport, EndTask } from "./worker.ts";
 
 const built = !import.meta.url.endsWith(".ts");
 const INTERVAL_MS = 100;
+const MOMENT_MS = 500;
 const WORKER_URL = startable(new URL(built ? "./worker.js" : "./worker.ts", import.meta.url));
 
 /**
@@ -45,12 +47,28 @@ export async function runPlan(
     start<Received>({ ...shared, role: "receiver", end: link.receiver, machine: link.machine }),
   ] as const;
   try {
-    const both = Promise.all([ends[0].outcome, ends[1].outcome]);
+    const both = bothOf(ends[0].outcome, ends[1].outcome);
     const [sent, received] = await Promise.race([both, watching.stalled]);
     return combine(plan, runtimeName(), sent, received);
   } finally {
     watching.stop();
     await Promise.all(ends.map(({ worker }) => worker.terminate()));
+  }
+}
+
+/**
+ * What both ends report. Where one fails it takes the other down, and which of them says so first is
+ * chance: the other one has a moment to say why it has failed too.
+ */
+async function bothOf<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  try {
+    return await Promise.all([one, other]);
+  } catch (first) {
+    const settled = Promise.allSettled([one, other]);
+    const outcomes = await Promise.race([settled, setTimeout(MOMENT_MS, [])]);
+    const reasons = outcomes.flatMap((end) => end.status === "rejected" ? [end.reason] : []);
+    if (reasons.length < 2) throw first;
+    throw new Error(reasons.map(({ message }) => message).join("; "));
   }
 }
 
