@@ -90,26 +90,32 @@ export function startTimer(f: () => void, ms: number): ReturnType<typeof setTime
 
 /** Turns of the event loop before a pause sleeps. */
 const EAGER_TURNS = 32;
-const NAP_MS = 4;
+/** The first naps take this long; after so many of one length they take twice as long. */
+const [FIRST_NAP_MS, NAPS_OF_A_LENGTH, LONGEST_NAP_MS] = [4, 8, 64];
 
 /**
  * Lets others run after poll(2) said ready and the call would still block: half of a message has
- * come, or there is credit for half of one. `vain` counts how often that was so in a row.
+ * come, or there is credit for half of one. `vain` counts how often that was so in a row: a peer
+ * that leaves it at half of a message must not keep a processor busy.
  */
 export async function pause(
   socket: AnySocket,
   vain: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await (vain < EAGER_TURNS ? setImmediate() : nap(socket));
+  await (vain < EAGER_TURNS ? setImmediate() : nap(socket, napMs(vain - EAGER_TURNS)));
   signal?.throwIfAborted();
 }
 
-/** A few milliseconds, holding the event loop as a wait of `socket` does. */
-async function nap(socket: AnySocket): Promise<void> {
+function napMs(naps: number): number {
+  return Math.min(FIRST_NAP_MS * 2 ** Math.floor(naps / NAPS_OF_A_LENGTH), LONGEST_NAP_MS);
+}
+
+/** Some milliseconds, holding the event loop as a wait of `socket` does. */
+async function nap(socket: AnySocket, ms: number): Promise<void> {
   const over = new AbortController();
   const hold = socket.wait(0, over.signal).catch(() => {});
-  await new Promise<void>((resolve) => startTimer(resolve, NAP_MS));
+  await new Promise<void>((resolve) => startTimer(resolve, ms));
   over.abort();
   await hold;
 }

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { Address } from "../address.ts";
 import { attempt, toVsockError, VsockError } from "../error.ts";
 import { endError } from "../recv.ts";
 import type { AnySocket } from "../socket.ts";
-import { limitWait, requireWaitOptions } from "../waiting.ts";
+import { limitWait, pause, requireWaitOptions } from "../waiting.ts";
 import type { Batch } from "./batch.ts";
 import type { LentBatch } from "./lent_batch.ts";
 import type { ReceiveOptions, Receiver, ReceiveSyncOptions } from "./receiver.ts";
@@ -24,8 +23,9 @@ const SPIN_SLICE_MS = 0.2;
 const SPIN_TURN_MS = 50;
 /** Milliseconds of such a turn. */
 const CARRIER_TURN_MS = 1;
-/** Dequeues in vain before a blocked thread sleeps between them. */
+/** Dequeues in vain before a blocked thread sleeps between them, for longer each time. */
 const EAGER_DEQUEUES = 64;
+const LONGEST_NAP_MS = 64;
 
 /** Owns its source; the socket is the caller's. */
 export class SocketReceiver implements Receiver {
@@ -65,14 +65,13 @@ export class SocketReceiver implements Receiver {
       timeoutMs,
       signal: signal === undefined ? closing : AbortSignal.any([signal, closing]),
     }, this.#peer);
-    for (;;) {
+    for (let vain = 0;;) {
       const events = spins ? this.#spin() : await this.#wait(limit.signal);
       limit.signal?.throwIfAborted();
       const batch = events === 0 ? undefined : this.#dequeue(events);
       if (batch !== undefined) return batch;
-      // Readable, and yet nothing to take, such as half of a message: others must get on.
-      await setImmediate();
-      limit.signal?.throwIfAborted();
+      // Readable, and yet nothing to take, such as half of a message; a spin that is over is none.
+      await pause(this.#socket, events === 0 ? 0 : vain++, limit.signal);
     }
   }
 
@@ -108,7 +107,8 @@ export class SocketReceiver implements Receiver {
       if (performance.now() >= deadline) {
         throw new VsockError("recv", "ETIMEDOUT", { address: this.#peer });
       }
-      if (!spins && attempts % EAGER_DEQUEUES === 0) this.#pollSync(0, 1);
+      const naps = spins ? 0 : attempts - EAGER_DEQUEUES;
+      if (naps > 0) this.#pollSync(0, Math.min(naps, LONGEST_NAP_MS, deadline - performance.now()));
     }
   }
 

@@ -2,9 +2,11 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import type { UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Code } from "../../ffi/errno.ts";
 import { VsockError } from "../../src/error.ts";
 import { openReceiver, type ReceiverOptions } from "../../src/receive/receiver.ts";
+import { WOULD_BLOCK } from "../../src/socket.ts";
 import { EOM, FakeSocket, pattern } from "./receive_fake.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -313,3 +315,21 @@ test("Receiver refuses a message that was cut after all", () => {
   throwsCode("EMSGSIZE", () => receiver.tryReceive());
   throwsCode("EMSGSIZE", () => receiver.tryReceive());
 });
+
+test(
+  "Receiver.receive() looks ever more rarely where a message stays a half",
+  TIMEOUT,
+  async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode: "copy" });
+    let looks = 0;
+    socket.poll = (): number => POLLIN;
+    socket.wait = (): Promise<number> => Promise.resolve(POLLIN);
+    socket.recv = (): number => (looks += 1, WOULD_BLOCK);
+    const held = setInterval(() => {}, 1_000); // as a wait of a real socket holds the event loop
+    await assertRejects(() => receiver.receive({ timeoutMs: 1_000 }), VsockError, "ETIMEDOUT");
+    clearInterval(held);
+    // 32 at once, then 8 naps of each length: a spin would look many thousand times.
+    assert(looks > 32 && looks < 100, `${looks}`);
+  },
+);

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../../src/waiting.ts";
 import { fakeSocket } from "./fake_socket.ts";
@@ -88,4 +88,17 @@ test("pause() ends with the reason of an abort", { timeout: 60_000 }, async () =
   const socket = fakeSocket({});
   const signal = AbortSignal.abort(new RangeError("stop"));
   await assertRejects(() => pause(socket, 0, signal), RangeError, "stop");
+});
+
+test("pause() sleeps the longer the more often it was in vain", { timeout: 60_000 }, async () => {
+  const ready = fakeSocket({ wait: () => Promise.resolve(8) });
+  const held = setInterval(() => {}, 1_000); // as a wait of a real socket holds the event loop
+  const timed = async (vain: number): Promise<number> => {
+    const start = performance.now();
+    await pause(ready, vain, undefined);
+    return performance.now() - start;
+  };
+  assert(await timed(40) >= 3, "some milliseconds");
+  assert(await timed(10_000) >= 60, "many");
+  clearInterval(held);
 });
