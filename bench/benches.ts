@@ -9,13 +9,15 @@ import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
 import { hybrid } from "./hybrid_bench.ts";
 import { http } from "./http_bench.ts";
+import { kernelCalls } from "./kernel_calls_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelIdle } from "./kernel_idle_bench.ts";
 import { kernelRoundtrip } from "./kernel_roundtrip_bench.ts";
 import { kernelSend } from "./kernel_send_bench.ts";
 import { kernelThroughput } from "./kernel_throughput_bench.ts";
 import { memory } from "./memory_bench.ts";
-import { HAS_SOCAT, proxy } from "./proxy_bench.ts";
+import { isOnPath } from "./on_path.ts";
+import { proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
 import { tcpReceive } from "./tcp_bench.ts";
 import { throughput } from "./throughput_bench.ts";
@@ -30,7 +32,7 @@ export const BENCHES: readonly Bench[] = [
   ffi,
   memory,
   hybrid,
-  ...(HAS_SOCAT ? [proxy] : []),
+  ...(isOnPath("socat") ? [proxy] : []),
 ];
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
@@ -41,6 +43,7 @@ export const KERNEL_BENCHES: readonly Bench[] = [
   kernelThroughput,
   kernelRoundtrip,
   kernelIdle,
+  ...(isOnPath("strace") ? [kernelCalls] : []),
   kernelSend,
 ];
 

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -21,10 +21,6 @@ const [WARMUP, MEASURED] = [512 * MIB, 1024 * MIB];
 const CHUNK = new Uint8Array(64 * 1024).fill(0x5a);
 /** How long a program may take to listen, in milliseconds. */
 const START_MS = 10_000;
-
-/** Whether socat is on `PATH`: the bench is left out without it. */
-export const HAS_SOCAT: boolean = (process.env["PATH"] ?? "").split(delimiter)
-  .some((folder) => existsSync(join(folder, "socat")));
 
 /** A command that connects who comes to one path with another path. */
 type Command = (from: string, to: string) => readonly string[];

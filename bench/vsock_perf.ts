@@ -4,6 +4,9 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
@@ -21,13 +24,26 @@ export interface Transfer {
   readonly rcvlowatBytes: number;
 }
 
-/** Gbit/s as `vsock_perf` counts them. */
-export async function receiveByC(transfer: Transfer): Promise<number> {
+function cReceiver(transfer: Transfer, port: number): readonly string[] {
   const { bufferBytes, creditBytes, rcvlowatBytes } = transfer;
-  const text = await receive(transfer, (port) => [
+  return [
     ...[binary(), "--port", `${port}`, "--buf-size", `${bufferBytes}`],
     ...["--vsk-size", `${creditBytes}`, "--rcvlowat", `${rcvlowatBytes}`],
-  ]);
+  ];
+}
+
+function ourReceiver(transfer: Transfer, port: number): readonly string[] {
+  const { bufferBytes, creditBytes, rcvlowatBytes } = transfer;
+  return [
+    ...[process.execPath, ...runtimeArgs(), MAIN, "perf", "--transport", "vsock", "--listen"],
+    ...["--json", "--port", `${port}`, "-b", `${bufferBytes}`],
+    ...["-v", `${creditBytes}`, "-r", `${rcvlowatBytes}`],
+  ];
+}
+
+/** Gbit/s as `vsock_perf` counts them. */
+export async function receiveByC(transfer: Transfer): Promise<number> {
+  const text = await receive(transfer, (port) => cReceiver(transfer, port));
   const found = /rx performance: ([\d.]+) Gbits/.exec(text);
   if (found === null) throw new Error(`vsock_perf said no number: ${text}`);
   return Number(found[1]);
@@ -35,15 +51,33 @@ export async function receiveByC(transfer: Transfer): Promise<number> {
 
 /** Gbit/s of `vsockit perf` on this runtime. Throws unless every byte arrived. */
 export async function receiveByUs(transfer: Transfer): Promise<number> {
-  const { bytes, bufferBytes, creditBytes, rcvlowatBytes } = transfer;
-  const text = await receive(transfer, (port) => [
-    ...[process.execPath, ...runtimeArgs(), MAIN, "perf", "--transport", "vsock", "--listen"],
-    ...["--json", "--port", `${port}`, "-b", `${bufferBytes}`],
-    ...["-v", `${creditBytes}`, "-r", `${rcvlowatBytes}`],
-  ]);
+  const text = await receive(transfer, (port) => ourReceiver(transfer, port));
   const result: { bytes: number; rx_gbit_per_s: number } = JSON.parse(text);
-  if (result.bytes !== bytes) throw new Error(`${result.bytes} bytes arrived of ${bytes}`);
+  if (result.bytes !== transfer.bytes) {
+    throw new Error(`${result.bytes} bytes arrived of ${transfer.bytes}`);
+  }
   return result.rx_gbit_per_s;
+}
+
+/** How many system calls of `names` a receiver makes for `transfer`, C's or ours. */
+export async function countCalls(
+  by: "c" | "us",
+  transfer: Transfer,
+  names: readonly string[],
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
+  const counts = join(folder, "counts");
+  const trace = ["strace", "-f", "-c", "-o", counts, "-e", `trace=${names.join(",")}`];
+  try {
+    const receiver = by === "c" ? cReceiver : ourReceiver;
+    await receive(transfer, (port) => [...trace, ...receiver(transfer, port)]);
+    // "100.00    0.197252         192      1025         1 total": the fourth is calls.
+    const total = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).* total$/m.exec(readFileSync(counts, "utf8"));
+    if (total === null) throw new Error("strace counted nothing");
+    return Number(total[1]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function runtimeArgs(): readonly string[] {
