@@ -264,7 +264,7 @@ test("1000 connections have a mapping each, and leave nothing behind", SLOW, asy
 test("TcpSource works over IPv6, and as mode auto", SLOW, async (t: TestContext) => {
   const pair = await openPair(PAGES, "::1").catch((error) => {
     if (!(error instanceof VsockError)) throw error;
-    t.skip(`no IPv6 here: ${error.message}`);
+    t.skip(`no IPv6 here: ${error.message}: sysctl net.ipv6.conf.lo.disable_ipv6=0`);
   });
   if (pair === undefined) return;
   using _pair = pair;
