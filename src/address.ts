@@ -23,7 +23,7 @@ export interface VsockAddress {
 export interface TcpAddress {
   /** As Deno has it in an address; what it is of shows anyway. @default {"tcp"} */
   readonly transport?: "tcp";
-  /** An IPv4 or IPv6 address, the latter without brackets; `connect()` and `listen()` take a name. */
+  /** An IPv4 or IPv6 address, the latter without brackets; `connect()` takes a name too. */
   readonly hostname: string;
   /** Port, 0 to 65535; 0 lets bind choose. */
   readonly port: number;
@@ -128,11 +128,11 @@ export function requireAddress(address: Address): void {
   if (typeof address !== "object" || address === null) {
     throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
   }
-  const { transport = addrOf(address).transport } = address;
-  if (transport !== addrOf(address).transport) {
+  const { transport: family } = addrOf(address);
+  const { transport = family } = address;
+  if (transport !== family) {
     throw new TypeError(
-      `Cannot use transport: must be "${addrOf(address).transport}", as the address is: ` +
-        `current value is ${transport}`,
+      `Cannot use transport: must be "${family}", as the address is: current value is ${transport}`,
     );
   }
   if ("hostname" in address) {

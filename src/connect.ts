@@ -19,7 +19,7 @@ import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
-import { type Permissions, permit, requirePermissions } from "./permissions.ts";
+import { type Permissions, permit } from "./permissions.ts";
 import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -118,7 +118,6 @@ export async function connect<A extends Address>(
   const { localAddress, options: values = {} } = options;
   if (localAddress !== undefined) requireAddress(localAddress);
   requireSocketOptions(values, address);
-  if (options.permissions !== undefined) requirePermissions(options.permissions);
   permit("connect", address, options.permissions);
   return hasName(address)
     ? await connectToName(address, wanted, options)

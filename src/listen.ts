@@ -15,7 +15,7 @@ import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
 import { openSocket, readWanted } from "./open.ts";
-import { type Permissions, permit, requirePermissions } from "./permissions.ts";
+import { type Permissions, permit } from "./permissions.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -101,7 +101,6 @@ export function listen<A extends Address>(
   const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
   requireSocketOptions(given, address);
-  if (options.permissions !== undefined) requirePermissions(options.permissions);
   permit("listen", address, options.permissions);
   const values = "hostname" in address ? { reuseAddress: true, ...given } : given;
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);

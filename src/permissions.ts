@@ -20,7 +20,7 @@ export type Permissions = readonly string[] | "net";
 const restrictions: Permissions[] = [];
 
 /** Throws a TypeError unless `permissions` are some. */
-export function requirePermissions(permissions: Permissions): void {
+function requirePermissions(permissions: Permissions): void {
   if (permissions === "net") return;
   if (Array.isArray(permissions) && permissions.every((pattern) => typeof pattern === "string")) {
     return;
@@ -55,9 +55,11 @@ export function restrict(permissions: Permissions): void {
  * Throws unless `address` may be used: by all that {@linkcode restrict} was given, by `own`, and by
  * Deno, where that was told to deny it.
  *
+ * @throws {TypeError} If `own` is no permissions.
  * @throws {VsockError} `EACCES`; the hint says what refused.
  */
 export function permit(op: Op, address: Address, own: Permissions | undefined): void {
+  if (own !== undefined) requirePermissions(own);
   const net = netPermission(address);
   if (net === "denied") throw refusal(op, address, "Deno was started with --deny-net for it");
   for (const permissions of own === undefined ? restrictions : [...restrictions, own]) {
