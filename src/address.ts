@@ -114,7 +114,7 @@ export function requireU32(name: string, value: number): void {
 }
 
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr_vm`. */
-export function requireVsockAddress(address: VsockAddress): void {
+function requireVsockAddress(address: VsockAddress): void {
   requireU32("cid", address.cid);
   requireU32("port", address.port);
   const { flags = 0 } = address;

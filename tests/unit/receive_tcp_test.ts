@@ -17,6 +17,7 @@ import {
 } from "../../mod.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
 import { runChild, startChild } from "./ffi_helpers.ts";
+import { openTcpPair, type TcpPair } from "./tcp_pair.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
 const HOST = "127.0.0.1";
@@ -27,23 +28,8 @@ const SLOW = { skip: SKIP, timeout: 120_000 } as const;
 /** Each segment is a page. */
 const PAGES: SocketOptionValues = { maxSegment: 4096 + 12 };
 
-interface Pair extends Disposable {
-  readonly near: Conn<TcpAddress>;
-  readonly far: Conn<TcpAddress>;
-}
-
-async function openPair(options: SocketOptionValues = PAGES, hostname = HOST): Promise<Pair> {
-  using listener = listen({ hostname, port: 0 }, { options });
-  const near = await connect({ hostname, port: listener.addr.port }, { options });
-  const far = await listener.accept();
-  return {
-    near,
-    far,
-    [Symbol.dispose](): void {
-      near.close();
-      far.close();
-    },
-  };
+function openPair(options: SocketOptionValues = PAGES, hostname = HOST): Promise<TcpPair> {
+  return openTcpPair(hostname, options);
 }
 
 /** Pages of their own, all different, so that the kernel can lend them. */
