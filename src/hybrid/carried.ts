@@ -12,7 +12,7 @@ import { openUnix } from "../kernel/elsewhere.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { LoopHold } from "../loop_hold.ts";
-import { Waiters } from "../loopback/waiters.ts";
+import { Waiters } from "../waiters.ts";
 import type { HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 

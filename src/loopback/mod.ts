@@ -5,7 +5,7 @@
  */
 export { createLoopback, type LoopbackOptions, type LoopbackTransport } from "./transport.ts";
 export type { LoopbackFaults } from "./chaos.ts";
-export { type Clock, ManualClock, realClock } from "./clock.ts";
+export { type Clock, ManualClock, realClock } from "../stack/clock.ts";
 export {
   createLoopbackLink,
   type LinkedLoopback,
@@ -15,5 +15,5 @@ export {
 } from "./shared.ts";
 export type { Lane, LinkEnd, LinkOptions } from "./link_memory.ts";
 export type { Header, Packet, Payload } from "../virtio/packet.ts";
-export { type PcapOptions, pcapTap } from "./pcap.ts";
-export type { Tap } from "./node.ts";
+export { type PcapOptions, pcapTap } from "../stack/pcap.ts";
+export type { Tap } from "../stack/node.ts";

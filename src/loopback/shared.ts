@@ -8,12 +8,12 @@ import { requireU32 } from "../address.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
-import { realClock } from "./clock.ts";
+import { realClock } from "../stack/clock.ts";
 import { type Link, openLink } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
-import { LoopbackNode, type RxPage, type Tap } from "./node.ts";
-import { firstPort, LoopbackTransport } from "./transport.ts";
+import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
+import { LoopbackTransport } from "./transport.ts";
 import { Wire } from "./wire.ts";
 
 /** How {@linkcode createLoopbackLink} is laid out. */
@@ -106,7 +106,7 @@ class LinkedTransport extends LoopbackTransport implements LinkedLoopback {
 }
 
 /** The stack of one thread; every system call takes in what the other thread has sent. */
-class LinkedNode extends LoopbackNode implements Carrier {
+class LinkedNode extends StackNode implements Carrier {
   readonly #peerCid: number;
   readonly #link: Link;
   readonly #deliver = (packet: Packet): void => this.deliver(packet);

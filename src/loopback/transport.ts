@@ -5,13 +5,11 @@
  */
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
 import { requireU32 } from "../address.ts";
-import type { Socket, SocketType } from "../socket.ts";
-import type { Capabilities, Transport } from "../transport.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
-import { type Clock, realClock } from "./clock.ts";
-import { LoopbackNode, type Tap } from "./node.ts";
+import { type Clock, realClock } from "../stack/clock.ts";
+import { firstPort, StackNode, type Tap } from "../stack/node.ts";
+import { StackTransport } from "../stack/transport.ts";
 import { seeded } from "./random.ts";
-import { LoopbackSocket } from "./socket.ts";
 import { Wire } from "./wire.ts";
 
 /** How {@linkcode createLoopback} behaves. */
@@ -36,27 +34,10 @@ export interface LoopbackOptions {
 }
 
 /** A transport whose both ends are in this thread. */
-export class LoopbackTransport implements Transport {
-  readonly name: string = "loopback";
-  readonly capabilities: Capabilities;
-  readonly localCid: number;
-  readonly #node: LoopbackNode;
-
+export class LoopbackTransport extends StackTransport {
   /** Over `node`, which it shares with nobody. */
-  constructor(node: LoopbackNode) {
-    this.#node = node;
-    this.localCid = node.cids[0]!;
-    this.capabilities = { seqpacket: true, mapRx: true, waitSync: node.blocks };
-  }
-
-  /** A new socket of this loopback. */
-  socket(type: SocketType): Socket {
-    if (type !== "stream" && type !== "seqpacket") {
-      throw new TypeError(
-        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${String(type)}`,
-      );
-    }
-    return new LoopbackSocket(this.#node, type);
+  constructor(node: StackNode) {
+    super("loopback", node);
   }
 }
 
@@ -88,7 +69,7 @@ export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport
   requireNumber("delayMs", delayMs, 0, 2 ** 31);
   requireFaults(faults);
   const random = seeded(seed ?? 0);
-  const node = new LoopbackNode({
+  const node = new StackNode({
     cids: [VMADDR_CID_LOCAL, VMADDR_CID_HOST],
     privileged,
     firstPort: firstPort(seed === undefined ? Math.random : random),
@@ -103,11 +84,6 @@ export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport
       : new ChaosWire(node, { random, clock, delayMs, faults, shuffle: seed !== undefined }),
   );
   return new LoopbackTransport(node);
-}
-
-/** A port above 1023 to begin with. */
-export function firstPort(random: () => number): number {
-  return 1_024 + Math.floor(random() * 0x7fff_0000);
 }
 
 function shortener(

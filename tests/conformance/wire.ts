@@ -5,8 +5,8 @@
  */
 import { VIRTIO_VSOCK_OP_RESPONSE } from "../../ffi/abi/virtio_vsock.ts";
 import type { VsockAddress } from "../../src/address.ts";
-import { ManualClock } from "../../src/loopback/clock.ts";
-import { LoopbackNode } from "../../src/loopback/node.ts";
+import { ManualClock } from "../../src/stack/clock.ts";
+import { StackNode } from "../../src/stack/node.ts";
 import { LoopbackTransport } from "../../src/loopback/transport.ts";
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Header, Packet } from "../../src/virtio/packet.ts";
@@ -35,7 +35,7 @@ export interface Wire {
 /** A wire over the loopback's own stack, which gives out ports from `firstPort` on. */
 export function openWire(near: Near, firstPort = 40_000): Wire {
   const clock = new ManualClock();
-  const node = new LoopbackNode({ cids: [3], firstPort, clock });
+  const node = new StackNode({ cids: [3], firstPort, clock });
   const peer = { cid: 3, port: 5000 };
   const sent: Header[] = [];
   node.useWire({

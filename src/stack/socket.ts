@@ -1,5 +1,5 @@
 /**
- * A loopback socket: the system calls of `src/socket.ts` over the stack of this thread.
+ * A socket over a stack of this thread: the system calls of `src/socket.ts`.
  *
  * @module
  */
@@ -17,26 +17,26 @@ import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 import * as calls from "../virtio/calls.ts";
 import { release } from "../virtio/connection.ts";
 import { VsockSock } from "../virtio/sock.ts";
-import { LoopbackMapping, requireMappable } from "./mapping.ts";
-import type { LoopbackNode, RxPage } from "./node.ts";
+import { requireMappable, StackMapping } from "./mapping.ts";
+import type { RxPage, StackNode } from "./node.ts";
 import { getOption, type KeptOptions, setOption } from "./options.ts";
-import { Waiters } from "./waiters.ts";
+import { Waiters } from "../waiters.ts";
 
 const ALWAYS = POLLERR | POLLHUP | POLLNVAL;
 
-/** One socket of a loopback. Made by `Transport.socket()` and `accept()`. */
-export class LoopbackSocket implements Socket {
+/** One socket. Made by `Transport.socket()` and `accept()`. */
+export class StackSocket implements Socket {
   readonly type: SocketType;
   readonly sock: VsockSock;
-  readonly #node: LoopbackNode;
+  readonly #node: StackNode;
   readonly #waiters: Waiters;
   readonly #kept: KeptOptions = new Map();
   readonly #out: MessageFlags = { flags: 0 };
   #closed = false;
-  #mapping: LoopbackMapping | undefined;
+  #mapping: StackMapping | undefined;
   #page: RxPage | undefined;
 
-  constructor(node: LoopbackNode, type: SocketType, accepted?: VsockSock) {
+  constructor(node: StackNode, type: SocketType, accepted?: VsockSock) {
     this.#node = node;
     this.type = type;
     this.sock = accepted ??
@@ -65,10 +65,10 @@ export class LoopbackSocket implements Socket {
     return false;
   }
 
-  accept(): LoopbackSocket | undefined {
+  accept(): StackSocket | undefined {
     this.#enter("accept");
     const child = calls.accept(this.sock);
-    return child === undefined ? undefined : new LoopbackSocket(this.#node, this.type, child);
+    return child === undefined ? undefined : new StackSocket(this.#node, this.type, child);
   }
 
   send(data: Uint8Array, flags: number): number {
@@ -177,7 +177,7 @@ export class LoopbackSocket implements Socket {
     this.#enter("mmap");
     requireMappable(this.sock, length, prot);
     this.#page = this.sock.page = this.#node.openPage(this.sock);
-    this.#mapping = new LoopbackMapping(this.#node, this, length, this.#page);
+    this.#mapping = new StackMapping(this.#node, this, length, this.#page);
     this.sock.page.settle(this.sock.readable, this.sock.rxClosed);
     return this.#mapping;
   }

@@ -1,5 +1,5 @@
 /**
- * The time that a loopback lives in: the real one, or one that a test moves by hand.
+ * The time that a stack lives in: the real one, or one that a test moves by hand.
  *
  * @module
  */

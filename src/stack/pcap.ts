@@ -35,7 +35,7 @@ const SNAPLEN = 1 << 18;
 /** How {@linkcode pcapTap} stamps packets. */
 export interface PcapOptions {
   /**
-   * What the clock of the loopback counts from, in milliseconds since 1970.
+   * What the clock counts from, in milliseconds since 1970.
    *
    * @default {performance.timeOrigin} Right for the real clock.
    */

@@ -41,8 +41,13 @@ export interface NodeOptions {
 /** Numbers that stand for pointers: far from 0, and no two mappings of a thread share one. */
 let nextAddress = 0x1000_0000;
 
+/** A port above 1023 to begin with. */
+export function firstPort(random: () => number): number {
+  return 1_024 + Math.floor(random() * 0x7fff_0000);
+}
+
 /** Inside one event loop: packets come by microtask, so nothing ever blocks. */
-export class LoopbackNode implements StackHost {
+export class StackNode implements StackHost {
   readonly cids: readonly number[];
   readonly privileged: boolean;
   readonly firstPort: number;

@@ -1,5 +1,5 @@
 /**
- * Socket options of a loopback socket, byte for byte as getsockopt(2) and setsockopt(2) have them.
+ * Socket options of a socket over a stack, byte for byte as getsockopt(2) and setsockopt(2) have them.
  *
  * @module
  */
@@ -33,7 +33,7 @@ import type { VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
-/** Jiffies of a kernel with HZ=250 are 4 ms; the loopback counts whole milliseconds. */
+/** Jiffies of a kernel with HZ=250 are 4 ms; a stack counts whole milliseconds. */
 const USEC_PER_MSEC = 1_000;
 const USEC_PER_SEC = 1_000_000;
 /** `struct timeval` on 64-bit Linux, and `struct linger`. */

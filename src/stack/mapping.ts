@@ -1,5 +1,5 @@
 /**
- * A receive mapping of a loopback socket: page 0 and slots for pages, without any page table.
+ * A receive mapping of a socket over a stack: page 0 and slots for pages, without any page table.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { RxMapping } from "../socket.ts";
 import { mapRx } from "../virtio/calls.ts";
 import { pagesOf, type Piece } from "../virtio/rx_queue.ts";
 import type { VsockSock } from "../virtio/sock.ts";
-import type { LoopbackNode, RxPage } from "./node.ts";
+import type { RxPage, StackNode } from "./node.ts";
 
 /** What the mapping asks of its socket. */
 export interface MappingOwner {
@@ -25,14 +25,14 @@ export interface MappingOwner {
 }
 
 /** Pieces of packets in the slots, and the views of them. */
-export class LoopbackMapping implements RxMapping {
+export class StackMapping implements RxMapping {
   readonly address: number;
   readonly dataPages: number;
   readonly page0: Int32Array;
   readonly volatile: boolean;
   readonly spins: boolean;
   readonly #owner: MappingOwner;
-  readonly #node: LoopbackNode;
+  readonly #node: StackNode;
   readonly #headers: UsrHdrPage;
   #pieces: Piece[] = [];
   #unmapped = false;
@@ -40,7 +40,7 @@ export class LoopbackMapping implements RxMapping {
   #at = 0;
   #atPage = 0;
 
-  constructor(node: LoopbackNode, owner: MappingOwner, length: number, page: RxPage) {
+  constructor(node: StackNode, owner: MappingOwner, length: number, page: RxPage) {
     this.#node = node;
     this.#owner = owner;
     this.page0 = page.words;

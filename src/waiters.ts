@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LoopHold } from "../loop_hold.ts";
+import type { LoopHold } from "./loop_hold.ts";
 
 interface Waiter {
   readonly events: number;
