@@ -215,7 +215,8 @@ function threshold(sock: VsockSock): number {
 /** Page 0 of a socket whose peer is in the other thread: that one sets `poll_value` as it sends. */
 class LinkedPage implements RxPage {
   readonly words: Int32Array;
-  readonly shared: boolean = true;
+  readonly volatile: boolean = true;
+  readonly spins: boolean = true;
   readonly #sock: VsockSock;
   readonly #page: Page0;
 

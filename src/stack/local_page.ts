@@ -1,5 +1,5 @@
 /**
- * Page 0 of a mapping whose packets come from the same thread.
+ * Page 0 of a mapping that this thread alone writes.
  *
  * @module
  */
@@ -15,8 +15,15 @@ import type { RxPage } from "./node.ts";
 /** Plain memory; `poll_value` follows the socket at once. */
 export class LocalPage implements RxPage {
   readonly words: Int32Array = new Int32Array(USR_PAGE_SIZE / 4);
-  readonly shared: boolean = false;
+  readonly volatile: boolean;
+  readonly spins: boolean;
   readonly #page = new UsrHdrPage(this.words);
+
+  /** `guest`: the data is in the memory of one, whose packets are seen by looking. */
+  constructor(guest: boolean = false) {
+    this.volatile = guest;
+    this.spins = guest;
+  }
 
   settle(readable: boolean, closed: boolean): void {
     if (this.#page.pollValue === POLL_VALUE_CLOSED) return;

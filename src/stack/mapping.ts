@@ -12,9 +12,10 @@ import {
 } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { RxMapping } from "../socket.ts";
-import { mapRx } from "../virtio/calls.ts";
+import { mapRx, tellCredit } from "../virtio/calls.ts";
 import { pagesOf, type Piece } from "../virtio/rx_queue.ts";
 import type { VsockSock } from "../virtio/sock.ts";
+import type { Stack } from "../virtio/stack.ts";
 import type { RxPage, StackNode } from "./node.ts";
 
 /** What the mapping asks of its socket. */
@@ -45,14 +46,14 @@ export class StackMapping implements RxMapping {
     this.#owner = owner;
     this.page0 = page.words;
     this.#headers = new UsrHdrPage(page.words);
-    this.volatile = page.shared;
-    this.spins = page.shared;
+    this.volatile = page.volatile;
+    this.spins = page.spins;
     this.dataPages = length / USR_PAGE_SIZE - 1;
     this.address = node.addMapping(owner.sock, length);
   }
 
   readable(): boolean {
-    if (this.#headers.pollValue === POLL_VALUE_EMPTY) return false;
+    if (this.#headers.pollValue === POLL_VALUE_EMPTY && !this.#node.looks) return false;
     this.#node.pump();
     return this.#headers.pollValue !== POLL_VALUE_EMPTY;
   }
@@ -104,9 +105,12 @@ export class StackMapping implements RxMapping {
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#at = this.#atPage = 0;
+    const { sock } = this.#owner;
+    const { fwdCnt } = sock.credit;
     this.#node.freeTogether(() => {
       for (let i = 0; i < pieces.length; i++) pieces[i]!.release();
     });
+    if (sock.credit.fwdCnt !== fwdCnt) giveCredit(this.#node.stack, sock);
   }
 
   unmap(): void {
@@ -115,6 +119,11 @@ export class StackMapping implements RxMapping {
     this.#unmapped = true;
     this.#node.mappings.delete(this.address);
   }
+}
+
+/** Of pages that were the peer's own, credit comes with their release. */
+function giveCredit(stack: Stack, sock: VsockSock): void {
+  if (sock.state === "established" && !sock.done && !sock.dead) tellCredit(stack, sock);
 }
 
 /** The checks of mmap(2) on a socket, in the order of the receive ABI. */

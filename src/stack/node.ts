@@ -18,8 +18,10 @@ import { LocalPage } from "./local_page.ts";
 export interface RxPage extends PollPage {
   /** The 4096 bytes. */
   readonly words: Int32Array;
-  /** Whether the data comes from another thread: it can be written while it is lent, but spun for. */
-  readonly shared: boolean;
+  /** Whether somebody else can write the bytes that are lent. */
+  readonly volatile: boolean;
+  /** Whether a wait for `poll_value` ends without the event loop. */
+  readonly spins: boolean;
   /** The socket is closed: nobody writes the page any more. */
   close(): void;
 }
@@ -76,6 +78,11 @@ export class StackNode implements StackHost {
 
   /** Whether `block()` can wait for another thread. */
   get blocks(): boolean {
+    return false;
+  }
+
+  /** Whether `pump()` sees what has arrived without a system call, so that it can be spun on. */
+  get looks(): boolean {
     return false;
   }
 

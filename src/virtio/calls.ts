@@ -206,7 +206,7 @@ function receiveMessage(
 }
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
-function tellCredit(stack: Stack, sock: VsockSock): void {
+export function tellCredit(stack: Stack, sock: VsockSock): void {
   const { credit, rx } = sock;
   const low = stack.host.lowCredit(credit.bufAlloc);
   if (credit.stale() && (credit.below(low) || rx.rxBytes < sock.rcvlowat)) {

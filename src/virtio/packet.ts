@@ -46,6 +46,11 @@ export interface Payload {
   revoke(): void;
   /** `revoke()`, and the memory may be used for something else. */
   free(): void;
+  /**
+   * A view of its own over `length` bytes from `start`, which `revoke()` kills. Present where the
+   * memory is the peer's, who wants it back: then credit is given with it, when it is free.
+   */
+  lend?(start: number, length: number): Uint8Array;
 }
 
 /** A packet on its way. Only RW has a payload. */

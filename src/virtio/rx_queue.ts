@@ -41,6 +41,8 @@ class Entry implements Piece {
   flags: number;
   /** Bytes already drained. */
   offset = 0;
+  /** Gets this packet back once its payload is free. */
+  owed: Credit | undefined;
   #holders = 1;
 
   constructor(payload: Payload, flags: number) {
@@ -59,7 +61,9 @@ class Entry implements Piece {
 
   /** Lets go of the payload: the last holder frees it. */
   drop(): void {
-    if (--this.#holders === 0) this.payload.free();
+    if (--this.#holders > 0) return;
+    this.payload.free();
+    this.owed?.drained(this.length);
   }
 
   /** Lets go of a mapped piece: no view of it stays alive, even where the rest is still queued. */
@@ -69,7 +73,7 @@ class Entry implements Piece {
   }
 
   view(): Uint8Array {
-    return this.payload.bytes;
+    return this.payload.lend?.(0, this.length) ?? this.payload.bytes;
   }
 
   /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
@@ -94,8 +98,10 @@ class Part implements Piece {
   }
 
   view(): Uint8Array {
-    const { buffer, byteOffset } = this.#entry.payload.bytes;
-    return new Uint8Array(buffer, byteOffset + this.#start, this.length);
+    const { payload } = this.#entry;
+    const { buffer, byteOffset } = payload.bytes;
+    return payload.lend?.(this.#start, this.length) ??
+      new Uint8Array(buffer, byteOffset + this.#start, this.length);
   }
 
   release(): void {
@@ -235,6 +241,8 @@ export class RxQueue {
     if (last) {
       // The queue's hold becomes the mapping's.
       if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount--;
+      if (entry.payload.lend === undefined) this.#credit.drained(entry.length);
+      else entry.owed = this.#credit;
       this.#forget();
     } else {
       entry.hold();
@@ -256,12 +264,13 @@ export class RxQueue {
 
   /** The first packet is done with. */
   #drain(): void {
-    this.#entries[this.#head]!.drop();
+    const entry = this.#entries[this.#head]!;
+    this.#credit.drained(entry.length);
+    entry.drop();
     this.#forget();
   }
 
   #forget(): void {
-    this.#credit.drained(this.#entries[this.#head]!.length);
     this.#head++;
     // Not each time: an array that is emptied and filled anew is allocated anew.
     if (this.#head >= TRIM_AT && 2 * this.#head >= this.#entries.length) {
