@@ -37,6 +37,14 @@ export interface MappedRegionOptions {
    * @default {PROT_READ | PROT_WRITE}
    */
   readonly prot?: number;
+  /**
+   * What becomes of the region once a buffer was transferred away: `"retire"` puts empty pages in its
+   * place; `"keep"` leaves it in use, and its pages mapped until the process ends, so that whoever
+   * has the buffer sees them.
+   *
+   * @default {"retire"}
+   */
+  readonly stolen?: "retire" | "keep";
 }
 
 let page = 0;
@@ -80,7 +88,8 @@ function requireRegionLength(length: number): void {
  * A buffer that was transferred away (`transfer()`, `structuredClone()` or `postMessage()` with
  * a transfer list) cannot be killed. The next call that has to take it back finds out, puts empty
  * pages in place of the whole region, keeps its addresses reserved for ever, and throws a
- * {@linkcode StolenViewError}; the region is then as after `unmap()`.
+ * {@linkcode StolenViewError}; the region is then as after `unmap()`. With the option `stolen` it
+ * can be kept in its place.
  *
  * Lent memory must not be handed to work that goes on in another thread (a file write, a digest)
  * past its release: that thread reads by address. Of a mapped socket, lend only what the kernel
@@ -102,6 +111,8 @@ function requireRegionLength(length: number): void {
 export class MappedRegion implements Disposable {
   readonly #loans: Loans = new Loans();
   readonly #grows: boolean;
+  readonly #keeps: boolean;
+  #stolen = false;
   #address: number;
   #length: number;
 
@@ -114,12 +125,13 @@ export class MappedRegion implements Disposable {
    * file that cannot be mapped, `EPERM` or `EACCES` for a `prot` it does not allow, `ENOMEM`.
    */
   constructor(length: number, options: MappedRegionOptions = {}) {
-    const { fd, offset = 0, prot = PROT_READ | PROT_WRITE } = options;
+    const { fd, offset = 0, prot = PROT_READ | PROT_WRITE, stolen = "retire" } = options;
     requireRegionLength(length);
     requireSize("offset", offset);
     if (fd !== undefined) requireUnshrinkable(fd, offset + length);
     const flags = fd === undefined ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     this.#grows = fd === undefined;
+    this.#keeps = stolen === "keep";
     this.#address = mmap(0, wholePages(length), prot, flags, fd ?? -1, offset);
     this.#length = length;
   }
@@ -207,7 +219,7 @@ export class MappedRegion implements Disposable {
     if (length === 0) return;
     const whole = wholePages(length);
     this.#retireIf(this.#loans.takeBetween(offset, offset + whole));
-    madvise(this.#address + offset, whole, MADV_DONTNEED);
+    if (!this.#stolen) madvise(this.#address + offset, whole, MADV_DONTNEED);
   }
 
   /**
@@ -228,6 +240,11 @@ export class MappedRegion implements Disposable {
       );
     }
     this.releaseAll();
+    if (this.#stolen) {
+      throw new TypeError(
+        "Cannot resize region: must have all its buffers: current value is one that lost some",
+      );
+    }
     const [from, to] = [wholePages(this.#length), wholePages(length)];
     if (from !== to) this.#address = mremap(this.#address, from, to, MREMAP_MAYMOVE);
     this.#length = length;
@@ -241,7 +258,7 @@ export class MappedRegion implements Disposable {
   unmap(): void {
     if (this.#address === 0) return;
     this.releaseAll();
-    munmap(this.#address, wholePages(this.#length));
+    if (!this.#stolen) munmap(this.#address, wholePages(this.#length));
     lent.delete(this.#loans);
     this.#address = 0;
     this.#length = 0;
@@ -253,12 +270,16 @@ export class MappedRegion implements Disposable {
   }
 
   /**
-   * Gives the region up if any buffer was `stolen`, with its addresses still good for whoever has
+   * Unless it keeps what is stolen, gives the region up if any buffer was `stolen`, with its addresses still good for whoever has
    * that buffer: fresh pages take the place of the old ones at one stroke, so not even another
    * thread sees a gap.
    */
   #retireIf(stolen: number): void {
     if (stolen === 0) return;
+    if (this.#keeps) {
+      this.#stolen = true;
+      return;
+    }
     const all = stolen + this.#loans.takeAll();
     lent.delete(this.#loans);
     const [address, reserved] = [this.#address, wholePages(this.#length)];

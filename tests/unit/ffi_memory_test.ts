@@ -236,3 +236,21 @@ test("StolenViewError says how much stays reserved, and the region is gone", () 
   assertEquals([region.address, region.loans, other.length], [0, 0, 0]);
   region.unmap();
 });
+
+test("MappedRegion with stolen: keep leaves the pages to whoever has the buffer", () => {
+  const fd = createMemfd("vsockit-test", 2 * PAGE);
+  const region = new MappedRegion(2 * PAGE, { fd, stolen: "keep" });
+  close(fd);
+  const view = region.lend(0, 8);
+  view[0] = 7;
+  const stolen = new Uint8Array(view.buffer.transfer());
+  const other = region.lend(PAGE, 8);
+  region.releaseAll();
+  assertEquals([other.length, stolen[0], region.loans], [0, 7, 0]);
+  region.lend(0, 8)[0] = 9;
+  assertEquals(stolen[0], 9);
+  assertThrows(() => region.resize(PAGE), TypeError, "lost some");
+  region.discard(0, PAGE);
+  region.unmap();
+  assertEquals([stolen[0], region.byteLength], [9, 0]);
+});
