@@ -76,6 +76,8 @@ export const MSG_WAITALL = 0x100;
 export const MSG_ERRQUEUE = 0x2000;
 /** EPIPE without SIGPIPE. */
 export const MSG_NOSIGNAL = 0x4000;
+/** recvmsg(2): descriptors that come along are closed on exec. */
+export const MSG_CMSG_CLOEXEC = 0x40000000;
 /** More will follow. */
 export const MSG_MORE = 0x8000;
 /** Send from the caller's pages. */

@@ -1,0 +1,143 @@
+/**
+ * A guest's memory: the regions of SET_MEM_TABLE, mapped here.
+ *
+ * @module
+ */
+import { MappedRegion } from "../../ffi/memory.ts";
+import { FrontEndError, type Region } from "./protocol.ts";
+
+/** One view is at most this long, some engines have no longer ones; an address is found by it. */
+const WINDOW = 2 ** 30;
+/** Every range of at most this many bytes lies within one view: views overlap by so much. */
+export const RANGE_MAX = 2 ** 20;
+
+/** One region, and views over all of it that are made when needed. */
+class Mapped {
+  readonly region: Region;
+  readonly memory: MappedRegion;
+  readonly #windows: Uint8Array[] = [];
+
+  constructor(region: Region, fd: number) {
+    this.region = region;
+    // A buffer that was transferred away is its taker's loss: the guest goes on.
+    this.memory = new MappedRegion(region.offset + region.size, { fd, stolen: "keep" });
+  }
+
+  /** Whether `length` bytes at `offset` of the region lie within it. */
+  has(offset: number, length: number): boolean {
+    return offset >= 0 && offset + length <= this.region.size;
+  }
+
+  window(offset: number): Uint8Array {
+    const index = Math.floor(offset / WINDOW);
+    return this.#windows[index] ??= this.memory.lend(
+      this.region.offset + index * WINDOW,
+      Math.min(WINDOW + RANGE_MAX, this.region.size - index * WINDOW),
+    );
+  }
+}
+
+/** A view that somebody was lent, and how it is taken back. */
+export interface LentBytes {
+  readonly bytes: Uint8Array;
+  /** Kills the view. To be called once. */
+  release(): void;
+}
+
+/**
+ * The memory of one guest. Whoever uses it across turns of the event loop holds it: it is unmapped
+ * once it is closed and nobody holds it, so that what a user was lent stays there until released.
+ */
+export class GuestMemory {
+  readonly #regions: Mapped[] = [];
+  #last: Mapped;
+  #holders = 1;
+
+  /**
+   * Maps `regions`, whose descriptors `takeFd` gives one by one; they can be closed then.
+   *
+   * @throws {FrontEndError} If a file is not sealed against shrinking, or too short.
+   * @throws {SysError} What mmap(2) refuses.
+   */
+  constructor(regions: readonly Region[], fdOf: (index: number) => number) {
+    try {
+      for (let i = 0; i < regions.length; i++) {
+        const region = regions[i]!;
+        if (this.#regions.some((other) => overlap(other.region, region))) {
+          throw new FrontEndError("regions must not overlap");
+        }
+        this.#regions.push(mapped(region, fdOf(i)));
+      }
+    } catch (error) {
+      this.drop();
+      throw error;
+    }
+    this.#last = this.#regions[0]!;
+  }
+
+  /**
+   * `length` (1 to {@linkcode RANGE_MAX}) bytes at the guest-physical `address`, live: only to copy
+   * from or to. `undefined` where they are not all within one region.
+   */
+  bytes(address: number, length: number): Uint8Array | undefined {
+    const found = this.#find(address, length);
+    if (found === undefined || length > RANGE_MAX || length < 1) return undefined;
+    const offset = address - found.region.guestAddress;
+    const window = found.window(offset);
+    return new Uint8Array(window.buffer, offset % WINDOW, length);
+  }
+
+  /** Whether `length` bytes at the guest-physical `address` are all within one region. */
+  has(address: number, length: number): boolean {
+    return this.#find(address, length) !== undefined;
+  }
+
+  /** A view of its own over bytes of the guest, to be lent to a user. */
+  lend(address: number, length: number): LentBytes {
+    const { region, memory } = this.#find(address, length)!;
+    const bytes = memory.lend(region.offset + address - region.guestAddress, length);
+    return { bytes, release: () => memory.loans > 0 && memory.release(bytes) };
+  }
+
+  /** A view over `length` bytes at `address` of the front end, for a ring: good until the end. */
+  ring(address: number, length: number): Uint8Array | undefined {
+    for (const { region, memory } of this.#regions) {
+      const offset = address - region.userAddress;
+      if (offset < 0 || offset + length > region.size) continue;
+      return memory.lend(region.offset + offset, length);
+    }
+    return undefined;
+  }
+
+  /** Keeps it mapped; `drop()` must follow. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  /** Lets go; who made it does so to close it. The last one unmaps it. */
+  drop(): void {
+    if (--this.#holders > 0) return;
+    for (const { memory } of this.#regions) memory.unmap();
+  }
+
+  #find(address: number, length: number): Mapped | undefined {
+    if (this.#last.has(address - this.#last.region.guestAddress, length)) return this.#last;
+    for (const mapped of this.#regions) {
+      if (mapped.has(address - mapped.region.guestAddress, length)) return this.#last = mapped;
+    }
+    return undefined;
+  }
+}
+
+function mapped(region: Region, fd: number): Mapped {
+  try {
+    return new Mapped(region, fd);
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof RangeError)) throw error;
+    throw new FrontEndError(error.message, { cause: error });
+  }
+}
+
+function overlap(a: Region, b: Region): boolean {
+  return a.guestAddress < b.guestAddress + b.size && b.guestAddress < a.guestAddress + a.size;
+}
