@@ -10,8 +10,10 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE } from "../../ffi/abi/socket.ts";
+import { vring_need_event } from "../../ffi/abi/virtio_ring.ts";
 import { ERRNO } from "../../ffi/errno.ts";
 import type { Layout } from "../../ffi/layout.ts";
+import { ringBytes } from "../../src/virtio/split_ring.ts";
 
 const ABI = new URL("../../ffi/abi/", import.meta.url);
 const SKIP = spawnSync("gcc", ["--version"]).error === undefined
@@ -105,6 +107,25 @@ function cmsgUnit(): Unit {
   return { module: "socket.ts (macros)", headers: ["sys/socket.h"], questions };
 }
 
+function vringUnit(): Unit {
+  const sizes = [1, 4, 128, 32768].map((num) => {
+    const { desc, avail, used } = ringBytes(num);
+    const padding = (4 - (desc + avail) % 4) % 4;
+    return { expression: `vring_size(${num}, 4)`, ours: desc + avail + padding + used };
+  });
+  const edges = [0, 1, 2, 32767, 32768, 65534, 65535];
+  const events = edges.flatMap((event) =>
+    edges.flatMap((idx) =>
+      edges.map((old) => ({
+        expression: `vring_need_event(${event}, ${idx}, ${old})`,
+        ours: Number(vring_need_event(event, idx, old)),
+      }))
+    )
+  );
+  const questions = [...sizes, ...events].map((asked) => ({ what: asked.expression, ...asked }));
+  return { module: "virtio_ring.ts (functions)", headers: ["linux/virtio_ring.h"], questions };
+}
+
 function toC({ headers, questions }: Unit, index: number): string {
   const includes = headers.map((header) => `#include <${header}>\n`).join("");
   const prints = questions.map(({ expression }) =>
@@ -141,7 +162,7 @@ test("ffi/abi and ERRNO state what the C compiler says", {
   timeout: 60_000,
 }, async () => {
   const modules = readdirSync(ABI).filter((name) => name.endsWith(".ts")).sort();
-  const units = [...await Promise.all(modules.map(abiUnit)), errnoUnit(), cmsgUnit()];
+  const units = [...await Promise.all(modules.map(abiUnit)), errnoUnit(), cmsgUnit(), vringUnit()];
   const answers = runC(units);
   const questions = units.flatMap(({ module, questions }) =>
     questions.map(({ what, ours }) => ({ what: `${module}: ${what}`, ours }))
