@@ -10,7 +10,7 @@ import { poll } from "../../ffi/libc.ts";
  * Milliseconds that a thread blocks at a stretch. A runtime can end a thread between two system
  * calls only: Deno and Node cannot even end the process before.
  */
-const SLICE_MS = 50;
+export const SLICE_MS = 50;
 const NONE = -1;
 
 /** One will do: no poll of a thread starts inside of another. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
-import type { Carrier } from "../virtio/carrier.ts";
+import type { Carrier, Destination } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import type { Clock } from "../stack/clock.ts";
 import { localPayload, type WireEnd } from "./wire.ts";
@@ -64,8 +64,8 @@ export class ChaosWire implements Carrier {
     this.#options = options;
   }
 
-  allocate(data: Uint8Array, _dstCid: number, dstPort: number, srcPort: number): Payload {
-    return localPayload(data, this.#end.maps(srcPort, dstPort));
+  allocate(data: Uint8Array, { remote, local }: Destination): Payload {
+    return localPayload(data, this.#end.maps(local.port, remote.port));
   }
 
   send(packet: Packet): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
-import type { Carrier } from "../virtio/carrier.ts";
+import type { Carrier, Destination } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import { PagePayload, PrivatePayload } from "../virtio/payload.ts";
 
@@ -40,8 +40,8 @@ export class Wire implements Carrier {
     this.#end = end;
   }
 
-  allocate(data: Uint8Array, _dstCid: number, dstPort: number, srcPort: number): Payload {
-    return localPayload(data, this.#end.maps(srcPort, dstPort));
+  allocate(data: Uint8Array, { remote, local }: Destination): Payload {
+    return localPayload(data, this.#end.maps(local.port, remote.port));
   }
 
   send(packet: Packet): void {

@@ -109,9 +109,11 @@ export class Channel {
     const got = recvmsg(this.#fd, message, MSG_CMSG_CLOEXEC);
     if (got <= 0) return got;
     this.#headerRead += got;
-    for (const { level, type, data } of decodeControl(
-      this.#control.subarray(0, message.controlLength),
-    )) {
+    for (
+      const { level, type, data } of decodeControl(
+        this.#control.subarray(0, message.controlLength),
+      )
+    ) {
       if (level === SOL_SOCKET && type === SCM_RIGHTS) this.#fds.push(...fdsOf(data));
     }
     if (message.flags & MSG_CTRUNC || this.#fds.length > REGIONS_MAX) {

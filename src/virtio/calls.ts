@@ -49,6 +49,9 @@ export function connect(stack: Stack, sock: VsockSock, to: SockAddr): void {
   if (sock.state === "listen") throw new SysError("connect", "EINVAL");
   const carrier = stack.host.route(to.cid);
   if (carrier === undefined) throw new SysError("connect", "ENODEV");
+  if (sock.seqpacket && carrier.seqpacket === false) {
+    throw new SysError("connect", "ESOCKTNOSUPPORT");
+  }
   if (!sock.bound) stack.bind(sock, { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
   sock.remote = { cid: to.cid, port: to.port };
   sock.carrier = carrier;
@@ -105,9 +108,10 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
     const whole = len === data.length;
     const payload = allocate(stack, sock, whole ? data : data.subarray(sent, sent + len));
     if (payload === undefined) break;
-    sock.credit.take(len);
+    const taken = payload.bytes.length;
+    sock.credit.take(taken);
     emit(stack, sock, VIRTIO_VSOCK_OP_RW, 0, payload);
-    sent += len;
+    sent += taken;
   }
   sock.wantSpace = 1;
   return sent === 0 ? WOULD_BLOCK : sent;
@@ -141,8 +145,7 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
-  const { remote, local } = sock;
-  const payload = sock.carrier!.allocate(data, remote.cid, remote.port, local.port);
+  const payload = sock.carrier!.allocate(data, sock);
   if (payload === undefined) stack.needRoom(sock);
   return payload;
 }

@@ -5,13 +5,23 @@
  */
 import type { Packet, Payload } from "./packet.ts";
 
+/** Whom a payload is for, and from whom; a socket is one. */
+export interface Destination {
+  readonly seqpacket: boolean;
+  readonly local: { readonly port: number };
+  readonly remote: { readonly cid: number; readonly port: number };
+}
+
 /** One way out of a stack. Packets of one connection arrive in the order they were sent. */
 export interface Carrier {
+  /** `false` where the peer has no SEQPACKET. */
+  readonly seqpacket?: boolean;
   /**
    * Copies `data` (1 to 65536 bytes) into memory that the carrier can deliver; `undefined` where it
-   * has none now. Then `Stack.room()` is called once there is. The numbers say whom it is for.
+   * has none now. Then `Stack.room()` is called once there is. `to` says whom it is for. Of a stream
+   * it may be less, from the start.
    */
-  allocate(data: Uint8Array, dstCid: number, dstPort: number, srcPort: number): Payload | undefined;
+  allocate(data: Uint8Array, to: Destination): Payload | undefined;
   /**
    * Takes `packet`, payload and all. Never refuses: what does not fit now waits in order. Once the
    * packet has left, `len` is taken off its `owner`'s `bytesUnsent`.

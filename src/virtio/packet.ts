@@ -80,3 +80,23 @@ export function encodeHeader(header: Header, into: DataView, offset = 0): void {
   into.setUint32(offset + at.buf_alloc, header.bufAlloc, true);
   into.setUint32(offset + at.fwd_cnt, header.fwdCnt, true);
 }
+
+/** Reads the bytes of a header at `offset`; `undefined` where a CID does not fit 32 bits. */
+export function decodeHeader(from: DataView, offset = 0): Header | undefined {
+  const { at } = VIRTIO_VSOCK_HDR;
+  const upper = from.getUint32(offset + at.src_cid + 4, true) |
+    from.getUint32(offset + at.dst_cid + 4, true);
+  if (upper !== 0) return undefined;
+  return {
+    srcCid: from.getUint32(offset + at.src_cid, true),
+    dstCid: from.getUint32(offset + at.dst_cid, true),
+    srcPort: from.getUint32(offset + at.src_port, true),
+    dstPort: from.getUint32(offset + at.dst_port, true),
+    len: from.getUint32(offset + at.len, true),
+    type: from.getUint16(offset + at.type, true),
+    op: from.getUint16(offset + at.op, true),
+    flags: from.getUint32(offset + at.flags, true),
+    bufAlloc: from.getUint32(offset + at.buf_alloc, true),
+    fwdCnt: from.getUint32(offset + at.fwd_cnt, true),
+  };
+}

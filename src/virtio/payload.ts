@@ -21,15 +21,16 @@ export class PrivatePayload implements Payload {
   bytes: Uint8Array<ArrayBuffer>;
   #page: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(data: Uint8Array) {
-    if (data.length > USR_PAGE_SIZE) {
-      this.bytes = copyOf(data);
+  /** Of `data`; or of as many bytes, all of which the caller writes before anybody reads them. */
+  constructor(data: Uint8Array | number) {
+    const length = typeof data === "number" ? data : data.length;
+    if (length > USR_PAGE_SIZE) {
+      this.bytes = memoryFor(data);
       return;
     }
-    const page = sparePages.pop() ?? new Uint8Array(USR_PAGE_SIZE);
-    page.set(data);
-    this.#page = page;
-    this.bytes = new Uint8Array(page.buffer, 0, data.length);
+    this.#page = sparePages.pop() ?? new Uint8Array(USR_PAGE_SIZE);
+    this.bytes = new Uint8Array(this.#page.buffer, 0, length);
+    if (typeof data !== "number") this.bytes.set(data);
   }
 
   append(data: Uint8Array): boolean {
@@ -59,15 +60,18 @@ export class PrivatePayload implements Payload {
 export class PagePayload implements Payload {
   bytes: Uint8Array<ArrayBuffer>;
 
-  /** `room` bytes are kept free behind `data`, for `append()`. */
-  constructor(data: Uint8Array, room = 0) {
+  /**
+   * Of `data`; or of as many bytes, all of which the caller writes. `room` bytes are kept free
+   * behind, for `append()`.
+   */
+  constructor(data: Uint8Array | number, room = 0) {
     if (room === 0) {
-      this.bytes = copyOf(data);
+      this.bytes = memoryFor(data);
       return;
     }
-    const whole = new Uint8Array(data.length + room);
-    whole.set(data);
-    this.bytes = whole.subarray(0, data.length);
+    const length = typeof data === "number" ? data : data.length;
+    this.bytes = new Uint8Array(length + room).subarray(0, length);
+    if (typeof data !== "number") this.bytes.set(data);
   }
 
   append(data: Uint8Array): boolean {
@@ -90,8 +94,11 @@ export class PagePayload implements Payload {
   }
 }
 
-function copyOf(data: Uint8Array): Uint8Array<ArrayBuffer> {
-  const spare = data.length === VIRTIO_VSOCK_MAX_PKT_BUF_SIZE ? sparePackets.pop() : undefined;
+/** A copy of `data`, or as many bytes of whatever. */
+function memoryFor(data: Uint8Array | number): Uint8Array<ArrayBuffer> {
+  const length = typeof data === "number" ? data : data.length;
+  const spare = length === VIRTIO_VSOCK_MAX_PKT_BUF_SIZE ? sparePackets.pop() : undefined;
+  if (typeof data === "number") return new Uint8Array(spare ?? new ArrayBuffer(length));
   if (spare === undefined) return new Uint8Array(data); // slice() of a node:buffer is a view
   const copy = new Uint8Array(spare);
   copy.set(data);

@@ -4,12 +4,13 @@
  * @module
  */
 import { MappedRegion } from "../../ffi/memory.ts";
+import type { GuestMemory } from "../virtio/chain.ts";
 import { FrontEndError, type Region } from "./protocol.ts";
 
 /** One view is at most this long, some engines have no longer ones; an address is found by it. */
 const WINDOW = 2 ** 30;
 /** Every range of at most this many bytes lies within one view: views overlap by so much. */
-export const RANGE_MAX = 2 ** 20;
+export const RANGE_MAX = 0x10_0000;
 
 /** One region, and views over all of it that are made when needed. */
 class Mapped {
@@ -48,25 +49,25 @@ export interface LentBytes {
  * The memory of one guest. Whoever uses it across turns of the event loop holds it: it is unmapped
  * once it is closed and nobody holds it, so that what a user was lent stays there until released.
  */
-export class GuestMemory {
+export class GuestRam implements GuestMemory {
   readonly #regions: Mapped[] = [];
   #last: Mapped;
   #holders = 1;
 
   /**
-   * Maps `regions`, whose descriptors `takeFd` gives one by one; they can be closed then.
+   * Maps `regions` of `fds`, one by one, which the caller can close then.
    *
    * @throws {FrontEndError} If a file is not sealed against shrinking, or too short.
    * @throws {SysError} What mmap(2) refuses.
    */
-  constructor(regions: readonly Region[], fdOf: (index: number) => number) {
+  constructor(regions: readonly Region[], fds: readonly number[]) {
     try {
       for (let i = 0; i < regions.length; i++) {
         const region = regions[i]!;
         if (this.#regions.some((other) => overlap(other.region, region))) {
           throw new FrontEndError("regions must not overlap");
         }
-        this.#regions.push(mapped(region, fdOf(i)));
+        this.#regions.push(mapped(region, fds[i]!));
       }
     } catch (error) {
       this.drop();
@@ -99,14 +100,22 @@ export class GuestMemory {
     return { bytes, release: () => memory.loans > 0 && memory.release(bytes) };
   }
 
-  /** A view over `length` bytes at `address` of the front end, for a ring: good until the end. */
-  ring(address: number, length: number): Uint8Array | undefined {
+  /**
+   * A view over `length` bytes at `address` of the front end, good until it is unmapped: for a part
+   * of a ring, which is aligned to `align` bytes.
+   *
+   * @throws {FrontEndError} If there is no such memory.
+   */
+  ring(address: number, length: number, align: number): Uint8Array {
     for (const { region, memory } of this.#regions) {
-      const offset = address - region.userAddress;
-      if (offset < 0 || offset + length > region.size) continue;
-      return memory.lend(region.offset + offset, length);
+      const offset = region.offset + address - region.userAddress;
+      if (address < region.userAddress || offset + length > memory.byteLength) continue;
+      if (offset % align === 0) return memory.lend(offset, length);
     }
-    return undefined;
+    throw new FrontEndError(
+      `a ring must lie within memory, aligned to ${align} bytes: ` +
+        `current value is ${length} bytes at ${address}`,
+    );
   }
 
   /** Keeps it mapped; `drop()` must follow. */

@@ -1,0 +1,175 @@
+/**
+ * The host's end of virtio-vsock: a vhost-user back end that is a transport for programs.
+ *
+ * @module
+ */
+import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
+import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
+import { requireU32 } from "../address.ts";
+import { attempt } from "../error.ts";
+import type { Tap } from "../stack/node.ts";
+import { StackTransport } from "../stack/transport.ts";
+import type { Transport } from "../transport.ts";
+import { DeviceNode } from "./node.ts";
+import { GuestPort, type VsockGuest } from "./port.ts";
+import { VIRTIO_F_VERSION_1 } from "./protocol.ts";
+
+/** What a guest's driver may use; all of it unless given. */
+export interface VsockDeviceFeatures {
+  /** `VIRTIO_VSOCK_F_SEQPACKET`: messages. @default {true} */
+  readonly seqpacket?: boolean | undefined;
+  /** `VIRTIO_RING_F_EVENT_IDX`: fewer notifications. @default {true} */
+  readonly eventIdx?: boolean | undefined;
+  /** `VIRTIO_RING_F_INDIRECT_DESC`: large packets take one descriptor of the ring. @default {true} */
+  readonly indirect?: boolean | undefined;
+}
+
+/** One guest of a {@linkcode VsockDevice}. */
+export interface VsockGuestOptions {
+  /** Where its VMM connects to: a Unix socket that is made, with mode 0600. */
+  readonly socketPath: string;
+  /** Its CID: 3 to 4294967294. */
+  readonly guestCid: number;
+  /** What its driver may use. @default {all} */
+  readonly features?: VsockDeviceFeatures | undefined;
+  /**
+   * Whether it may connect to other guests of the device that may so too: they set
+   * `VMADDR_FLAG_TO_HOST`, where they have a `vhost_vsock` of their own.
+   *
+   * @default {false}
+   */
+  readonly siblings?: boolean | undefined;
+}
+
+/** For {@linkcode createVsockDevice}. */
+export interface VsockDeviceOptions extends VsockGuestOptions {
+  /** Sees every packet, with the time in milliseconds as `performance.now()` counts. */
+  readonly tap?: Tap | undefined;
+  /**
+   * Told what a VMM or a guest has done wrong. The VMM's connection is closed then, or the guest is
+   * not served before its driver starts anew; others are served on.
+   */
+  readonly onFault?: ((error: Error, guest: VsockGuest) => void) | undefined;
+}
+
+/** A device that guests have as their vsock: see {@linkcode createVsockDevice}. */
+export interface VsockDevice extends Transport, Disposable {
+  /** The guest that it was made with. */
+  readonly guest: VsockGuest;
+  /** All guests, by CID. */
+  readonly guests: ReadonlyMap<number, VsockGuest>;
+  /**
+   * Serves one more guest, whose CID no other has.
+   *
+   * @throws {RangeError} If `guestCid` is out of range, or another guest's.
+   * @throws {VsockError} `EADDRINUSE` if somebody listens on `socketPath`.
+   */
+  addGuest(options: VsockGuestOptions): VsockGuest;
+  /** Closes all guests. The second call does nothing. */
+  close(): void;
+}
+
+/**
+ * Becomes the vsock device of guests: a vhost-user back end, which a VMM such as QEMU connects to,
+ * and which needs no kernel module, no `/dev` and no root. It is a transport: `connect()` by it
+ * reaches into a guest, and `listen()` is what guests find at CID 2.
+ *
+ * The guest's memory must be a memfd that is sealed against shrinking, as
+ * `memory-backend-memfd,share=on` makes it. What was received stays there where a socket has
+ * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the guest
+ * could write to it meanwhile (`volatile`).
+ *
+ * While a VMM pauses its guest it stops the device, which ends all connections.
+ *
+ * It does not keep the process alive; what waits on its sockets does.
+ *
+ * @returns The device. The caller closes it; `using` does so.
+ * @throws {RangeError} If `guestCid` is out of range.
+ * @throws {VsockError} `EADDRINUSE` if somebody listens on `socketPath`.
+ *
+ * @example Listen for a guest
+ * ```ts
+ * import { createVsockDevice, listen } from "@vsockit/vsockit";
+ *
+ * const socketPath = `/tmp/vsockit-${crypto.randomUUID()}.sock`;
+ * using device = createVsockDevice({ socketPath, guestCid: 3 });
+ * // qemu-system-x86_64 -chardev socket,id=v,path=<socketPath> -device vhost-user-vsock-pci,chardev=v \
+ * //   -m 2G -object memory-backend-memfd,id=mem,size=2G,share=on -machine memory-backend=mem ...
+ * using listener = listen({ cid: 2, port: 1024 }, { transport: device });
+ * console.log(listener.addr.port, device.guest.up); // 1024 false
+ * ```
+ */
+export function createVsockDevice(options: VsockDeviceOptions): VsockDevice {
+  return new Device(options);
+}
+
+class Device extends StackTransport implements VsockDevice {
+  readonly guest: VsockGuest;
+  readonly #node: DeviceNode;
+  readonly #guests: Map<number, GuestPort> = new Map();
+  readonly #onFault: VsockDeviceOptions["onFault"];
+
+  constructor(options: VsockDeviceOptions) {
+    const node = new DeviceNode(options.tap, (guest, error) => this.#fault(guest.cid, error));
+    super("device", node);
+    this.#node = node;
+    this.#onFault = options.onFault;
+    this.guest = this.addGuest(options);
+  }
+
+  get guests(): ReadonlyMap<number, VsockGuest> {
+    return this.#guests;
+  }
+
+  addGuest(options: VsockGuestOptions): VsockGuest {
+    const { socketPath: path, guestCid: cid, features, siblings = false } = options;
+    requireU32("guestCid", cid);
+    if (cid <= VMADDR_CID_HOST || cid === VMADDR_CID_ANY || this.#guests.has(cid)) {
+      throw new RangeError(
+        `Cannot use guestCid: must be from 3 to 4294967294, and no other guest's: ` +
+          `current value is ${cid}`,
+      );
+    }
+    const port = attempt(
+      "listen",
+      { path },
+      () =>
+        new GuestPort(path, this.#node.addGuest(cid, siblings), featureBits(features), {
+          watcher: this.#node.watcher,
+          hold: this.#node.hold,
+          fault: (error) => this.#fault(cid, error),
+          closed: () => {
+            this.#guests.delete(cid);
+            this.#node.removeGuest(cid);
+          },
+        }),
+    );
+    this.#guests.set(cid, port);
+    return port;
+  }
+
+  close(): void {
+    for (const guest of [...this.#guests.values()]) guest.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #fault(cid: number, error: Error): void {
+    const guest = this.#guests.get(cid);
+    if (guest !== undefined) this.#onFault?.(error, guest);
+  }
+}
+
+function featureBits(features: VsockDeviceFeatures = {}): bigint {
+  const { seqpacket = true, eventIdx = true, indirect = true } = features;
+  const bits = [
+    VIRTIO_F_VERSION_1,
+    ...seqpacket ? [VIRTIO_VSOCK_F_SEQPACKET] : [],
+    ...eventIdx ? [VIRTIO_RING_F_EVENT_IDX] : [],
+    ...indirect ? [VIRTIO_RING_F_INDIRECT_DESC] : [],
+  ];
+  return bits.reduce((sum, bit) => sum | 1n << BigInt(bit), 0n);
+}

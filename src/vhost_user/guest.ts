@@ -1,0 +1,253 @@
+/**
+ * One guest as the device sees it: the way to it, and from it, while its driver runs.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import { VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
+import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
+import type { Carrier, Destination } from "../virtio/carrier.ts";
+import { VirtqueueError } from "../virtio/chain.ts";
+import type { Virtqueue } from "../virtio/virtqueue.ts";
+import type { Header, Packet, Payload } from "../virtio/packet.ts";
+import { RxWriter } from "./guest_rx.ts";
+import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
+import type { GuestRam } from "./guest_ram.ts";
+import type { Session } from "./session.ts";
+import type { Vring } from "./vring.ts";
+
+/** The rings that a guest's driver has, by index; QEMU keeps the event ring to itself. */
+export const RX = 0;
+export const TX = 1;
+/** How many rings reach us. */
+export const RINGS = 2;
+/** Packets that one turn takes from a guest before others get theirs. */
+const TURN = 256;
+
+/** What a guest needs of its device. */
+export interface GuestHost {
+  /** Whether a packet that came from `guest` may be from it, and be for whom it is for. */
+  accepts(guest: Guest, header: Header): boolean;
+  /** Whether the packet goes to a socket that maps what it receives. */
+  mapped(header: Header): boolean;
+  /** A packet has come from `guest`. */
+  arrived(guest: Guest, packet: Packet): void;
+  /** Packets go to `guest`. */
+  sent(packet: Packet): void;
+  /** There is memory for payloads again. */
+  room(): void;
+  /** The driver of `guest` has gone: its connections are over. */
+  reset(guest: Guest): void;
+  /** The guest has broken a ring, and is not served until its driver starts anew. */
+  fault(guest: Guest, error: Error): void;
+}
+
+/** What a driver has set up. */
+interface Driver {
+  readonly session: Session;
+  readonly rx: RxWriter;
+  readonly tx: TxReader;
+}
+
+/** One guest. */
+export class Guest implements Carrier, TxEnd {
+  readonly cid: number;
+  readonly counters: GuestCounters = {
+    rxPackets: 0,
+    rxBytes: 0,
+    rxBorrowedBytes: 0,
+    txPackets: 0,
+    txBytes: 0,
+    kicks: 0,
+    calls: 0,
+  };
+  readonly #host: GuestHost;
+  #driver: Driver | undefined;
+  /** A ring that is of no use any more. */
+  #broken: Virtqueue | undefined;
+  #pumping = false;
+  #scheduled = false;
+
+  constructor(cid: number, host: GuestHost) {
+    this.cid = cid;
+    this.#host = host;
+  }
+
+  /** Whether its driver runs. */
+  get up(): boolean {
+    return this.#driver !== undefined;
+  }
+
+  get seqpacket(): boolean {
+    const features = this.#driver?.session.features ?? 0n;
+    return (features & (1n << BigInt(VIRTIO_VSOCK_F_SEQPACKET))) !== 0n;
+  }
+
+  get ram(): GuestRam {
+    return this.#driver!.session.ram!;
+  }
+
+  /** Packets that wait for the guest to post buffers. */
+  get waiting(): number {
+    return this.#driver?.rx.waiting ?? 0;
+  }
+
+  /** The rings of `session` may have come or gone. */
+  update(session: Session): void {
+    const running = this.#driver?.session === session;
+    if (!session.active) {
+      if (running) this.stop();
+    } else if (!running && session.rings[TX]!.queue !== this.#broken) {
+      this.#start(session);
+    }
+  }
+
+  #start(session: Session): void {
+    const indirect = (session.features & (1n << BigInt(VIRTIO_RING_F_INDIRECT_DESC))) !== 0n;
+    this.#driver = {
+      session,
+      rx: new RxWriter(session.rings[RX]!.queue!, session),
+      tx: new TxReader(session.rings[TX]!.queue!, indirect, this.counters, this),
+    };
+    this.pump();
+  }
+
+  /** The rings are about to stop: how many buffers of `index` were taken and not used. */
+  stopping(index: number): number {
+    const unused = index === RX ? this.#driver?.rx.unused ?? 0 : 0;
+    this.stop();
+    return unused;
+  }
+
+  /** Ends all connections; what was borrowed is given back. */
+  stop(): void {
+    const driver = this.#driver;
+    if (driver === undefined) return;
+    try {
+      driver.rx.publish();
+      driver.tx.stop();
+    } finally {
+      this.#driver = undefined;
+      driver.rx.stop();
+      this.#host.reset(this);
+    }
+  }
+
+  allocate(data: Uint8Array, to: Destination): Payload | undefined {
+    return this.#guarded(({ rx }) => rx.allocate(data, to));
+  }
+
+  send(packet: Packet): void {
+    this.#host.sent(packet);
+    const sent = this.#guarded(({ rx }) => {
+      this.counters.txPackets++;
+      this.counters.txBytes += packet.len;
+      rx.send(packet);
+      return true;
+    });
+    if (sent === undefined) packet.payload?.free();
+    else this.#schedule();
+  }
+
+  /** Takes what the guest has sent, and sends what it has room for. */
+  pump(): void {
+    if (this.#pumping || this.#driver === undefined) return;
+    this.#pumping = true;
+    try {
+      this.#guarded((driver) => this.#turn(driver));
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  accepts(header: Header): boolean {
+    return this.#host.accepts(this, header);
+  }
+
+  maps(header: Header): boolean {
+    return this.#host.mapped(header);
+  }
+
+  deliver(packet: Packet): void {
+    this.#host.arrived(this, packet);
+  }
+
+  gaveBack(): void {
+    this.#schedule();
+  }
+
+  #turn(driver: Driver): void {
+    const { rx, tx } = driver;
+    for (let left = TURN;;) {
+      tx.queue.disableKicks();
+      left -= this.#take(driver, left);
+      this.#flush(driver);
+      if (this.#driver !== driver) return;
+      if (rx.waiting >= rx.queue.size) return; // a kick of the other ring goes on
+      if (left <= 0) return this.#later();
+      if (!tx.queue.enableKicks()) return;
+    }
+  }
+
+  /** Takes packets, as long as there is room for what they are answered by: how many. */
+  #take(driver: Driver, limit: number): number {
+    const { rx, tx } = driver;
+    let count = 0;
+    while (count < limit && this.#driver === driver && rx.waiting < rx.queue.size) {
+      if (!tx.take()) break;
+      count++;
+    }
+    return count;
+  }
+
+  /** Shows the guest all that there is for it. */
+  #flush(driver: Driver): void {
+    const { session: { rings }, rx, tx } = driver;
+    do {
+      rx.flush();
+      if (rx.publish()) this.#call(rings[RX]!);
+      if (tx.queue.publish()) this.#call(rings[TX]!);
+      if (rx.wantsRoom && rx.hasRoom) {
+        rx.wantsRoom = false;
+        this.#host.room();
+      }
+      if (rx.waiting === 0 && !rx.wantsRoom) return rx.queue.disableKicks();
+    } while (rx.queue.enableKicks());
+  }
+
+  #call(ring: Vring): void {
+    this.counters.calls++;
+    ring.signal("call");
+  }
+
+  /** At the end of this turn of the event loop, with all that it still brings. */
+  #schedule(): void {
+    if (this.#scheduled || this.#pumping) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#guarded((driver) => this.#flush(driver));
+    });
+  }
+
+  /** In the next turn of the event loop. */
+  #later(): void {
+    setImmediate(() => this.pump());
+  }
+
+  /** What `use` gives; `undefined` where no driver runs, or where it has just broken a ring. */
+  #guarded<T>(use: (driver: Driver) => T): T | undefined {
+    const driver = this.#driver;
+    if (driver === undefined) return undefined;
+    try {
+      return use(driver);
+    } catch (error) {
+      if (!(error instanceof VirtqueueError)) throw error;
+      this.#broken = driver.tx.queue;
+      for (const ring of driver.session.rings) ring.signal("err");
+      this.stop();
+      this.#host.fault(this, error);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * What a guest receives: packets into the buffers that it has posted on its receive ring.
+ *
+ * @module
+ */
+import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
+import type { Destination } from "../virtio/carrier.ts";
+import { type Chain, type GuestMemory, refuse } from "../virtio/chain.ts";
+import {
+  encodeHeader,
+  type Header,
+  HEADER_SIZE,
+  type Packet,
+  type Payload,
+} from "../virtio/packet.ts";
+import { PrivatePayload } from "../virtio/payload.ts";
+import type { Virtqueue } from "../virtio/virtqueue.ts";
+import { scatter } from "./spans.ts";
+
+const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
+/** Bytes of messages that may wait here for buffers of the guest. */
+const WAITING_MAX = 4 * 1024 * 1024;
+
+/** A buffer of the guest with a part of a payload in it, which lacks its header. */
+interface Part {
+  readonly chain: Chain;
+  readonly length: number;
+}
+
+/** A payload that lies in the guest already. Its bytes are the sender's, good until it is sent. */
+class PlacedPayload implements Payload {
+  readonly bytes: Uint8Array;
+  readonly parts: readonly Part[];
+  readonly #free: (parts: readonly Part[]) => void;
+
+  constructor(bytes: Uint8Array, parts: readonly Part[], free: (parts: readonly Part[]) => void) {
+    this.bytes = bytes;
+    this.parts = parts;
+    this.#free = free;
+  }
+
+  append(): boolean {
+    return false;
+  }
+
+  revoke(): void {}
+
+  free(): void {
+    this.#free(this.parts);
+  }
+}
+
+/** A payload that goes behind the last one, which the guest has not seen yet. */
+class AddedPayload implements Payload {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  append(): boolean {
+    return false;
+  }
+
+  revoke(): void {}
+
+  free(): void {}
+}
+
+/** A packet that waits for buffers, and how much of its payload the guest has. */
+interface Waiting {
+  readonly packet: Packet;
+  offset: number;
+}
+
+/** The last packet of a stream, while more of the same connection may be added to it. */
+interface Tail {
+  readonly chain: Chain;
+  length: number;
+  readonly dstPort: number;
+  readonly srcPort: number;
+  readonly dstCid: number;
+}
+
+/** Writes one receive ring, from its start to its stop. */
+export class RxWriter {
+  readonly queue: Virtqueue;
+  /** Somebody was refused memory, and is to be told once there is some. */
+  wantsRoom = false;
+  readonly #memory: GuestMemory;
+  readonly #header = new Uint8Array(HEADER_SIZE);
+  readonly #view = new DataView(this.#header.buffer);
+  /** Taken off the ring, and not used after all. */
+  readonly #spare: Chain[] = [];
+  /** Packets that wait for buffers. */
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #tail: Tail | undefined;
+
+  constructor(queue: Virtqueue, memory: GuestMemory) {
+    this.queue = queue;
+    this.#memory = memory;
+  }
+
+  /** Packets that wait for buffers of the guest. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Chains that were taken off the ring and are unused. */
+  get unused(): number {
+    return this.#spare.length;
+  }
+
+  /** Copies `data`, or of a stream as much as there are buffers for, to where the guest gets it. */
+  allocate(data: Uint8Array, to: Destination): Payload | undefined {
+    if (this.#waiting.length === 0) {
+      if (!to.seqpacket && this.#canAdd(data, to)) return new AddedPayload(data);
+      const placed = this.#place(data, to.seqpacket);
+      if (placed !== undefined) return placed;
+    }
+    if (to.seqpacket && this.#waitingBytes + data.length <= WAITING_MAX) {
+      return new PrivatePayload(data);
+    }
+    this.wantsRoom = true;
+    return undefined;
+  }
+
+  /** Sends `packet`: the guest sees it once the ring is published. */
+  send(packet: Packet): void {
+    const { payload } = packet;
+    if (payload instanceof AddedPayload) {
+      this.#add(packet, payload.bytes);
+    } else if (payload instanceof PlacedPayload) {
+      this.#sendPlaced(packet, payload.parts);
+    } else {
+      this.#waiting.push({ packet, offset: 0 });
+      this.#waitingBytes += packet.len;
+      this.flush();
+    }
+  }
+
+  /** Sends what waits, as far as there are buffers. */
+  flush(): void {
+    let sent = 0;
+    while (sent < this.#waiting.length && this.#sendWaiting(this.#waiting[sent]!)) sent++;
+    if (sent > 0) this.#waiting.splice(0, sent);
+  }
+
+  /** Whether a payload of a stream could be placed. */
+  get hasRoom(): boolean {
+    return this.#waiting.length === 0 && (this.#spare.length > 0 || this.queue.available() > 0);
+  }
+
+  /** Ends the last packet, and shows the guest all there is: whether it has to be called. */
+  publish(): boolean {
+    this.#endTail();
+    return this.queue.publish();
+  }
+
+  /** Frees what waits. */
+  stop(): void {
+    for (const { packet } of this.#waiting.splice(0)) packet.payload?.free();
+    this.#waitingBytes = 0;
+  }
+
+  #canAdd({ length }: Uint8Array, { local, remote }: Destination): boolean {
+    const tail = this.#tail;
+    return tail !== undefined && tail.dstPort === remote.port && tail.srcPort === local.port &&
+      tail.dstCid === remote.cid && HEADER_SIZE + tail.length + length <= tail.chain.writable;
+  }
+
+  #next(): Chain | undefined {
+    const chain = this.#spare.shift() ?? this.queue.pop();
+    if (chain === undefined) return undefined;
+    if (chain.readable > 0) refuse("a buffer to receive", "writable", "readable");
+    // With no room for a byte, a stream would never get on.
+    if (chain.writable <= HEADER_SIZE) {
+      refuse("a buffer to receive", `over ${HEADER_SIZE} bytes`, chain.writable);
+    }
+    return chain;
+  }
+
+  #place(data: Uint8Array, whole: boolean): Payload | undefined {
+    const parts: Part[] = [];
+    let placed = 0;
+    while (placed < data.length) {
+      const chain = this.#next();
+      if (chain === undefined) break;
+      const length = Math.min(chain.writable - HEADER_SIZE, data.length - placed);
+      scatter(this.#memory, chain, HEADER_SIZE, data.subarray(placed, placed + length));
+      parts.push({ chain, length });
+      placed += length;
+    }
+    if (placed === 0 || (whole && placed < data.length)) {
+      this.#unplace(parts);
+      return undefined;
+    }
+    return new PlacedPayload(data.subarray(0, placed), parts, this.#unplace);
+  }
+
+  readonly #unplace = (parts: readonly Part[]): void => {
+    this.#spare.unshift(...parts.map(({ chain }) => chain));
+  };
+
+  #sendPlaced(packet: Packet, parts: readonly Part[]): void {
+    const last = parts.length - 1;
+    for (let i = 0; i < last; i++) this.#push(packet, parts[i]!, packet.flags & ~SEQ_END);
+    this.#sendLast(packet, parts[last]!);
+    sent(packet, packet.len);
+  }
+
+  /** Keeps the end of a stream open for more. */
+  #sendLast(packet: Packet, { chain, length }: Part): void {
+    this.#endTail();
+    this.#write(packet, chain, length, packet.flags);
+    const { srcPort, dstPort, dstCid } = packet;
+    this.#tail = { chain, length, srcPort, dstPort, dstCid };
+  }
+
+  #add(packet: Packet, data: Uint8Array): void {
+    const tail = this.#tail!;
+    scatter(this.#memory, tail.chain, HEADER_SIZE + tail.length, data);
+    tail.length += data.length;
+    this.#write(packet, tail.chain, tail.length, packet.flags);
+    sent(packet, packet.len);
+  }
+
+  #endTail(): void {
+    const tail = this.#tail;
+    if (tail === undefined) return;
+    this.#tail = undefined;
+    this.queue.push(tail.chain.head, HEADER_SIZE + tail.length);
+  }
+
+  /** Sends a packet, or a part of it: whether it is gone. */
+  #sendWaiting(entry: Waiting): boolean {
+    const { packet } = entry;
+    const { len, flags, payload } = packet;
+    do {
+      const chain = this.#next();
+      if (chain === undefined) return false;
+      const { offset } = entry;
+      const length = Math.min(chain.writable - HEADER_SIZE, len - offset);
+      if (length > 0) {
+        const data = payload!.bytes.subarray(offset, offset + length);
+        scatter(this.#memory, chain, HEADER_SIZE, data);
+      }
+      entry.offset += length;
+      this.#waitingBytes -= length;
+      sent(packet, length);
+      this.#push(packet, { chain, length }, entry.offset < len ? flags & ~SEQ_END : flags);
+    } while (entry.offset < len);
+    payload?.free();
+    return true;
+  }
+
+  #push(packet: Header, { chain, length }: Part, flags: number): void {
+    this.#endTail();
+    this.#write(packet, chain, length, flags);
+    this.queue.push(chain.head, HEADER_SIZE + length);
+  }
+
+  #write(packet: Header, chain: Chain, len: number, flags: number): void {
+    encodeHeader({ ...packet, len, flags }, this.#view);
+    scatter(this.#memory, chain, 0, this.#header);
+  }
+}
+
+/** `length` bytes of `packet` have left. */
+function sent({ owner }: Packet, length: number): void {
+  if (owner !== undefined) owner.bytesUnsent -= length;
+}

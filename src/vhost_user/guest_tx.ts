@@ -1,0 +1,160 @@
+/**
+ * What a guest sends: packets out of its transmit ring.
+ *
+ * @module
+ */
+import {
+  VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
+  VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_SEQ_EOM,
+  VIRTIO_VSOCK_SEQ_EOR,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { type Chain, refuse } from "../virtio/chain.ts";
+import { decodeHeader, type Header, HEADER_SIZE, type Packet } from "../virtio/packet.ts";
+import { PagePayload, PrivatePayload } from "../virtio/payload.ts";
+import type { Virtqueue } from "../virtio/virtqueue.ts";
+import { BorrowedPayload, HeldChain } from "./borrowed.ts";
+import type { GuestRam } from "./guest_ram.ts";
+import { gather, requireBytes, spansOf } from "./spans.ts";
+
+/** Payloads below that, or in pieces below that on average, are copied: it costs less. */
+const BORROW_MIN = 2 * USR_PAGE_SIZE;
+const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
+
+/** How much has gone by, of one guest. */
+export interface GuestCounters {
+  /** Packets from the guest. */
+  rxPackets: number;
+  /** Payload bytes of these. */
+  rxBytes: number;
+  /** Those that were not copied on their way to a socket. */
+  rxBorrowedBytes: number;
+  /** Packets to the guest. */
+  txPackets: number;
+  /** Payload bytes of these. */
+  txBytes: number;
+  /** Notifications from the guest. */
+  kicks: number;
+  /** Notifications to the guest. */
+  calls: number;
+}
+
+/** What a reader gives its packets to. */
+export interface TxEnd {
+  /** The guest's memory now. */
+  readonly ram: GuestRam;
+  /** Whether the packet may be from this guest. */
+  accepts(header: Header): boolean;
+  /** Whether the packet goes to a socket that maps what it receives. */
+  maps(header: Header): boolean;
+  /** Takes the packet. */
+  deliver(packet: Packet): void;
+  /** A chain was given back outside of `take()`. */
+  gaveBack(): void;
+}
+
+/** Reads one transmit ring, from its start to its stop. */
+export class TxReader {
+  readonly queue: Virtqueue;
+  readonly #end: TxEnd;
+  readonly #counters: GuestCounters;
+  readonly #header = new Uint8Array(HEADER_SIZE);
+  readonly #view = new DataView(this.#header.buffer);
+  readonly #held: Set<HeldChain> = new Set();
+  readonly #budget: number;
+  readonly #slots: (chain: Chain) => number;
+  #descriptors = 0;
+
+  /** `indirect`: a chain takes one descriptor of the ring, however long it is. */
+  constructor(queue: Virtqueue, indirect: boolean, counters: GuestCounters, end: TxEnd) {
+    this.queue = queue;
+    this.#counters = counters;
+    this.#end = end;
+    this.#budget = queue.size / 2; // the rest is for everybody else
+    this.#slots = indirect ? () => 1 : ({ segments }) => segments.length;
+  }
+
+  /**
+   * Takes a packet: whether there was one.
+   *
+   * @throws {VirtqueueError} If the guest has broken the ring.
+   */
+  take(): boolean {
+    const chain = this.queue.pop();
+    if (chain === undefined) return false;
+    this.#counters.rxPackets++;
+    this.#take(chain);
+    return true;
+  }
+
+  /** Gives all chains back that are held, before the ring stops: what is lent shows what comes. */
+  stop(): void {
+    for (const { chain } of this.#held) this.queue.push(chain.head, 0);
+    this.#held.clear();
+    this.queue.publish();
+  }
+
+  #take(chain: Chain): void {
+    if (chain.writable > 0) refuse("a buffer to send", "readable", "writable");
+    const header = this.#readHeader(chain);
+    if (header === undefined) {
+      this.queue.push(chain.head, 0); // as vhost does: what makes no sense is dropped
+      return;
+    }
+    this.#counters.rxBytes += header.len;
+    if (header.len === 0) {
+      this.queue.push(chain.head, 0);
+      this.#end.deliver(header);
+    } else if (this.#end.maps(header)) {
+      this.#lend(chain, header);
+    } else {
+      this.#copy(chain, header, false);
+    }
+  }
+
+  #readHeader(chain: Chain): Header | undefined {
+    if (chain.readable < HEADER_SIZE) return undefined;
+    gather(this.#end.ram, chain, 0, this.#header);
+    const header = decodeHeader(this.#view);
+    if (header === undefined || !this.#end.accepts(header)) return undefined;
+    if (header.op !== VIRTIO_VSOCK_OP_RW) return header.len === 0 ? header : undefined;
+    const room = Math.min(chain.readable - HEADER_SIZE, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+    return header.len <= room ? header : undefined;
+  }
+
+  #copy(chain: Chain, header: Header, maps: boolean): void {
+    const payload = maps ? new PagePayload(header.len) : new PrivatePayload(header.len);
+    gather(this.#end.ram, chain, HEADER_SIZE, payload.bytes);
+    this.queue.push(chain.head, 0);
+    this.#end.deliver({ ...header, payload });
+  }
+
+  /** Delivers the payload where it is, as one packet for each of its spans. */
+  #lend(chain: Chain, header: Header): void {
+    const spans = spansOf(chain, HEADER_SIZE, header.len);
+    const slots = this.#slots(chain);
+    if (header.len < BORROW_MIN * spans.length || this.#descriptors + slots > this.#budget) {
+      this.#copy(chain, header, true);
+      return;
+    }
+    const { ram } = this.#end;
+    const parts = spans.map(({ address, length }) => requireBytes(ram, address, length));
+    const held = new HeldChain(chain, spans.length, ram, this.#giveBack);
+    this.#held.add(held);
+    this.#descriptors += slots;
+    this.#counters.rxBorrowedBytes += header.len;
+    spans.forEach((span, i) => {
+      const flags = i === spans.length - 1 ? header.flags : header.flags & ~SEQ_END;
+      const payload = new BorrowedPayload(held, span, parts[i]!);
+      this.#end.deliver({ ...header, len: span.length, flags, payload });
+    });
+  }
+
+  readonly #giveBack = (held: HeldChain): void => {
+    if (!this.#held.delete(held)) return; // the ring was stopped since
+    this.#descriptors -= this.#slots(held.chain);
+    this.queue.push(held.chain.head, 0);
+    this.#end.gaveBack();
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * The host as guests see it: one stack for all of them, and the packets that go between two.
+ *
+ * @module
+ */
+import { VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
+import { realClock } from "../stack/clock.ts";
+import { LocalPage } from "../stack/local_page.ts";
+import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
+import type { Carrier } from "../virtio/carrier.ts";
+import type { Header, Packet } from "../virtio/packet.ts";
+import type { VsockSock } from "../virtio/sock.ts";
+import { Guest, type GuestHost } from "./guest.ts";
+import { Watcher } from "./watcher.ts";
+
+/** Packets that may wait for a guest to post buffers before others lose their way to it. */
+const SIBLING_WAITING_MAX = 4_096;
+
+/** The stack of a device, whose system calls take in what guests have sent. */
+export class DeviceNode extends StackNode implements GuestHost {
+  readonly watcher: Watcher;
+  readonly #guests: Map<number, Guest> = new Map();
+  readonly #siblings: Set<Guest> = new Set();
+  readonly #fault: (guest: Guest, error: Error) => void;
+
+  constructor(tap: Tap | undefined, fault: (guest: Guest, error: Error) => void) {
+    super({
+      cids: [VMADDR_CID_HOST],
+      firstPort: firstPort(Math.random),
+      clock: realClock,
+      tap,
+    });
+    this.#fault = fault;
+    this.watcher = new Watcher((error) => {
+      for (const guest of this.#guests.values()) {
+        guest.stop();
+        fault(guest, error as Error);
+      }
+    });
+  }
+
+  /** Makes a guest known by its CID; `siblings`: it may talk to others of the kind. */
+  addGuest(cid: number, siblings: boolean): Guest {
+    const guest = new Guest(cid, this);
+    this.#guests.set(cid, guest);
+    if (siblings) this.#siblings.add(guest);
+    return guest;
+  }
+
+  /** Forgets a guest, which has stopped. */
+  removeGuest(cid: number): void {
+    const guest = this.#guests.get(cid);
+    if (guest === undefined) return;
+    this.#guests.delete(cid);
+    this.#siblings.delete(guest);
+  }
+
+  override get blocks(): boolean {
+    return true;
+  }
+
+  override get looks(): boolean {
+    return true;
+  }
+
+  override route(cid: number): Carrier | undefined {
+    const guest = this.#guests.get(cid);
+    return guest?.up ? guest : undefined;
+  }
+
+  /** Half a buffer: to call a guest takes longer than it takes to drain the rest. */
+  override lowCredit(bufAlloc: number): number {
+    return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
+  }
+
+  override pump(): void {
+    for (const guest of this.#guests.values()) guest.pump();
+  }
+
+  override block(ready: () => number, timeoutMs: number): number {
+    const deadline = this.now() + timeoutMs;
+    for (;;) {
+      this.stack.runTimers();
+      const events = ready();
+      if (events !== 0) return events;
+      const now = this.now();
+      if (now >= deadline) return 0;
+      this.watcher.waitSync(Math.ceil(Math.min(deadline, this.stack.nextDeadline()) - now));
+    }
+  }
+
+  override openPage(_sock: VsockSock): RxPage {
+    return new LocalPage(true);
+  }
+
+  accepts(guest: Guest, { srcCid }: Header): boolean {
+    return srcCid === guest.cid;
+  }
+
+  mapped({ dstCid, srcPort, dstPort }: Header): boolean {
+    return dstCid === VMADDR_CID_HOST && this.maps(srcPort, dstPort);
+  }
+
+  arrived(guest: Guest, packet: Packet): void {
+    if (packet.dstCid === VMADDR_CID_HOST) this.deliver(packet);
+    else this.#forward(packet, guest);
+  }
+
+  sent(packet: Packet): void {
+    this.tapped(packet);
+  }
+
+  room(): void {
+    this.stack.room();
+  }
+
+  reset(guest: Guest): void {
+    this.stack.reset(guest);
+  }
+
+  fault(guest: Guest, error: Error): void {
+    this.#fault(guest, error);
+  }
+
+  /** From one guest to another, both of which have agreed to it. */
+  #forward(packet: Packet, from: Guest): void {
+    const to = this.#guests.get(packet.dstCid);
+    const may = to !== undefined && this.#siblings.has(from) && this.#siblings.has(to);
+    if (may && to.up && to.waiting < SIBLING_WAITING_MAX) {
+      to.send(packet);
+      return;
+    }
+    packet.payload?.free();
+    this.stack.resetNoSock(packet);
+    // One that was dropped is missing: the other end must not go on either.
+    const full = may && to.up && to.waiting < 2 * SIBLING_WAITING_MAX;
+    if (full) to.send({ ...packet, len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, payload: undefined });
+  }
+}

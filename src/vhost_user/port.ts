@@ -1,0 +1,220 @@
+/**
+ * Where the VMM of one guest connects to, and the one that has.
+ *
+ * @module
+ */
+import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
+import { read } from "../../ffi/libc.ts";
+import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
+import type { UnixAddress } from "../address.ts";
+import { VsockError } from "../error.ts";
+import { type Claim, claimPath } from "../hybrid/claim.ts";
+import { openUnix } from "../kernel/elsewhere.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import type { LoopHold } from "../loop_hold.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "../waiting.ts";
+import { type Guest, RINGS } from "./guest.ts";
+import type { GuestCounters } from "./guest_tx.ts";
+import { FrontEndError } from "./protocol.ts";
+import { Session } from "./session.ts";
+import type { Watcher } from "./watcher.ts";
+
+const MODE = 0o600;
+const BACKLOG = 1;
+/** Bytes of an eventfd's counter. */
+const COUNTER_SIZE = 8;
+const counter = new Uint8Array(COUNTER_SIZE);
+
+/** What a port needs of its device. */
+export interface PortHost {
+  readonly watcher: Watcher;
+  /** Keeps the process alive while somebody waits for a guest. */
+  readonly hold: LoopHold;
+  /** The VMM has done something wrong: its connection is closed. */
+  fault(error: Error): void;
+  /** The guest is no more. */
+  closed(): void;
+}
+
+/** A guest of a `VsockDevice`: it is served until closed. */
+export interface VsockGuest extends Disposable {
+  /** Its CID. */
+  readonly cid: number;
+  /** Where its VMM connects to. */
+  readonly socketPath: string;
+  /** Whether its driver runs. */
+  readonly up: boolean;
+  /** How much has gone by since it was added. */
+  readonly counters: Readonly<GuestCounters>;
+  /**
+   * Waits until its driver runs.
+   *
+   * @throws {VsockError} `ETIMEDOUT` past `timeoutMs`, `EBADF` once it is closed.
+   */
+  ready(options?: WaitOptions): Promise<void>;
+  /** Ends its connections with ECONNRESET and unlinks the path. The second call does nothing. */
+  close(): void;
+}
+
+/** One guest, and the VMM that it runs in. */
+export class GuestPort implements VsockGuest {
+  readonly cid: number;
+  readonly socketPath: string;
+  readonly #guest: Guest;
+  readonly #features: bigint;
+  readonly #host: PortHost;
+  readonly #listener: KernelSocket<UnixAddress>;
+  readonly #claim: Claim;
+  readonly #waiters: Set<() => void> = new Set();
+  #vmm: KernelSocket<UnixAddress> | undefined;
+  #session: Session | undefined;
+
+  /** Listens on `path`. */
+  constructor(path: string, guest: Guest, features: bigint, host: PortHost) {
+    this.cid = guest.cid;
+    this.socketPath = path;
+    this.#guest = guest;
+    this.#features = features;
+    this.#host = host;
+    const listener = this.#listener = openUnix().socket("stream") as KernelSocket<UnixAddress>;
+    try {
+      this.#claim = claimPath(listener, path, MODE);
+      listener.listen(BACKLOG);
+    } catch (error) {
+      listener.close();
+      throw error;
+    }
+    host.watcher.add(listener.fd, () => this.#accept());
+  }
+
+  get up(): boolean {
+    return this.#guest.up;
+  }
+
+  get counters(): Readonly<GuestCounters> {
+    return this.#guest.counters;
+  }
+
+  async ready(options: WaitOptions = {}): Promise<void> {
+    requireWaitOptions(options);
+    this.#requireOpen();
+    if (this.up) return;
+    using limit = limitWait("poll", options, { cid: this.cid, port: VMADDR_PORT_ANY });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = (): void => reject(limit.signal?.reason);
+    limit.signal?.addEventListener("abort", abort, { once: true });
+    this.#waiters.add(resolve);
+    this.#host.hold.acquire();
+    try {
+      await promise;
+    } finally {
+      this.#host.hold.release();
+      this.#waiters.delete(resolve);
+      limit.signal?.removeEventListener("abort", abort);
+    }
+    this.#requireOpen();
+  }
+
+  close(): void {
+    if (this.#listener.closed) return;
+    this.#host.watcher.remove(this.#listener.fd);
+    this.#claim.release();
+    this.#listener.close();
+    this.#hangUp();
+    this.#host.closed();
+    this.#wake();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #requireOpen(): void {
+    if (!this.#listener.closed) return;
+    throw new VsockError("poll", "EBADF", { address: { cid: this.cid, port: VMADDR_PORT_ANY } });
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters) resolve();
+  }
+
+  /** One VMM at a time: a second one is turned away. */
+  #accept(): void {
+    try {
+      for (let vmm; (vmm = this.#listener.accept()) !== undefined;) {
+        if (this.#vmm === undefined) this.#greet(vmm as KernelSocket<UnixAddress>);
+        else vmm.close();
+      }
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#host.fault(error); // out of descriptors: asked again with the next turn
+    }
+  }
+
+  #greet(vmm: KernelSocket<UnixAddress>): void {
+    const { watcher } = this.#host;
+    this.#vmm = vmm;
+    this.#session = new Session(vmm.fd, {
+      features: this.#features,
+      config: new Uint8Array(BigUint64Array.of(BigInt(this.cid)).buffer),
+      rings: RINGS,
+      forget: (fd) => watcher.remove(fd),
+      stopping: (index) => this.#guest.stopping(index),
+    });
+    watcher.add(vmm.fd, () => this.#hear());
+  }
+
+  /** Handles what the VMM has sent. */
+  #hear(): void {
+    const session = this.#session!;
+    this.#orHangUp(() => {
+      for (let more: boolean | null = true; more;) {
+        more = session.step();
+        if (more === null) return this.#hangUp();
+        if (more) this.#update(session);
+      }
+    });
+  }
+
+  /** The rings may have come, gone, or got other eventfds. */
+  #update(session: Session): void {
+    const { watcher } = this.#host;
+    for (const { kick } of session.rings) {
+      if (kick !== undefined && !watcher.has(kick)) watcher.add(kick, () => this.#kicked(kick));
+    }
+    this.#guest.update(session);
+    if (this.up) this.#wake();
+  }
+
+  #kicked(fd: number): void {
+    this.#orHangUp(() => {
+      const got = read(fd, counter);
+      if (got !== COUNTER_SIZE && got !== WOULD_BLOCK) {
+        throw new FrontEndError(`a kick must be an eventfd: it gave ${got} bytes`);
+      }
+      this.#guest.counters.kicks++;
+      this.#guest.pump();
+    });
+  }
+
+  #orHangUp(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof FrontEndError) && !(error instanceof SysError)) throw error;
+      this.#hangUp();
+      this.#host.fault(error);
+    }
+  }
+
+  /** Ends what there is with the VMM; another one may come. */
+  #hangUp(): void {
+    const vmm = this.#vmm;
+    if (vmm === undefined) return;
+    this.#guest.stop();
+    this.#session?.close();
+    this.#session = this.#vmm = undefined;
+    this.#host.watcher.remove(vmm.fd);
+    vmm.close();
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * One ring as the front end describes it, message by message, until it can be used.
+ *
+ * @module
+ */
+import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import {
+  VRING_AVAIL_ALIGN_SIZE,
+  VRING_DESC_ALIGN_SIZE,
+  VRING_USED_ALIGN_SIZE,
+} from "../../ffi/abi/virtio_ring.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { close, fcntl, write } from "../../ffi/libc.ts";
+import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
+import type { GuestMemory } from "../virtio/chain.ts";
+import { Virtqueue } from "../virtio/virtqueue.ts";
+import type { GuestRam } from "./guest_ram.ts";
+import { FrontEndError, type VringAddress } from "./protocol.ts";
+
+/** What an eventfd is told. */
+const ONE: Uint8Array<ArrayBuffer> = new Uint8Array(BigUint64Array.of(1n).buffer);
+
+/** The eventfds of a ring, by what they are for. */
+export type Event = "kick" | "call" | "err";
+
+/** What both sides have agreed on for all rings. */
+export interface RingFeatures {
+  readonly eventIdx: boolean;
+  readonly indirect: boolean;
+}
+
+/** One ring. Owns its eventfds. */
+export class Vring {
+  /** Whether the front end lets it be used. */
+  enabled = false;
+  /** The ring at work, between `start()` and `stop()`. */
+  queue: Virtqueue | undefined;
+  #size = 0;
+  #base = 0;
+  #address: VringAddress | undefined;
+  /** Where the ring lies, held while it is used. */
+  #ram: GuestRam | undefined;
+  readonly #fds: Map<Event, number> = new Map();
+  readonly #forget: (fd: number) => void;
+
+  /** `forget` is told of each eventfd before it is closed. */
+  constructor(forget: (fd: number) => void) {
+    this.#forget = forget;
+  }
+
+  /** The eventfd that the guest kicks; `undefined` where there is none. */
+  get kick(): number | undefined {
+    return this.#fds.get("kick");
+  }
+
+  /** SET_VRING_NUM: descriptors. */
+  set size(size: number) {
+    if (size < 1 || size > QUEUE_SIZE_MAX || (size & (size - 1)) !== 0) {
+      throw new FrontEndError(
+        `a ring must have a power of 2 of descriptors up to ${QUEUE_SIZE_MAX}: ` +
+          `current value is ${size}`,
+      );
+    }
+    this.#requireStopped();
+    this.#size = size;
+  }
+
+  /** SET_VRING_BASE: the available index to begin at. */
+  set base(base: number) {
+    if (base > 0xffff) {
+      throw new FrontEndError(`a base must fit 16 bits: current value is ${base}`);
+    }
+    this.#requireStopped();
+    this.#base = base;
+  }
+
+  /** SET_VRING_ADDR: where it lies. */
+  set address(address: VringAddress) {
+    if (address.flags !== 0) throw new FrontEndError("a ring must do without a log of its writes");
+    this.#requireStopped();
+    this.#address = address;
+  }
+
+  /** Takes over an eventfd, in the place of the one before; `undefined` for none. */
+  setFd(event: Event, fd: number | undefined): void {
+    const before = this.#fds.get(event);
+    this.#fds.delete(event);
+    if (fd !== undefined) this.#fds.set(event, fd);
+    if (before !== undefined) {
+      this.#forget(before);
+      close(before);
+    }
+    // One that blocks could hold us for ever.
+    if (fd !== undefined) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  }
+
+  /**
+   * Begins to use the ring in `ram`, unless that goes on already.
+   *
+   * @param memory What descriptors are about, which may change meanwhile.
+   * @throws {FrontEndError} If it was not described, or wrongly.
+   */
+  start(ram: GuestRam, memory: GuestMemory, features: RingFeatures): void {
+    if (this.queue !== undefined) return;
+    const address = this.#address;
+    if (address === undefined || this.#size === 0) {
+      throw new FrontEndError("a ring must have a size and an address before it is started");
+    }
+    const size = this.#size;
+    const bytes = ringBytes(size);
+    this.queue = new Virtqueue({
+      ...features,
+      size,
+      memory,
+      desc: ram.ring(address.desc, bytes.desc, VRING_DESC_ALIGN_SIZE),
+      avail: ram.ring(address.avail, bytes.avail, VRING_AVAIL_ALIGN_SIZE),
+      used: ram.ring(address.used, bytes.used, VRING_USED_ALIGN_SIZE),
+      base: this.#base,
+    });
+    ram.hold();
+    this.#ram = ram;
+  }
+
+  /** GET_VRING_BASE: stops it; the available index where it may go on, `unused` chains back. */
+  stop(unused: number): number {
+    if (this.queue !== undefined) this.#base = (this.queue.lastAvail - unused) & 0xffff;
+    this.queue = undefined;
+    this.#ram?.drop();
+    this.#ram = undefined;
+    return this.#base;
+  }
+
+  /** Tells the guest that chains were used, or the front end that the ring is broken. */
+  signal(event: "call" | "err"): void {
+    const fd = this.#fds.get(event);
+    if (fd === undefined) return;
+    try {
+      write(fd, ONE);
+    } catch (error) {
+      // A pipe that nobody reads: nobody wants to know.
+      if (!(error instanceof SysError)) throw error;
+    }
+  }
+
+  /** Stops it, and closes its eventfds. */
+  close(): void {
+    this.stop(0);
+    for (const event of [...this.#fds.keys()]) this.setFd(event, undefined);
+  }
+
+  #requireStopped(): void {
+    if (this.queue !== undefined) throw new FrontEndError("a ring must be stopped to be changed");
+  }
+}

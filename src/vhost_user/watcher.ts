@@ -1,0 +1,62 @@
+/**
+ * What a device waits for: descriptors, by the event loop, or while a thread blocks.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { PollFds, POLLIN } from "../../ffi/abi/poll.ts";
+import { poll } from "../../ffi/libc.ts";
+import { SLICE_MS } from "../kernel/poll.ts";
+import { Hold, reactor } from "../kernel/reactor.ts";
+
+/** Times in a row that one descriptor is handled before the event loop gets a turn. */
+const IN_A_ROW = 16;
+
+/** The descriptors of one device. None of them keeps the process alive. */
+export class Watcher {
+  readonly #hold: Hold = new Hold();
+  readonly #watched: Map<number, () => void> = new Map();
+  readonly #fail: (error: unknown) => void;
+
+  /** `fail` is told where the event loop cannot wait any more. */
+  constructor(fail: (error: unknown) => void) {
+    this.#hold.unref();
+    this.#fail = fail;
+  }
+
+  /** Whether `fd` is watched. */
+  has(fd: number): boolean {
+    return this.#watched.has(fd);
+  }
+
+  /** Calls `ready` whenever `fd` can be read, until `remove(fd)`. It must not throw. */
+  add(fd: number, ready: () => void): void {
+    this.#watched.set(fd, ready);
+    this.#run(fd, ready).catch(this.#fail);
+  }
+
+  /** Forgets `fd`, which can be closed then. */
+  remove(fd: number): void {
+    if (this.#watched.delete(fd)) reactor().forget(fd);
+  }
+
+  /** Blocks for at most `ms`, or a slice of that, until something can be read, and has it be handled. */
+  waitSync(ms: number): void {
+    const entries = [...this.#watched];
+    const fds = new PollFds(entries.length);
+    entries.forEach(([fd], i) => fds.set(i, fd, POLLIN));
+    if (poll(fds, Math.min(ms, SLICE_MS)) === 0) return;
+    entries.forEach(([fd, ready], i) => {
+      if (fds.revents(i) !== 0 && this.#watched.get(fd) === ready) ready();
+    });
+  }
+
+  async #run(fd: number, ready: () => void): Promise<void> {
+    for (let count = 1; this.#watched.get(fd) === ready; count++) {
+      await reactor().wait(fd, POLLIN, this.#hold);
+      if (this.#watched.get(fd) === ready) ready();
+      // One that is always ready would let nobody else run.
+      if (count % IN_A_ROW === 0) await setImmediate();
+    }
+  }
+}
