@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  CMSG_LEN,
   CMSG_SPACE,
   MSG_CMSG_CLOEXEC,
   MSG_CTRUNC,
