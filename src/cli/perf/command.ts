@@ -8,15 +8,16 @@ import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS, FLAGS_HELP } from "./flags.ts";
-import { parseOptions } from "./options.ts";
+import { parseOptions, type PerfOptions } from "./options.ts";
 import type { Alone, Mode, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
+import { runRemote, serveRemotes } from "./remote.ts";
 import { runAlone, runPlan } from "./run.ts";
-import { sweep } from "./sweep.ts";
+import { type Runner, sweep } from "./sweep.ts";
 import { formatTable, formatVerdict } from "./table.ts";
-import { TRANSPORTS } from "./transports.ts";
+import { closeDevices, TRANSPORTS } from "./transports.ts";
 
 const HELP = `Usage: vsockit perf [OPTIONS]
 
@@ -56,40 +57,57 @@ export const perf: Command = {
   flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
-    const { transport, mode, txZeroCopy } = options.plan;
-    const carrier = TRANSPORTS.get(transport)!;
-    if (txZeroCopy && !carrier.lends) {
-      throw new UsageError(`Cannot use --tx-zerocopy with ${transport}: it always copies`);
+    requireWorking(options.plan);
+    try {
+      await measure(options, terminal);
+    } finally {
+      closeDevices();
     }
-    const lack = carrier.whyNot(mode);
-    if (lack !== undefined) {
-      throw new UsageError(`Cannot use ${nameOf(mode)} with ${transport}: ${lack}`);
-    }
-    const noMapping = carrier.whyNot("zerocopy");
-    const run = (plan: Plan, label: string): Promise<PerfResult> => runShown(plan, label, terminal);
-    const format = options.json ? formatJson : formatReport;
-    if (options.alone !== undefined) {
-      terminal.out(format(await runAloneShown(options.plan, options.alone, terminal)));
-      return EXIT_OK;
-    }
-    if (!options.sweep) {
-      terminal.out(format(await run(options.plan, options.plan.mode)));
-      return EXIT_OK;
-    }
-    const results: PerfResult[] = [];
-    for await (const result of sweep(options, run, (mode) => carrier.whyNot(mode) === undefined)) {
-      results.push(result);
-      if (options.json) terminal.out(formatJson(result));
-    }
-    if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
-    if (options.svg !== undefined) {
-      const { formatChart } = await import("./chart.ts"); // which few ask for
-      writeFileSync(options.svg, formatChart(results));
-    }
-    if (noMapping !== undefined) terminal.err(`Copies only: ${noMapping}\n`);
     return EXIT_OK;
   },
 };
+
+function requireWorking({ transport, mode, txZeroCopy }: Plan): void {
+  const carrier = TRANSPORTS.get(transport)!;
+  if (txZeroCopy && !carrier.lends) {
+    throw new UsageError(`Cannot use --tx-zerocopy with ${transport}: it always copies`);
+  }
+  const lack = carrier.whyNot(mode);
+  if (lack === undefined) return;
+  throw new UsageError(`Cannot use ${nameOf(mode)} with ${transport}: ${lack}`);
+}
+
+async function measure(options: PerfOptions, terminal: Terminal): Promise<void> {
+  const { plan, remote } = options;
+  const run = (plan: Plan, label: string): Promise<PerfResult> =>
+    remote === undefined ? runShown(plan, label, terminal) : runRemote(plan, remote);
+  const format = options.json ? formatJson : formatReport;
+  if (options.serve) {
+    await serveRemotes(plan, (error) => terminal.err(`perf: ${error}\n`));
+  } else if (options.alone !== undefined) {
+    terminal.out(format(await runAloneShown(plan, options.alone, terminal)));
+  } else if (options.sweep) {
+    await sweepShown(options, run, terminal);
+  } else {
+    terminal.out(format(await run(plan, plan.mode)));
+  }
+}
+
+async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
+  const carrier = TRANSPORTS.get(options.plan.transport)!;
+  const noMapping = carrier.whyNot("zerocopy");
+  const results: PerfResult[] = [];
+  for await (const result of sweep(options, run, (mode) => carrier.whyNot(mode) === undefined)) {
+    results.push(result);
+    if (options.json) terminal.out(formatJson(result));
+  }
+  if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
+  if (options.svg !== undefined) {
+    const { formatChart } = await import("./chart.ts"); // which few ask for
+    writeFileSync(options.svg, formatChart(results));
+  }
+  if (noMapping !== undefined) terminal.err(`Copies only: ${noMapping}\n`);
+}
 
 function nameOf(mode: Mode): string {
   return { copy: "-z n", zerocopy: "-z y", "user-poll": "-z u", auto: "-z a" }[mode];

@@ -81,6 +81,25 @@ export const FLAGS: readonly Flag[] = [
     short: "l",
     help: "only the receiver, which listens\n(for vsock_perf --sender CID)",
   },
+  {
+    name: "serve",
+    help:
+      "run the other end of whatever --peer asks for,\nwith --transport and --port, until killed",
+  },
+  {
+    name: "peer",
+    value: "CID",
+    help:
+      "the other end is run by perf --serve there, which\ntransmits; over TCP a hostname or an address",
+  },
+  { name: "reverse", help: "with --peer: this end transmits" },
+  {
+    name: "device",
+    value: "PATH",
+    path: true,
+    help:
+      "with --peer: be the vsock device of that guest,\nwhose VMM connects to this Unix socket (vhost-user)",
+  },
   { name: "help", short: "h", help: "print this" },
 ];
 

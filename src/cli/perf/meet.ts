@@ -12,6 +12,9 @@ import type { Control } from "./control.ts";
 import type { Plan } from "./plan.ts";
 
 const TIMEOUT_MS = 10_000;
+/** How long an end that will listen may take, as it starts a Worker; and how often it is tried. */
+const [COMING_MS, RETRY_MS] = [60_000, 20];
+const never: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
 /** What an end needs to meet the other one. */
 export interface Meeting {
@@ -25,9 +28,14 @@ export interface Meeting {
   readonly listens: boolean;
   /** Shared with the other end where that is in this process. */
   readonly control: Control;
-  /** Whether it is not: then it has to listen already. */
-  readonly alone: boolean;
+  readonly peer: Peer;
 }
+
+/**
+ * Where the other end is: in this process, which tells when it listens; in another one, where it
+ * listens already; or in one that will listen any moment.
+ */
+export type Peer = "here" | "there" | "coming";
 
 /** A connected socket, which the caller closes. */
 export function meet(meeting: Meeting, plan: Plan): Socket<Address> {
@@ -49,10 +57,23 @@ function acceptOne(meeting: Meeting, plan: Plan): Socket<Address> {
 }
 
 function connectTo(meeting: Meeting, plan: Plan): Socket<Address> {
-  const { transport, control, alone, address } = meeting;
-  if (!alone && !control.awaitListening(TIMEOUT_MS)) {
+  const { control, peer } = meeting;
+  if (peer === "here" && !control.awaitListening(TIMEOUT_MS)) {
     throw new Error("the other end never listened");
   }
+  const deadline = performance.now() + COMING_MS;
+  for (;;) {
+    try {
+      return connectNow(meeting, plan);
+    } catch (error) {
+      if (peer !== "coming" || !isRefused(error) || performance.now() > deadline) throw error;
+    }
+    Atomics.wait(never, 0, 0, RETRY_MS);
+  }
+}
+
+function connectNow(meeting: Meeting, plan: Plan): Socket<Address> {
+  const { transport, address } = meeting;
   const socket = transport.socket(plan.type);
   try {
     meeting.prepare(socket);
@@ -65,4 +86,9 @@ function connectTo(meeting: Meeting, plan: Plan): Socket<Address> {
     socket.close();
     throw error;
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof VsockError &&
+    (error.code === "ECONNRESET" || error.code === "ECONNREFUSED");
 }

@@ -9,6 +9,7 @@ import { parseSize } from "../sizes.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
 import type { Alone, Mode, Plan } from "./plan.ts";
+import type { Remote } from "./remote.ts";
 import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
@@ -31,6 +32,10 @@ export interface PerfOptions {
   readonly svg?: string;
   /** The one end to run, where the other is another process. */
   readonly alone?: Alone;
+  /** Who runs the other end as it is asked to. */
+  readonly remote?: Remote;
+  /** Run the other end of whatever is asked for. */
+  readonly serve: boolean;
 }
 
 /**
@@ -49,6 +54,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
   refuseTogether(given, "listen", ["server", "cid"]);
   refuseTogether(given, "sweep", ALONE_FLAGS);
+  refuseTogether(given, "peer", ALONE_FLAGS);
+  refuseTogether(given, "serve", [...ALONE_FLAGS, "peer", "sweep", "file"]);
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
@@ -83,6 +90,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   };
   const amountGiven = given.has("megabytes") || file !== undefined;
   const alone = parseAlone(given, transport);
+  const remote = parseRemote(given, transport);
+  if (given.has("serve")) requireElsewhere("serve", transport);
   const svg = text(given, "svg");
   if (svg !== undefined && !given.has("sweep")) {
     throw new UsageError(
@@ -96,6 +105,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     json: given.has("json"),
     ...(svg !== undefined && { svg }),
     ...(alone && { alone }),
+    ...(remote && { remote }),
+    serve: given.has("serve"),
   };
 }
 
@@ -137,7 +148,8 @@ function parseMode(given: Given): Mode {
 }
 
 function parseTransport(given: Given): string {
-  const name = text(given, "transport") ?? "loopback";
+  if (given.has("device")) refuseTogether(given, "device", ["transport"]);
+  const name = given.has("device") ? "device" : text(given, "transport") ?? "loopback";
   if (!TRANSPORTS.has(name)) {
     const names = [...TRANSPORTS.keys()].join(", ");
     throw new UsageError(
@@ -157,11 +169,37 @@ function parseAlone(given: Given, transport: string): Alone | undefined {
   const machine = text(given, "cid");
   const carrier = TRANSPORTS.get(transport)!;
   if (machine !== undefined) carrier.requireMachine?.(machine);
-  if (carrier.resolve !== undefined) return machine ? { role, machine } : { role };
+  requireElsewhere(flag, transport);
+  return machine ? { role, machine } : { role };
+}
+
+function requireElsewhere(flag: string, transport: string): void {
+  if (TRANSPORTS.get(transport)!.resolve !== undefined) return;
   throw new UsageError(
     `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
       "leave out -s, -c and -l, and both ends run in this one",
   );
+}
+
+function parseRemote(given: Given, transport: string): Remote | undefined {
+  const machine = text(given, "peer");
+  const device = text(given, "device");
+  if (machine === undefined) {
+    const other = ["device", "reverse"].find((name) => given.has(name)) ??
+      (transport === "device" ? "transport device" : undefined);
+    if (other === undefined) return undefined;
+    throw new UsageError(`Cannot use --${other}: must be with --peer: it is without`);
+  }
+  if (transport === "device" && device === undefined) {
+    throw new UsageError("Cannot use --transport device: must be with --device: it is without");
+  }
+  if (device === undefined) requireElsewhere("peer", transport);
+  TRANSPORTS.get(transport)!.requireMachine?.(machine);
+  const reverse = given.has("reverse");
+  if (given.has("file") && !reverse) {
+    throw new UsageError("Cannot use --file: must be with --reverse: --peer transmits");
+  }
+  return { machine, reverse, device };
 }
 
 function parseBuffer(given: Given, mode: Mode): number {

@@ -18,7 +18,8 @@ import {
 } from "./result.ts";
 import { TRANSPORTS } from "./transports.ts";
 import { watch } from "./watch.ts";
-import type { EndReport, EndTask } from "./worker.ts";
+import type { EndTask } from "./end.ts";
+import type { EndReport } from "./worker.ts";
 
 const built = !import.meta.url.endsWith(".ts");
 const INTERVAL_MS = 100;
@@ -37,9 +38,13 @@ export async function runPlan(
 ): Promise<PerfResult> {
   const transport = TRANSPORTS.get(plan.transport);
   if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
+  if (transport.link === undefined) throw new Error(`${plan.transport} needs another process`);
   const link = transport.link(plan);
   const control = new Control();
-  const shared = { plan, control: control.memory, warmUpControl: new Control().memory };
+  const shared = {
+    ...{ plan, peer: "here" as const },
+    ...{ control: control.memory, warmUpControl: new Control().memory },
+  };
   const onTick = (): void => onProgress(control.received / plan.bytes);
   const watching = watch(control, onTick, stalledAfterMs);
   const ends = [
@@ -84,7 +89,7 @@ export async function runAlone(
   const control = new Control();
   const machine = peer && await TRANSPORTS.get(plan.transport)?.resolve?.(peer);
   const { worker, outcome } = start<Transmitted | Received>({
-    ...{ role, plan, machine, end: machine, control: control.memory },
+    ...{ role, plan, machine, peer: "there", end: machine, control: control.memory },
   });
   const ticking = setInterval(() => {
     if (role === "transmitter") onProgress(control.sent / plan.bytes);
@@ -100,12 +105,14 @@ export async function runAlone(
   }
 }
 
-interface End<Result> {
+/** One end on a Worker of its own. */
+export interface End<Result> {
   readonly worker: Worker;
   readonly outcome: Promise<Result>;
 }
 
-function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
+/** Starts one end on a Worker, which the caller terminates. */
+export function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
   const worker = new Worker(WORKER_URL, { workerData: task });
   const outcome = outcomeOf<Result>(task.role, worker);
   return { worker, outcome };

@@ -11,6 +11,7 @@ import { KernelTransport, openVsock } from "../../kernel/transport.ts";
 import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopback/mod.ts";
 import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
+import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
 import { UsageError } from "../usage.ts";
 import { setCredit } from "./credit.ts";
 import type { Mode, Plan } from "./plan.ts";
@@ -26,12 +27,18 @@ export interface Link {
   readonly machine: string;
 }
 
+/** What makes the sockets of one end. */
+export interface Opened extends SocketMaker, Disposable {
+  /** Waits until the other end can be reached. */
+  ready?(): Promise<void>;
+}
+
 /** One way to carry a measurement. */
 export interface PerfTransport {
-  /** A new link for one measurement. */
-  link(plan: Plan): Link;
-  /** Opens one end of a link on the Worker that uses it. The caller closes it. */
-  open(end: unknown): SocketMaker & Disposable;
+  /** A new link for one measurement; without it only an end of another process can be the other. */
+  link?(plan: Plan): Link;
+  /** Opens one end of a link on the thread that uses it. The caller closes it. */
+  open(end: unknown): Opened;
   /** `port` of a machine, or of this one, on whatever it is reached by. */
   address(machine: string | undefined, port: number): Address;
   /** Sets the options of a socket that is going to connect or to listen. */
@@ -54,6 +61,8 @@ export interface PerfTransport {
   readonly maxSegment?: number;
   /** Why it cannot receive in this mode; `undefined` where it can. */
   whyNot(mode: Mode): string | undefined;
+  /** Whether its sockets stay on the main thread, which a measurement blocks then. */
+  readonly inThread?: boolean;
   /** How many wake-ups a warm-up has. */
   readonly warmUpWakeups: number;
 }
@@ -78,14 +87,14 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
       const [transmitter, receiver] = createLoopbackLink({ largeBlocks: blocksFor(plan) });
       return { transmitter, receiver, machine: String(transmitter.cid) };
     },
-    open: (end: unknown): SocketMaker & Disposable => openLoopback(end as LoopbackEnd),
+    open: (end: unknown): Opened => openLoopback(end as LoopbackEnd),
     ...VSOCK,
     whyNot: (): undefined => undefined,
     warmUpWakeups: 10_000,
   }],
   ["vsock", {
     link: (): Link => linkTo(String(VMADDR_CID_LOCAL)),
-    open: (): SocketMaker & Disposable => new OpenVsock(),
+    open: (): Opened => new OpenVsock(),
     ...VSOCK,
     resolve: (cid: string): string => cid,
     lends: "asked",
@@ -93,9 +102,16 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
       mode === "copy" || openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
     warmUpWakeups: 1_000,
   }],
+  ["device", {
+    open: (end: unknown): Opened => openDevice(end as DeviceEnd),
+    ...VSOCK,
+    inThread: true,
+    whyNot: (): undefined => undefined,
+    warmUpWakeups: 1_000,
+  }],
   ["tcp", {
     link: (): Link => linkTo(LOCAL_HOST),
-    open: (end: unknown): SocketMaker & Disposable => ({
+    open: (end: unknown): Opened => ({
       ...openTcp(String(end ?? ANY_HOST)),
       [Symbol.dispose](): void {},
     }),
@@ -109,6 +125,33 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     warmUpWakeups: 1_000,
   }],
 ]);
+
+/** The end of a device that a VMM connects to. */
+interface DeviceEnd {
+  readonly socketPath: string;
+  readonly guestCid: number;
+}
+
+/** Devices stay, from one measurement to the next, as their guests do. */
+const devices: Map<string, VsockDevice> = new Map();
+
+function openDevice(end: DeviceEnd): Opened {
+  const { socketPath, guestCid } = end;
+  const device = devices.get(socketPath) ?? createVsockDevice({ socketPath, guestCid });
+  devices.set(socketPath, device);
+  return {
+    ...{ name: device.name, capabilities: device.capabilities },
+    socket: (type) => device.socket(type),
+    ready: () => device.guest.ready(),
+    [Symbol.dispose]: (): void => {},
+  };
+}
+
+/** Closes what stays open between measurements. */
+export function closeDevices(): void {
+  for (const device of devices.values()) device.close();
+  devices.clear();
+}
 
 function linkTo(machine: string): Link {
   return { transmitter: undefined, receiver: machine, machine };

@@ -1,0 +1,52 @@
+/**
+ * Lines of JSON over a connection, from a peer that may send anything.
+ *
+ * @module
+ */
+import type { Address } from "../../address.ts";
+import type { Conn } from "../../conn.ts";
+
+/** Bytes of the longest line. */
+const LINE_MAX = 16_384;
+const NEWLINE = 10;
+
+/** Sends and receives lines. The connection is the caller's. */
+export class Lines {
+  readonly #conn: Conn<Address>;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(conn: Conn<Address>) {
+    this.#conn = conn;
+  }
+
+  /** Sends `message` as one line. */
+  async send(message: unknown): Promise<void> {
+    const line = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+    for (let sent = 0; sent < line.length;) sent += await this.#conn.write(line.subarray(sent));
+  }
+
+  /**
+   * The next line, `undefined` at the end.
+   *
+   * @throws {SyntaxError} If it is no JSON.
+   * @throws {Error} If it is too long.
+   */
+  async receive(): Promise<unknown> {
+    const buffer = new Uint8Array(4_096);
+    for (;;) {
+      const end = this.#rest.indexOf(NEWLINE);
+      if (end >= 0) {
+        const line = new TextDecoder().decode(this.#rest.subarray(0, end));
+        this.#rest = this.#rest.slice(end + 1);
+        return JSON.parse(line);
+      }
+      const got = await this.#conn.read(buffer);
+      if (got === null) return undefined;
+      const longer = new Uint8Array(this.#rest.length + got);
+      if (longer.length > LINE_MAX) throw new Error("the other end sent a line that is too long");
+      longer.set(this.#rest);
+      longer.set(buffer.subarray(0, got), this.#rest.length);
+      this.#rest = longer;
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * A measurement whose other end is run by `vsockit perf --serve` elsewhere.
+ *
+ * Both ends agree over a connection of its own: the one that asks sends a line of JSON, the one that
+ * serves runs its end, which listens on the next port, and sends a line back.
+ *
+ * @module
+ */
+import type { Address } from "../../address.ts";
+import { stringifyAddress } from "../../address_text.ts";
+import type { Conn } from "../../conn.ts";
+import { connect } from "../../connect.ts";
+import { listen } from "../../listen.ts";
+import { runtimeName } from "../../runtime.ts";
+import { Control } from "./control.ts";
+import { type EndTask, runEnd } from "./end.ts";
+import { Lines } from "./lines.ts";
+import type { Plan, Received, Transmitted } from "./plan.ts";
+import { checkRequest, type Request } from "./request.ts";
+import { combine, type PerfResult } from "./result.ts";
+import { start } from "./run.ts";
+import { TRANSPORTS } from "./transports.ts";
+
+/** Who serves, and which way the data goes. */
+export interface Remote {
+  /** The machine that serves. */
+  readonly machine: string;
+  /** Whether this end transmits. */
+  readonly reverse: boolean;
+  /** Where the VMM connects to, for the transport that is its device. */
+  readonly device?: string | undefined;
+}
+
+/** What an end that serves says at last. */
+type Reply = { readonly result: Transmitted | Received } | { readonly error: string };
+
+/** Runs this end of `plan`, and has the other one run. */
+export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult> {
+  const carrier = TRANSPORTS.get(plan.transport)!;
+  const { reverse, device } = remote;
+  const machine = await carrier.resolve?.(remote.machine) ?? remote.machine;
+  const end = device === undefined ? machine : { socketPath: device, guestCid: Number(machine) };
+  using transport = carrier.open(end);
+  await transport.ready?.();
+  const address = stringifyAddress(carrier.address(machine, plan.port));
+  using conn = await connect(address, { transport });
+  const lines = new Lines(conn);
+  const [mine, theirs] = reverse
+    ? ["transmitter", "receiver"] as const
+    : ["receiver", "transmitter"] as const;
+  const { warmUpWakeups } = carrier;
+  await lines.send({ role: theirs, plan: sideOf(plan, theirs), warmUpWakeups } satisfies Request);
+  const task: EndTask = {
+    ...{ role: mine, plan: { ...sideOf(plan, mine), port: plan.port + 1 }, end, machine },
+    ...{ peer: "coming", control: new Control().memory, warmUpControl: new Control().memory },
+  };
+  const reply = lines.receive() as Promise<Reply | undefined>;
+  reply.catch(() => {}); // looked at below
+  const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reply));
+  const answer = await reply;
+  if (answer === undefined) throw new Error("the other end went away");
+  if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
+  const both = reverse ? [measured, answer.result] : [answer.result, measured];
+  return combine(plan, runtimeName(), both[0] as Transmitted, both[1] as Received);
+}
+
+/** Only the receiver's socket has to be one that can map. */
+function sideOf(plan: Plan, role: "transmitter" | "receiver"): Plan {
+  return role === "receiver" ? plan : { ...plan, mode: "copy" };
+}
+
+/** Ends early where the other end says that it has failed. */
+async function runOnWorker(
+  task: EndTask,
+  reply: Promise<Reply | undefined>,
+): Promise<Transmitted | Received> {
+  const { worker, outcome } = start<Transmitted | Received>(task);
+  const failed = reply.then((answer) => {
+    if (answer === undefined) throw new Error("the other end went away");
+    if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
+    return outcome;
+  });
+  try {
+    return await Promise.race([outcome, failed]);
+  } finally {
+    await worker.terminate();
+  }
+}
+
+/** Runs ends for others, one measurement at a time, for ever. */
+export async function serveRemotes(plan: Plan, onError: (error: unknown) => void): Promise<never> {
+  const carrier = TRANSPORTS.get(plan.transport)!;
+  using transport = carrier.open(undefined);
+  const address = stringifyAddress(carrier.address(undefined, plan.port));
+  using listener = listen(address, { transport });
+  for (;;) {
+    using conn = await listener.accept();
+    try {
+      await serveOne(conn, plan);
+    } catch (error) {
+      onError(error); // the next one may fare better
+    }
+  }
+}
+
+async function serveOne(conn: Conn<Address>, { transport, port }: Plan): Promise<void> {
+  const lines = new Lines(conn);
+  const asked = await lines.receive();
+  if (asked === undefined) return;
+  const run = async (): Promise<Reply> => {
+    const { role, plan, warmUpWakeups } = checkRequest(asked, transport, port);
+    const lack = TRANSPORTS.get(transport)!.whyNot(plan.mode);
+    if (lack !== undefined) throw new Error(`cannot receive by ${plan.mode}: ${lack}`);
+    const { worker, outcome } = start<Transmitted | Received>({
+      ...{ role, plan, peer: "there", end: undefined, control: new Control().memory },
+      ...{ warmUpControl: new Control().memory, warmUpWakeups },
+    });
+    try {
+      // The one that asked may go away meanwhile.
+      const gone = lines.receive().then(() => {
+        throw new Error("the end that asked went away");
+      });
+      return { result: await Promise.race([outcome, gone]) };
+    } finally {
+      await worker.terminate();
+    }
+  };
+  await lines.send(await run().catch((error: Error) => ({ error: error.message })));
+}

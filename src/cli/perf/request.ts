@@ -1,0 +1,69 @@
+/**
+ * What one end of a measurement asks the end that serves to do, checked as it comes from outside.
+ *
+ * @module
+ */
+import type { Mode, Plan } from "./plan.ts";
+
+/** One end for somebody else. */
+export interface Request {
+  /** Which end the one that serves is. */
+  readonly role: "transmitter" | "receiver";
+  /** What to do; the transport and the file are left out. */
+  readonly plan: Plan;
+  /** Wake-ups of the warm-up before it. */
+  readonly warmUpWakeups: number;
+}
+
+const MODES: readonly Mode[] = ["copy", "zerocopy", "user-poll", "auto"];
+const U32_MAX = 0xffff_ffff;
+/** The most data pages that a receiver maps, in bytes. */
+const BUFFER_MAX = (2 ** 18 - 1) * 4096;
+
+/**
+ * What was asked for, for `transport`; the measurement is on the port behind `port`.
+ *
+ * @throws {Error} If it is no request, or one out of bounds.
+ */
+export function checkRequest(value: unknown, transport: string, port: number): Request {
+  const { role, plan, warmUpWakeups } = record(value, "a request");
+  const asked = record(plan, "plan");
+  const number = (name: string, least: number, most: number): number =>
+    within(name, asked[name], least, most);
+  return {
+    role: oneOf("role", role, ["transmitter", "receiver"]),
+    plan: {
+      mode: oneOf("mode", asked["mode"], MODES),
+      transport,
+      type: oneOf("type", asked["type"], ["stream", "seqpacket"]),
+      port: port + 1,
+      bytes: number("bytes", 1, Number.MAX_SAFE_INTEGER),
+      bufferBytes: number("bufferBytes", 1, BUFFER_MAX),
+      rcvlowatBytes: number("rcvlowatBytes", 1, 0x7fff_ffff),
+      creditBytes: number("creditBytes", 0, U32_MAX),
+      txBufferBytes: number("txBufferBytes", 1, BUFFER_MAX),
+      verify: asked["verify"] === true,
+      ...(asked["txZeroCopy"] === true && { txZeroCopy: true }),
+      ...(asked["maxSegment"] !== undefined && { maxSegment: number("maxSegment", 0, U32_MAX) }),
+    },
+    warmUpWakeups: within("warmUpWakeups", warmUpWakeups, 1, 1_000_000),
+  };
+}
+
+function record(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  throw new Error(`${name} must be an object: current value is ${value}`);
+}
+
+function within(name: string, value: unknown, least: number, most: number): number {
+  if (Number.isSafeInteger(value) && value as number >= least && value as number <= most) {
+    return value as number;
+  }
+  throw new Error(`${name} must be from ${least} to ${most}: current value is ${value}`);
+}
+
+function oneOf<T>(name: string, value: unknown, all: readonly T[]): T {
+  const found = all.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new Error(`${name} must be one of ${all.join(", ")}: current value is ${value}`);
+}
