@@ -89,7 +89,8 @@ export class ChainReader {
   readonly #memory: GuestMemory;
   readonly #indirect: boolean;
   /** The indirect table that is being read: a copy. */
-  #table: Uint32Array<ArrayBuffer> = new Uint32Array(0);
+  #table: Uint32Array = new Uint32Array(0);
+  #tableBytes: Uint8Array = new Uint8Array(0);
 
   /** `indirect`: whether `VIRTIO_RING_F_INDIRECT_DESC` was agreed on. */
   constructor(ring: SplitRing, memory: GuestMemory, indirect: boolean) {
@@ -144,8 +145,11 @@ export class ChainReader {
     }
     const live = this.#memory.bytes(address, length);
     if (live?.length !== length) refuse("an indirect table", "within guest memory", address);
-    if (this.#table.byteLength < length) this.#table = new Uint32Array(length / 4);
-    new Uint8Array(this.#table.buffer).set(live);
+    if (this.#tableBytes.length < length) {
+      this.#table = new Uint32Array(length / 4);
+      this.#tableBytes = new Uint8Array(this.#table.buffer);
+    }
+    this.#tableBytes.set(live);
     return length / VRING_DESC.size;
   }
 }
