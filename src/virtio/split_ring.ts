@@ -39,7 +39,10 @@ export interface RingBytes {
   readonly used: number;
 }
 
-/** The three parts of a virtqueue, live. */
+/**
+ * The three parts of a virtqueue, live. Each is aligned in memory: where it has a buffer of its own,
+ * only who made that can tell, and an access that is not aligned is not atomic, or ends the process.
+ */
 export interface RingMemory {
   /** Descriptors: a power of 2 from 1 to 32768. */
   readonly size: number;

@@ -129,8 +129,8 @@ export class Virtqueue {
    * @throws {VirtqueueError} If the driver has broken a rule, now or before.
    */
   peek(): Chain | undefined {
-    if (this.#peeked !== undefined) return this.#peeked;
     if (this.#broken !== undefined) throw this.#broken;
+    if (this.#peeked !== undefined) return this.#peeked;
     try {
       return this.#peeked = this.#next();
     } catch (error) {

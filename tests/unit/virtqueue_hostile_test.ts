@@ -132,6 +132,16 @@ test("Virtqueue.pop() gives what was made available before the breach", () => {
   assertThrows(() => queue.pop(), VirtqueueError, "idx must be");
 });
 
+test("Virtqueue.pop() gives nothing after the breach, not what was peeked at before", () => {
+  const { driver, queue, avail } = pair({ size: SIZE });
+  driver.add([{ address: 0, length: 1, writable: true }]);
+  queue.peek();
+  avail[1] = 9;
+  const error = assertThrows(() => queue.available(), VirtqueueError, "idx must be");
+  assert(assertThrows(() => queue.pop(), VirtqueueError) === error, "it is another one");
+  assert(assertThrows(() => queue.peek(), VirtqueueError) === error, "it is another one");
+});
+
 test("Virtqueue.pop() takes what looks like a breach and is none", () => {
   const fine: readonly ((to: Pair) => void)[] = [
     (to) => offer(to, 0, [[2n ** 53n - 9n, 8, 0, 0]]),
