@@ -48,6 +48,8 @@ class Fuzz {
   #availAt = 0;
   #usedAt = 0;
   #usedEnd = 0;
+  /** Where the device goes on. */
+  #usedIdx = 0;
   #tablesAt = 0;
 
   constructor(seed: number) {
@@ -76,6 +78,7 @@ class Fuzz {
     const memory = { bytes: this.#lookUp.bind(this) };
     this.#options = { ...parts, memory, indirect, eventIdx: this.below(2) === 0, base };
     this.#queue = new Virtqueue(this.#options);
+    this.#usedIdx = this.#memory.getUint16(this.#usedAt + 2, true);
     this.#guest = { memory: this.#memory, desc: parts.desc.byteOffset, size, indirect };
     [this.#held, this.#peeked] = [[], undefined];
     this.#staged.clear();
@@ -185,7 +188,7 @@ class Fuzz {
     else if (kind === 11) this.#pushWrong();
     else if (kind < 14) this.#publish();
     else if (kind === 14) this.#queue.disableKicks();
-    else this.#guarded(() => this.#queue.enableKicks());
+    else this.#enable();
     this.#checkMemory();
     const { size } = this.#options;
     assert(this.#queue.inFlight <= size, "more are in flight than there are");
@@ -236,6 +239,19 @@ class Fuzz {
     return this.#held.some((chain) => chain.head === head) || this.#staged.has(head);
   }
 
+  get #hasJumped(): boolean {
+    return ((this.#availIdx - this.#queue.lastAvail) & U16) > this.#options.size;
+  }
+
+  #enable(): void {
+    const was = this.#queue.broken;
+    const more = this.#guarded(() => this.#queue.enableKicks());
+    if (was !== undefined) return assert(more === was, "it is broken by something else");
+    const expected = this.#availIdx !== this.#queue.lastAvail;
+    if (this.#hasJumped) assert(more === this.#queue.broken, "it has jumped");
+    else assertEquals(more, expected);
+  }
+
   #checkBroken(
     error: VirtqueueError,
     was: VirtqueueError | undefined,
@@ -244,21 +260,30 @@ class Fuzz {
   ): void {
     if (was !== undefined) return assert(error === was, "it is broken by something else");
     this.counts.broken++;
-    const jumped = ((this.#availIdx - this.#queue.lastAvail) & U16) > this.#options.size;
-    const excused = expected === undefined || jumped || this.#isBusy(head);
+    const excused = expected === undefined || this.#hasJumped || this.#isBusy(head);
     assert(excused, `seed ${SEED}: refused for nothing: ${error}`);
   }
 
   #push(): void {
     if (this.#held.length === 0) return;
     const [chain] = this.#held.splice(this.below(this.#held.length), 1);
-    this.#queue.push(chain!.head, this.below(Math.min(chain!.writable, 2 ** 32 - 1) + 1));
-    this.#staged.add(chain!.head);
+    const { head, writable } = chain!;
+    const written = this.below(Math.min(writable, 2 ** 32 - 1) + 1);
+    this.#queue.push(head, written);
+    const slot = (this.#usedIdx + this.#staged.size) & (this.#options.size - 1);
+    const at = this.#usedAt + 4 + 8 * slot;
+    const element = [this.#memory.getUint32(at, true), this.#memory.getUint32(at + 4, true)];
+    assertEquals(element, [head, written]);
+    this.#staged.add(head);
     this.counts.pushed++;
   }
 
   #publish(): void {
     this.counts.calls += Number(this.#queue.publish());
+    this.#usedIdx = (this.#usedIdx + this.#staged.size) & U16;
+    if (this.#staged.size > 0) {
+      assertEquals(this.#memory.getUint16(this.#usedAt + 2, true), this.#usedIdx);
+    }
     this.#staged.clear();
     assertEquals(this.#queue.inFlight, this.#held.length);
   }
