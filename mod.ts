@@ -33,16 +33,6 @@ export { type HybridOptions, openHybrid } from "./src/hybrid/transport.ts";
 export { createVmm, type HybridFaults, type Vmm, type VmmOptions } from "./src/hybrid/vmm.ts";
 export type { DialectName } from "./src/hybrid/dialect.ts";
 export type { Family } from "./src/kernel/family.ts";
-export {
-  createVsockDevice,
-  type VsockDevice,
-  type VsockDeviceFeatures,
-  type VsockDeviceOptions,
-  type VsockGuestOptions,
-} from "./src/vhost_user/device.ts";
-export type { VsockGuest } from "./src/vhost_user/port.ts";
-export type { GuestCounters } from "./src/vhost_user/guest_tx.ts";
-export type { Tap } from "./src/stack/node.ts";
 export { openVsock } from "./src/kernel/transport.ts";
 export {
   adoptConn,

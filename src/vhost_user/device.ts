@@ -8,6 +8,7 @@ import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { requireU32 } from "../address.ts";
 import { attempt } from "../error.ts";
+import type { SocketType } from "../socket.ts";
 import type { Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
@@ -44,6 +45,16 @@ export interface VsockGuestOptions {
 
 /** For {@linkcode createVsockDevice}. */
 export interface VsockDeviceOptions extends VsockGuestOptions {
+  /**
+   * Called when a guest's driver starts to run, and when it stops: `guest.up` tells which. Its
+   * connections are over then.
+   */
+  readonly onState?: ((guest: VsockGuest) => void) | undefined;
+  /**
+   * Called when a guest connects to a port of the host where nobody listens. Whoever listens there
+   * before this returns gets the connection; else it is refused.
+   */
+  readonly onConnect?: ((port: number, type: SocketType, guest: VsockGuest) => void) | undefined;
   /** Sees every packet, with the time in milliseconds as `performance.now()` counts. */
   readonly tap?: Tap | undefined;
   /**
@@ -90,7 +101,8 @@ export interface VsockDevice extends Transport, Disposable {
  *
  * @example Listen for a guest
  * ```ts
- * import { createVsockDevice, listen } from "@vsockit/vsockit";
+ * import { listen } from "@vsockit/vsockit";
+ * import { createVsockDevice } from "@vsockit/vsockit/device";
  *
  * const socketPath = `/tmp/vsockit-${crypto.randomUUID()}.sock`;
  * using device = createVsockDevice({ socketPath, guestCid: 3 });
@@ -108,13 +120,18 @@ class Device extends StackTransport implements VsockDevice {
   readonly guest: VsockGuest;
   readonly #node: DeviceNode;
   readonly #guests: Map<number, GuestPort> = new Map();
-  readonly #onFault: VsockDeviceOptions["onFault"];
+  readonly #options: VsockDeviceOptions;
 
   constructor(options: VsockDeviceOptions) {
-    const node = new DeviceNode(options.tap, (guest, error) => this.#fault(guest.cid, error));
+    const node = new DeviceNode(options.tap, {
+      fault: (cid, error) => this.#tell(cid, (guest) => options.onFault?.(error, guest)),
+      state: (cid) => this.#tell(cid, (guest) => options.onState?.(guest)),
+      connect: (cid, port, type) =>
+        this.#tell(cid, (guest) => options.onConnect?.(port, type, guest)),
+    });
     super("device", node);
     this.#node = node;
-    this.#onFault = options.onFault;
+    this.#options = options;
     this.guest = this.addGuest(options);
   }
 
@@ -138,7 +155,7 @@ class Device extends StackTransport implements VsockDevice {
         new GuestPort(path, this.#node.addGuest(cid, siblings), featureBits(features), {
           watcher: this.#node.watcher,
           hold: this.#node.hold,
-          fault: (error) => this.#fault(cid, error),
+          fault: (error) => this.#tell(cid, (guest) => this.#options.onFault?.(error, guest)),
           closed: () => {
             this.#guests.delete(cid);
             this.#node.removeGuest(cid);
@@ -157,9 +174,9 @@ class Device extends StackTransport implements VsockDevice {
     this.close();
   }
 
-  #fault(cid: number, error: Error): void {
+  #tell(cid: number, tell: (guest: VsockGuest) => void): void {
     const guest = this.#guests.get(cid);
-    if (guest !== undefined) this.#onFault?.(error, guest);
+    if (guest !== undefined) tell(guest);
   }
 }
 

@@ -36,8 +36,10 @@ export interface GuestHost {
   sent(packet: Packet): void;
   /** There is memory for payloads again. */
   room(): void;
+  /** The driver of `guest` has started. */
+  started(guest: Guest): void;
   /** The driver of `guest` has gone: its connections are over. */
-  reset(guest: Guest): void;
+  stopped(guest: Guest): void;
   /** The guest has broken a ring, and is not served until its driver starts anew. */
   fault(guest: Guest, error: Error): void;
 }
@@ -109,6 +111,7 @@ export class Guest implements Carrier, TxEnd {
       rx: new RxWriter(session.rings[RX]!.queue!, session),
       tx: new TxReader(session.rings[TX]!.queue!, indirect, this.counters, this),
     };
+    this.#host.started(this);
     this.pump();
   }
 
@@ -129,7 +132,7 @@ export class Guest implements Carrier, TxEnd {
     } finally {
       this.#driver = undefined;
       driver.rx.stop();
-      this.#host.reset(this);
+      this.#host.stopped(this);
     }
   }
 

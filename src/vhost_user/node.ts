@@ -3,8 +3,13 @@
  *
  * @module
  */
-import { VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
+} from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
+import type { SocketType } from "../socket.ts";
 import { realClock } from "../stack/clock.ts";
 import { LocalPage } from "../stack/local_page.ts";
 import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
@@ -17,25 +22,35 @@ import { Watcher } from "./watcher.ts";
 /** Packets that may wait for a guest to post buffers before others lose their way to it. */
 const SIBLING_WAITING_MAX = 4_096;
 
+/** What a device is told of its guests, by their CIDs. */
+export interface NodeListener {
+  /** One has broken a ring, or nobody can be waited for any more. */
+  fault(cid: number, error: Error): void;
+  /** The driver of one has started, or stopped. */
+  state(cid: number): void;
+  /** One connects to a port of the host where nobody listens. */
+  connect(cid: number, port: number, type: SocketType): void;
+}
+
 /** The stack of a device, whose system calls take in what guests have sent. */
 export class DeviceNode extends StackNode implements GuestHost {
   readonly watcher: Watcher;
   readonly #guests: Map<number, Guest> = new Map();
   readonly #siblings: Set<Guest> = new Set();
-  readonly #fault: (guest: Guest, error: Error) => void;
+  readonly #listener: NodeListener;
 
-  constructor(tap: Tap | undefined, fault: (guest: Guest, error: Error) => void) {
+  constructor(tap: Tap | undefined, listener: NodeListener) {
     super({
       cids: [VMADDR_CID_HOST],
       firstPort: firstPort(Math.random),
       clock: realClock,
       tap,
     });
-    this.#fault = fault;
+    this.#listener = listener;
     this.watcher = new Watcher((error) => {
       for (const guest of this.#guests.values()) {
         guest.stop();
-        fault(guest, error as Error);
+        listener.fault(guest.cid, error as Error);
       }
     });
   }
@@ -103,8 +118,17 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   arrived(guest: Guest, packet: Packet): void {
-    if (packet.dstCid === VMADDR_CID_HOST) this.deliver(packet);
+    if (packet.dstCid === VMADDR_CID_HOST) this.#arrivedHere(guest, packet);
     else this.#forward(packet, guest);
+  }
+
+  #arrivedHere({ cid }: Guest, packet: Packet): void {
+    const { op, type, dstPort } = packet;
+    if (op === VIRTIO_VSOCK_OP_REQUEST && !this.stack.isBound(packet)) {
+      const seqpacket = type === VIRTIO_VSOCK_TYPE_SEQPACKET;
+      this.#listener.connect(cid, dstPort, seqpacket ? "seqpacket" : "stream");
+    }
+    this.deliver(packet);
   }
 
   sent(packet: Packet): void {
@@ -115,12 +139,17 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.stack.room();
   }
 
-  reset(guest: Guest): void {
+  started(guest: Guest): void {
+    this.#listener.state(guest.cid);
+  }
+
+  stopped(guest: Guest): void {
     this.stack.reset(guest);
+    this.#listener.state(guest.cid);
   }
 
   fault(guest: Guest, error: Error): void {
-    this.#fault(guest, error);
+    this.#listener.fault(guest.cid, error);
   }
 
   /** From one guest to another, both of which have agreed to it. */

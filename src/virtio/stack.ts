@@ -72,6 +72,11 @@ export class Stack {
     receivePacket(this, sock, packet);
   }
 
+  /** Whether somebody has the port that `header` is for. */
+  isBound({ dstCid: cid, dstPort: port }: Header): boolean {
+    return this.#findBound({ cid, port }) !== undefined;
+  }
+
   /** The carrier has memory again. */
   room(): void {
     for (const sock of this.#wantRoom) {

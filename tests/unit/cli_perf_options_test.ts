@@ -24,6 +24,7 @@ test("parseOptions() has a default for everything", () => {
     sweep: false,
     amountGiven: false,
     json: false,
+    serve: false,
   });
 });
 

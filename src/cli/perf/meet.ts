@@ -88,7 +88,8 @@ function connectNow(meeting: Meeting, plan: Plan): Socket<Address> {
   }
 }
 
-function isRefused(error: unknown): boolean {
+/** Whether nobody listens there. */
+export function isRefused(error: unknown): boolean {
   return error instanceof VsockError &&
     (error.code === "ECONNRESET" || error.code === "ECONNREFUSED");
 }

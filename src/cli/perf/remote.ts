@@ -6,11 +6,13 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import type { Address } from "../../address.ts";
 import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
+import type { SocketMaker } from "../../transport.ts";
 import { runtimeName } from "../../runtime.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
@@ -19,6 +21,7 @@ import type { Plan, Received, Transmitted } from "./plan.ts";
 import { checkRequest, type Request } from "./request.ts";
 import { combine, type PerfResult } from "./result.ts";
 import { start } from "./run.ts";
+import { isRefused } from "./meet.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 /** Who serves, and which way the data goes. */
@@ -31,6 +34,9 @@ export interface Remote {
   readonly device?: string | undefined;
 }
 
+/** How long a guest whose driver runs may take until somebody serves there. */
+const [BOOTING_MS, RETRY_MS] = [60_000, 200];
+
 /** What an end that serves says at last. */
 type Reply = { readonly result: Transmitted | Received } | { readonly error: string };
 
@@ -42,8 +48,8 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   const end = device === undefined ? machine : { socketPath: device, guestCid: Number(machine) };
   using transport = carrier.open(end);
   await transport.ready?.();
-  const address = stringifyAddress(carrier.address(machine, plan.port));
-  using conn = await connect(address, { transport });
+  const address = carrier.address(machine, plan.port);
+  using conn = await reach(address, transport, transport.ready === undefined ? 0 : BOOTING_MS);
   const lines = new Lines(conn);
   const [mine, theirs] = reverse
     ? ["transmitter", "receiver"] as const
@@ -62,6 +68,23 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
   const both = reverse ? [measured, answer.result] : [answer.result, measured];
   return combine(plan, runtimeName(), both[0] as Transmitted, both[1] as Received);
+}
+
+/** Connects to who serves, and tries again for `patienceMs` where nobody listens yet. */
+async function reach(
+  address: Address,
+  transport: SocketMaker,
+  patienceMs: number,
+): Promise<Conn<Address>> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await connect(stringifyAddress(address), { transport });
+    } catch (error) {
+      if (!isRefused(error) || performance.now() > deadline) throw error;
+    }
+    await setTimeout(RETRY_MS);
+  }
 }
 
 /** Only the receiver's socket has to be one that can map. */
