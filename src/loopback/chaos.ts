@@ -7,8 +7,9 @@
 import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
+import { localPayload } from "../virtio/payload.ts";
 import type { Clock } from "../stack/clock.ts";
-import { localPayload, type WireEnd } from "./wire.ts";
+import type { WireEnd } from "./wire.ts";
 
 /** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */
 export interface LoopbackFaults {

@@ -3,13 +3,9 @@
  *
  * @module
  */
-import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
-import { PagePayload, PrivatePayload } from "../virtio/payload.ts";
-
-/** Packets up to this size leave room behind them, for others that are as small. */
-const SMALL = 128;
+import { localPayload } from "../virtio/payload.ts";
 
 /** What a wire delivers to. */
 export interface WireEnd {
@@ -17,12 +13,6 @@ export interface WireEnd {
   deliver(packet: Packet): void;
   /** Whether the socket that such a packet is for maps what it receives. */
   maps(srcPort: number, dstPort: number): boolean;
-}
-
-/** Copies what is sent into memory of this thread: whole pages of its own where it gets mapped. */
-export function localPayload(data: Uint8Array, maps: boolean): Payload {
-  if (!maps) return new PrivatePayload(data);
-  return new PagePayload(data, data.length <= SMALL ? USR_PAGE_SIZE - data.length : 0);
 }
 
 /** Slots that an idle queue keeps: to empty an array is to allocate it anew. */

@@ -12,7 +12,7 @@ import {
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { type Chain, refuse } from "../virtio/chain.ts";
 import { decodeHeader, type Header, HEADER_SIZE, type Packet } from "../virtio/packet.ts";
-import { PagePayload, PrivatePayload } from "../virtio/payload.ts";
+import { localPayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { BorrowedPayload, HeldChain } from "./borrowed.ts";
 import type { GuestRam } from "./guest_ram.ts";
@@ -124,7 +124,7 @@ export class TxReader {
   }
 
   #copy(chain: Chain, header: Header, maps: boolean): void {
-    const payload = maps ? new PagePayload(header.len) : new PrivatePayload(header.len);
+    const payload = localPayload(header.len, maps);
     gather(this.#end.ram, chain, HEADER_SIZE, payload.bytes);
     this.queue.push(chain.head, 0);
     this.#end.deliver({ ...header, payload });

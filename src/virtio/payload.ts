@@ -12,6 +12,8 @@ const sparePages: Uint8Array<ArrayBuffer>[] = [];
 /** Memory of full packets: reused, since `transfer()` has taken it out of everybody's reach. */
 const sparePackets: ArrayBuffer[] = [];
 const SPARE_MAX = 64;
+/** Packets up to this size leave room behind them, for others that are as small. */
+const SMALL = 128;
 
 /**
  * A copy of `data` that will only ever be copied out again. Small ones share a pool of pages, and
@@ -92,6 +94,16 @@ export class PagePayload implements Payload {
   free(): void {
     if (!this.bytes.buffer.detached) discard(this.bytes.buffer);
   }
+}
+
+/**
+ * Memory of this thread for `data`, or for as many bytes, all of which the caller writes: whole pages
+ * of its own where it gets mapped.
+ */
+export function localPayload(data: Uint8Array | number, maps: boolean): Payload {
+  if (!maps) return new PrivatePayload(data);
+  const length = typeof data === "number" ? data : data.length;
+  return new PagePayload(data, length <= SMALL ? USR_PAGE_SIZE - length : 0);
 }
 
 /** A copy of `data`, or as many bytes of whatever. */
