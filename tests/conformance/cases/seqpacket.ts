@@ -189,7 +189,7 @@ export const seqpacketCases: readonly Case[] = [
       assertEquals(here.send(bytes(10, 3), 0), 10);
       assertEquals((await there.receiveNext(4096)).data, bytes(3000, 1));
       assertEquals((await there.receiveNext(4096)).data, bytes(10, 3));
-      await here.wait(POLLOUT);
+      await settle(near, far);
       assertEquals(here.send(bytes(2000, 2), 0), 2000);
       assertEquals((await there.receiveNext(4096)).data, bytes(2000, 2));
     },
