@@ -53,9 +53,9 @@ export async function runInGuest(
       new Port(join(folder, "stdout"), mark, stdout),
       new Port(join(folder, "stderr"), mark, stderr),
     ];
-    const { cpus, memoryMiB, timeoutSeconds } = options;
+    const { cpus, memoryMiB, timeoutSeconds, control, vhostUser } = options;
     const { qemu, image: { vmlinuz } } = laboratory;
-    const devices = { ports: ports.map(({ path }) => path), results, log };
+    const devices = { ports: ports.map(({ path }) => path), results, log, control, vhostUser };
     const machine = startQemu(qemu, { cpus, memoryMiB, vmlinuz, initramfs, ...devices });
     const end = await untilEnd(machine, ports, timeoutSeconds);
     if (end.fault !== undefined) {
