@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 
 /** What the guest shall run. */
 export interface Job {
@@ -16,7 +16,7 @@ export interface Job {
   readonly env: Readonly<Record<string, string>>;
   /** Deno's store of npm packages, which is to be seen in the guest's own `DENO_DIR`. */
   readonly npmCache: string;
-  /** Whether there is a port 3 for the command. */
+  /** Whether there is a port "control", which is for the command. */
   readonly control: boolean;
   /** Printed at the end of either port, the exit code and a newline behind it. */
   readonly mark: string;
@@ -86,9 +86,10 @@ while true; do sleep 1000; done
 `;
 }
 
-const NAME_CONTROL_PORT = `until [ -e /dev/vport*p3 ]; do sleep 0.1; done
+const NAME_CONTROL_PORT = `names=/sys/class/virtio-ports
+until port=$(grep -lx ${basename(CONTROL_PORT)} $names/*/name); do sleep 0.1; done
 mkdir ${dirname(CONTROL_PORT)}
-ln -s "$(echo /dev/vport*p3)" ${CONTROL_PORT}
+ln -s "/dev/$(basename "$(dirname "$port")")" ${CONTROL_PORT}
 `;
 
 /** A word for the shell that stands for `text` itself. */
