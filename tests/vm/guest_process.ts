@@ -73,7 +73,9 @@ export class GuestProcess implements AsyncDisposable {
 
   /** SIGKILL ends the machine at once, as if it lost its power; SIGTERM says so, and gives 130. */
   kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
-    this.#child.kill(signal);
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    process.kill(pid, signal); // Deno's child.kill() would hide the exit code
   }
 
   /** Kills it where it still runs, and waits for its end. */
@@ -98,8 +100,9 @@ export class GuestProcess implements AsyncDisposable {
  * must listen by now.
  */
 export function startGuest(options: GuestOptions): GuestProcess {
-  const { flavour, timeoutSeconds, cpus, memoryMiB, results, vhostUser, control } = options;
-  const paths = Object.entries({ results, control, "vhost-user": vhostUser });
+  const { flavour, timeoutSeconds, cpus, memoryMiB, results } = options;
+  const { control, monitor } = options;
+  const paths = Object.entries({ results, control, monitor, "vhost-user": options.vhostUser });
   const given = [
     ...Object.entries({ flavour, timeout: timeoutSeconds, cpus, memory: memoryMiB }),
     ...paths.map(([name, path]) => [name, path === undefined ? path : resolve(path)] as const),

@@ -16,9 +16,10 @@ const REASONS: ReadonlyMap<string | number, string> = new Map([
 ]);
 
 /** Throws RangeError unless somebody has the sockets that `options` name. */
-export function requireListeners({ vhostUser, control }: Options): void {
+export function requireListeners({ vhostUser, control, monitor }: Options): void {
   if (vhostUser !== undefined) requireListener("vhost-user", vhostUser);
   if (control !== undefined) requireListener("control", control);
+  if (monitor !== undefined) requireListener("monitor", monitor);
 }
 
 /** Throws RangeError unless somebody has a stream socket at `path`, which does not notice. */

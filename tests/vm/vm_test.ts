@@ -173,7 +173,7 @@ test("vm boots nothing where nobody listens on a socket that it is to use", LIMI
     [path("file"), /nobody has a socket there/],
     [path("x".repeat(120)), /must be at most 107 bytes/],
   ];
-  for (const option of ["vhost-user", "control"]) {
+  for (const option of ["vhost-user", "control", "monitor"]) {
     for (const [path, reason] of bad) {
       const { code, stderr } = await vm([`--${option}`, path, "true"]);
       assertEquals(code, 125);
