@@ -75,7 +75,11 @@ export class GuestProcess implements AsyncDisposable {
   kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): void {
     const { pid, exitCode, signalCode } = this.#child;
     if (pid === undefined || exitCode !== null || signalCode !== null) return;
-    process.kill(pid, signal); // Deno's child.kill() would hide the exit code
+    try {
+      process.kill(pid, signal); // Deno's child.kill() would hide the exit code
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    }
   }
 
   /** Kills it where it still runs, and waits for its end. */
