@@ -44,7 +44,8 @@ export async function execute(run: Run, report: string): Promise<Outcome> {
 /** Runs `command`, its output on ours; says how it failed, or nothing. */
 function spawnBounded([file = "", ...args]: readonly string[]): Promise<string> {
   // A process group of its own, so that what the tests start ends with them.
-  const child = spawn(file, args, { cwd: ROOT, stdio: "inherit", detached: true });
+  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
+  const child = spawn(file, args, { cwd: ROOT, env, stdio: "inherit", detached: true });
   let late = "";
   const kill = (signal: "SIGKILL" | "SIGTERM"): void => {
     if (child.pid !== undefined) process.kill(-child.pid, signal);

@@ -53,10 +53,18 @@ export async function runInGuest(
       new Port(join(folder, "stdout"), mark, stdout),
       new Port(join(folder, "stderr"), mark, stderr),
     ];
-    const { cpus, memoryMiB, timeoutSeconds } = options;
+    const { cpus, memoryMiB, timeoutSeconds, control, vhostUser, monitor } = options;
     const { qemu, image: { vmlinuz } } = laboratory;
-    const devices = { ports: ports.map(({ path }) => path), results, log };
-    const machine = startQemu(qemu, { cpus, memoryMiB, vmlinuz, initramfs, ...devices });
+    const sockets = { ports: ports.map(({ path }) => path), control, vhostUser, monitor };
+    const machine = startQemu(qemu, {
+      cpus,
+      memoryMiB,
+      vmlinuz,
+      initramfs,
+      results,
+      log,
+      ...sockets,
+    });
     const end = await untilEnd(machine, ports, timeoutSeconds);
     if (end.fault !== undefined) {
       stderr.write(`\n--- the kernel's log\n${readFileSync(log, "utf8")}--- vm: ${end.fault}\n`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { basename, dirname } from "node:path";
 
 /** What the guest shall run. */
 export interface Job {
@@ -15,9 +16,14 @@ export interface Job {
   readonly env: Readonly<Record<string, string>>;
   /** Deno's store of npm packages, which is to be seen in the guest's own `DENO_DIR`. */
   readonly npmCache: string;
+  /** Whether there is a port "control", which is for the command. */
+  readonly control: boolean;
   /** Printed at the end of either port, the exit code and a newline behind it. */
   readonly mark: string;
 }
+
+/** Where the command finds its port; no udev is there to name it. */
+export const CONTROL_PORT = "/dev/virtio-ports/control";
 
 /**
  * The script that is the guest's first process.
@@ -27,7 +33,7 @@ export interface Job {
  * here. Port 1 gets the command's stdout, port 2 its stderr; pipes in between, since a port cannot
  * be opened twice, as a program does that opens /dev/stderr.
  */
-export function initScript({ modules, command, cwd, env, npmCache, mark }: Job): string {
+export function initScript({ modules, command, cwd, env, npmCache, control, mark }: Job): string {
   const variables = Object.entries(env).map(([key, value]) => `${key}=${value}`);
   const program = ["/usr/bin/env", "-i", "-C", cwd, ...variables, ...command].map(quoted).join(" ");
   return `#!/bin/busybox sh
@@ -60,7 +66,7 @@ mkdir run/deno
 ln -s ${quoted(npmCache)} run/deno/npm
 
 until [ -e /dev/vport*p1 ] && [ -e /dev/vport*p2 ]; do sleep 0.1; done
-exec 3> "$(echo /dev/vport*p1)" 4> "$(echo /dev/vport*p2)"
+${control ? NAME_CONTROL_PORT : ""}exec 3> "$(echo /dev/vport*p1)" 4> "$(echo /dev/vport*p2)"
 mkfifo /out /err
 cat /out >&3 &
 out=$!
@@ -79,6 +85,12 @@ printf '${mark}%d\\n' $code >&4
 while true; do sleep 1000; done
 `;
 }
+
+const NAME_CONTROL_PORT = `names=/sys/class/virtio-ports
+until port=$(grep -lx ${basename(CONTROL_PORT)} $names/*/name); do sleep 0.1; done
+mkdir ${dirname(CONTROL_PORT)}
+ln -s "/dev/$(basename "$(dirname "$port")")" ${CONTROL_PORT}
+`;
 
 /** A word for the shell that stands for `text` itself. */
 function quoted(text: string): string {

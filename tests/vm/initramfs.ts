@@ -11,7 +11,7 @@ import { delimiter, dirname } from "node:path";
 import process from "node:process";
 import { installRuntimes, ROOT } from "../house/toolchain.ts";
 import { cpio } from "./cpio.ts";
-import { initScript } from "./init.ts";
+import { CONTROL_PORT, initScript } from "./init.ts";
 import type { KernelTools } from "./kernel_tools.ts";
 import { loadOrder } from "./kernel_modules.ts";
 import type { Laboratory } from "./laboratory.ts";
@@ -19,20 +19,27 @@ import type { Options } from "./options.ts";
 
 /** What a guest needs for its root and for AF_VSOCK; all else that it needs is built in. */
 const MODULES: readonly string[] = ["9pnet_virtio", "9p", "overlay", "vsock_loopback"];
+/** The driver of the vsock device. */
+const DRIVER = "vmw_vsock_virtio_transport";
 
 /** Packs BusyBox, the modules and the script that runs the command; `mark` as in `init.ts`. */
 export function makeInitramfs(
   { image, modules, tools }: Laboratory,
-  { flavour, load, command }: Options,
+  { flavour, load, vhostUser, control, command }: Options,
   mark: string,
 ): Buffer {
-  const loaded = loadOrder(modules, [...MODULES, ...load]);
+  const driver = vhostUser === undefined ? [] : [DRIVER];
+  const loaded = loadOrder(modules, [...MODULES, ...driver, ...load]);
   const script = initScript({
     modules: Array.from(loaded.keys()),
     command,
     cwd: ROOT,
-    env: guestEnv(flavour, tools),
+    env: {
+      ...guestEnv(flavour, tools),
+      ...(control !== undefined && { VSOCKIT_CONTROL: CONTROL_PORT }),
+    },
     npmCache: npmCache(),
+    control: control !== undefined,
     mark,
   });
   return cpio(

@@ -7,12 +7,14 @@ import process from "node:process";
 import { Unavailable } from "./apt.ts";
 import { runInGuest } from "./guest.ts";
 import { openLaboratory } from "./laboratory.ts";
+import { requireListeners } from "./listening.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   let options: Options;
   try {
     options = parseOptions(args);
+    requireListeners(options);
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
     return 125;

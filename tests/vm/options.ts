@@ -22,9 +22,17 @@ export interface Options {
   readonly load: readonly string[];
   /** The folder that is `/results` in the guest; one that is thrown away where not given. */
   readonly results?: string;
+  /** UNIX socket of a vhost-user backend that is the guest's vsock device; it has none otherwise. */
+  readonly vhostUser?: string;
+  /** UNIX socket that the guest's port "control" is connected to; it has none otherwise. */
+  readonly control?: string;
+  /** UNIX socket that gets QEMU's monitor, in QMP; there is none otherwise. */
+  readonly monitor?: string;
   /** Program and arguments. */
   readonly command: readonly string[];
 }
+
+const SOCKETS = ["vhost-user", "control", "monitor"] as const;
 
 /** How to call it. */
 export const USAGE = `usage: deno task vm -- [OPTION]... COMMAND [ARGUMENT]...
@@ -33,14 +41,17 @@ export const USAGE = `usage: deno task vm -- [OPTION]... COMMAND [ARGUMENT]...
   --cpus N             (2)
   --memory MIB         (2048)
   --load MODULE        one more to load; may be repeated
-  --results FOLDER     what is /results in the guest`;
+  --results FOLDER     what is /results in the guest
+  --vhost-user SOCKET  a backend that listens there is the guest's vsock device
+  --control SOCKET     what $VSOCKIT_CONTROL, a port of the guest, is connected to
+  --monitor SOCKET     gets QEMU's monitor`;
 
 /** Reads the arguments; options end where COMMAND begins. Throws RangeError or TypeError. */
 export function parseOptions(args: readonly string[]): Options {
   const rest = args[0] === "--" ? args.slice(1) : args; // deno task passes its own on
   const end = optionsEnd(rest);
   const given = parseArgs(rest.slice(0, end), {
-    string: ["flavour", "timeout", "cpus", "memory", "load", "results"],
+    string: ["flavour", "timeout", "cpus", "memory", "load", "results", ...SOCKETS],
     collect: ["load"],
     unknown: refuseOption,
   });
@@ -52,7 +63,10 @@ export function parseOptions(args: readonly string[]): Options {
     cpus: whole("cpus", given.cpus ?? "2", 64),
     memoryMiB: whole("memory", given.memory ?? "2048", 65_536),
     load: given.load,
-    ...(given.results === undefined ? {} : { results: given.results }),
+    ...(given.results !== undefined && { results: given.results }),
+    ...(given["vhost-user"] !== undefined && { vhostUser: given["vhost-user"] }),
+    ...(given.control !== undefined && { control: given.control }),
+    ...(given.monitor !== undefined && { monitor: given.monitor }),
     command,
   };
 }

@@ -34,6 +34,12 @@ export interface Machine {
   readonly ports: readonly string[];
   /** The one folder that the guest may write to. */
   readonly results: string;
+  /** UNIX socket that listens, a port named "control" in the guest. */
+  readonly control: string | undefined;
+  /** UNIX socket of a vhost-user backend, which gets the guest's memory and is its vsock device. */
+  readonly vhostUser: string | undefined;
+  /** UNIX socket that listens, and gets the monitor. */
+  readonly monitor: string | undefined;
 }
 
 /** Finds QEMU on `PATH` or in the cache; else fetches it into the cache. */
@@ -75,6 +81,7 @@ export function startQemu({ file, args, env }: Qemu, machine: Machine): ChildPro
 
 function machineArgs(machine: Machine): string[] {
   const { cpus, memoryMiB, vmlinuz, initramfs, log, ports, results } = machine;
+  const { control, vhostUser, monitor } = machine;
   return [
     // One thread for all processors: with one each, code that is patched while another processor
     // runs it (the kernel's static keys, V8's compiler) now and then ends in an oops or an abort.
@@ -85,6 +92,9 @@ function machineArgs(machine: Machine): string[] {
     ...["-chardev", `file,id=log,path=${log}`, "-serial", "chardev:log"],
     ...["-device", "virtio-serial-pci"],
     ...ports.flatMap((path, index) => portArgs(path, index + 1)),
+    ...(control === undefined ? [] : portArgs(control, ports.length + 1, "control")),
+    ...(vhostUser === undefined ? [] : vhostUserArgs(vhostUser, memoryMiB)),
+    ...(monitor === undefined ? [] : monitorArgs(monitor)),
     ...shareArgs("root", "path=/,security_model=none,readonly=on,multidevs=remap"),
     // Owners, modes and links that the guest makes are but notes beside plain files.
     ...shareArgs("results", `path=${results},security_model=mapped-file`),
@@ -97,11 +107,43 @@ const KERNEL_ARGS: readonly string[] = [
   ...["oops=panic", "panic_on_warn=1", "panic=-1"],
 ];
 
-function portArgs(path: string, number: number): string[] {
+function portArgs(path: string, number: number, name = `port${number}`): string[] {
   return [
-    ...["-chardev", `socket,id=port${number},path=${path}`],
-    ...["-device", `virtserialport,chardev=port${number},nr=${number}`],
+    ...["-chardev", `socket,id=${name},path=${escaped(path)}`],
+    ...["-device", `virtserialport,chardev=${name},nr=${number},name=${name}`],
   ];
+}
+
+function monitorArgs(path: string): string[] {
+  return [
+    ...["-chardev", `socket,id=monitor,path=${escaped(path)}`],
+    ...["-mon", "chardev=monitor,mode=control"],
+  ];
+}
+
+/** The vsock device; the monitor can take it out of its slot, and put in another one. */
+export const VSOCK_DEVICE = {
+  driver: "vhost-user-vsock-pci",
+  chardev: "vsock",
+  id: "vsock-device",
+  bus: "vsock-slot",
+} as const;
+
+/** A device whose other half is another process, which maps the guest's memory: a sealed memfd. */
+function vhostUserArgs(path: string, memoryMiB: number): string[] {
+  const { driver, chardev, id, bus } = VSOCK_DEVICE;
+  return [
+    ...["-object", `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`],
+    ...["-machine", "memory-backend=memory"],
+    ...["-chardev", `socket,id=${chardev},path=${escaped(path)}`],
+    ...["-device", `pcie-root-port,id=${bus}`],
+    ...["-device", `${driver},chardev=${chardev},id=${id},bus=${bus}`],
+  ];
+}
+
+/** A value among others that commas separate. */
+function escaped(value: string): string {
+  return value.replaceAll(",", ",,");
 }
 
 function shareArgs(tag: string, settings: string): string[] {

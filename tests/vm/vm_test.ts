@@ -1,57 +1,19 @@
 /** The laboratory itself: what a command in a guest may rely on, and what cannot go wrong. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  existsSync,
-  lstatSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, lstatSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import process from "node:process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
+import { EmptyFolder } from "../house/command.ts";
 import { ROOT } from "../house/toolchain.ts";
+import { type Ended, GuestProcess } from "./guest_process.ts";
 
 const LIMIT = { timeout: 300_000 };
 
-interface Printed {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** An empty folder, gone after use. */
-class Folder implements Disposable {
-  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-folder-"));
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
-}
-
-/** `deno task vm -- ARGS`; `heard` gets what stdout is so far, and the process's id. */
-async function vm(
-  args: readonly string[],
-  heard?: (stdout: string, pid: number) => void,
-): Promise<Printed> {
-  using scratch = new Folder(); // where one that is killed leaves what it has
-  const child = spawn(process.execPath, ["run", "-A", "tests/vm/main.ts", ...args], {
-    cwd: ROOT,
-    env: { ...process.env, TMPDIR: scratch.path },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-    if (child.pid !== undefined) heard?.(stdout, child.pid);
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
-  const [code]: (number | null)[] = await once(child, "close");
-  return { code: code ?? null, stdout, stderr };
+/** `deno task vm -- ARGS`, to its end. */
+function vm(args: readonly string[]): Promise<Ended> {
+  return new GuestProcess(args).ended;
 }
 
 test(
@@ -94,13 +56,15 @@ test(
 );
 
 test("vm streams the output as it comes", LIMIT, async () => {
-  using results = new Folder();
+  using results = new EmptyFolder();
   // The command goes on when the file is there, which is made when its first line is heard.
   const script = "echo first; until [ -e /results/heard ]; do sleep 0.1; done; echo second";
   const args = ["--results", results.path, "--", "bash", "-c", script];
-  const { code, stdout } = await vm(args, (heard) => {
-    if (heard === "first\n") writeFileSync(join(results.path, "heard"), "");
-  });
+  await using guest = new GuestProcess(args);
+  await guest.says("first\n");
+  assertEquals(guest.stdout, "first\n");
+  writeFileSync(join(results.path, "heard"), "");
+  const { code, stdout } = await guest.ended;
   assertEquals([code, stdout], [0, "first\nsecond\n"]);
 });
 
@@ -132,18 +96,17 @@ test(
 );
 
 test("vm that is killed takes the machine with it", LIMIT, async () => {
-  const script = "echo up; sleep 1000";
-  // The machine has our stderr too, which is open until both have ended.
-  const { code } = await vm(["--", "bash", "-c", script], (_, pid) => process.kill(pid, "SIGKILL"));
-  assertEquals(code, null);
+  await using guest = new GuestProcess(["--", "bash", "-c", "echo up; sleep 1000"]);
+  await guest.says("up\n");
+  guest.kill();
+  assertEquals((await guest.ended).code, null);
 });
 
 test("vm that is interrupted says so by 130", LIMIT, async () => {
-  const script = "echo up; sleep 1000";
-  const { code, stderr } = await vm(
-    ["--", "bash", "-c", script],
-    (_, pid) => process.kill(pid, "SIGTERM"),
-  );
+  await using guest = new GuestProcess(["--", "bash", "-c", "echo up; sleep 1000"]);
+  await guest.says("up\n");
+  guest.kill("SIGTERM");
+  const { code, stderr } = await guest.ended;
   assertEquals(code, 130);
   assertMatch(stderr, /interrupted\n$/);
 });
@@ -171,7 +134,7 @@ test("vm lets the command write everywhere, and nothing of it gets out", LIMIT, 
 });
 
 test("vm hands out what is in /results, links as plain files", LIMIT, async () => {
-  using results = new Folder();
+  using results = new EmptyFolder();
   const script = "cd /results; echo 1234 > file; ln -s /etc/passwd link; chmod 4755 file";
   const args = ["--results", results.path, "--", "bash", "-c", script];
   assertEquals((await vm(args)).code, 0);
@@ -193,5 +156,29 @@ test("vm with bad arguments says 125 and how to call it, and boots nothing", LIM
     const { code, stderr } = await vm(args);
     assertEquals(code, 125);
     assertMatch(stderr, /^Cannot boot: .*\nusage: /);
+  }
+});
+
+test("vm boots nothing where nobody listens on a socket that it is to use", LIMIT, async () => {
+  using folder = new EmptyFolder();
+  const path = (name: string): string => join(folder.path, name);
+  writeFileSync(path("file"), "");
+  const server = createServer().listen(path("dead"));
+  await once(server, "listening");
+  renameSync(path("dead"), path("left")); // or close() would unlink it
+  server.close();
+  const bad: readonly (readonly [path: string, reason: RegExp])[] = [
+    [path("none"), /there is no such file/],
+    [path("left"), /nobody has a socket there/],
+    [path("file"), /nobody has a socket there/],
+    [path("x".repeat(120)), /must be at most 107 bytes/],
+  ];
+  for (const option of ["vhost-user", "control", "monitor"]) {
+    for (const [path, reason] of bad) {
+      const { code, stderr } = await vm([`--${option}`, path, "true"]);
+      assertEquals(code, 125);
+      assertMatch(stderr, /^Cannot [^]*\nusage: /);
+      assertMatch(stderr, reason);
+    }
   }
 });
