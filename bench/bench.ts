@@ -45,6 +45,8 @@ export interface Bench {
   prove(): Promise<void>;
   /** One round; a key for each value. */
   round(): Promise<Round>;
+  /** Ends what the rounds have in common. */
+  close?(): Promise<void>;
 }
 
 /** A row with its numbers. */
@@ -70,10 +72,14 @@ export async function measure(
 ): Promise<Row[]> {
   const specs = bench.rows.filter(({ name }) => wanted(name));
   if (specs.length === 0) return [];
-  await bench.prove();
-  const rounds: Round[] = [];
-  for (let round = 0; round < bench.rounds; round++) rounds.push(await bench.round());
-  return specs.map((spec) => judge(spec, rounds));
+  try {
+    await bench.prove();
+    const rounds: Round[] = [];
+    for (let round = 0; round < bench.rounds; round++) rounds.push(await bench.round());
+    return specs.map((spec) => judge(spec, rounds));
+  } finally {
+    await bench.close?.();
+  }
 }
 
 /** The row that `rounds` make of `spec`. */

@@ -6,6 +6,7 @@
 import { autoLoopback, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
+import { device, deviceNotifications } from "./device_bench.ts";
 import { ffi } from "./ffi_bench.ts";
 import { hybrid } from "./hybrid_bench.ts";
 import { http } from "./http_bench.ts";
@@ -37,6 +38,9 @@ export const BENCHES: readonly Bench[] = [
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
 export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
+
+/** What needs QEMU, which boots guests: `deno task bench:device`. */
+export const DEVICE_BENCHES: readonly Bench[] = [device, deviceNotifications];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
 export const KERNEL_BENCHES: readonly Bench[] = [

@@ -10,13 +10,18 @@ export const RUNTIMES = ["deno", "bun", "node"] as const;
 /** One of {@linkcode RUNTIMES}. */
 export type Runtime = typeof RUNTIMES[number];
 
+/**
+ * What to measure on: the kernel's AF_VSOCK, TCP, guests that have our device, or whatever any
+ * machine has.
+ */
+export type What = "any" | "kernel" | "tcp" | "device";
+
 /** What was asked for. */
 export interface Options {
   readonly runtimes: readonly Runtime[];
   /** Names of rows. */
   readonly only: readonly string[];
-  /** What to measure: AF_VSOCK of this machine's kernel, TCP, or what any machine has. */
-  readonly what: "any" | "kernel" | "tcp";
+  readonly what: What;
   /** Where the JSON goes. */
   readonly json?: string | undefined;
 }
@@ -24,21 +29,21 @@ export interface Options {
 /**
  * Reads the command line: `--runtime` and `--only` may be given several times.
  *
- * @param namesOf The rows that there are, with `--kernel`, with `--tcp` or without.
+ * @param namesOf The rows that there are, with `--kernel`, `--tcp`, `--device` or without.
  * @throws {TypeError} If there is no such option.
  * @throws {RangeError} If there is no such runtime or row.
  */
 export function parseOptions(
   args: readonly string[],
-  namesOf: (what: "any" | "kernel" | "tcp") => readonly string[],
+  namesOf: (what: What) => readonly string[],
 ): Options {
   const given = parseArgs(args.filter((arg) => arg !== "--"), {
     string: ["runtime", "only", "json"],
-    boolean: ["kernel", "tcp"],
+    boolean: ["kernel", "tcp", "device"],
     collect: ["runtime", "only"],
     unknown: refuse,
   });
-  const what = given.kernel ? "kernel" : given.tcp ? "tcp" : "any";
+  const what = (["kernel", "tcp", "device"] as const).find((what) => given[what]) ?? "any";
   return {
     runtimes: chosen("--runtime", given.runtime, RUNTIMES),
     only: chosen("--only", given.only, namesOf(what)),

@@ -3,6 +3,7 @@
  *
  *     deno task bench [--runtime deno|bun|node]... [--only ROW]... [--json FILE]
  *     deno task bench:tcp [--runtime deno|bun|node]... [--only ROW]...
+ *     deno task bench:device [--runtime deno|bun|node]... [--only ROW]...
  *     deno task vm -- deno task bench:kernel [--runtime deno|bun|node]... [--only ROW]...
  *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
@@ -16,26 +17,32 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
 import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
-import type { Row } from "./bench.ts";
-import { BENCHES, KERNEL_BENCHES, MAPPING_BENCHES, TCP_BENCHES } from "./benches.ts";
+import type { Bench, Row } from "./bench.ts";
+import {
+  BENCHES,
+  DEVICE_BENCHES,
+  KERNEL_BENCHES,
+  MAPPING_BENCHES,
+  TCP_BENCHES,
+} from "./benches.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
-import { parseOptions, type Runtime } from "./options.ts";
+import { parseOptions, type Runtime, type What } from "./options.ts";
 import { formatTable, type Report } from "./table.ts";
 
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
 
 /** The rows to measure here. */
-function namesOf(what: "any" | "kernel" | "tcp"): readonly string[] {
-  const kernel = what === "kernel";
-  if (kernel) requireLocalVsock();
-  const maps = kernel && openVsock().capabilities.mapRx;
-  const benches = kernel
-    ? [...KERNEL_BENCHES, ...(maps ? MAPPING_BENCHES : [])]
-    : what === "tcp"
-    ? TCP_BENCHES
-    : BENCHES;
-  return benches.flatMap(({ rows }) => rows.map(({ name }) => name));
+function namesOf(what: What): readonly string[] {
+  return benchesOf(what).flatMap(({ rows }) => rows.map(({ name }) => name));
+}
+
+function benchesOf(what: What): readonly Bench[] {
+  if (what === "any") return BENCHES;
+  if (what === "tcp") return TCP_BENCHES;
+  if (what === "device") return DEVICE_BENCHES;
+  requireLocalVsock();
+  return [...KERNEL_BENCHES, ...(openVsock().capabilities.mapRx ? MAPPING_BENCHES : [])];
 }
 
 /** How each runtime is started, and asked for its version. */
@@ -62,7 +69,8 @@ async function report(
 
 /** What a program prints on stdout, without the last line end; its stderr goes to ours. */
 function output(file: string, args: readonly string[]): Promise<string> {
-  const child = spawn(file, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // which boots guests
+  const child = spawn(file, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (data: string) => text += data);
   return new Promise((resolve, reject) => {

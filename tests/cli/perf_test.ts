@@ -22,7 +22,7 @@ for (const [letter, mode] of MODES) {
     const [result, ...more] = await perfJson(...args, "--tx-buffer", "1M");
     assertEquals(more.length, 0);
     if (result === undefined) throw new Error("no line of JSON");
-    const { tx_seconds, send_seconds, rx_seconds, dequeue_seconds } = result;
+    const { tx_seconds, send_seconds, rx_seconds, rx_cpu_seconds, dequeue_seconds } = result;
     const { wakeups, clock_ns, runtime, mapped_bytes } = result;
     assertEquals(result, {
       mode,
@@ -38,6 +38,7 @@ for (const [letter, mode] of MODES) {
       tx_seconds,
       send_seconds,
       rx_seconds,
+      rx_cpu_seconds,
       dequeue_seconds,
       wakeups,
       ns_per_wakeup: Math.round(dequeue_seconds * 1e9 / wakeups),

@@ -13,7 +13,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "mod.ts": ["src/", "ffi/"],
   "examples/": ["@vsockit/", "node:", "@std/"],
   "tests/": ["tests/", "bench/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
-  "bench/": ["bench/", "tests/house/toolchain.ts", "mod.ts", "src/", "ffi/", "node:", "@"],
+  "bench/": [
+    "bench/",
+    "tests/house/toolchain.ts",
+    "tests/vm/",
+    "mod.ts",
+    "src/",
+    "ffi/",
+    "node:",
+    "@",
+  ],
 };
 
 function room(path: string): string | undefined {

@@ -15,6 +15,7 @@ const RESULT: PerfResult = {
   tx_buffer_bytes: 1 << 20,
   tx_seconds: 1,
   send_seconds: 0.5,
+  rx_cpu_seconds: 1,
   rx_seconds: 1,
   dequeue_seconds: 0.5,
   wakeups: 256,

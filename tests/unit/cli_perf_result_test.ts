@@ -20,6 +20,7 @@ const sent: Transmitted = { bytes: 1_000_000, seconds: 0.5, sendSeconds: 0.25, s
 const received: Received = {
   bytes: 1_000_000,
   seconds: 0.8,
+  cpuSeconds: 0.7,
   dequeueSeconds: 0.2,
   mappedBytes: 0,
   wakeups: 250,
@@ -41,6 +42,7 @@ test("combine() gives the documented fields", () => {
     tx_seconds: 0.5,
     send_seconds: 0.25,
     rx_seconds: 0.8,
+    rx_cpu_seconds: 0.7,
     dequeue_seconds: 0.2,
     wakeups: 250,
     ns_per_wakeup: 800_000,

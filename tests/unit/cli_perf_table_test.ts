@@ -19,6 +19,7 @@ function result(mode: Mode, size: number, ns_per_wakeup: number): PerfResult {
     tx_seconds: 0.5,
     send_seconds: 0.125,
     rx_seconds: 0.625,
+    rx_cpu_seconds: 0.5,
     dequeue_seconds: 0.25,
     wakeups: 1_048_576 / size,
     ns_per_wakeup,

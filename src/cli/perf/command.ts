@@ -36,6 +36,8 @@ What is printed, and the fields of --json:
   B  rx_seconds       seconds in the receiver's rx loop, waiting included
   C  dequeue_seconds  seconds in dequeue calls, never more than B: recv(2); or
                       getsockopt(2), making the views, and madvise(2)
+     rx_cpu_seconds   CPU of the receiver's process in B, all threads: of both
+                      ends, where both are in one process
      mapped_bytes     the bytes that no copy was made of; not with -z n
      wakeups          times the receiver woke up and dequeued something
   D  ns_per_wakeup    C divided by the wake-ups, in nanoseconds

@@ -88,8 +88,8 @@ function connectNow(meeting: Meeting, plan: Plan): Socket<Address> {
   }
 }
 
-/** Whether nobody listens there. */
+/** Whether nobody listens there, or is too busy to say so. */
 export function isRefused(error: unknown): boolean {
   return error instanceof VsockError &&
-    (error.code === "ECONNRESET" || error.code === "ECONNREFUSED");
+    (error.code === "ECONNRESET" || error.code === "ECONNREFUSED" || error.code === "ETIMEDOUT");
 }

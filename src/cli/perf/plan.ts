@@ -89,6 +89,8 @@ export interface Received {
   readonly mappedBytes: number;
   /** B: the whole rx loop, waiting included. */
   readonly seconds: number;
+  /** CPU time of the whole process meanwhile, of all its threads. */
+  readonly cpuSeconds: number;
   /** C: dequeue calls only. */
   readonly dequeueSeconds: number;
   /** Times it woke up and dequeued something. */

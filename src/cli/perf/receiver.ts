@@ -4,6 +4,7 @@
  * @module
  */
 import { createHash, type Hash } from "node:crypto";
+import process from "node:process";
 import { SocketOptions } from "../../options.ts";
 import { WOULD_BLOCK } from "../../socket.ts";
 import { measureClock } from "./clock.ts";
@@ -30,7 +31,8 @@ function receiveAll(
   dequeuer: Dequeuer,
   hash: Hash | undefined,
   control: Control,
-): Pick<Received, "bytes" | "mappedBytes" | "seconds" | "dequeueSeconds" | "wakeups"> {
+): Omit<Received, "sha256" | "clockNs"> {
+  const cpuBefore = process.cpuUsage();
   let [bytes, mappedBytes, wakeups, dequeueMs] = [0, 0, 0, 0];
   const begin = performance.now();
   for (;;) {
@@ -53,5 +55,7 @@ function receiveAll(
     control.reportReceived(bytes);
   }
   const seconds = (performance.now() - begin) / 1000;
-  return { bytes, mappedBytes, seconds, dequeueSeconds: dequeueMs / 1000, wakeups };
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cpuSeconds = (user + system) / 1e6;
+  return { bytes, mappedBytes, seconds, cpuSeconds, dequeueSeconds: dequeueMs / 1000, wakeups };
 }

@@ -13,6 +13,7 @@ import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { SocketMaker } from "../../transport.ts";
+import type { VsockDevice } from "../../vhost_user/device.ts";
 import { runtimeName } from "../../runtime.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
@@ -30,8 +31,8 @@ export interface Remote {
   readonly machine: string;
   /** Whether this end transmits. */
   readonly reverse: boolean;
-  /** Where the VMM connects to, for the transport that is its device. */
-  readonly device?: string | undefined;
+  /** For the transport that is a device: where the VMM connects to, or the device itself. */
+  readonly device?: string | VsockDevice | undefined;
 }
 
 /** How long a guest whose driver runs may take until somebody serves there. */
@@ -45,7 +46,9 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   const carrier = TRANSPORTS.get(plan.transport)!;
   const { reverse, device } = remote;
   const machine = await carrier.resolve?.(remote.machine) ?? remote.machine;
-  const end = device === undefined ? machine : { socketPath: device, guestCid: Number(machine) };
+  const end = typeof device === "string"
+    ? { socketPath: device, guestCid: Number(machine) }
+    : device ?? machine;
   using transport = carrier.open(end);
   await transport.ready?.();
   const address = carrier.address(machine, plan.port);

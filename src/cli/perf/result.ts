@@ -49,6 +49,8 @@ export interface ReceivedResult {
   readonly credit_bytes: number;
   /** B: the receiver's rx loop, waiting included. */
   readonly rx_seconds: number;
+  /** CPU time of the receiver's process in B: of both ends, where both are in one. */
+  readonly rx_cpu_seconds: number;
   /** C: the receiver's dequeue calls. */
   readonly dequeue_seconds: number;
   /** Times the receiver woke up and dequeued something. */
@@ -94,6 +96,7 @@ export function receivedResult(plan: Plan, runtime: string, received: Received):
     rcvlowat_bytes: plan.rcvlowatBytes,
     credit_bytes: plan.creditBytes,
     rx_seconds: received.seconds,
+    rx_cpu_seconds: received.cpuSeconds,
     dequeue_seconds: received.dequeueSeconds,
     wakeups: received.wakeups,
     ns_per_wakeup: Math.round(received.dequeueSeconds * 1e9 / Math.max(1, received.wakeups)),

@@ -103,7 +103,7 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     warmUpWakeups: 1_000,
   }],
   ["device", {
-    open: (end: unknown): Opened => openDevice(end as DeviceEnd),
+    open: (end: unknown): Opened => openDevice(end as DeviceEnd | VsockDevice),
     ...VSOCK,
     inThread: true,
     whyNot: (): undefined => undefined,
@@ -135,16 +135,20 @@ interface DeviceEnd {
 /** Devices stay, from one measurement to the next, as their guests do. */
 const devices: Map<string, VsockDevice> = new Map();
 
-function openDevice(end: DeviceEnd): Opened {
-  const { socketPath, guestCid } = end;
-  const device = devices.get(socketPath) ?? createVsockDevice({ socketPath, guestCid });
-  devices.set(socketPath, device);
+function openDevice(end: DeviceEnd | VsockDevice): Opened {
+  const device = "guest" in end ? end : keptDevice(end);
   return {
     ...{ name: device.name, capabilities: device.capabilities },
     socket: (type) => device.socket(type),
     ready: () => device.guest.ready(),
     [Symbol.dispose]: (): void => {},
   };
+}
+
+function keptDevice({ socketPath, guestCid }: DeviceEnd): VsockDevice {
+  const device = devices.get(socketPath) ?? createVsockDevice({ socketPath, guestCid });
+  devices.set(socketPath, device);
+  return device;
 }
 
 /** Closes what stays open between measurements. */
