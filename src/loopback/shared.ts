@@ -143,7 +143,7 @@ class LinkedNode extends StackNode implements Carrier {
   }
 
   /** Half a buffer: waking a thread takes longer than it takes the other one to drain the rest. */
-  override lowCredit(bufAlloc: number): number {
+  protected override lowCredit(bufAlloc: number): number {
     return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
   }
 

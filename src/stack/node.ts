@@ -115,7 +115,13 @@ export class StackNode implements StackHost {
     return this.stack.maps(srcPort, dstPort);
   }
 
-  lowCredit(_bufAlloc: number): number {
+  /** As Linux does: with less than a full packet free, or where the reader waits for more. */
+  tellsCredit({ credit, rx, rcvlowat }: VsockSock): boolean {
+    return credit.below(this.lowCredit(credit.bufAlloc)) || rx.rxBytes < rcvlowat;
+  }
+
+  /** What is low, of a buffer of `bufAlloc` bytes. */
+  protected lowCredit(_bufAlloc: number): number {
     return VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
   }
 

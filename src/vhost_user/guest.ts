@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers";
 import { VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
+import { startTimer } from "../waiting.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import { VirtqueueError } from "../virtio/chain.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
@@ -23,6 +24,12 @@ export const TX = 1;
 export const RINGS = 2;
 /** Packets that one turn takes from a guest before others get theirs. */
 const TURN = 256;
+/** Payloads from so many bytes on are a part of something larger: more will follow. */
+const BULK_BYTES = 32 * 1024;
+/** The most chains that wait for each other before the guest kicks. */
+const BURST_MAX = 8;
+/** How long they wait, in milliseconds. */
+export const MODERATED_MS = 1;
 
 /** What a guest needs of its device. */
 export interface GuestHost {
@@ -30,6 +37,8 @@ export interface GuestHost {
   accepts(guest: Guest, header: Header): boolean;
   /** Whether the packet goes to a socket that maps what it receives. */
   mapped(header: Header): boolean;
+  /** How many such packets may wait for each other, without their sender running out of credit. */
+  burst(header: Header): number;
   /** A packet has come from `guest`. */
   arrived(guest: Guest, packet: Packet): void;
   /** Packets go to `guest`. */
@@ -68,6 +77,10 @@ export class Guest implements Carrier, TxEnd {
   /** A ring that is of no use any more. */
   #broken: Virtqueue | undefined;
   #pumping = false;
+  /** Chains to wait for before the next kick. */
+  #burst = 1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #napEnd = 0;
   #scheduled = false;
 
   constructor(cid: number, host: GuestHost) {
@@ -87,6 +100,11 @@ export class Guest implements Carrier, TxEnd {
 
   get ram(): GuestRam {
     return this.#driver!.session.ram!;
+  }
+
+  /** Whether some packets may come without a kick: then look again after {@linkcode MODERATED_MS}. */
+  get moderated(): boolean {
+    return this.#timer !== undefined;
   }
 
   /** Packets that wait for the guest to post buffers. */
@@ -126,6 +144,7 @@ export class Guest implements Carrier, TxEnd {
   stop(): void {
     const driver = this.#driver;
     if (driver === undefined) return;
+    this.#endNap();
     try {
       driver.rx.publish();
       driver.tx.stop();
@@ -157,9 +176,19 @@ export class Guest implements Carrier, TxEnd {
     if (this.#pumping || this.#driver === undefined) return;
     this.#pumping = true;
     try {
-      this.#guarded((driver) => this.#turn(driver));
+      this.#guarded((driver) => this.#look(driver));
     } finally {
       this.#pumping = false;
+    }
+  }
+
+  #look(driver: Driver): void {
+    const { rx, tx } = driver;
+    if (this.#scheduled || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0) {
+      this.#turn(driver);
+    } else if (this.moderated && performance.now() >= this.#napEnd) {
+      this.#endNap();
+      if (tx.queue.enableKicks()) this.#turn(driver);
     }
   }
 
@@ -172,6 +201,7 @@ export class Guest implements Carrier, TxEnd {
   }
 
   deliver(packet: Packet): void {
+    if (packet.len >= BULK_BYTES) this.#burst = this.#host.burst(packet);
     this.#host.arrived(this, packet);
   }
 
@@ -181,15 +211,34 @@ export class Guest implements Carrier, TxEnd {
 
   #turn(driver: Driver): void {
     const { rx, tx } = driver;
+    this.#endNap();
     for (let left = TURN;;) {
       tx.queue.disableKicks();
+      this.#burst = 1;
       left -= this.#take(driver, left);
       this.#flush(driver);
       if (this.#driver !== driver) return;
       if (rx.waiting >= rx.queue.size) return; // a kick of the other ring goes on
       if (left <= 0) return this.#later();
-      if (!tx.queue.enableKicks()) return;
+      const burst = tx.queue.eventIdx ? Math.max(1, Math.min(this.#burst, BURST_MAX)) : 1;
+      if (tx.queue.enableKicks(burst)) continue;
+      if (burst > 1) this.#nap();
+      return;
     }
+  }
+
+  /** Looks for packets again soon, which may be fewer than a kick comes for. */
+  #nap(): void {
+    this.#napEnd = performance.now() + MODERATED_MS;
+    this.#timer = startTimer(() => {
+      this.#napEnd = 0;
+      this.pump();
+    }, MODERATED_MS);
+  }
+
+  #endNap(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** Takes packets, as long as there is room for what they are answered by: how many. */

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_TYPE_SEQPACKET,
@@ -16,9 +17,11 @@ import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Header, Packet } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
-import { Guest, type GuestHost } from "./guest.ts";
+import { Guest, type GuestHost, MODERATED_MS } from "./guest.ts";
 import { Watcher } from "./watcher.ts";
 
+/** Of a buffer of so many bytes one packet may wait for the next. */
+const BURST_BYTES = 4 * VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
 /** Packets that may wait for a guest to post buffers before others lose their way to it. */
 const SIBLING_WAITING_MAX = 4_096;
 
@@ -84,13 +87,25 @@ export class DeviceNode extends StackNode implements GuestHost {
     return guest?.up ? guest : undefined;
   }
 
-  /** Half a buffer: to call a guest takes longer than it takes to drain the rest. */
-  override lowCredit(bufAlloc: number): number {
-    return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
+  /**
+   * With half a buffer to give, since to call a guest takes longer than to drain the rest; or where
+   * the reader waits for more than the guest may send. Of a message it may need all there is.
+   */
+  override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
+    const { bufAlloc } = credit;
+    return seqpacket || credit.below(Math.max(this.lowCredit(bufAlloc), bufAlloc / 2)) ||
+      credit.believed() < rcvlowat - rx.rxBytes;
   }
 
   override pump(): void {
     for (const guest of this.#guests.values()) guest.pump();
+  }
+
+  /** How many packets of that connection may wait for each other: a quarter of its buffer. */
+  burst(header: Header): number {
+    const { srcCid, srcPort, dstPort } = header;
+    const sock = this.stack.findConnected(srcCid, srcPort, dstPort);
+    return Math.floor((sock?.credit.bufAlloc ?? 0) / BURST_BYTES);
   }
 
   override block(ready: () => number, timeoutMs: number): number {
@@ -101,8 +116,15 @@ export class DeviceNode extends StackNode implements GuestHost {
       if (events !== 0) return events;
       const now = this.now();
       if (now >= deadline) return 0;
-      this.watcher.waitSync(Math.ceil(Math.min(deadline, this.stack.nextDeadline()) - now));
+      const next = Math.min(deadline, this.stack.nextDeadline(), now + this.#nap());
+      this.watcher.waitSync(Math.ceil(next - now));
     }
+  }
+
+  /** Milliseconds until packets may have come that nobody kicks for. */
+  #nap(): number {
+    for (const guest of this.#guests.values()) if (guest.moderated) return MODERATED_MS;
+    return Infinity;
   }
 
   override openPage(_sock: VsockSock): RxPage {

@@ -210,9 +210,7 @@ function receiveMessage(
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
 export function tellCredit(stack: Stack, sock: VsockSock): void {
-  const { credit, rx } = sock;
-  const low = stack.host.lowCredit(credit.bufAlloc);
-  if (credit.stale() && (credit.below(low) || rx.rxBytes < sock.rcvlowat)) {
+  if (sock.credit.stale() && stack.host.tellsCredit(sock)) {
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
   }
 }

@@ -85,4 +85,9 @@ export class Credit {
   below(bytes: number): boolean {
     return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
   }
+
+  /** How much the peer believes to be free once all that it has sent is here. */
+  believed(): number {
+    return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) - this.bufUsed;
+  }
 }

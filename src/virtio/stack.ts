@@ -27,11 +27,8 @@ export interface StackHost {
   now(): number;
   /** The way to `cid`, or `undefined` where there is none. */
   route(cid: number): Carrier | undefined;
-  /**
-   * A STREAM peer is told of its credit once it believes that less than this is free of a buffer of
-   * `bufAlloc` bytes. Linux has 65536, one full packet.
-   */
-  lowCredit(bufAlloc: number): number;
+  /** Whether the peer of `sock` is to be told that it has more credit than it knows of. */
+  tellsCredit(sock: VsockSock): boolean;
   /** A deadline was set that is due before all others, or the last one was cancelled. */
   timersChanged(): void;
   /** `CAP_NET_BIND_SERVICE`: whether bind(2) may take ports up to 1023. */

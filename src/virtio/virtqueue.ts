@@ -51,9 +51,10 @@ export interface VirtqueueOptions extends RingMemory {
 export class Virtqueue {
   /** Descriptors. */
   readonly size: number;
+  /** Whether `VIRTIO_RING_F_EVENT_IDX` was agreed on. */
+  readonly eventIdx: boolean;
   readonly #ring: SplitRing;
   readonly #reader: ChainReader;
-  readonly #eventIdx: boolean;
   /** By head: bytes that it can be given back with, `FREE` or `STAGED`. */
   readonly #limits: Float64Array;
   readonly #staged: Uint16Array;
@@ -85,7 +86,7 @@ export class Virtqueue {
     this.size = size;
     this.#ring = ring;
     this.#reader = new ChainReader(ring, memory, indirect);
-    this.#eventIdx = eventIdx;
+    this.eventIdx = eventIdx;
     this.#limits = new Float64Array(size).fill(FREE);
     this.#staged = new Uint16Array(size);
     this.#lastAvail = base;
@@ -187,7 +188,7 @@ export class Virtqueue {
     const old = this.#usedIdx;
     this.#usedIdx = (old + count) & U16;
     this.#ring.storeUsedIdx(this.#usedIdx);
-    if (!this.#eventIdx) return (this.#ring.loadAvailFlags() & VRING_AVAIL_F_NO_INTERRUPT) === 0;
+    if (!this.eventIdx) return (this.#ring.loadAvailFlags() & VRING_AVAIL_F_NO_INTERRUPT) === 0;
     const event = this.#ring.loadUsedEvent();
     if (this.#signalled) return vring_need_event(event, this.#usedIdx, old);
     // As vhost does: nobody knows what was signalled before this virtqueue was opened.
@@ -199,7 +200,7 @@ export class Virtqueue {
    * nothing to do, since one that has passed is asked for no more.
    */
   disableKicks(): void {
-    if (this.#eventIdx || !this.#kicks) return;
+    if (this.eventIdx || !this.#kicks) return;
     this.#kicks = false;
     this.#ring.storeUsedFlags(VRING_USED_F_NO_NOTIFY);
   }
@@ -208,10 +209,12 @@ export class Virtqueue {
    * Asks the driver for a kick with its next chain, and looks whether that is there already:
    * `true` where there is one to pop, and no kick may come for it. Do not sleep then.
    *
+   * @param after With that many chains in its stead, where it can be told so (EVENT_IDX): then do
+   * not sleep for long, fewer of them come without a kick.
    * @throws {VirtqueueError} If the driver has broken a rule, now or before.
    */
-  enableKicks(): boolean {
-    if (this.#eventIdx) this.#ring.storeAvailEvent(this.#lastAvail);
+  enableKicks(after = 1): boolean {
+    if (this.eventIdx) this.#ring.storeAvailEvent((this.#lastAvail + after - 1) & U16);
     else if (!this.#kicks) this.#ring.storeUsedFlags(0);
     this.#kicks = true;
     return this.available() > 0;
