@@ -21,7 +21,8 @@ const [KIB, MIB, GIB] = [1024, 1024 * 1024, 1024 * 1024 * 1024];
 const CID = 3;
 const BYTES = 256 * MIB;
 const CONNECTIONS = 256;
-const FAIR_MS = 4_000;
+const FAIR_MEAN = 2 * MIB;
+const LOOK_MS = 100;
 const GUEST_SECONDS = 3_000;
 
 /** A device and the guest that has it. */
@@ -105,7 +106,7 @@ async function turns({ device }: Lab, conn: Conn): Promise<{ device: number; loo
   return JSON.parse(new TextDecoder().decode(buffer.subarray(0, got ?? 0)));
 }
 
-/** Bytes of the slowest connection over the mean, of many that stream at once. */
+/** Bytes of the slowest connection over the mean, which is 2 MiB, of many that stream at once. */
 async function fairness(on: Lab): Promise<number> {
   using listener = listen({ cid: 2, port: DEVICE_PORTS.sink }, {
     transport: on.device,
@@ -120,14 +121,16 @@ async function fairness(on: Lab): Promise<number> {
     conns.push(conn);
     reading.push(count(conn, received, i));
   }
-  await sleep(FAIR_MS / 2); // all of them at full speed
+  const total = (values: Float64Array): number => values.reduce((sum, bytes) => sum + bytes, 0);
+  while (received.some((bytes) => bytes === 0)) await sleep(LOOK_MS); // all of them stream
   const before = received.slice();
-  await sleep(FAIR_MS);
+  const end = total(before) + CONNECTIONS * FAIR_MEAN;
+  while (total(received) < end) await sleep(LOOK_MS);
   const moved = received.map((bytes, i) => bytes - before[i]!);
   for (const conn of conns) conn.close();
   await Promise.all(reading);
   await asked.read(new Uint8Array(16));
-  return Math.min(...moved) / (moved.reduce((sum, bytes) => sum + bytes, 0) / CONNECTIONS);
+  return Math.min(...moved) / (total(moved) / CONNECTIONS);
 }
 
 async function count(conn: Conn, received: Float64Array, index: number): Promise<void> {

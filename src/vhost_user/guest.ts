@@ -77,6 +77,8 @@ export class Guest implements Carrier, TxEnd {
   /** A ring that is of no use any more. */
   #broken: Virtqueue | undefined;
   #pumping = false;
+  /** Whether it goes on without being kicked. */
+  #awake = true;
   /** Chains to wait for before the next kick. */
   #burst = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -184,7 +186,8 @@ export class Guest implements Carrier, TxEnd {
 
   #look(driver: Driver): void {
     const { rx, tx } = driver;
-    if (this.#scheduled || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0) {
+    const more = this.#awake || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0;
+    if (more || this.#scheduled) {
       this.#turn(driver);
     } else if (this.moderated && performance.now() >= this.#napEnd) {
       this.#endNap();
@@ -212,6 +215,7 @@ export class Guest implements Carrier, TxEnd {
   #turn(driver: Driver): void {
     const { rx, tx } = driver;
     this.#endNap();
+    this.#awake = true;
     for (let left = TURN;;) {
       tx.queue.disableKicks();
       this.#burst = 1;
@@ -222,6 +226,7 @@ export class Guest implements Carrier, TxEnd {
       if (left <= 0) return this.#later();
       const burst = tx.queue.eventIdx ? Math.max(1, Math.min(this.#burst, BURST_MAX)) : 1;
       if (tx.queue.enableKicks(burst)) continue;
+      this.#awake = false;
       if (burst > 1) this.#nap();
       return;
     }
