@@ -5,7 +5,7 @@
  * @module
  */
 import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
-import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { MSG_NOSIGNAL, SCM_RIGHTS, SHUT_WR, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { encodeControl } from "../../ffi/cmsg.ts";
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { Message } from "../../ffi/message.ts";
@@ -229,6 +229,11 @@ export class FrontEnd implements Disposable {
       if (!(error instanceof SysError && error.code === "ECONNRESET")) throw error;
     }
     this.hangUp();
+  }
+
+  /** Says that no more will come. */
+  end(): void {
+    this.#socket.shutdown(SHUT_WR);
   }
 
   /** Ends the connection without a word. */

@@ -1,0 +1,62 @@
+/**
+ * Proof that a device serves a guest.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import type { Conn } from "../../src/conn.ts";
+import { listen } from "../../src/listen.ts";
+import type { Transport } from "../../src/transport.ts";
+import { bytes } from "../conformance/helpers.ts";
+
+/** Both ends of a transport between machines: a device, or a machine with its guest. */
+interface End {
+  readonly transport: Transport;
+}
+
+/** A connection, by its ends. The caller closes both. */
+export interface Pair extends Disposable {
+  readonly near: Conn;
+  readonly far: Conn;
+}
+
+/** Has `from` connect to `to`. */
+export async function meet(to: Transport, from: Transport): Promise<Pair> {
+  using listener = listen({ cid: to.localCid, port: 0xffff_ffff }, { transport: to });
+  const address = { cid: to.localCid, port: listener.addr.port };
+  const [far, near] = await Promise.all([
+    connect(address, { transport: from }),
+    listener.accept({ timeoutMs: 10_000 }),
+  ]);
+  return {
+    near,
+    far,
+    [Symbol.dispose]() {
+      near.close();
+      far.close();
+    },
+  };
+}
+
+/** Sends bytes both ways, on connections that either side has made. */
+export async function exchange(device: Transport, { transport: guest }: End): Promise<void> {
+  for (const [to, from] of [[device, guest], [guest, device]] as const) {
+    using pair = await meet(to, from);
+    await Promise.all([pass(pair.near, pair.far), pass(pair.far, pair.near)]);
+  }
+}
+
+/** Sends more than one buffer holds. */
+async function pass(from: Conn, to: Conn): Promise<void> {
+  const sent = bytes(300_000);
+  const writing = from.write(sent);
+  const got = new Uint8Array(sent.length);
+  for (let at = 0; at < got.length;) {
+    const count = await to.read(got.subarray(at));
+    if (count === null) throw new Error(`the stream ended after ${at} bytes`);
+    at += count;
+  }
+  await writing;
+  assertEquals(got.findIndex((byte, i) => byte !== sent[i]), -1);
+}
