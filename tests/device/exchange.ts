@@ -4,9 +4,11 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
+import type { SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
 import { bytes } from "../conformance/helpers.ts";
 
@@ -22,11 +24,16 @@ export interface Pair extends Disposable {
 }
 
 /** Has `from` connect to `to`. */
-export async function meet(to: Transport, from: Transport): Promise<Pair> {
-  using listener = listen({ cid: to.localCid, port: 0xffff_ffff }, { transport: to });
+export async function meet(
+  to: Transport,
+  from: Transport,
+  type: SocketType = "stream",
+): Promise<Pair> {
+  const any = { cid: to.localCid, port: VMADDR_PORT_ANY };
+  using listener = listen(any, { transport: to, type });
   const address = { cid: to.localCid, port: listener.addr.port };
   const [far, near] = await Promise.all([
-    connect(address, { transport: from }),
+    connect(address, { transport: from, type }),
     listener.accept({ timeoutMs: 10_000 }),
   ]);
   return {

@@ -43,12 +43,12 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 export class Machine implements Disposable {
   readonly frontEnd: FrontEnd;
   readonly ram: Ram;
-  readonly rings: readonly [GuestRing, GuestRing];
   /** As the device tells it. */
   readonly cid: number;
   /** Virtio features that the guest wants and the device offers. */
   readonly features: bigint;
   readonly #options: MachineOptions;
+  #rings: readonly [GuestRing, GuestRing];
   #guest: FakeGuest | undefined;
 
   private constructor(
@@ -58,7 +58,7 @@ export class Machine implements Disposable {
     this.#options = options;
     this.frontEnd = parts.frontEnd;
     this.ram = parts.ram;
-    this.rings = parts.rings;
+    this.#rings = parts.rings;
     this.cid = parts.cid;
     this.features = parts.frontEnd.features & wanted(options);
   }
@@ -92,6 +92,11 @@ export class Machine implements Disposable {
     }
   }
 
+  /** The rings of the driver that runs, or is about to. */
+  get rings(): readonly [GuestRing, GuestRing] {
+    return this.#rings;
+  }
+
   /** The guest, which is up. */
   get guest(): FakeGuest {
     if (this.#guest === undefined) throw new Error("the machine has no guest yet");
@@ -105,33 +110,40 @@ export class Machine implements Disposable {
 
   /** What QEMU says when the guest's driver is ready, and the guest. */
   async boot(): Promise<void> {
-    const { frontEnd, rings, features } = this;
     await this.describe();
-    for (const index of rings.keys()) await frontEnd.enable(index, true);
-    for (const [index, { call }] of rings.entries()) {
-      await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
-    }
-    const [rx, tx] = rings;
+    await this.enable();
+    const { ram, cid, features, rings: [rx, tx] } = this;
     this.#guest = new FakeGuest({
-      ...{ cid: this.cid, ram: this.ram, rx, tx },
+      ...{ cid, ram, rx, tx },
       indirect: (features & bit(VIRTIO_RING_F_INDIRECT_DESC)) !== 0n,
       seqpacket: (features & bit(VIRTIO_VSOCK_F_SEQPACKET)) !== 0n,
     }, this.#options);
   }
 
   /** Features, memory and rings, which are not enabled then. */
-  async describe(): Promise<void> {
+  async describe(bases?: readonly number[]): Promise<void> {
     const { frontEnd, rings, ram, features } = this;
     for (const index of [TX, RX]) {
       await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, rings[index]!.call);
     }
     await frontEnd.post(REQUEST.SET_FEATURES, u64s(features));
     await frontEnd.setMemory(ram.regions, ram.fd);
-    for (const [index, ring] of rings.entries()) await frontEnd.setRing(index, ring.setup);
+    for (const [index, { setup }] of rings.entries()) {
+      await frontEnd.setRing(index, { ...setup, base: bases?.[index] ?? setup.base });
+    }
   }
 
-  /** What QEMU says when the driver is gone: where each ring may go on. */
-  async stop(): Promise<number[]> {
+  /** Has the device use the rings. */
+  async enable(): Promise<void> {
+    const { frontEnd, rings } = this;
+    for (const index of rings.keys()) await frontEnd.enable(index, true);
+    for (const [index, { call }] of rings.entries()) {
+      await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
+    }
+  }
+
+  /** What QEMU says when it pauses, or when the driver is gone: where each ring may go on. */
+  async pause(): Promise<number[]> {
     const { frontEnd, rings } = this;
     for (const index of rings.keys()) await frontEnd.enable(index, false);
     const bases: number[] = [];
@@ -139,8 +151,23 @@ export class Machine implements Disposable {
     for (const [index, { call }] of rings.entries()) {
       await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
     }
-    this.#guest?.stop();
     return bases;
+  }
+
+  /** After `pause()`: the guest goes on, and knows of nothing. */
+  async resume(bases: readonly number[]): Promise<void> {
+    await this.describe(bases);
+    await this.enable();
+    for (const ring of this.rings) ring.kickNow();
+  }
+
+  /** The driver is unloaded, and loaded again with rings of its own. */
+  async reboot(): Promise<void> {
+    await this.pause();
+    this.#guest?.stop();
+    for (const ring of this.#rings) ring.close();
+    this.#rings = makeRings(this.ram, this.#options);
+    await this.boot();
   }
 
   /** The end of QEMU, without a word. The second call does nothing. */
