@@ -23,7 +23,8 @@ const RX_BUFFER = 3_776;
 const SMALL = 1_024;
 /** As many as a socket's default buffer has room for, twice; Linux has no limit. */
 const SMALL_COUNT = 1_024;
-const LARGE_BYTES = 0x40_0000;
+/** More than a device holds back of a ring of 128. */
+const LARGE_BYTES = 0x80_0000;
 /** Bytes between two blocks: nothing lies side by side unless it is to. */
 const GAP = 48;
 

@@ -50,6 +50,7 @@ export class Machine implements Disposable {
   readonly #options: MachineOptions;
   #rings: readonly [GuestRing, GuestRing];
   #guest: FakeGuest | undefined;
+  #closed = false;
 
   private constructor(
     options: MachineOptions,
@@ -170,8 +171,14 @@ export class Machine implements Disposable {
     await this.boot();
   }
 
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** The end of QEMU, without a word. The second call does nothing. */
   close(): void {
+    this.#closed = true;
     this.frontEnd.hangUp();
     this.#guest?.stop();
     for (const ring of this.rings) ring.close();
