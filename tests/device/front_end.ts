@@ -19,7 +19,6 @@ import {
   FRAME_REPLY,
   FRAME_VERSION,
   type Region,
-  REGIONS_MAX,
   REQUEST,
   VHOST_USER_PROTOCOL_F_CONFIG,
   VHOST_USER_PROTOCOL_F_REPLY_ACK,
@@ -87,6 +86,28 @@ export function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayB
   return both;
 }
 
+/** The bytes of a message, whatever it is. */
+export function frame(
+  request: number,
+  body: Uint8Array,
+  { flags = FRAME_VERSION, size = body.length, cut = Infinity }: Sending = {},
+): Uint8Array<ArrayBuffer> {
+  const bytes = concat(u32s(request, flags, size), body);
+  return bytes.subarray(0, Math.min(cut, bytes.length));
+}
+
+/** sendmsg(2) with descriptors: bytes sent, or `WOULD_BLOCK`. */
+export function sendFrame(
+  fd: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  fds: readonly number[] = [],
+): number {
+  const data = new Uint8Array(Int32Array.from(fds).buffer);
+  const rights = { level: SOL_SOCKET, type: SCM_RIGHTS, data };
+  const control = encodeControl(fds.length === 0 ? [] : [rights]);
+  return sendmsg(fd, new Message([bytes], { control }), MSG_NOSIGNAL);
+}
+
 /** A front end. Nothing blocks the event loop: the device may live in it. */
 export class FrontEnd implements Disposable {
   /** Virtio features that the device has offered. */
@@ -113,17 +134,13 @@ export class FrontEnd implements Disposable {
 
   /** Sends a message, whatever it is. */
   async post(request: number, body: Uint8Array, how: Sending = {}): Promise<void> {
-    const { flags = FRAME_VERSION, fds = [], size = body.length, cut = Infinity } = how;
-    const bytes = concat(u32s(request, flags, size), body);
-    await this.write(bytes.subarray(0, Math.min(cut, bytes.length)), fds);
+    await this.write(frame(request, body, how), how.fds);
   }
 
   /** Sends bytes, with descriptors beside the first of them. */
   async write(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[] = []): Promise<void> {
     for (let sent = 0; sent < bytes.length;) {
-      const control = sent > 0 || fds.length === 0 ? [] : [rights(fds)];
-      const message = new Message([bytes.subarray(sent)], { control: encodeControl(control) });
-      const count = sendmsg(this.#socket.fd, message, MSG_NOSIGNAL);
+      const count = sendFrame(this.#socket.fd, bytes.subarray(sent), sent === 0 ? fds : []);
       if (count === WOULD_BLOCK) await this.#socket.wait(POLLOUT);
       else sent += count;
     }
@@ -262,9 +279,4 @@ export class FrontEnd implements Disposable {
     }
     return bytes;
   }
-}
-
-function rights(fds: readonly number[]): { level: number; type: number; data: Uint8Array } {
-  if (fds.length > 2 * REGIONS_MAX) throw new RangeError("too many descriptors");
-  return { level: SOL_SOCKET, type: SCM_RIGHTS, data: new Uint8Array(Int32Array.from(fds).buffer) };
 }
