@@ -10,7 +10,10 @@ import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
 import type { SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
+import type { VsockDevice } from "../../src/vhost_user/device.ts";
+import type { VsockGuest } from "../../src/vhost_user/port.ts";
 import { bytes } from "../conformance/helpers.ts";
+import { Machine } from "./machine.ts";
 
 /** Both ends of a transport between machines: a device, or a machine with its guest. */
 interface End {
@@ -52,6 +55,20 @@ export async function exchange(device: Transport, { transport: guest }: End): Pr
     using pair = await meet(to, from);
     await Promise.all([pass(pair.near, pair.far), pass(pair.far, pair.near)]);
   }
+}
+
+/** Has the runtime open all that it opens once, by serving a guest of `device` that goes again. */
+export async function warmUp(device: VsockDevice): Promise<void> {
+  {
+    using machine = await Machine.start(device.guest);
+    await exchange(device, machine);
+  }
+  await gone(device.guest);
+}
+
+/** Waits until the device knows that the VMM is gone. */
+export async function gone(guest: VsockGuest): Promise<void> {
+  while (guest.up) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** Sends more than one buffer holds. */

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { assertEquals } from "@std/assert";
 import { RAM_NAME } from "./ram.ts";
 
 /** What this process holds. */
 export interface Footprint {
-  readonly descriptors: number;
+  /** What they are of, in order. */
+  readonly descriptors: readonly string[];
   readonly mappings: number;
 }
 
@@ -17,7 +18,7 @@ export interface Footprint {
 export function footprint(): Footprint {
   const maps = readFileSync("/proc/self/maps", "utf8").split("\n");
   return {
-    descriptors: readdirSync("/proc/self/fd").length,
+    descriptors: readdirSync("/proc/self/fd").map(target).sort(),
     mappings: maps.filter((line) => line.includes(RAM_NAME)).length,
   };
 }
@@ -32,6 +33,15 @@ export async function leavesNothing(use: () => Promise<void>): Promise<void> {
   assertEquals(footprint(), before);
 }
 
+/** What a descriptor is of, without its number. */
+function target(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).replace(/:\[\d+\]$/, "");
+  } catch {
+    return "a folder that was read"; // this one
+  }
+}
+
 function same(a: Footprint, b: Footprint): boolean {
-  return a.descriptors === b.descriptors && a.mappings === b.mappings;
+  return a.mappings === b.mappings && a.descriptors.join() === b.descriptors.join();
 }

@@ -176,9 +176,12 @@ export class FrontEnd implements Disposable {
     if (result !== 0n) throw new Error(`request ${request} failed: ${result}`);
   }
 
-  /** What QEMU begins with: the CID of the guest. `events` are those of each ring. */
+  /**
+   * What QEMU begins with: the CID of the guest. `events` gives those of each ring, now that
+   * `features` are known.
+   */
   async handshake(
-    events: readonly { readonly call: number; readonly err: number }[],
+    events: () => readonly { readonly call: number; readonly err: number }[],
     wanted: bigint = WANTED,
   ): Promise<number> {
     await this.askU64(REQUEST.GET_FEATURES);
@@ -186,7 +189,7 @@ export class FrontEnd implements Disposable {
     await this.post(REQUEST.SET_PROTOCOL_FEATURES, u64s(this.protocol));
     await this.post(REQUEST.SET_OWNER, new Uint8Array(0));
     this.features = await this.askU64(REQUEST.GET_FEATURES);
-    for (const [index, { call, err }] of events.entries()) {
+    for (const [index, { call, err }] of events().entries()) {
       await this.setEvent(REQUEST.SET_VRING_CALL, index, call);
       await this.setEvent(REQUEST.SET_VRING_ERR, index, err);
     }

@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
-import { exchange } from "./exchange.ts";
+import { exchange, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
@@ -19,7 +19,7 @@ before(async () => {
     guestCid: GUEST_CID,
     onFault: ({ name, message }) => faults.push(`${name}: ${message}`),
   });
-  await serves(); // with all that the runtime opens once
+  await warmUp(device);
 });
 
 after(() => device.close());

@@ -13,7 +13,7 @@ import {
 } from "../../src/vhost_user/device.ts";
 import type { VsockGuest } from "../../src/vhost_user/port.ts";
 import { type Header, HEADER_SIZE } from "../../src/virtio/packet.ts";
-import { exchange } from "./exchange.ts";
+import { exchange, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
@@ -36,8 +36,7 @@ before(async () => {
   bystander = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
   listener = listen({ cid: 2, port: PORT }, { transport: device });
   other = await Machine.start(bystander);
-  using guest = await Machine.start(device.guest); // with all that the runtime opens once
-  await exchange(device, guest);
+  await warmUp(device);
 });
 
 after(() => {

@@ -9,7 +9,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
-import { exchange, meet } from "./exchange.ts";
+import { exchange, meet, warmUp } from "./exchange.ts";
 import { footprint, leavesNothing } from "./footprint.ts";
 import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
@@ -39,8 +39,7 @@ function makeDevice(socketPath: string = freshPath()): VsockDevice {
 
 before(async () => {
   using device = makeDevice();
-  using machine = await Machine.start(device.guest);
-  await exchange(device, machine); // with all that the runtime opens once
+  await warmUp(device);
 });
 
 async function isReset(promise: Promise<unknown>): Promise<void> {

@@ -66,16 +66,17 @@ export class Machine implements Disposable {
 
   /** Makes one as far as the handshake, with no driver in it yet. The caller closes it. */
   static async powerOn(options: MachineOptions): Promise<Machine> {
+    const frontEnd = await FrontEnd.connect(options.socketPath);
     const ram = new Ram(options);
-    const rings = makeRings(ram, options);
-    let frontEnd: FrontEnd | undefined;
+    let rings: readonly [GuestRing, GuestRing] | undefined;
+    const events = (): readonly GuestRing[] =>
+      rings = makeRings(ram, frontEnd.features & wanted(options), options);
     try {
-      frontEnd = await FrontEnd.connect(options.socketPath);
-      const cid = await frontEnd.handshake(rings, options.protocol);
-      return new Machine(options, { frontEnd, ram, rings, cid });
+      const cid = await frontEnd.handshake(events, options.protocol);
+      return new Machine(options, { frontEnd, ram, rings: rings!, cid });
     } catch (error) {
-      frontEnd?.hangUp();
-      for (const ring of rings) ring.close();
+      frontEnd.hangUp();
+      for (const ring of rings ?? []) ring.close();
       ram.close();
       throw error;
     }
@@ -167,7 +168,7 @@ export class Machine implements Disposable {
     await this.pause();
     this.#guest?.stop();
     for (const ring of this.#rings) ring.close();
-    this.#rings = makeRings(this.ram, this.#options);
+    this.#rings = makeRings(this.ram, this.features, this.#options);
     await this.boot();
   }
 
@@ -190,8 +191,13 @@ export class Machine implements Disposable {
   }
 }
 
-function makeRings(ram: Ram, options: MachineOptions): readonly [GuestRing, GuestRing] {
-  const { ringSize: size = RING_SIZE, base = 0, eventIdx = true, indirect = true } = options;
+function makeRings(
+  ram: Ram,
+  features: bigint,
+  { ringSize: size = RING_SIZE, base = 0 }: MachineOptions,
+): readonly [GuestRing, GuestRing] {
+  const eventIdx = (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n;
+  const indirect = (features & bit(VIRTIO_RING_F_INDIRECT_DESC)) !== 0n;
   const ring = { size, base, eventIdx, indirect };
   return [new GuestRing(ram, { ...ring, region: 0 }), new GuestRing(ram, ring)];
 }

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
-import { F_ADD_SEALS, F_DUPFD_CLOEXEC, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
+import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { close, eventfd, fcntl, ftruncate, pipe2, write } from "../../ffi/file_calls.ts";
@@ -14,6 +13,7 @@ import { socketpair } from "../../ffi/socket_calls.ts";
 import { RX, TX } from "../../src/vhost_user/guest.ts";
 import { type Region, REQUEST } from "../../src/vhost_user/protocol.ts";
 import { concat, memoryTable, type RingSetup, type Sending, u32s, u64s } from "./front_end.ts";
+import { opened } from "./lab.ts";
 import type { Machine } from "./machine.ts";
 
 /** One thing that a front end does after the handshake. */
@@ -173,16 +173,6 @@ function memfd(length: number, seals: number): number {
   ftruncate(fd, length);
   fcntl(fd, F_ADD_SEALS, seals);
   return fd;
-}
-
-/** A descriptor of a file that no runtime keeps a record of. */
-function opened(path: string, flags: string): number {
-  const fd = openSync(path, flags);
-  try {
-    return fcntl(fd, F_DUPFD_CLOEXEC);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function readOnly(): number {

@@ -9,7 +9,7 @@ import type { Receiver } from "../../src/receive/receiver.ts";
 import type { SocketType } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { bytes } from "../conformance/helpers.ts";
-import { exchange, type Pair } from "./exchange.ts";
+import { exchange, gone, type Pair, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, type GuestChoice, PLAIN } from "./lab.ts";
 import { Machine } from "./machine.ts";
@@ -28,8 +28,7 @@ before(async () => {
       throw error;
     },
   });
-  using machine = await Machine.start(device.guest); // with all that the runtime opens once
-  await exchange(device, machine);
+  await warmUp(device);
 });
 
 after(() => device.close());
@@ -178,12 +177,12 @@ for (const [name, end] of Object.entries(ENDS)) {
       const batch = await receive(flow.receiver);
       const views = Array.from(batch, ({ data }) => data);
       await Promise.resolve(end(machine, flow));
-      while (machine.closed && device.guest.up) await turn();
+      if (machine.closed) await gone(device.guest);
       assertEquals(together(batch), sent);
       batch.release();
       assertEquals(views.every(({ length }) => length === 0), true);
       machine.close();
-      while (device.guest.up) await turn();
+      await gone(device.guest);
       using next = await Machine.start(device.guest);
       await exchange(device, next);
     });
@@ -206,7 +205,7 @@ test("Batch of a guest's packets whose buffer was transferred away costs that bu
   await exchange(device, machine);
   await allBack(machine);
   machine.close();
-  while (device.guest.up) await turn();
+  await gone(device.guest);
 });
 
 for (const [name, choice] of Object.entries(CHOICES)) {
