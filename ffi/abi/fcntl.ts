@@ -24,6 +24,8 @@ export const F_GETFL = 3;
 export const F_SETFL = 4;
 /** `F_GETFD`, `F_SETFD`: closed on exec. */
 export const FD_CLOEXEC = 1;
+/** fcntl(2): another descriptor of the same file, the argument or above; it is closed on exec. */
+export const F_DUPFD_CLOEXEC = 1030;
 /** fcntl(2): forbid changes of a memfd for ever. */
 export const F_ADD_SEALS = 1033;
 /** fcntl(2): what is forbidden. */

@@ -163,14 +163,16 @@ export class Guest implements Carrier, TxEnd {
 
   send(packet: Packet): void {
     this.#host.sent(packet);
-    const sent = this.#guarded(({ rx }) => {
+    if (this.#driver === undefined) {
+      packet.payload?.free();
+      return;
+    }
+    this.#guarded(({ rx }) => {
       this.counters.txPackets++;
       this.counters.txBytes += packet.len;
       rx.send(packet);
-      return true;
     });
-    if (sent === undefined) packet.payload?.free();
-    else this.#schedule();
+    this.#schedule();
   }
 
   /** Takes what the guest has sent, and sends what it has room for. */

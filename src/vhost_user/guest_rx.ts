@@ -126,7 +126,7 @@ export class RxWriter {
     return undefined;
   }
 
-  /** Sends `packet`: the guest sees it once the ring is published. */
+  /** Takes `packet` over, and sends it: the guest sees it once the ring is published. */
   send(packet: Packet): void {
     const { payload } = packet;
     if (payload instanceof AddedPayload) {
@@ -143,8 +143,11 @@ export class RxWriter {
   /** Sends what waits, as far as there are buffers. */
   flush(): void {
     let sent = 0;
-    while (sent < this.#waiting.length && this.#sendWaiting(this.#waiting[sent]!)) sent++;
-    if (sent > 0) this.#waiting.splice(0, sent);
+    try {
+      while (sent < this.#waiting.length && this.#sendWaiting(this.#waiting[sent]!)) sent++;
+    } finally {
+      if (sent > 0) this.#waiting.splice(0, sent); // also where the next one breaks the ring
+    }
   }
 
   /** Whether a payload of a stream could be placed. */

@@ -142,6 +142,7 @@ export class GuestPort implements VsockGuest {
   #accept(): void {
     try {
       for (let vmm; (vmm = this.#listener.accept()) !== undefined;) {
+        if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
         if (this.#vmm === undefined) this.#greet(vmm as KernelSocket<UnixAddress>);
         else vmm.close();
       }

@@ -1,23 +1,177 @@
-/** The device serves a guest as QEMU brings it. */
-import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+/** What the device offers a front end, and what it makes of odd ones that are not wrong. */
+import { after, before, test } from "node:test";
+import { assertEquals, assertRejects } from "@std/assert";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
+import { O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { close, eventfd, pipe2, write } from "../../ffi/file_calls.ts";
+import { socketpair } from "../../ffi/socket_calls.ts";
 import { connect } from "../../src/connect.ts";
-import { listen } from "../../src/listen.ts";
-import { createVsockDevice } from "../../src/vhost_user/device.ts";
+import { VsockError } from "../../src/error.ts";
+import {
+  createVsockDevice,
+  type VsockDevice,
+  type VsockDeviceFeatures,
+} from "../../src/vhost_user/device.ts";
+import { TX } from "../../src/vhost_user/guest.ts";
+import { REQUEST } from "../../src/vhost_user/protocol.ts";
+import { exchange, meet, warmUp } from "./exchange.ts";
+import { leavesNothing } from "./footprint.ts";
+import { frame } from "./front_end.ts";
+import { freshPath, GUEST_CID, opened } from "./lab.ts";
 import { Machine } from "./machine.ts";
 
-test("smoke", { timeout: 20_000 }, async () => {
-  const socketPath = `/tmp/vsockit-${crypto.randomUUID()}.sock`;
-  using device = createVsockDevice({ socketPath, guestCid: 42, onFault: (e) => console.log(e) });
-  using machine = await Machine.start({ socketPath });
-  assertEquals(machine.cid, 42);
-  using listener = listen({ cid: 2, port: 1024 }, { transport: device });
-  using conn = await connect({ cid: 2, port: 1024 }, { transport: machine.transport });
-  using peer = await listener.accept();
-  await conn.write(new TextEncoder().encode("hello"));
-  const buffer = new Uint8Array(100);
-  assertEquals(await peer.read(buffer), 5);
-  await peer.write(new Uint8Array(100));
-  assertEquals(await conn.read(buffer), 100);
-  assertEquals(machine.guest.faults, []);
+const TIMEOUT_MS = 30_000;
+const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+const faults: string[] = [];
+let device: VsockDevice;
+
+before(async () => {
+  device = createVsockDevice({
+    socketPath: freshPath(),
+    guestCid: GUEST_CID,
+    onFault: ({ name, message }) => faults.push(`${name}: ${message}`),
+  });
+  await warmUp(device);
+});
+
+after(() => device.close());
+
+/** A test that leaves nothing behind. */
+function clean(name: string, run: () => Promise<void>): void {
+  test(name, { timeout: TIMEOUT_MS }, () => leavesNothing(run));
+}
+
+clean("VsockDevice offers CONFIG and REPLY_ACK, VERSION_1, and the CID", async () => {
+  using machine = await Machine.powerOn(device.guest);
+  const { frontEnd, cid } = machine;
+  assertEquals([cid, frontEnd.protocol, frontEnd.features], [GUEST_CID, 0x208n, 0x1_7000_0002n]);
+  assertEquals(await frontEnd.config(0, 8), Uint8Array.of(GUEST_CID, 0, 0, 0, 0, 0, 0, 0));
+  assertEquals(await frontEnd.config(1, 2), new Uint8Array(2));
+  assertEquals(await frontEnd.config(100, 9), new Uint8Array(9), "there is no more");
+});
+
+const CHOICES: readonly (readonly [VsockDeviceFeatures, bigint])[] = [
+  [{}, 0x1_7000_0002n],
+  [{ seqpacket: false }, 0x1_7000_0000n],
+  [{ eventIdx: false }, 0x1_5000_0002n],
+  [{ indirect: false, eventIdx: false }, 0x1_4000_0002n],
+];
+
+for (const [features, offered] of CHOICES) {
+  clean(
+    `VsockDevice with ${JSON.stringify(features)} offers 0x${offered.toString(16)}`,
+    async () => {
+      using device = createVsockDevice({ socketPath: freshPath(), guestCid: 3, features });
+      using machine = await Machine.start(device.guest);
+      assertEquals(machine.frontEnd.features, offered);
+      await exchange(device, machine);
+      const messages = meet(machine.transport, device, "seqpacket");
+      if (features.seqpacket !== false) return (await messages)[Symbol.dispose]();
+      const error = await assertRejects(() => messages, VsockError);
+      assertEquals(error.code, "ESOCKTNOSUPPORT");
+    },
+  );
+}
+
+clean("VsockDevice does without REPLY_ACK, as a front end may", async () => {
+  using machine = await Machine.start({ ...device.guest, protocol: 0x200n, regions: 1 });
+  assertEquals(machine.frontEnd.protocol, 0x200n);
+  await exchange(device, machine);
+});
+
+clean("VsockDevice takes a message in single bytes, and many messages at once", async () => {
+  using machine = await Machine.powerOn(device.guest);
+  const { frontEnd } = machine;
+  const ask = frame(REQUEST.GET_FEATURES, NOTHING);
+  for (const byte of ask) {
+    await frontEnd.write(Uint8Array.of(byte));
+    await new Promise((resolve) => setTimeout(resolve, 1)); // so that it comes alone, as a rule
+  }
+  assertEquals((await frontEnd.reply(REQUEST.GET_FEATURES)).byteLength, 8);
+  const all = new Uint8Array(ask.length * 100);
+  for (let at = 0; at < all.length; at += ask.length) all.set(ask, at);
+  await frontEnd.write(all);
+  for (let i = 0; i < 100; i++) await frontEnd.reply(REQUEST.GET_FEATURES);
+});
+
+clean("VsockDevice hangs up on a front end that reads no replies", async () => {
+  faults.length = 0;
+  using machine = await Machine.powerOn(device.guest);
+  const ask = frame(REQUEST.GET_FEATURES, NOTHING);
+  await assertRejects(async () => {
+    for (;;) await machine.frontEnd.write(ask);
+  }, SysError);
+  assertEquals(faults.length, 1, `${faults}`);
+  machine.close();
+  using next = await Machine.start(device.guest);
+  await exchange(device, next);
+});
+
+/** Descriptors in the place of the eventfd that the device calls by: nothing but calls is lost. */
+const CALLS: Readonly<Record<string, () => readonly [number, ...number[]]>> = {
+  "a pipe that nobody reads": () => {
+    const [reader, writer] = pipe2(O_CLOEXEC);
+    close(reader);
+    return [writer];
+  },
+  "a pipe that is full": () => {
+    const [reader, writer] = pipe2(O_CLOEXEC);
+    write(writer, new Uint8Array(65_536));
+    return [writer, reader];
+  },
+  "an eventfd that is full": () => {
+    const fd = eventfd(0, EFD_CLOEXEC);
+    write(fd, new Uint8Array(BigUint64Array.of(0xffff_ffff_ffff_fffen).buffer));
+    return [fd];
+  },
+  "a socket that was closed": () => {
+    const [kept, other] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC);
+    close(other);
+    return [kept];
+  },
+  "a file that is read-only": () => [opened("/dev/zero", "r")],
+  "/dev/full": () => [opened("/dev/full", "r+")],
+};
+
+for (const [name, open] of Object.entries(CALLS)) {
+  clean(`VsockDevice calls by ${name}, and is not harmed`, async () => {
+    using machine = await Machine.start(device.guest);
+    const fds = open();
+    await machine.frontEnd.setEvent(REQUEST.SET_VRING_CALL, TX, fds[0]);
+    await machine.frontEnd.settled();
+    using pair = await meet(machine.transport, device);
+    pair.near.socket.send(new Uint8Array(1_000), 0);
+    assertEquals(await pair.far.read(new Uint8Array(2_000)), 1_000);
+    for (const fd of fds) close(fd);
+  });
+}
+
+clean("VsockDevice is not stalled by a kick that never ends", async () => {
+  using other = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
+  using bystander = await Machine.start(other);
+  using machine = await Machine.start(device.guest);
+  const fds = [opened("/dev/zero", "r+"), eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)];
+  await machine.frontEnd.setEvent(REQUEST.SET_VRING_KICK, TX, fds[0]);
+  await exchange(device, bystander);
+  await exchange(device, machine);
+  for (const fd of fds) close(fd);
+});
+
+clean("VsockDevice lets guests talk to each other where both may", async () => {
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: 3, siblings: true });
+  using second = device.addGuest({ socketPath: freshPath(), guestCid: 4, siblings: true });
+  using loner = device.addGuest({ socketPath: freshPath(), guestCid: 5 });
+  using a = await Machine.start({ ...device.guest, siblings: [4, 5] });
+  using b = await Machine.start({ ...second, siblings: [3] });
+  using c = await Machine.start({ ...loner, siblings: [3] });
+  await exchange(a.transport, b);
+  for (const machine of [a, b, c]) await exchange(device, machine);
+  const refused = [[c, 3], [a, 5]] as const;
+  for (const [{ transport }, cid] of refused) {
+    const error = await assertRejects(() => connect({ cid, port: 1 }, { transport }), VsockError);
+    assertEquals(error.code, "ECONNRESET");
+  }
+  for (const { guest } of [a, b, c]) assertEquals(guest.faults, []);
 });

@@ -5,7 +5,7 @@
  * @module
  */
 import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
-import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { MSG_NOSIGNAL, SCM_RIGHTS, SHUT_WR, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { encodeControl } from "../../ffi/cmsg.ts";
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { Message } from "../../ffi/message.ts";
@@ -19,7 +19,6 @@ import {
   FRAME_REPLY,
   FRAME_VERSION,
   type Region,
-  REGIONS_MAX,
   REQUEST,
   VHOST_USER_PROTOCOL_F_CONFIG,
   VHOST_USER_PROTOCOL_F_REPLY_ACK,
@@ -87,6 +86,28 @@ export function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayB
   return both;
 }
 
+/** The bytes of a message, whatever it is. */
+export function frame(
+  request: number,
+  body: Uint8Array,
+  { flags = FRAME_VERSION, size = body.length, cut = Infinity }: Sending = {},
+): Uint8Array<ArrayBuffer> {
+  const bytes = concat(u32s(request, flags, size), body);
+  return bytes.subarray(0, Math.min(cut, bytes.length));
+}
+
+/** sendmsg(2) with descriptors: bytes sent, or `WOULD_BLOCK`. */
+export function sendFrame(
+  fd: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  fds: readonly number[] = [],
+): number {
+  const data = new Uint8Array(Int32Array.from(fds).buffer);
+  const rights = { level: SOL_SOCKET, type: SCM_RIGHTS, data };
+  const control = encodeControl(fds.length === 0 ? [] : [rights]);
+  return sendmsg(fd, new Message([bytes], { control }), MSG_NOSIGNAL);
+}
+
 /** A front end. Nothing blocks the event loop: the device may live in it. */
 export class FrontEnd implements Disposable {
   /** Virtio features that the device has offered. */
@@ -113,17 +134,13 @@ export class FrontEnd implements Disposable {
 
   /** Sends a message, whatever it is. */
   async post(request: number, body: Uint8Array, how: Sending = {}): Promise<void> {
-    const { flags = FRAME_VERSION, fds = [], size = body.length, cut = Infinity } = how;
-    const bytes = concat(u32s(request, flags, size), body);
-    await this.write(bytes.subarray(0, Math.min(cut, bytes.length)), fds);
+    await this.write(frame(request, body, how), how.fds);
   }
 
   /** Sends bytes, with descriptors beside the first of them. */
   async write(bytes: Uint8Array<ArrayBuffer>, fds: readonly number[] = []): Promise<void> {
     for (let sent = 0; sent < bytes.length;) {
-      const control = sent > 0 || fds.length === 0 ? [] : [rights(fds)];
-      const message = new Message([bytes.subarray(sent)], { control: encodeControl(control) });
-      const count = sendmsg(this.#socket.fd, message, MSG_NOSIGNAL);
+      const count = sendFrame(this.#socket.fd, bytes.subarray(sent), sent === 0 ? fds : []);
       if (count === WOULD_BLOCK) await this.#socket.wait(POLLOUT);
       else sent += count;
     }
@@ -159,9 +176,12 @@ export class FrontEnd implements Disposable {
     if (result !== 0n) throw new Error(`request ${request} failed: ${result}`);
   }
 
-  /** What QEMU begins with: the CID of the guest. `events` are those of each ring. */
+  /**
+   * What QEMU begins with: the CID of the guest. `events` gives those of each ring, now that
+   * `features` are known.
+   */
   async handshake(
-    events: readonly { readonly call: number; readonly err: number }[],
+    events: () => readonly { readonly call: number; readonly err: number }[],
     wanted: bigint = WANTED,
   ): Promise<number> {
     await this.askU64(REQUEST.GET_FEATURES);
@@ -169,7 +189,7 @@ export class FrontEnd implements Disposable {
     await this.post(REQUEST.SET_PROTOCOL_FEATURES, u64s(this.protocol));
     await this.post(REQUEST.SET_OWNER, new Uint8Array(0));
     this.features = await this.askU64(REQUEST.GET_FEATURES);
-    for (const [index, { call, err }] of events.entries()) {
+    for (const [index, { call, err }] of events().entries()) {
       await this.setEvent(REQUEST.SET_VRING_CALL, index, call);
       await this.setEvent(REQUEST.SET_VRING_ERR, index, err);
     }
@@ -231,6 +251,11 @@ export class FrontEnd implements Disposable {
     this.hangUp();
   }
 
+  /** Says that no more will come. */
+  end(): void {
+    this.#socket.shutdown(SHUT_WR);
+  }
+
   /** Ends the connection without a word. */
   hangUp(): void {
     this.#socket.close();
@@ -257,9 +282,4 @@ export class FrontEnd implements Disposable {
     }
     return bytes;
   }
-}
-
-function rights(fds: readonly number[]): { level: number; type: number; data: Uint8Array } {
-  if (fds.length > 2 * REGIONS_MAX) throw new RangeError("too many descriptors");
-  return { level: SOL_SOCKET, type: SCM_RIGHTS, data: new Uint8Array(Int32Array.from(fds).buffer) };
 }

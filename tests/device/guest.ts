@@ -23,7 +23,8 @@ const RX_BUFFER = 3_776;
 const SMALL = 1_024;
 /** As many as a socket's default buffer has room for, twice; Linux has no limit. */
 const SMALL_COUNT = 1_024;
-const LARGE_BYTES = 0x40_0000;
+/** More than a device holds back of a ring of 128. */
+const LARGE_BYTES = 0x80_0000;
 /** Bytes between two blocks: nothing lies side by side unless it is to. */
 const GAP = 48;
 
@@ -35,6 +36,8 @@ export interface GuestOptions {
   readonly count?: number;
   /** Bytes of one descriptor of what is sent. @default {65536} */
   readonly piece?: number;
+  /** Other guests that it talks to, by CID. @default {[]} */
+  readonly siblings?: readonly number[];
   /** Sees every packet that either side has sent. */
   readonly tap?: Tap | undefined;
 }
@@ -96,6 +99,7 @@ export class FakeGuest extends StackNode implements Carrier {
   readonly #small: Pool;
   readonly #large: Pool;
   readonly #piece: number;
+  readonly #peers: readonly number[];
   /** By head. */
   readonly #posted: Map<number, readonly Block[]> = new Map();
   readonly #sent: Map<number, { readonly packet: Packet; readonly header: Block }> = new Map();
@@ -108,6 +112,7 @@ export class FakeGuest extends StackNode implements Carrier {
     super({ cids: [cid], firstPort: firstPort(Math.random), clock: realClock, tap: options.tap });
     this.#parts = parts;
     this.seqpacket = parts.seqpacket;
+    this.#peers = [VMADDR_CID_HOST, ...options.siblings ?? []];
     this.#piece = options.piece ?? 0x1_0000;
     this.#headers = new Pool(ram, HEADER_SIZE, tx.driver.size, GAP);
     this.#small = new Pool(ram, SMALL, SMALL_COUNT, GAP);
@@ -125,7 +130,7 @@ export class FakeGuest extends StackNode implements Carrier {
   }
 
   override route(cid: number): Carrier | undefined {
-    if (cid === VMADDR_CID_HOST) return this.#up ? this : undefined;
+    if (this.#peers.includes(cid)) return this.#up ? this : undefined;
     return super.route(cid);
   }
 
@@ -202,7 +207,7 @@ export class FakeGuest extends StackNode implements Carrier {
     if (header === undefined) return this.#fault("a CID of more than 32 bits");
     const { len, srcCid, dstCid, srcPort, dstPort } = header;
     if (len !== length - HEADER_SIZE) return this.#fault(`len ${len} of ${length} bytes`);
-    if (srcCid !== VMADDR_CID_HOST || dstCid !== this.cids[0]) {
+    if (!this.#peers.includes(srcCid) || dstCid !== this.cids[0]) {
       return this.#fault(`a packet from ${srcCid} to ${dstCid}`);
     }
     if (len === 0) return header;

@@ -7,8 +7,8 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { close, eventfd, read, write } from "../../ffi/file_calls.ts";
 import { Hold, reactor } from "../../src/kernel/reactor.ts";
-import { ringBytes } from "../../src/virtio/split_ring.ts";
-import { Driver, ringIn } from "../unit/virtqueue_driver.ts";
+import { ringBytes, type RingMemory } from "../../src/virtio/split_ring.ts";
+import { Driver, ringIn, type Used } from "../unit/virtqueue_driver.ts";
 import type { RingSetup } from "./front_end.ts";
 import type { Block, Ram } from "./ram.ts";
 
@@ -31,6 +31,8 @@ export interface RingOptions {
 /** One ring. Who makes it closes it, after the device has it no more. */
 export class GuestRing implements Disposable {
   readonly driver: Driver;
+  /** The three parts, live. */
+  readonly memory: RingMemory;
   /** Written for the device to look. */
   readonly kick: number = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   /** Written by the device for the guest to look. */
@@ -49,7 +51,7 @@ export class GuestRing implements Disposable {
     const sizes = ringBytes(size);
     const block = ram.take(sizes.desc + sizes.avail + sizes.used + 4, 16, region);
     block.bytes.fill(0);
-    const parts = ringIn(block.bytes, size);
+    const parts = this.memory = ringIn(block.bytes, size);
     const tables = indirect ? { tables: ram.take(16 * size * size) } : {};
     this.driver = new Driver({ ...parts, eventIdx, base, ...tables });
     this.#setup = {
@@ -83,6 +85,17 @@ export class GuestRing implements Disposable {
   /** Has `look` run at each call, and once at first, until the ring is closed. It must not throw. */
   watch(look: () => void): void {
     void this.#watch(look);
+  }
+
+  /** Waits for the device to give a chain back. */
+  async used(signal: AbortSignal = AbortSignal.timeout(10_000)): Promise<Used> {
+    for (;;) {
+      const used = this.driver.getUsed();
+      if (used !== undefined) return used;
+      if (this.driver.enableCalls()) continue;
+      await reactor().wait(this.call, POLLIN, this.#hold, signal);
+      read(this.call, new Uint8Array(8));
+    }
   }
 
   /** Whether the device has told that it does without this ring; clears that. */

@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { closeSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { F_DUPFD_CLOEXEC } from "../../ffi/abi/fcntl.ts";
+import { fcntl } from "../../ffi/file_calls.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import type { Header } from "../../src/virtio/packet.ts";
 import type { Lab, Need, Pair } from "../conformance/case.ts";
@@ -34,6 +37,16 @@ const LACKS: Lab["lacks"] = {
 /** A path for a Unix socket that nobody uses. */
 export function freshPath(): string {
   return join(tmpdir(), `vsockit-${crypto.randomUUID()}.sock`);
+}
+
+/** A descriptor of a file that no runtime keeps a record of. */
+export function opened(path: string, flags: string): number {
+  const fd = openSync(path, flags);
+  try {
+    return fcntl(fd, F_DUPFD_CLOEXEC);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Receive buffers that a packet of any size fits in, one descriptor each. */

@@ -43,13 +43,14 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 export class Machine implements Disposable {
   readonly frontEnd: FrontEnd;
   readonly ram: Ram;
-  readonly rings: readonly [GuestRing, GuestRing];
   /** As the device tells it. */
   readonly cid: number;
   /** Virtio features that the guest wants and the device offers. */
   readonly features: bigint;
   readonly #options: MachineOptions;
+  #rings: readonly [GuestRing, GuestRing];
   #guest: FakeGuest | undefined;
+  #closed = false;
 
   private constructor(
     options: MachineOptions,
@@ -58,23 +59,24 @@ export class Machine implements Disposable {
     this.#options = options;
     this.frontEnd = parts.frontEnd;
     this.ram = parts.ram;
-    this.rings = parts.rings;
+    this.#rings = parts.rings;
     this.cid = parts.cid;
     this.features = parts.frontEnd.features & wanted(options);
   }
 
   /** Makes one as far as the handshake, with no driver in it yet. The caller closes it. */
   static async powerOn(options: MachineOptions): Promise<Machine> {
+    const frontEnd = await FrontEnd.connect(options.socketPath);
     const ram = new Ram(options);
-    const rings = makeRings(ram, options);
-    let frontEnd: FrontEnd | undefined;
+    let rings: readonly [GuestRing, GuestRing] | undefined;
+    const events = (): readonly GuestRing[] =>
+      rings = makeRings(ram, frontEnd.features & wanted(options), options);
     try {
-      frontEnd = await FrontEnd.connect(options.socketPath);
-      const cid = await frontEnd.handshake(rings, options.protocol);
-      return new Machine(options, { frontEnd, ram, rings, cid });
+      const cid = await frontEnd.handshake(events, options.protocol);
+      return new Machine(options, { frontEnd, ram, rings: rings!, cid });
     } catch (error) {
-      frontEnd?.hangUp();
-      for (const ring of rings) ring.close();
+      frontEnd.hangUp();
+      for (const ring of rings ?? []) ring.close();
       ram.close();
       throw error;
     }
@@ -92,6 +94,11 @@ export class Machine implements Disposable {
     }
   }
 
+  /** The rings of the driver that runs, or is about to. */
+  get rings(): readonly [GuestRing, GuestRing] {
+    return this.#rings;
+  }
+
   /** The guest, which is up. */
   get guest(): FakeGuest {
     if (this.#guest === undefined) throw new Error("the machine has no guest yet");
@@ -105,33 +112,40 @@ export class Machine implements Disposable {
 
   /** What QEMU says when the guest's driver is ready, and the guest. */
   async boot(): Promise<void> {
-    const { frontEnd, rings, features } = this;
     await this.describe();
-    for (const index of rings.keys()) await frontEnd.enable(index, true);
-    for (const [index, { call }] of rings.entries()) {
-      await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
-    }
-    const [rx, tx] = rings;
+    await this.enable();
+    const { ram, cid, features, rings: [rx, tx] } = this;
     this.#guest = new FakeGuest({
-      ...{ cid: this.cid, ram: this.ram, rx, tx },
+      ...{ cid, ram, rx, tx },
       indirect: (features & bit(VIRTIO_RING_F_INDIRECT_DESC)) !== 0n,
       seqpacket: (features & bit(VIRTIO_VSOCK_F_SEQPACKET)) !== 0n,
     }, this.#options);
   }
 
   /** Features, memory and rings, which are not enabled then. */
-  async describe(): Promise<void> {
+  async describe(bases?: readonly number[]): Promise<void> {
     const { frontEnd, rings, ram, features } = this;
     for (const index of [TX, RX]) {
       await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, rings[index]!.call);
     }
     await frontEnd.post(REQUEST.SET_FEATURES, u64s(features));
     await frontEnd.setMemory(ram.regions, ram.fd);
-    for (const [index, ring] of rings.entries()) await frontEnd.setRing(index, ring.setup);
+    for (const [index, { setup }] of rings.entries()) {
+      await frontEnd.setRing(index, { ...setup, base: bases?.[index] ?? setup.base });
+    }
   }
 
-  /** What QEMU says when the driver is gone: where each ring may go on. */
-  async stop(): Promise<number[]> {
+  /** Has the device use the rings. */
+  async enable(): Promise<void> {
+    const { frontEnd, rings } = this;
+    for (const index of rings.keys()) await frontEnd.enable(index, true);
+    for (const [index, { call }] of rings.entries()) {
+      await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
+    }
+  }
+
+  /** What QEMU says when it pauses, or when the driver is gone: where each ring may go on. */
+  async pause(): Promise<number[]> {
     const { frontEnd, rings } = this;
     for (const index of rings.keys()) await frontEnd.enable(index, false);
     const bases: number[] = [];
@@ -139,12 +153,33 @@ export class Machine implements Disposable {
     for (const [index, { call }] of rings.entries()) {
       await frontEnd.setEvent(REQUEST.SET_VRING_CALL, index, call);
     }
-    this.#guest?.stop();
     return bases;
+  }
+
+  /** After `pause()`: the guest goes on, and knows of nothing. */
+  async resume(bases: readonly number[]): Promise<void> {
+    await this.describe(bases);
+    await this.enable();
+    for (const ring of this.rings) ring.kickNow();
+  }
+
+  /** The driver is unloaded, and loaded again with rings of its own. */
+  async reboot(): Promise<void> {
+    await this.pause();
+    this.#guest?.stop();
+    for (const ring of this.#rings) ring.close();
+    this.#rings = makeRings(this.ram, this.features, this.#options);
+    await this.boot();
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** The end of QEMU, without a word. The second call does nothing. */
   close(): void {
+    this.#closed = true;
     this.frontEnd.hangUp();
     this.#guest?.stop();
     for (const ring of this.rings) ring.close();
@@ -156,8 +191,13 @@ export class Machine implements Disposable {
   }
 }
 
-function makeRings(ram: Ram, options: MachineOptions): readonly [GuestRing, GuestRing] {
-  const { ringSize: size = RING_SIZE, base = 0, eventIdx = true, indirect = true } = options;
+function makeRings(
+  ram: Ram,
+  features: bigint,
+  { ringSize: size = RING_SIZE, base = 0 }: MachineOptions,
+): readonly [GuestRing, GuestRing] {
+  const eventIdx = (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n;
+  const indirect = (features & bit(VIRTIO_RING_F_INDIRECT_DESC)) !== 0n;
   const ring = { size, base, eventIdx, indirect };
   return [new GuestRing(ram, { ...ring, region: 0 }), new GuestRing(ram, ring)];
 }

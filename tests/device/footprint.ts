@@ -1,0 +1,47 @@
+/**
+ * What is left behind: descriptors of this process, and mappings of guests' memory.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { assertEquals } from "@std/assert";
+import { RAM_NAME } from "./ram.ts";
+
+/** What this process holds. */
+export interface Footprint {
+  /** What they are of, in order. */
+  readonly descriptors: readonly string[];
+  readonly mappings: number;
+}
+
+/** What this process holds now. */
+export function footprint(): Footprint {
+  const maps = readFileSync("/proc/self/maps", "utf8").split("\n");
+  return {
+    descriptors: readdirSync("/proc/self/fd").map(target).sort(),
+    mappings: maps.filter((line) => line.includes(RAM_NAME)).length,
+  };
+}
+
+/** Asserts that `use` leaves nothing behind: at once, or in the next turns of the event loop. */
+export async function leavesNothing(use: () => Promise<void>): Promise<void> {
+  const before = footprint();
+  await use();
+  for (let turn = 0; turn < 1_000 && !same(footprint(), before); turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assertEquals(footprint(), before);
+}
+
+/** What a descriptor is of, without its number. */
+function target(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).replace(/:\[\d+\]$/, "");
+  } catch {
+    return "a folder that was read"; // this one
+  }
+}
+
+function same(a: Footprint, b: Footprint): boolean {
+  return a.mappings === b.mappings && a.descriptors.join() === b.descriptors.join();
+}

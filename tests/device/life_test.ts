@@ -1,0 +1,217 @@
+/** Guests come and go: their connections end, nothing is left, the next one is served. */
+import { existsSync } from "node:fs";
+import { before, test } from "node:test";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
+import { connect } from "../../src/connect.ts";
+import type { Conn } from "../../src/conn.ts";
+import { VsockError } from "../../src/error.ts";
+import { listen } from "../../src/listen.ts";
+import { WOULD_BLOCK } from "../../src/socket.ts";
+import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
+import { exchange, meet, warmUp } from "./exchange.ts";
+import { footprint, leavesNothing } from "./footprint.ts";
+import { FrontEnd } from "./front_end.ts";
+import { freshPath, GUEST_CID } from "./lab.ts";
+import { Machine } from "./machine.ts";
+
+const TIMEOUT_MS = 30_000;
+/** A connection ends long before its close timer would end it. */
+const SOON = { timeoutMs: 4_000 };
+
+/** How the guest of a machine comes to its end. */
+const ENDS: Readonly<Record<string, (machine: Machine, device: VsockDevice) => unknown>> = {
+  "its driver is unloaded": (machine) => machine.pause(),
+  "its VMM is gone": (machine) => machine.close(),
+  "it is closed": (_machine, device) => device.guest.close(),
+  "the device is closed": (_machine, device) => device.close(),
+};
+
+function makeDevice(socketPath: string = freshPath()): VsockDevice {
+  return createVsockDevice({
+    socketPath,
+    guestCid: GUEST_CID,
+    onFault: (error) => {
+      throw error;
+    },
+  });
+}
+
+before(async () => {
+  using device = makeDevice();
+  await warmUp(device);
+});
+
+async function isReset(promise: Promise<unknown>): Promise<void> {
+  assertEquals((await assertRejects(() => promise, VsockError)).code, "ECONNRESET");
+}
+
+/** What waits on `conn` ends when its guest goes: of the two, one is told ECONNRESET, as on Linux. */
+async function waitsReset(conn: Conn): Promise<void> {
+  const reading = isReset(conn.read(new Uint8Array(1), SOON));
+  while (conn.socket.send(new Uint8Array(10_000), 0) !== WOULD_BLOCK);
+  const { code } = await assertRejects(() => conn.write(new Uint8Array(10_000), SOON), VsockError);
+  assertMatch(code, /^(EPIPE|ECONNRESET)$/);
+  await reading;
+}
+
+for (const [end, run] of Object.entries(ENDS)) {
+  test(`VsockDevice ends all connections of a guest when ${end}`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    await leavesNothing(async () => {
+      using device = makeDevice();
+      using machine = await Machine.start(device.guest);
+      using stream = await meet(device, machine.transport);
+      using messages = await meet(machine.transport, device, "seqpacket");
+      using ended = await meet(device, machine.transport);
+      await ended.near.closeWrite();
+      using listener = listen({ cid: 2, port: 5000 }, { transport: device });
+      using _queued = await connect({ cid: 2, port: 5000 }, { transport: machine.transport });
+      const all = [
+        waitsReset(stream.near),
+        waitsReset(messages.far),
+        isReset(ended.near.read(new Uint8Array(1), SOON)),
+      ];
+      await Promise.resolve(run(machine, device));
+      machine.guest.stop();
+      await Promise.all(all);
+      using queued = await listener.accept();
+      await isReset(queued.read(new Uint8Array(1), SOON));
+    });
+  });
+}
+
+test("VsockDevice refuses to connect to a guest that is not up: ENODEV, and ready() waits", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using device = makeDevice();
+  const address = { cid: GUEST_CID, port: 1 };
+  const reject = (): Promise<VsockError> =>
+    assertRejects(() => connect(address, { transport: device }), VsockError);
+  assertEquals((await reject()).code, "ENODEV");
+  using machine = await Machine.powerOn(device.guest);
+  assertEquals((await reject()).code, "ENODEV");
+  const ready = device.guest.ready();
+  await machine.boot();
+  await ready;
+  assert(device.guest.up);
+  assertEquals((await reject()).code, "ECONNRESET");
+});
+
+test("VsockDevice serves a guest that reboots, again and again", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  await leavesNothing(async () => {
+    using device = makeDevice();
+    using machine = await Machine.start({ ...device.guest, count: 16, size: 0x400_0000 });
+    for (let round = 0; round < 5; round++) {
+      await exchange(device, machine);
+      using pair = await meet(device, machine.transport);
+      await machine.reboot();
+      await isReset(pair.near.read(new Uint8Array(1), SOON));
+      await device.guest.ready();
+    }
+    assertEquals(machine.guest.faults, []);
+  });
+});
+
+for (const eventIdx of [true, false]) {
+  test(`VsockDevice goes on after a pause where the rings stopped, EVENT_IDX ${eventIdx}`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    await leavesNothing(async () => {
+      using device = makeDevice();
+      using machine = await Machine.start({ ...device.guest, eventIdx, base: 0xff00 });
+      for (let round = 0; round < 5; round++) {
+        using pair = await meet(device, machine.transport);
+        pair.near.socket.send(new Uint8Array(100_000), 0); // which the guest has not seen yet
+        const bases = await machine.pause();
+        await isReset(pair.near.read(new Uint8Array(1), SOON));
+        await machine.resume(bases);
+        await device.guest.ready();
+        await exchange(device, machine);
+        // The guest has not heard of the reset: what it sends now is refused.
+        assertEquals(pair.far.socket.send(new Uint8Array(1), 0), 1);
+        await pair.far.socket.wait(POLLRDHUP);
+      }
+      assertEquals(machine.guest.faults, []);
+    });
+  });
+}
+
+test("VsockDevice serves a hundred machines, one after the other", {
+  timeout: 2 * TIMEOUT_MS,
+}, async () => {
+  await leavesNothing(async () => {
+    using device = makeDevice();
+    for (let round = 0; round < 100; round++) {
+      using machine = await Machine.start({ ...device.guest, count: 16 });
+      using pair = await meet(device, machine.transport);
+      await pair.near.write(new Uint8Array(10));
+      assertEquals(await pair.far.read(new Uint8Array(100)), 10);
+      if (round % 2 === 0) await machine.pause();
+    }
+  });
+});
+
+test("VsockDevice lets a front end go at any step of its handshake", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  await leavesNothing(async () => {
+    using device = makeDevice();
+    const { socketPath } = device.guest;
+    for (let steps = 0; steps < 3; steps++) {
+      (await FrontEnd.connect(socketPath)).hangUp();
+      using machine = await Machine.powerOn({ socketPath });
+      if (steps > 0) await machine.describe();
+      if (steps > 1) await machine.enable();
+    }
+    using machine = await Machine.start({ socketPath });
+    await exchange(device, machine);
+  });
+});
+
+test("VsockDevice turns a second front end away, and goes on with the first", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  await leavesNothing(async () => {
+    using device = makeDevice();
+    using machine = await Machine.start(device.guest);
+    using second = await FrontEnd.connect(device.guest.socketPath);
+    await second.closed();
+    await exchange(device, machine);
+  });
+});
+
+test("VsockDevice.close() takes its path away, and another device can have it", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  await leavesNothing(async () => {
+    const socketPath = freshPath();
+    for (let round = 0; round < 2; round++) {
+      using device = makeDevice(socketPath);
+      using machine = await Machine.start({ socketPath });
+      await exchange(device, machine);
+      device.close();
+      assertEquals(existsSync(socketPath), false);
+      await machine.frontEnd.closed();
+    }
+  });
+});
+
+test("VsockDevice takes another memory table, and drops the one before", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using device = makeDevice();
+  using machine = await Machine.start({ ...device.guest, protocol: 0x200n, regions: 1 });
+  await machine.frontEnd.settled();
+  const before = footprint();
+  for (let round = 0; round < 20; round++) {
+    await machine.frontEnd.setMemory(machine.ram.regions, machine.ram.fd);
+  }
+  await machine.frontEnd.settled();
+  await exchange(device, machine);
+  // The rings lie in the first one as long as they run.
+  assertEquals(footprint(), { ...before, mappings: before.mappings + 1 });
+});
