@@ -13,6 +13,7 @@ import { SocketOptions } from "../options.ts";
 import type { AnySocket } from "../socket.ts";
 import type { WaitOptions } from "../waiting.ts";
 import { KernelSocket } from "../kernel/socket.ts";
+import { StackSocket } from "../stack/socket.ts";
 import { AutoSource } from "./auto.ts";
 import type { Batch } from "./batch.ts";
 import { CopiedSource } from "./copied.ts";
@@ -173,7 +174,8 @@ function isTcp(socket: AnySocket): socket is KernelSocket<Address> {
 
 /** Whose costs count for `socket`. */
 function carrierOf(socket: AnySocket): string {
-  return socket instanceof KernelSocket ? socket.family.name : "loopback";
+  if (socket instanceof KernelSocket) return socket.family.name;
+  return socket instanceof StackSocket ? socket.carrier : "loopback";
 }
 
 function rcvlowatOf(socket: AnySocket): number {

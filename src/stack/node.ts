@@ -81,6 +81,11 @@ export class StackNode implements StackHost {
     return false;
   }
 
+  /** What carries its packets, by name. */
+  get carrier(): string {
+    return "loopback";
+  }
+
   /** Whether `pump()` sees what has arrived without a system call, so that it can be spun on. */
   get looks(): boolean {
     return false;

@@ -45,6 +45,11 @@ export class StackSocket implements Socket {
     node.opened();
   }
 
+  /** What carries its packets, by name: what receiving costs is counted by that. */
+  get carrier(): string {
+    return this.#node.carrier;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

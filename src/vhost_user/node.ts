@@ -74,6 +74,10 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.#siblings.delete(guest);
   }
 
+  override get carrier(): string {
+    return "device";
+  }
+
   override get blocks(): boolean {
     return true;
   }
