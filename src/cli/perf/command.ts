@@ -99,7 +99,9 @@ async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal)
   const carrier = TRANSPORTS.get(options.plan.transport)!;
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];
-  for await (const result of sweep(options, run, (mode) => carrier.whyNot(mode) === undefined)) {
+  const works = (mode: Mode): boolean => carrier.whyNot(mode) === undefined;
+  const onLack = ({ message }: Error): void => terminal.err(`The other end: ${message}\n`);
+  for await (const result of sweep(options, run, works, onLack)) {
     results.push(result);
     if (options.json) terminal.out(formatJson(result));
   }

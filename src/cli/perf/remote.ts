@@ -23,6 +23,7 @@ import { checkRequest, type Request } from "./request.ts";
 import { combine, type PerfResult } from "./result.ts";
 import { start } from "./run.ts";
 import { isRefused } from "./meet.ts";
+import { LackError } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 /** Who serves, and which way the data goes. */
@@ -39,7 +40,15 @@ export interface Remote {
 const [BOOTING_MS, RETRY_MS] = [60_000, 200];
 
 /** What an end that serves says at last. */
-type Reply = { readonly result: Transmitted | Received } | { readonly error: string };
+type Reply =
+  | { readonly result: Transmitted | Received }
+  | { readonly error: string }
+  | { readonly lack: string };
+
+/** What it says first, where it can do what is asked for. */
+interface Go {
+  readonly go: true;
+}
 
 /** Runs this end of `plan`, and has the other one run. */
 export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult> {
@@ -63,13 +72,14 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
     ...{ role: mine, plan: { ...sideOf(plan, mine), port: plan.port + 1 }, end, machine },
     ...{ peer: "coming", control: new Control().memory, warmUpControl: new Control().memory },
   };
+  const first = await lines.receive() as Reply | Go | undefined;
+  if (first === undefined || !("go" in first)) resultOf(first);
   const reply = lines.receive() as Promise<Reply | undefined>;
   reply.catch(() => {}); // looked at below
   const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reply));
   const answer = await reply;
-  if (answer === undefined) throw new Error("the other end went away");
-  if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
-  const both = reverse ? [measured, answer.result] : [answer.result, measured];
+  const theirResult = resultOf(answer);
+  const both = reverse ? [measured, theirResult] : [theirResult, measured];
   return combine(plan, runtimeName(), both[0] as Transmitted, both[1] as Received);
 }
 
@@ -95,6 +105,13 @@ function sideOf(plan: Plan, role: "transmitter" | "receiver"): Plan {
   return role === "receiver" ? plan : { ...plan, mode: "copy" };
 }
 
+function resultOf(answer: Reply | undefined): Transmitted | Received {
+  if (answer === undefined) throw new Error("the other end went away");
+  if ("lack" in answer) throw new LackError(answer.lack);
+  if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
+  return answer.result;
+}
+
 /** Ends early where the other end says that it has failed. */
 async function runOnWorker(
   task: EndTask,
@@ -102,8 +119,7 @@ async function runOnWorker(
 ): Promise<Transmitted | Received> {
   const { worker, outcome } = start<Transmitted | Received>(task);
   const failed = reply.then((answer) => {
-    if (answer === undefined) throw new Error("the other end went away");
-    if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
+    resultOf(answer);
     return outcome;
   });
   try {
@@ -133,23 +149,32 @@ async function serveOne(conn: Conn<Address>, { transport, port }: Plan): Promise
   const lines = new Lines(conn);
   const asked = await lines.receive();
   if (asked === undefined) return;
-  const run = async (): Promise<Reply> => {
-    const { role, plan, warmUpWakeups } = checkRequest(asked, transport, port);
-    const lack = TRANSPORTS.get(transport)!.whyNot(plan.mode);
-    if (lack !== undefined) throw new Error(`cannot receive by ${plan.mode}: ${lack}`);
-    const { worker, outcome } = start<Transmitted | Received>({
-      ...{ role, plan, peer: "there", end: undefined, control: new Control().memory },
-      ...{ warmUpControl: new Control().memory, warmUpWakeups },
+  const reply = await serveRequest(lines, asked, transport, port)
+    .catch(({ message: error }: Error): Reply => ({ error }));
+  await lines.send(reply);
+}
+
+async function serveRequest(
+  lines: Lines,
+  asked: unknown,
+  transport: string,
+  port: number,
+): Promise<Reply> {
+  const { role, plan, warmUpWakeups } = checkRequest(asked, transport, port);
+  const lack = TRANSPORTS.get(transport)!.whyNot(plan.mode);
+  if (lack !== undefined) return { lack: `it cannot receive by ${plan.mode}: ${lack}` };
+  await lines.send({ go: true } satisfies Go);
+  const { worker, outcome } = start<Transmitted | Received>({
+    ...{ role, plan, peer: "there", end: undefined, control: new Control().memory },
+    ...{ warmUpControl: new Control().memory, warmUpWakeups },
+  });
+  try {
+    // The one that asked may go away meanwhile.
+    const gone = lines.receive().then(() => {
+      throw new Error("the end that asked went away");
     });
-    try {
-      // The one that asked may go away meanwhile.
-      const gone = lines.receive().then(() => {
-        throw new Error("the end that asked went away");
-      });
-      return { result: await Promise.race([outcome, gone]) };
-    } finally {
-      await worker.terminate();
-    }
-  };
-  await lines.send(await run().catch((error: Error) => ({ error: error.message })));
+    return { result: await Promise.race([outcome, gone]) };
+  } finally {
+    await worker.terminate();
+  }
 }

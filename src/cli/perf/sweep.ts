@@ -18,22 +18,37 @@ const PILOT_BYTES = 16 * KIB * KIB;
 /** Runs one measurement; `label` is for the progress bar. */
 export type Runner = (plan: Plan, label: string) => Promise<PerfResult>;
 
+/** The end that receives, elsewhere, cannot do it by this mode. */
+export class LackError extends Error {
+  /** Always `"LackError"`. */
+  override readonly name: string = "LackError";
+}
+
 /**
  * Measures cell by cell, column by column. All cells of a column send the same amount: what was
- * asked for, or what copying takes about a second for. Only the modes are there that work.
+ * asked for, or what copying takes about a second for. Only the modes are there that work; what
+ * lacks elsewhere goes to `onLack`.
  */
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
   run: Runner,
   works: (mode: Mode) => boolean = () => true,
+  onLack: (lack: LackError) => void = () => {},
 ): AsyncGenerator<PerfResult, void, void> {
+  const lacking = new Set<Mode>();
   for (const size of COLUMNS) {
     const txBufferBytes = plan.type === "seqpacket" ? size : plan.txBufferBytes;
     const column = { ...plan, bufferBytes: size, rcvlowatBytes: size, txBufferBytes };
     const bytes = amountGiven ? plan.bytes : await fittingAmount(column, run);
     for (const [mode, , words] of ROWS) {
-      if (!works(mode)) continue;
-      yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);
+      if (lacking.has(mode) || !works(mode)) continue;
+      try {
+        yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);
+      } catch (error) {
+        if (!(error instanceof LackError)) throw error;
+        lacking.add(mode);
+        onLack(error);
+      }
     }
   }
 }

@@ -1,0 +1,81 @@
+/** `vsockit perf --serve` and `--peer`, over TCP: with a device the other end is a guest. */
+import { after, before, test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
+import { openTcp } from "../../src/kernel/elsewhere.ts";
+import type { PerfResult } from "../../src/cli/perf/result.ts";
+import { vsockit } from "./captured.ts";
+import { Running } from "./process.ts";
+
+const SKIP = openTcp("127.0.0.1").capabilities.mapRx
+  ? false
+  : "this kernel does not map TCP: needs Linux 4.18 and 4 KiB pages";
+const PORT = 32_000 + Math.floor(Math.random() * 10_000) * 2;
+const PEER = ["perf", "--transport", "tcp", "--peer", "localhost", "--port", `${PORT}`, "--json"];
+const ADDRESS = { hostname: "127.0.0.1", port: PORT };
+
+let serving: Running | undefined;
+
+before(async () => {
+  serving = new Running("perf", "--serve", "--transport", "tcp", "--port", `${PORT}`);
+  for (;;) {
+    try {
+      using _ = await connect(ADDRESS);
+      return;
+    } catch (error) {
+      if (!(error instanceof VsockError) || error.code !== "ECONNREFUSED") throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+});
+
+after(async () => {
+  serving?.child.kill("SIGKILL");
+  await serving?.ended;
+});
+
+async function perf(...args: readonly string[]): Promise<readonly PerfResult[]> {
+  const { code, out, err } = await vsockit([...PEER, ...args]);
+  assertEquals([code, err], [0, ""]);
+  return out.trimEnd().split("\n").map((line): PerfResult => JSON.parse(line));
+}
+
+for (const direction of [[], ["--reverse"]]) {
+  for (const letter of ["n", "y"]) {
+    const name = ["perf --peer", ...direction, `-z ${letter}`].join(" ");
+    const skip = letter === "y" && SKIP;
+    test(`${name} has both ends agree`, { skip, timeout: 120_000 }, async () => {
+      const [result] = await perf("-m", "8", "--verify", "-z", letter, ...direction);
+      assertEquals([result?.transport, result?.bytes], ["tcp", 8 << 20]);
+      assert(result!.tx_seconds > 0 && result!.rx_seconds > 0 && result!.rx_cpu_seconds > 0);
+      assertMatch(result?.sha256 ?? "", /^[0-9a-f]{64}$/);
+    });
+  }
+}
+
+test("perf --peer --sweep asks for one measurement after the other", {
+  skip: SKIP,
+  timeout: 180_000,
+}, async () => {
+  const results = await perf("--sweep", "-m", "1", "--reverse");
+  assertEquals(results.slice(0, 3).map(({ mode }) => mode), ["copy", "zerocopy", "auto"]);
+});
+
+test("perf --serve refuses what is no request, and serves the next", async () => {
+  for (const line of ["{}\n", "no JSON\n", '{"role":"receiver","plan":{"mode":"copy"}}\n']) {
+    using conn = await connect(ADDRESS);
+    await conn.write(new TextEncoder().encode(line));
+    const buffer = new Uint8Array(4_096);
+    const got = await conn.read(buffer);
+    if (got !== null) assertMatch(new TextDecoder().decode(buffer.subarray(0, got)), /"error":/);
+  }
+  {
+    using conn = await connect(ADDRESS);
+    const line = new Uint8Array(64 * 1024).fill(65); // without an end
+    await conn.write(line).catch(() => {});
+    assertEquals(await conn.read(new Uint8Array(16)).catch(() => null), null);
+  }
+  const [result] = await perf("-m", "1");
+  assertEquals(result?.bytes, 1 << 20);
+});
