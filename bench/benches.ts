@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { autoLoopback, autoVsock } from "./auto_bench.ts";
+import { autoLoopback, autoTcp, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { ffi } from "./ffi_bench.ts";
@@ -36,7 +36,7 @@ export const BENCHES: readonly Bench[] = [
 ];
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
-export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
+export const TCP_BENCHES: readonly Bench[] = [tcpReceive, autoTcp];
 
 /** What needs AF_VSOCK with vsock_loopback: `deno task bench:kernel`. */
 export const KERNEL_BENCHES: readonly Bench[] = [
