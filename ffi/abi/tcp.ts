@@ -9,6 +9,8 @@ import { type Layout, layout } from "../layout.ts";
 export const TCP_NODELAY = 1;
 /** Option, int: largest segment in bytes. */
 export const TCP_MAXSEG = 2;
+/** Option, int 0 or 1: acknowledge at once, what is pending too; the kernel goes back by itself. */
+export const TCP_QUICKACK = 12;
 /** Option, int: milliseconds that sent data may stay unacknowledged before the connection ends. */
 export const TCP_USER_TIMEOUT = 18;
 /** Option, getsockopt(2) only, `struct tcp_zerocopy_receive`: maps what is queued. */
@@ -55,7 +57,9 @@ export class TcpZerocopyReceive {
   /** Clears all, then asks for `length` bytes to be mapped at `address`. */
   ask(address: number, length: number): void {
     this.bytes.fill(0);
-    this.#view.setBigUint64(at.address, BigInt(address), true);
+    // In two halves, for which no BigInt is made.
+    this.#view.setUint32(at.address, address, true);
+    this.#view.setUint32(at.address + 4, address / 2 ** 32, true);
     this.#view.setUint32(at.length, length, true);
   }
   /** Lets the call copy what it cannot map: at most `length` bytes, to `address`. */
