@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
-import process from "node:process";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
 import type { UnixAddress } from "../address.ts";
+import { fs, process } from "../builtins.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 
 /** A path that a socket is bound to. */
@@ -36,7 +35,7 @@ export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: n
   }
   const claim = holdPath(path);
   try {
-    if (claim !== NOTHING) chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    if (claim !== NOTHING) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
     return claim;
   } catch (error) {
     claim.release();
@@ -50,7 +49,7 @@ export function holdPath(path: string): Claim {
   let mine = identify(path);
   return {
     release(): void {
-      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => unlinkSync(path));
+      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => fs().unlinkSync(path));
       mine = undefined;
     },
   };
@@ -58,7 +57,7 @@ export function holdPath(path: string): Claim {
 
 /** What tells the file at `path` from any other; `undefined` where there is no socket. */
 function identify(path: string): string | undefined {
-  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const stat = fs().lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat?.isSocket() ? `${stat.dev}:${stat.ino}` : undefined;
 }
 
@@ -68,15 +67,15 @@ export function clearDead(path: string): boolean {
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
-  const aside = `${path}.${process.pid}.dead`;
+  const aside = `${path}.${process().pid}.dead`;
   let moved = false;
   ignoreMissing(() => {
-    renameSync(path, aside);
+    fs().renameSync(path, aside);
     moved = true;
   });
   if (!moved) return true;
-  if (identify(aside) !== found) ignoreMissing(() => linkSync(aside, path));
-  ignoreMissing(() => unlinkSync(aside));
+  if (identify(aside) !== found) ignoreMissing(() => fs().linkSync(aside, path));
+  ignoreMissing(() => fs().unlinkSync(aside));
   return true;
 }
 

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { isIPv6 } from "node:net";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
+import { net } from "../builtins.ts";
 import type { Capabilities, SocketMaker } from "../transport.ts";
 import type { Family } from "./family.ts";
 import { INET, INET6 } from "./family_inet.ts";
@@ -43,7 +43,7 @@ function mapsTcp(family: Family<TcpAddress>): boolean {
  * over IPv4. There is nothing to close.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
-  const family = isIPv6(hostname) ? INET6 : INET;
+  const family = net().isIPv6(hostname) ? INET6 : INET;
   const known = tcp.get(family);
   if (known !== undefined) return known;
   const made = maker(family, { mapRx: mapsTcp(family) });

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -14,6 +13,7 @@ import {
 import { POLLERR, PollFds, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
+import { process } from "../builtins.ts";
 import type { Hold } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
@@ -74,7 +74,7 @@ export class EpollReactor implements Reactor {
   /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
   constructor(posts: boolean = Atomics.waitAsync === undefined) {
     this.#posts = posts;
-    process.once("exit", () => {
+    process().once("exit", () => {
       this.#watch?.stop();
       this.#watch = undefined;
     });
