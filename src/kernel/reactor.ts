@@ -26,8 +26,16 @@ export interface Reactor {
    * Resolves with the revents of poll(2) once some of `events` (or POLLERR, POLLHUP) hold; with
    * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
    * over it. Rejects with a `SysError` where the kernel has no room for the wait.
+   *
+   * `dry` says that the events did not hold just now, which saves a look.
    */
-  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number>;
+  wait(
+    fd: number,
+    events: number,
+    hold: Hold,
+    signal?: AbortSignal,
+    dry?: boolean,
+  ): Promise<number>;
   /**
    * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
    * close(2).
@@ -80,11 +88,17 @@ export class EpollReactor implements Reactor {
     });
   }
 
-  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number> {
+  wait(
+    fd: number,
+    events: number,
+    hold: Hold,
+    signal?: AbortSignal,
+    dry: boolean = false,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#pollfd.set(0, fd, events);
       const aborted = signal?.aborted ?? false;
-      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd);
+      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd, dry);
       if (ready) return resolve(this.#pollfd.revents(0));
       signal?.throwIfAborted();
       const watch = this.#watch ??= this.#open();

@@ -68,6 +68,8 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   readonly #hold: Hold = new Hold();
   #closed = false;
   #waits = false;
+  /** Whether the last recv(2) has left nothing. */
+  #dry = false;
   #mapping: KernelMapping | undefined;
   #regions: MappedRegion[] = [];
   #whole: WholeSend | undefined;
@@ -156,7 +158,11 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number {
     const fd = this.#enter("recv");
-    if (out === undefined) return libc.recv(fd, buffer, flags | MSG_DONTWAIT);
+    if (out === undefined) {
+      const received = libc.recv(fd, buffer, flags | MSG_DONTWAIT);
+      this.#dry = received < buffer.length;
+      return received;
+    }
     message.buffers[0] = buffer;
     try {
       const received = libc.recvmsg(fd, message, flags | MSG_DONTWAIT);
@@ -242,7 +248,9 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
     if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
-    return reactor().wait(this.#fd, events, this.#hold, signal).then((revents) => {
+    const dry = this.#dry && events === POLLIN;
+    this.#dry = false; // whatever comes from here on
+    return reactor().wait(this.#fd, events, this.#hold, signal, dry).then((revents) => {
       if ((revents & POLLERR) === 0 || this.#zeroCopy === undefined || this.#closed) return revents;
       return this.#pollNow(events) || this.wait(events, signal);
     });
