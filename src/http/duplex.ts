@@ -4,8 +4,10 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
@@ -39,6 +41,8 @@ export class ConnDuplex extends Duplex {
   // Never handed out: what is pushed is a copy, which its reader may keep or transfer.
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   #readsInARow = 0;
+  /** Whether the last read has left nothing, so that the next one is in vain before a wait. */
+  #drained = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over `conn`: `toDuplex()` does it. */
@@ -49,6 +53,7 @@ export class ConnDuplex extends Duplex {
     this.remotePort = portOf(conn.remoteAddr);
     this.localAddress = hostOf(conn.localAddr);
     this.localPort = portOf(conn.localAddr);
+    if ("Bun" in globalThis) gatherWrites(this);
   }
 
   /** Bytes that were received. */
@@ -123,13 +128,17 @@ export class ConnDuplex extends Duplex {
   }
 
   async #receive(): Promise<void> {
-    if (++this.#readsInARow > EAGER_READS) {
+    if (this.#drained) {
+      await this.conn.socket.wait(POLLIN);
+      this.#readsInARow = 0;
+    } else if (++this.#readsInARow > EAGER_READS) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.#readsInARow = 0;
-      if (this.destroyed) return;
     }
+    if (this.destroyed) return;
     const buffer = this.#buffer ??= new Uint8Array(CHUNK_SIZE);
     const n = await this.conn.read(buffer);
+    this.#drained = n !== null && n < buffer.length;
     this.#timer?.refresh();
     this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
   }
@@ -183,6 +192,22 @@ export class ConnDuplex extends Duplex {
   #fail(error: Error): void {
     if (!this.destroyed) this.destroy(error);
   }
+}
+
+/**
+ * Sends what is written in one turn in one piece. The node:http of Bun writes the head and the body
+ * of a response apart; that of others corks the stream.
+ */
+function gatherWrites(duplex: ConnDuplex): void {
+  const { write } = duplex;
+  const gathered = (...args: Parameters<typeof write>): boolean => {
+    if (duplex.writableCorked === 0) {
+      duplex.cork();
+      nextTick(() => duplex.uncork());
+    }
+    return write.apply(duplex, args);
+  };
+  duplex.write = gathered as typeof write;
 }
 
 function hostOf(addr: Addr): string {
