@@ -6,11 +6,12 @@
 import { Buffer } from "node:buffer";
 import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { setImmediate } from "node:timers";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
+import { IdleTimer } from "./idle_timer.ts";
 
 /** What one read takes at most, and what each direction holds before it pushes back, in bytes. */
 const CHUNK_SIZE = 65_536;
@@ -36,14 +37,12 @@ export class ConnDuplex extends Duplex {
   readonly localAddress: string;
   /** Of this end; `undefined` for a path. */
   readonly localPort: number | undefined;
-  /** The time of `setTimeout()` in milliseconds; 0 for none. */
-  timeout: number = 0;
   // Never handed out: what is pushed is a copy, which its reader may keep or transfer.
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   #readsInARow = 0;
   /** Whether the last read has left nothing, so that the next one is in vain before a wait. */
   #drained = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #idle: IdleTimer = new IdleTimer(() => this.emit("timeout"));
 
   /** Takes over `conn`: `toDuplex()` does it. */
   constructor(conn: Conn<Address>) {
@@ -66,6 +65,11 @@ export class ConnDuplex extends Duplex {
     return this.conn.bytesWritten;
   }
 
+  /** The time of `setTimeout()` in milliseconds; 0 for none. */
+  get timeout(): number {
+    return this.#idle.ms;
+  }
+
   /** As of a `net.Socket`. */
   get readyState(): "open" | "readOnly" | "writeOnly" | "closed" {
     if (this.readable) return this.writable ? "open" : "readOnly";
@@ -80,16 +84,11 @@ export class ConnDuplex extends Duplex {
 
   /** Emits `timeout` after `ms` without a byte either way, and closes nothing; 0 for never. */
   setTimeout(ms: number, callback?: () => void): this {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.timeout = ms;
     if (callback !== undefined) {
       if (ms === 0) this.off("timeout", callback);
       else this.once("timeout", callback);
     }
-    if (ms === 0 || this.destroyed) return this;
-    this.#timer = setTimeout(() => this.emit("timeout"), ms);
-    this.#timer.unref();
+    if (!this.destroyed) this.#idle.set(ms);
     return this;
   }
 
@@ -139,7 +138,7 @@ export class ConnDuplex extends Duplex {
     const buffer = this.#buffer ??= new Uint8Array(CHUNK_SIZE);
     const n = await this.conn.read(buffer);
     this.#drained = n !== null && n < buffer.length;
-    this.#timer?.refresh();
+    this.#idle.touch();
     this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
   }
 
@@ -165,7 +164,7 @@ export class ConnDuplex extends Duplex {
 
   async #send(chunk: Uint8Array): Promise<void> {
     await this.conn.write(chunk);
-    this.#timer?.refresh();
+    this.#idle.touch();
   }
 
   /** Part of Duplex: call `end()`. */
@@ -178,8 +177,7 @@ export class ConnDuplex extends Duplex {
 
   /** Part of Duplex: call `destroy()`. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#idle.stop();
     this.#buffer = undefined;
     try {
       this.conn.close();
