@@ -77,7 +77,13 @@ export function listen(
   address: HybridAddress,
   options?: ListenOptions<HybridAddress>,
 ): Listener<HybridAddress>;
-/** Listens on a path; as above, over AF_UNIX. The path stays when the listener is closed. */
+/**
+ * Listens on a path; as above, over AF_UNIX. A dead socket that is there gives way, and closing
+ * unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path; without the former
+ * the path stays, and a dead socket is in the way. Who may connect is for the umask to say.
+ *
+ * @throws {VsockError} `EADDRINUSE` if somebody listens there, or if it is no socket.
+ */
 export function listen(
   address: UnixAddress,
   options?: ListenOptions<UnixAddress>,

@@ -10,6 +10,7 @@ import {
   MSG_NOSIGNAL,
   MSG_ZEROCOPY,
   SHUT_RDWR,
+  SHUT_WR,
   SO_ERROR,
   SO_ZEROCOPY,
   SOCK_CLOEXEC,
@@ -45,6 +46,7 @@ const WRITABLE = POLLOUT | POLLWRNORM;
 /** One of each will do: no call of a thread starts inside of another. */
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
+let discarded: Uint8Array<ArrayBuffer> | undefined;
 /** The descriptors of this thread's sockets: two sockets over one would close a third's. */
 const owned: Set<number> = new Set();
 
@@ -175,6 +177,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   shutdown(how: number): void {
     libc.shutdown(this.#enter("shutdown"), how);
+    if (this.family.tellsLate && how !== SHUT_WR) this.#discard();
+  }
+
+  /** Throws away what is queued: nothing comes after it. */
+  #discard(): void {
+    discarded ??= new Uint8Array(65_536);
+    ignoreRefusal(() => {
+      while (libc.recv(this.#fd, discarded!, MSG_DONTWAIT) > 0);
+    });
   }
 
   close(): void {

@@ -7,9 +7,7 @@ import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
-import type { UnixAddress } from "../address.ts";
 import { fs, process } from "../builtins.ts";
-import type { KernelSocket } from "../kernel/socket.ts";
 
 /** A path that a socket is bound to. */
 export interface Claim {
@@ -20,22 +18,22 @@ export interface Claim {
 const NOTHING: Claim = { release(): void {} };
 
 /**
- * bind(2) of `unix` to `path`, which only who has `mode` then may connect to. A socket that nobody
- * has open any more gives way; nothing else does.
+ * bind(2) of a socket to `path`, by `bind`. A socket there that nobody has open any more gives way;
+ * nothing else does. With `mode`, only who has it may connect then.
  *
  * @throws {SysError} `EADDRINUSE` where the path is taken.
  */
-export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: number): Claim {
-  if (!path.startsWith("\0")) identify(path); // what Deno does not permit fails before the bind
+export function claimPath(path: string, bind: () => void, mode?: number): Claim {
+  requirePermitted(path);
   try {
-    unix.bind({ path });
+    bind();
   } catch (error) {
     if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
-    unix.bind({ path });
+    bind();
   }
   const claim = holdPath(path);
   try {
-    if (claim !== NOTHING) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
     return claim;
   } catch (error) {
     claim.release();
@@ -43,8 +41,17 @@ export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: n
   }
 }
 
+/** What Deno does not permit fails before the bind; what the kernel refuses, bind(2) tells. */
+function requirePermitted(path: string): void {
+  try {
+    if (!path.startsWith("\0")) identify(path);
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code === undefined) throw error;
+  }
+}
+
 /** The claim of whoever has just bound a socket to `path`. */
-export function holdPath(path: string): Claim {
+function holdPath(path: string): Claim {
   if (path.startsWith("\0")) return NOTHING;
   let mine = identify(path);
   return {
@@ -62,7 +69,7 @@ function identify(path: string): string | undefined {
 }
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
-export function clearDead(path: string): boolean {
+function clearDead(path: string): boolean {
   if (path.startsWith("\0")) return false;
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;
