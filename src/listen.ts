@@ -60,7 +60,8 @@ export interface ListenOptions<A extends Address = VsockAddress> {
 export function listen(address: VsockAddress, options?: ListenOptions): Listener;
 /**
  * Listens on a TCP port; as above, over TCP. `hostname` is an IP address: `0.0.0.0` or `::` for any
- * of this machine. `port` 0 gets a free one.
+ * of this machine. A name is a RangeError: looking one up would have to be waited for, which
+ * `connect()` does. `port` 0 gets a free one.
  */
 export function listen(
   address: TcpAddress,
