@@ -10,6 +10,7 @@ import { device, deviceNotifications } from "./device_bench.ts";
 import { ffi } from "./ffi_bench.ts";
 import { hybrid } from "./hybrid_bench.ts";
 import { http } from "./http_bench.ts";
+import { importing } from "./import_bench.ts";
 import { kernelCalls } from "./kernel_calls_bench.ts";
 import { kernelDequeue } from "./kernel_dequeue_bench.ts";
 import { kernelIdle } from "./kernel_idle_bench.ts";
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   http,
   ffi,
   memory,
+  importing,
   hybrid,
   ...(isOnPath("socat") ? [proxy] : []),
 ];

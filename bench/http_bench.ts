@@ -11,7 +11,7 @@ import { connect as connectUnix } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { connect, listen, openUnix } from "../mod.ts";
+import { connect, createVmm, listen, openUnix } from "../mod.ts";
 import type { Address } from "../src/address.ts";
 import type { Conn } from "../src/conn.ts";
 import { createFetch, serve, toDuplex } from "../src/http/mod.ts";
@@ -51,6 +51,18 @@ async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promi
   return await use({
     listener: listener as unknown as Listener<Address>,
     dial: () => connect(address, { transport }),
+  });
+}
+
+/** Ports of a VM behind a path, the VM in this process too. */
+async function onHybrid<Result>(use: (carrier: Carrier) => Promise<Result>): Promise<Result> {
+  using folder = new Folder();
+  const path = join(folder.path, "vm");
+  using vmm = createVmm(path);
+  const listener = listen({ cid: 3, port: 80 }, { transport: vmm.guest, backlog: CONNECTIONS });
+  return await use({
+    listener: listener as unknown as Listener<Address>,
+    dial: () => connect({ path, port: 80 }) as Promise<unknown> as Promise<Conn<Address>>,
   });
 }
 
@@ -154,6 +166,7 @@ type Use = (ask: Ask) => Promise<number>;
 async function all(use: Use): Promise<Round> {
   return {
     loopback: await onLoopback((carrier) => nodeOver(carrier, use)),
+    hybrid: await onHybrid((carrier) => nodeOver(carrier, use)),
     unix: await onUnix((carrier) => nodeOver(carrier, use)),
     fetch: await onLoopback((carrier) => oursOver(carrier, use)),
     peer: await nodeUnix(use),
@@ -176,6 +189,13 @@ export const http: Bench = {
     ours: "loopback",
     target: { atLeast: 0.8 },
     note: "client and server in one event loop; 100 bytes; keep-alive; ours is toDuplex()",
+  }, {
+    ...peer,
+    name: "http-hybrid",
+    what: "the same to a VM behind a path",
+    ours: "hybrid",
+    target: { atLeast: 0.8 },
+    note: "both ends are in one process here too, and the VM is a stand-in",
   }, {
     ...peer,
     name: "http-unix",

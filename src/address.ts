@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { isIP } from "node:net";
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
+import { net } from "./builtins.ts";
 
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
@@ -186,5 +186,5 @@ export function formatAddress(address: Address): string {
   }
   if ("cid" in address) return `${address.cid}:${address.port}`;
   const { hostname, port } = address;
-  return isIP(hostname) === 6 ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return net().isIP(hostname) === 6 ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

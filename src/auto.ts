@@ -18,6 +18,7 @@ import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/mod.ts";
+import { hasName } from "./resolve.ts";
 import type { SocketMaker, Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
@@ -55,6 +56,7 @@ const CANDIDATES: readonly Candidate[] = [
  * The transport that `choice` means for `address`, whose `hostname` is an IP address by now.
  *
  * @throws {TypeError} If `choice` is neither a name nor a transport, or not for such an address.
+ * @throws {RangeError} If `hostname` is a name all the same.
  * @throws {VsockError} `ENODEV` if no transport of this library reaches the CID; the hint says why.
  */
 export function selectTransport<A extends Address>(
@@ -83,6 +85,7 @@ function makerByName(
   candidates: readonly Candidate[],
 ): SomeMaker {
   if ("hostname" in address) {
+    requireNoName(address);
     if (name === "auto" || name === "tcp") return openTcp(address.hostname);
   } else if ("path" in address && "port" in address) {
     if (name === "auto" || name === "hybrid") return hybridByPath;
@@ -94,6 +97,15 @@ function makerByName(
   throw new TypeError(
     `Cannot use transport: must be "auto", or one for ${formatAddress(address)}, ` +
       `or an object that makes sockets: current value is ${name}`,
+  );
+}
+
+/** To look up a name takes a while, which `connect()` has and `listen()` has not. */
+function requireNoName(address: TcpAddress): void {
+  if (!hasName(address)) return;
+  throw new RangeError(
+    "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
+      `0.0.0.0 or :: for all: current value is ${address.hostname}`,
   );
 }
 

@@ -175,7 +175,10 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
     return this.#shutdown(SHUT_WR);
   }
 
-  /** Reads no more: the peer's writes fail with EPIPE. Wraps shutdown(2) with `SHUT_RD`. */
+  /**
+   * Reads no more, and loses what is queued: the peer's writes fail with EPIPE. Wraps shutdown(2)
+   * with `SHUT_RD`, of which TCP does not tell the peer.
+   */
   closeRead(): Promise<void> {
     return this.#shutdown(SHUT_RD);
   }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers/promises";
 import { POLLOUT } from "../ffi/abi/poll.ts";
 import { SysError } from "../ffi/errno.ts";
 import {
@@ -191,7 +190,7 @@ async function connectSocket<A extends Address>(
     if (done) return;
     using limit = limitWait("connect", options, address);
     while (done === undefined) {
-      await setTimeout(FULL_MS);
+      await new Promise((resolve) => setTimeout(resolve, FULL_MS));
       limit.signal?.throwIfAborted();
       done = tryConnect(socket, address);
     }

@@ -60,7 +60,8 @@ export interface ListenOptions<A extends Address = VsockAddress> {
 export function listen(address: VsockAddress, options?: ListenOptions): Listener;
 /**
  * Listens on a TCP port; as above, over TCP. `hostname` is an IP address: `0.0.0.0` or `::` for any
- * of this machine. `port` 0 gets a free one.
+ * of this machine. A name is a RangeError: looking one up would have to be waited for, which
+ * `connect()` does. `port` 0 gets a free one.
  */
 export function listen(
   address: TcpAddress,
@@ -77,7 +78,13 @@ export function listen(
   address: HybridAddress,
   options?: ListenOptions<HybridAddress>,
 ): Listener<HybridAddress>;
-/** Listens on a path; as above, over AF_UNIX. The path stays when the listener is closed. */
+/**
+ * Listens on a path; as above, over AF_UNIX. A dead socket that is there gives way, and closing
+ * unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path; without the former
+ * the path stays, and a dead socket is in the way. Who may connect is for the umask to say.
+ *
+ * @throws {VsockError} `EADDRINUSE` if somebody listens there, or if it is no socket.
+ */
 export function listen(
   address: UnixAddress,
   options?: ListenOptions<UnixAddress>,

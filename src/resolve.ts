@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import type { Address, TcpAddress } from "./address.ts";
+import { dns, net } from "./builtins.ts";
 import { VsockError } from "./error.ts";
 
 /** Whether `address` has a name in place of an IP address. */
 export function hasName(address: Address): address is TcpAddress {
-  return "hostname" in address && isIP(address.hostname) === 0;
+  return "hostname" in address && net().isIP(address.hostname) === 0;
 }
 
 /**
@@ -26,7 +25,7 @@ export async function resolveName<A extends TcpAddress>(
 ): Promise<readonly A[]> {
   const { hostname } = address;
   try {
-    const found = await within(signal, lookup(hostname, { all: true }));
+    const found = await within(signal, dns().lookup(hostname, { all: true }));
     return found.map((one) => ({ ...address, hostname: one.address }));
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import type { Address } from "./address.ts";
+import { timers } from "./builtins.ts";
 import { type Op, VsockError } from "./error.ts";
 import type { AnySocket } from "./socket.ts";
 
@@ -103,8 +103,13 @@ export async function pause(
   vain: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await (vain < EAGER_TURNS ? setImmediate() : nap(socket, napMs(vain - EAGER_TURNS)));
+  await (vain < EAGER_TURNS ? turn() : nap(socket, napMs(vain - EAGER_TURNS)));
   signal?.throwIfAborted();
+}
+
+/** Until the event loop has been round once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => void timers().setImmediate(resolve));
 }
 
 function napMs(naps: number): number {

@@ -4,10 +4,10 @@
  * @module
  */
 import type { ServerResponse } from "node:http";
-import { clearTimeout, setTimeout } from "node:timers";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import type { ConnDuplex } from "./duplex.ts";
+import { IdleTimer } from "./idle_timer.ts";
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
@@ -21,7 +21,7 @@ export class Connection<A extends Address> {
   readonly closed: Promise<void>;
   readonly #idleTimeoutMs: number;
   #leave: () => void = () => {};
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #idle: IdleTimer;
   #requests = 0;
   #closing = false;
 
@@ -30,9 +30,10 @@ export class Connection<A extends Address> {
     this.conn = conn;
     this.duplex = duplex;
     this.#idleTimeoutMs = idleTimeoutMs;
+    this.#idle = new IdleTimer(() => duplex.destroy());
     this.closed = new Promise((resolve) => this.#leave = resolve);
     duplex.once("close", () => {
-      clearTimeout(this.#timer);
+      this.#idle.stop();
       this.#leave();
     });
     duplex.on("error", () => {}); // each request is told of it by its signal
@@ -41,15 +42,13 @@ export class Connection<A extends Address> {
 
   #startTimer(): void {
     if (this.#idleTimeoutMs === Infinity || this.duplex.destroyed) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.duplex.destroy(), this.#idleTimeoutMs);
-    this.#timer.unref();
+    this.#idle.set(Math.max(1, this.#idleTimeoutMs)); // 0 would be never
   }
 
   /** A request is under way until `outgoing` is closed; `gone` aborts if that is too early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
     this.#requests += 1;
-    clearTimeout(this.#timer);
+    this.#idle.set(0);
     return new Promise((resolve) => {
       outgoing.once("close", () => {
         this.#requests -= 1;
@@ -80,8 +79,7 @@ export class Connection<A extends Address> {
 
   /** It is an upgraded one from here on: its taker closes it. */
   handOver(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#idle.stop();
     this.#leave();
   }
 }

@@ -4,11 +4,14 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { setImmediate } from "node:timers";
+import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
+import { IdleTimer } from "./idle_timer.ts";
 
 /** What one read takes at most, and what each direction holds before it pushes back, in bytes. */
 const CHUNK_SIZE = 65_536;
@@ -34,12 +37,12 @@ export class ConnDuplex extends Duplex {
   readonly localAddress: string;
   /** Of this end; `undefined` for a path. */
   readonly localPort: number | undefined;
-  /** The time of `setTimeout()` in milliseconds; 0 for none. */
-  timeout: number = 0;
   // Never handed out: what is pushed is a copy, which its reader may keep or transfer.
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   #readsInARow = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the last read has left nothing, so that the next one is in vain before a wait. */
+  #drained = false;
+  readonly #idle: IdleTimer = new IdleTimer(() => this.emit("timeout"));
 
   /** Takes over `conn`: `toDuplex()` does it. */
   constructor(conn: Conn<Address>) {
@@ -49,6 +52,7 @@ export class ConnDuplex extends Duplex {
     this.remotePort = portOf(conn.remoteAddr);
     this.localAddress = hostOf(conn.localAddr);
     this.localPort = portOf(conn.localAddr);
+    if ("Bun" in globalThis) gatherWrites(this);
   }
 
   /** Bytes that were received. */
@@ -59,6 +63,11 @@ export class ConnDuplex extends Duplex {
   /** Bytes that the connection has taken. */
   get bytesWritten(): number {
     return this.conn.bytesWritten;
+  }
+
+  /** The time of `setTimeout()` in milliseconds; 0 for none. */
+  get timeout(): number {
+    return this.#idle.ms;
   }
 
   /** As of a `net.Socket`. */
@@ -75,16 +84,11 @@ export class ConnDuplex extends Duplex {
 
   /** Emits `timeout` after `ms` without a byte either way, and closes nothing; 0 for never. */
   setTimeout(ms: number, callback?: () => void): this {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.timeout = ms;
     if (callback !== undefined) {
       if (ms === 0) this.off("timeout", callback);
       else this.once("timeout", callback);
     }
-    if (ms === 0 || this.destroyed) return this;
-    this.#timer = setTimeout(() => this.emit("timeout"), ms);
-    this.#timer.unref();
+    if (!this.destroyed) this.#idle.set(ms);
     return this;
   }
 
@@ -123,14 +127,18 @@ export class ConnDuplex extends Duplex {
   }
 
   async #receive(): Promise<void> {
-    if (++this.#readsInARow > EAGER_READS) {
+    if (this.#drained) {
+      await this.conn.socket.wait(POLLIN);
+      this.#readsInARow = 0;
+    } else if (++this.#readsInARow > EAGER_READS) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.#readsInARow = 0;
-      if (this.destroyed) return;
     }
+    if (this.destroyed) return;
     const buffer = this.#buffer ??= new Uint8Array(CHUNK_SIZE);
     const n = await this.conn.read(buffer);
-    this.#timer?.refresh();
+    this.#drained = n !== null && n < buffer.length;
+    this.#idle.touch();
     this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
   }
 
@@ -156,7 +164,7 @@ export class ConnDuplex extends Duplex {
 
   async #send(chunk: Uint8Array): Promise<void> {
     await this.conn.write(chunk);
-    this.#timer?.refresh();
+    this.#idle.touch();
   }
 
   /** Part of Duplex: call `end()`. */
@@ -169,8 +177,7 @@ export class ConnDuplex extends Duplex {
 
   /** Part of Duplex: call `destroy()`. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#idle.stop();
     this.#buffer = undefined;
     try {
       this.conn.close();
@@ -183,6 +190,22 @@ export class ConnDuplex extends Duplex {
   #fail(error: Error): void {
     if (!this.destroyed) this.destroy(error);
   }
+}
+
+/**
+ * Sends what is written in one turn in one piece. The node:http of Bun writes the head and the body
+ * of a response apart; that of others corks the stream.
+ */
+function gatherWrites(duplex: ConnDuplex): void {
+  const { write } = duplex;
+  const gathered = (...args: Parameters<typeof write>): boolean => {
+    if (duplex.writableCorked === 0) {
+      duplex.cork();
+      nextTick(() => duplex.uncork());
+    }
+    return write.apply(duplex, args);
+  };
+  duplex.write = gathered as typeof write;
 }
 
 function hostOf(addr: Addr): string {

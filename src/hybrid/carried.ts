@@ -4,11 +4,11 @@
  * @module
  */
 import { POLLERR, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
-import { SHUT_WR } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { type Code, ERRNO, SysError } from "../../ffi/errno.ts";
 import type { Address, UnixAddress } from "../address.ts";
-import { openUnix } from "../kernel/elsewhere.ts";
+import { UNIX } from "../kernel/family_unix.ts";
+import { openKernelSocket } from "../kernel/open.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { LoopHold } from "../loop_hold.ts";
@@ -28,8 +28,6 @@ export type State =
 const WRITABLE = POLLOUT | POLLWRNORM;
 /** Stands for no descriptor in poll(2), which then only waits. */
 const NO_FD = -1;
-/** Takes what nobody reads. */
-const discarded: Uint8Array<ArrayBuffer> = new Uint8Array(65_536);
 /** The one timer by which the waits that are not the kernel's hold the event loop. */
 const loop: LoopHold = new LoopHold();
 
@@ -86,19 +84,6 @@ export abstract class Carried<A extends Address> implements Socket<A> {
   shutdown(how: number): void {
     this.requireConnected("shutdown");
     this.unix.shutdown(how);
-    if (how !== SHUT_WR) this.#discard();
-  }
-
-  /**
-   * As AF_VSOCK does, gives nothing any more that is queued. And AF_UNIX tells a peer that waits for
-   * room of the shutdown only when there is some.
-   */
-  #discard(): void {
-    try {
-      while (this.unix.recv(discarded, 0) > 0);
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-    }
   }
 
   close(): void {
@@ -235,7 +220,7 @@ export abstract class Carried<A extends Address> implements Socket<A> {
 
   /** Another socket in place of the one that connected in vain. */
   protected renew(): void {
-    const fresh = openUnix().socket("stream") as KernelSocket<UnixAddress>;
+    const fresh = openKernelSocket(UNIX, "stream");
     this.unix.close();
     this.unix = fresh;
     this.values.apply(fresh);

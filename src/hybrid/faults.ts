@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
@@ -60,7 +59,7 @@ export async function sendAnswer(
   const { answer, delayMs = 0, splitBytes = text.length } = faults;
   if (delayMs > 0) await pause(delayMs);
   if (answer === "silence") return await hasEnded(unix);
-  const bytes = Buffer.from(text);
+  const bytes = new TextEncoder().encode(text);
   for (let at = 0; at < bytes.length; at += splitBytes) {
     if (at > 0) await pause(SPLIT_MS);
     if (!trySend(unix, bytes.subarray(at, at + splitBytes))) break;

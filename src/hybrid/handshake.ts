@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { ERRNO, SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import type { Socket } from "../socket.ts";
@@ -79,7 +78,7 @@ export class Handshake {
       if (error instanceof SysError && error.code === "EAGAIN") return false;
       throw error;
     }
-    if (hello !== "" && this.#unix.send(Buffer.from(hello), 0) !== hello.length) {
+    if (hello !== "" && this.#unix.send(new TextEncoder().encode(hello), 0) !== hello.length) {
       throw new SysError("send", "EIO"); // a fresh socket has room for a line
     }
     return this.#said = true;

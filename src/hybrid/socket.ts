@@ -10,7 +10,7 @@ import type { Address, UnixAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { startTimer } from "../waiting.ts";
 import { Carried } from "./carried.ts";
-import { type Claim, claimPath } from "./claim.ts";
+import { type Claim, claimPath } from "../kernel/claim.ts";
 import type { Dialect } from "./dialect.ts";
 import { Handshake, RETRY_MS } from "./handshake.ts";
 import type { End, Names } from "./names.ts";
@@ -66,7 +66,7 @@ export class HybridSocket<A extends Address> extends Carried<A> {
   #claimPort(end: End): End {
     const { dialect, mode } = this.#host;
     const path = dialect.servePath(end.path, VMADDR_CID_HOST, end.port);
-    this.#claim = claimPath(this.unix, path, mode);
+    this.#claim = claimPath(path, () => this.unix.bind({ path }), mode);
     return end;
   }
 

@@ -6,7 +6,8 @@
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { type Address, type HybridAddress, requireAddress, requireU32 } from "../address.ts";
-import { openUnix } from "../kernel/elsewhere.ts";
+import { UNIX } from "../kernel/family_unix.ts";
+import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { UnixAddress } from "../address.ts";
 import type { SocketType } from "../socket.ts";
@@ -109,5 +110,5 @@ function makerOf<A extends Address>(host: Host<A>): SocketMaker<A> {
 /** socket(2) of AF_UNIX; nothing of a VMM carries messages. */
 export function openStream(type: SocketType): KernelSocket<UnixAddress> {
   if (type !== "stream") throw new SysError("socket", "ESOCKTNOSUPPORT");
-  return openUnix().socket(type) as KernelSocket<UnixAddress>;
+  return openKernelSocket(UNIX, type);
 }

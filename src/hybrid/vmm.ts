@@ -12,7 +12,7 @@ import { attempt } from "../error.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";
 import { startTimer } from "../waiting.ts";
-import { type Claim, claimPath } from "./claim.ts";
+import { type Claim, claimPath } from "../kernel/claim.ts";
 import { answerOf, type HybridFaults, pause, requireFaults, sendAnswer } from "./faults.ts";
 import { GuestSocket, type Machine } from "./guest_socket.ts";
 import { LineReader, parseConnect } from "./line.ts";
@@ -102,7 +102,7 @@ class StandIn implements Vmm {
     };
     const unix = this.#unix = openStream("stream");
     try {
-      this.#claim = claimPath(unix, path, MODE);
+      this.#claim = claimPath(path, () => unix.bind({ path }), MODE);
       unix.listen(BACKLOG);
     } catch (error) {
       unix.close();

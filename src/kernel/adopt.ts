@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import {
   SO_ACCEPTCONN,
@@ -16,6 +15,7 @@ import {
 import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
 import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
+import { process } from "../builtins.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import { Listener } from "../listener.ts";
@@ -54,8 +54,8 @@ export interface PassedFd {
  * ```
  */
 export function listenFds(): PassedFd[] {
-  const { LISTEN_FDS = "", LISTEN_PID = "", LISTEN_FDNAMES = "" } = process.env;
-  if (!/^\d+$/.test(LISTEN_FDS) || LISTEN_PID !== String(process.pid)) return [];
+  const { LISTEN_FDS = "", LISTEN_PID = "", LISTEN_FDNAMES = "" } = process().env;
+  if (!/^\d+$/.test(LISTEN_FDS) || LISTEN_PID !== String(process().pid)) return [];
   const names = LISTEN_FDNAMES === "" ? [] : LISTEN_FDNAMES.split(":");
   return Array.from({ length: Math.min(Number(LISTEN_FDS), FDS_MAX) }, (_, index) => ({
     fd: SD_LISTEN_FDS_START + index,

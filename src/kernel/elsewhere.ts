@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { isIPv6 } from "node:net";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
+import { net } from "../builtins.ts";
 import type { Capabilities, SocketMaker } from "../transport.ts";
 import type { Family } from "./family.ts";
 import { INET, INET6 } from "./family_inet.ts";
 import { UNIX } from "./family_unix.ts";
-import { openKernelSocket } from "./open.ts";
+import { openKernelSocket, openUnixSocket } from "./open.ts";
 
 function maker<A extends Address>(family: Family<A>, does: Partial<Capabilities>): SocketMaker<A> {
   return {
@@ -23,7 +23,10 @@ function maker<A extends Address>(family: Family<A>, does: Partial<Capabilities>
 }
 
 const tcp: Map<Family<TcpAddress>, SocketMaker<TcpAddress>> = new Map();
-const unix: SocketMaker<UnixAddress> = maker(UNIX, { seqpacket: true });
+const unix: SocketMaker<UnixAddress> = {
+  ...maker(UNIX, { seqpacket: true }),
+  socket: openUnixSocket,
+};
 
 /** Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes. */
 function mapsTcp(family: Family<TcpAddress>): boolean {
@@ -43,7 +46,7 @@ function mapsTcp(family: Family<TcpAddress>): boolean {
  * over IPv4. There is nothing to close.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
-  const family = isIPv6(hostname) ? INET6 : INET;
+  const family = net().isIPv6(hostname) ? INET6 : INET;
   const known = tcp.get(family);
   if (known !== undefined) return known;
   const made = maker(family, { mapRx: mapsTcp(family) });
@@ -51,7 +54,10 @@ export function openTcp(hostname: string): SocketMaker<TcpAddress> {
   return made;
 }
 
-/** AF_UNIX of this machine's kernel, through libc. There is nothing to close. */
+/**
+ * AF_UNIX of this machine's kernel, through libc. There is nothing to close. Its sockets own the
+ * paths that they are bound to, as `listen()` says.
+ */
 export function openUnix(): SocketMaker<UnixAddress> {
   return unix;
 }

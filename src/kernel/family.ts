@@ -16,6 +16,11 @@ export interface Family<A extends Address = Address> {
    * for all, and glues the next one to that.
    */
   readonly cutsMessages: boolean;
+  /**
+   * Whether poll(2) tells a sender that waits for room of the peer's `SHUT_RD` only once there is
+   * some: what is queued has to go then.
+   */
+  readonly tellsLate?: boolean;
   /** How it sends with MSG_ZEROCOPY; without it the family does not. */
   readonly zeroCopy?: {
     /** Bytes to hand to one send(2) at most. */

@@ -16,6 +16,7 @@ export const UNIX: Family<UnixAddress> = {
   name: "unix",
   domain: AF_UNIX,
   cutsMessages: false,
+  tellsLate: true, // unix_poll() looks at the room alone
   encode: ({ path }) => encodeSockaddrUn(path),
   read: (call) => ({ path: decodeSockaddrUn(filled.subarray(0, call(filled))) }),
 };

@@ -8,7 +8,9 @@ import { socket } from "../../ffi/libc.ts";
 import type { Address } from "../address.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
+import { UNIX } from "./family_unix.ts";
 import { KernelSocket } from "./socket.ts";
+import { UnixSocket } from "./unix_socket.ts";
 
 const TYPES: Readonly<Record<SocketType, number>> = {
   stream: SOCK_STREAM,
@@ -20,12 +22,20 @@ export function openKernelSocket<A extends Address>(
   family: Family<A>,
   type: SocketType,
 ): KernelSocket<A> {
+  return new KernelSocket(makeSocket(family.domain, type), type, family);
+}
+
+/** One of AF_UNIX that owns the path it is bound to. The caller closes it. */
+export function openUnixSocket(type: SocketType): UnixSocket {
+  return new UnixSocket(makeSocket(UNIX.domain, type), type, UNIX);
+}
+
+function makeSocket(domain: number, type: SocketType): number {
   const flags = TYPES[type];
   if (flags === undefined) {
     throw new TypeError(
       `Cannot make a socket: must be "stream" or "seqpacket": current value is ${type}`,
     );
   }
-  const fd = socket(family.domain, flags | SOCK_NONBLOCK | SOCK_CLOEXEC);
-  return new KernelSocket(fd, type, family);
+  return socket(domain, flags | SOCK_NONBLOCK | SOCK_CLOEXEC);
 }

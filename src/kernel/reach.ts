@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { closeSync, existsSync, openSync } from "node:fs";
 import { SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import {
   AF_VSOCK,
@@ -19,6 +18,7 @@ import { FfiUnavailableError } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { bind, close, ioctl, socket } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
+import { fs } from "../builtins.ts";
 
 /** Modules that carry packets from a guest to its host, by their names in `/sys/module`. */
 const GUEST_MODULES = ["vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock"];
@@ -109,7 +109,7 @@ export function localCid(): number {
 function guestCid(): number | undefined {
   const cid = askDevice();
   if (cid !== undefined) return cid > VMADDR_CID_HOST && cid !== VMADDR_CID_ANY ? cid : undefined;
-  const present = GUEST_MODULES.some((name) => existsSync(`/sys/module/${name}`));
+  const present = GUEST_MODULES.some((name) => fs().existsSync(`/sys/module/${name}`));
   return present ? VMADDR_CID_ANY : undefined;
 }
 
@@ -117,7 +117,7 @@ function guestCid(): number | undefined {
 function askDevice(): number | undefined {
   let fd: number | undefined;
   try {
-    fd = openSync("/dev/vsock", "r");
+    fd = fs().openSync("/dev/vsock", "r");
     const cid = new Uint32Array(1);
     ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, cid);
     return cid[0];
@@ -125,7 +125,7 @@ function askDevice(): number | undefined {
     if (error instanceof FfiUnavailableError) throw error;
     return undefined;
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) fs().closeSync(fd);
   }
 }
 

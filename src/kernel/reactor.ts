@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -14,6 +13,7 @@ import {
 import { POLLERR, PollFds, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
+import { process } from "../builtins.ts";
 import type { Hold } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
@@ -26,8 +26,16 @@ export interface Reactor {
    * Resolves with the revents of poll(2) once some of `events` (or POLLERR, POLLHUP) hold; with
    * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
    * over it. Rejects with a `SysError` where the kernel has no room for the wait.
+   *
+   * `dry` says that the events did not hold just now, which saves a look.
    */
-  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number>;
+  wait(
+    fd: number,
+    events: number,
+    hold: Hold,
+    signal?: AbortSignal,
+    dry?: boolean,
+  ): Promise<number>;
   /**
    * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
    * close(2).
@@ -74,17 +82,23 @@ export class EpollReactor implements Reactor {
   /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
   constructor(posts: boolean = Atomics.waitAsync === undefined) {
     this.#posts = posts;
-    process.once("exit", () => {
+    process().once("exit", () => {
       this.#watch?.stop();
       this.#watch = undefined;
     });
   }
 
-  wait(fd: number, events: number, hold: Hold, signal?: AbortSignal): Promise<number> {
+  wait(
+    fd: number,
+    events: number,
+    hold: Hold,
+    signal?: AbortSignal,
+    dry: boolean = false,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#pollfd.set(0, fd, events);
       const aborted = signal?.aborted ?? false;
-      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd);
+      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd, dry);
       if (ready) return resolve(this.#pollfd.revents(0));
       signal?.throwIfAborted();
       const watch = this.#watch ??= this.#open();

@@ -26,11 +26,14 @@ export class Linger {
     this.#poll = poll;
   }
 
-  /** Whether some of `fds` are ready, now or after a moment that this thread blocks for. */
-  poll(fds: PollFds): boolean {
+  /**
+   * Whether some of `fds` are ready, now or after a moment that this thread blocks for. Where they
+   * are known to be `dry`, it does not look without a moment.
+   */
+  poll(fds: PollFds, dry: boolean = false): boolean {
     if (this.#skips > 0) {
       this.#skips -= 1;
-      return this.#poll(fds, 0) > 0;
+      return !dry && this.#poll(fds, 0) > 0;
     }
     if (this.#poll(fds, MOMENT_MS) > 0) {
       this.#misses = 0;

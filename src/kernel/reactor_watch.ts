@@ -12,8 +12,7 @@
  *
  * @module
  */
-import { clearInterval, setInterval } from "node:timers";
-import { isMainThread, Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -25,6 +24,7 @@ import {
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
+import { threads, timers } from "../builtins.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
 /** How long the thread may outlive a Worker that is terminated, in milliseconds. */
@@ -55,7 +55,7 @@ export class Watch {
   readonly #fds: number[] = [];
   readonly #watcher: Watcher;
   readonly #worker: Worker;
-  readonly #looks: ReturnType<typeof setInterval>;
+  readonly #looks: NodeJS.Timeout;
   readonly #posts: boolean;
   #waits = 0;
   #armed = false;
@@ -75,7 +75,7 @@ export class Watch {
       epoll_ctl(this.#outer, EPOLL_CTL_ADD, this.epfd, this.#event);
       this.#event.set(0, EPOLLIN | EPOLLONESHOT, 0);
       this.#worker = this.#start();
-      this.#looks = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+      this.#looks = timers().setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     } catch (error) {
       for (const fd of fds) close(fd);
       throw error;
@@ -95,9 +95,9 @@ export class Watch {
     };
     // What Node has to say about its FFI it has said to whoever opened libc before.
     const execArgv = ["--no-warnings"];
-    const worker = new Worker(SCRIPT, { eval: true, execArgv, workerData });
+    const worker = new (threads().Worker)(SCRIPT, { eval: true, execArgv, workerData });
     worker.on("error", (error) => {
-      clearInterval(this.#looks);
+      timers().clearInterval(this.#looks);
       for (const fd of this.#fds) close(fd);
       this.#watcher.fail(error);
     });
@@ -140,7 +140,7 @@ export class Watch {
    * ended, so has the thread, wherever it is.
    */
   stop(): void {
-    clearInterval(this.#looks);
+    timers().clearInterval(this.#looks);
     const { made, stops } = STATE;
     if (Atomics.compareExchange(this.#words, WORD.state, made, stops) === made) {
       for (const fd of this.#fds) close(fd);
@@ -150,13 +150,13 @@ export class Watch {
     Atomics.store(this.#words, WORD.waits, 1); // it parks no more
     this.#unpark();
     write(this.#alarm, BigUint64Array.of(1n));
-    if (isMainThread) return; // the kernel closes the rest
+    if (threads().isMainThread) return; // the kernel closes the rest
     Atomics.wait(this.#words, WORD.state, stops, STOP_MS);
     close(this.#alarm); // never the thread: it may have seen STATE.stops before the alarm
   }
 
   #look(): void {
-    if (Atomics.load(this.#words, WORD.state) !== STATE.made) clearInterval(this.#looks);
+    if (Atomics.load(this.#words, WORD.state) !== STATE.made) timers().clearInterval(this.#looks);
     this.#watcher.ring();
   }
 

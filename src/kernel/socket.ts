@@ -10,6 +10,7 @@ import {
   MSG_NOSIGNAL,
   MSG_ZEROCOPY,
   SHUT_RDWR,
+  SHUT_WR,
   SO_ERROR,
   SO_ZEROCOPY,
   SOCK_CLOEXEC,
@@ -45,6 +46,7 @@ const WRITABLE = POLLOUT | POLLWRNORM;
 /** One of each will do: no call of a thread starts inside of another. */
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
+let discarded: Uint8Array<ArrayBuffer> | undefined;
 /** The descriptors of this thread's sockets: two sockets over one would close a third's. */
 const owned: Set<number> = new Set();
 
@@ -68,6 +70,8 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   readonly #hold: Hold = new Hold();
   #closed = false;
   #waits = false;
+  /** Whether the last recv(2) has left nothing. */
+  #dry = false;
   #mapping: KernelMapping | undefined;
   #regions: MappedRegion[] = [];
   #whole: WholeSend | undefined;
@@ -156,7 +160,11 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   recv(buffer: Uint8Array, flags: number, out?: MessageFlags): number {
     const fd = this.#enter("recv");
-    if (out === undefined) return libc.recv(fd, buffer, flags | MSG_DONTWAIT);
+    if (out === undefined) {
+      const received = libc.recv(fd, buffer, flags | MSG_DONTWAIT);
+      this.#dry = received < buffer.length;
+      return received;
+    }
     message.buffers[0] = buffer;
     try {
       const received = libc.recvmsg(fd, message, flags | MSG_DONTWAIT);
@@ -169,6 +177,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   shutdown(how: number): void {
     libc.shutdown(this.#enter("shutdown"), how);
+    if (this.family.tellsLate && how !== SHUT_WR) this.#discard();
+  }
+
+  /** Throws away what is queued: nothing comes after it. */
+  #discard(): void {
+    discarded ??= new Uint8Array(65_536);
+    ignoreRefusal(() => {
+      while (libc.recv(this.#fd, discarded!, MSG_DONTWAIT) > 0);
+    });
   }
 
   close(): void {
@@ -242,7 +259,9 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
     if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
-    return reactor().wait(this.#fd, events, this.#hold, signal).then((revents) => {
+    const dry = this.#dry && events === POLLIN;
+    this.#dry = false; // whatever comes from here on
+    return reactor().wait(this.#fd, events, this.#hold, signal, dry).then((revents) => {
       if ((revents & POLLERR) === 0 || this.#zeroCopy === undefined || this.#closed) return revents;
       return this.#pollNow(events) || this.wait(events, signal);
     });

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import {
   IO_CQRING_OFFSETS,
   IO_SQRING_OFFSETS,
@@ -24,6 +23,7 @@ import { close, io_uring_enter, io_uring_setup } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Message } from "../../ffi/message.ts";
 import { pointerOf } from "../../ffi/select.ts";
+import { process } from "../builtins.ts";
 
 /** Each call submits one entry at once. */
 const ENTRIES = 1;
@@ -150,6 +150,6 @@ export function uring(): Uring | null {
   }
   const { fd } = own;
   // A Worker that ends leaves its descriptors to the process.
-  process.once("exit", () => close(fd));
+  process().once("exit", () => close(fd));
   return own;
 }

@@ -8,7 +8,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR } from "../../ffi/abi/socket.ts";
@@ -16,6 +15,7 @@ import { ERRNO, SysError } from "../../ffi/errno.ts";
 import { fcntl, send, shutdown } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
+import { buffer } from "../builtins.ts";
 import { WOULD_BLOCK } from "../socket.ts";
 import { pollNow } from "./poll.ts";
 import { type Uring, uring } from "./uring.ts";
@@ -97,7 +97,7 @@ export class WholeSend {
     this.#begun = undefined;
     if (result === -ERRNO.EAGAIN) this.#end();
     if (result < 0) throw new SysError("send", -result);
-    return flags === this.#flags && Buffer.compare(begun, data) === 0;
+    return flags === this.#flags && buffer().Buffer.compare(begun, data) === 0;
   }
 
   #stage(data: Uint8Array): Uint8Array<ArrayBuffer> {

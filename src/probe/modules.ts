@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
-import { release } from "node:os";
+import { fs, os } from "../builtins.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
 
 /** By module: what it is for, and what builds it into a kernel. */
@@ -31,11 +30,11 @@ export const MODULE_LOOKS: Readonly<Record<string, Look>> = Object.fromEntries(
 
 function lookAtModule(name: string, config: string): Finding {
   const { sys, lib } = FOLDERS;
-  if (existsSync(`${sys}/${name}`)) {
+  if (fs().existsSync(`${sys}/${name}`)) {
     // Only what is loaded has a state.
-    return yes(existsSync(`${sys}/${name}/initstate`) ? "it is loaded" : "it is built in");
+    return yes(fs().existsSync(`${sys}/${name}/initstate`) ? "it is loaded" : "it is built in");
   }
-  const lists = `${lib}/${release()}`;
+  const lists = `${lib}/${os().release()}`;
   const [builtIn, known] = ["modules.builtin", "modules.dep"].map((list) => read(lists, list));
   const entry = new RegExp(`/${name}\\.ko\\b`);
   if (builtIn !== undefined && entry.test(builtIn)) return yes("it is built in");
@@ -50,5 +49,5 @@ const FOLDERS = { sys: "/sys/module", lib: "/lib/modules" } as const;
 
 function read(folder: string, list: string): string | undefined {
   const path = `${folder}/${list}`;
-  return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+  return fs().existsSync(path) ? fs().readFileSync(path, "utf8") : undefined;
 }

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { release } from "node:os";
-import process from "node:process";
 import { FfiUnavailableError } from "../../ffi/backend.ts";
 import { MappedRegion, pageSize } from "../../ffi/memory.ts";
 import { library } from "../../ffi/select.ts";
+import { os, process } from "../builtins.ts";
 import { runtimeName } from "../runtime.ts";
 import { cureOf, type Finding, type Look, no, yes } from "./finding.ts";
 
@@ -19,7 +18,7 @@ export const RUNTIME_LOOKS: Readonly<Record<string, Look>> = {
   },
   kernel: {
     about: "Linux and its release",
-    look: () => process.platform === "linux" ? yes("it runs this", release()) : noLinux(),
+    look: () => process().platform === "linux" ? yes("it runs this", os().release()) : noLinux(),
   },
   ffi: { about: "calls of libc, as sockets need them", look: lookAtFfi },
   ffi_memory: {
@@ -37,7 +36,7 @@ export const RUNTIME_LOOKS: Readonly<Record<string, Look>> = {
 };
 
 function noLinux(): Finding {
-  return no(`this is ${process.platform}`, "use Linux; the loopback works anywhere");
+  return no(`this is ${process().platform}`, "use Linux; the loopback works anywhere");
 }
 
 function lookAtFfi(): Finding {

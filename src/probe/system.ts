@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
 import { IO_URING_PARAMS } from "../../ffi/abi/io_uring.ts";
 import { EPOLL_CLOEXEC } from "../../ffi/abi/epoll.ts";
 import { AF_INET } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, epoll_create1, io_uring_setup } from "../../ffi/libc.ts";
+import { fs } from "../builtins.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
 import { lookAtTcpReceive } from "./tcp_receive.ts";
 import { lookAtZeroCopySend } from "./vsock.ts";
@@ -64,14 +64,14 @@ function lookAtUring(): Finding {
     }
     if (code !== "EPERM" && code !== "EACCES") return no(`a ring is refused: ${code}`);
     const path = "/proc/sys/kernel/io_uring_disabled";
-    const switched = existsSync(path) && readFileSync(path, "utf8").trim() !== "0";
+    const switched = fs().existsSync(path) && fs().readFileSync(path, "utf8").trim() !== "0";
     if (switched) return no("it is disabled", "sudo sysctl kernel.io_uring_disabled=0");
     return no("it is not allowed", "docker run --security-opt seccomp=unconfined");
   }
 }
 
 function lookAtMemlock(): Finding {
-  const limits = readFileSync("/proc/self/limits", "utf8");
+  const limits = fs().readFileSync("/proc/self/limits", "utf8");
   const [, soft = ""] = /^Max locked memory\s+(\S+)/m.exec(limits) ?? [];
   if (soft === "unlimited") return yes("there is no limit", soft);
   const bytes = Number(soft);
@@ -80,7 +80,7 @@ function lookAtMemlock(): Finding {
 }
 
 function lookAtCore(name: string, wanted: number): Finding {
-  const bytes = Number(readFileSync(`${CORE}/${name}`, "utf8"));
+  const bytes = Number(fs().readFileSync(`${CORE}/${name}`, "utf8"));
   if (bytes >= wanted) return yes("it is what Linux has, or more", bytes);
   return no(`it is less than ${wanted}`, `sudo sysctl net.core.${name}=${wanted}`, bytes);
 }

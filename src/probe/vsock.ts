@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { SO_ZEROCOPY, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import {
@@ -15,6 +14,7 @@ import {
 import { SysError } from "../../ffi/errno.ts";
 import { close, setsockopt, socket } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
+import { fs } from "../builtins.ts";
 import { type KernelTransports, kernelTransports } from "../kernel/reach.ts";
 import { localCid, whyNotConnect } from "../kernel/reach.ts";
 import { openVsock } from "../kernel/transport.ts";
@@ -79,7 +79,7 @@ function lookAtFamily(): Finding {
 
 function lookAtDevice(): Finding {
   try {
-    closeSync(openSync(DEVICE, "r"));
+    fs().closeSync(fs().openSync(DEVICE, "r"));
     return yes("it was opened");
   } catch (error) {
     const { code } = error as { readonly code?: string };
@@ -105,10 +105,10 @@ function lookAtReach(cid: number): Finding {
 }
 
 function lookAtNamespaces(): Finding {
-  if (!existsSync(NS_MODE)) {
+  if (!fs().existsSync(NS_MODE)) {
     return no("every network namespace has the same CIDs", "a kernel from Linux 7.0 on");
   }
-  const mode = readFileSync(NS_MODE, "utf8").trim();
+  const mode = fs().readFileSync(NS_MODE, "utf8").trim();
   return yes(
     mode === "local" ? "its CIDs are this namespace's own" : "it shares the CIDs of the machine",
     mode,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers";
+import { timers } from "../builtins.ts";
 
 const [FIRST_MS, LONGEST_MS] = [1, 100];
 
@@ -15,7 +15,7 @@ export class Naps {
   next(): Promise<void> {
     const ms = this.#ms;
     this.#ms = Math.min(ms * 2, LONGEST_MS);
-    return new Promise((resolve) => void setTimeout(resolve, ms).unref());
+    return new Promise((resolve) => void timers().setTimeout(resolve, ms).unref());
   }
 
   /** Begins anew with a short one. */

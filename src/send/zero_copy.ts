@@ -10,12 +10,11 @@
  *
  * @module
  */
-import process from "node:process";
-import { isMainThread } from "node:worker_threads";
 import { SO_LINGER, SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, send, setsockopt } from "../../ffi/libc.ts";
+import { process, threads } from "../builtins.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
@@ -33,14 +32,15 @@ const LAST_MS = 1_000;
 
 /** Those with sends under way, so that their memory stays reachable. */
 const busy: Set<MsgZeroCopy> = new Set();
-let watched = isMainThread; // with which all memory ends, and all sockets
+let watched = false;
 
 /** Notes that `sender` has sends under way. */
 function hold(sender: MsgZeroCopy): void {
   busy.add(sender);
   if (watched) return;
   watched = true;
-  process.once("exit", () => {
+  if (threads().isMainThread) return; // all memory ends with it, and all sockets
+  process().once("exit", () => {
     const end = performance.now() + LAST_MS;
     for (const sender of busy) sender.end(end);
   });

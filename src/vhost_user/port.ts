@@ -8,8 +8,9 @@ import { read } from "../../ffi/libc.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import type { UnixAddress } from "../address.ts";
 import { VsockError } from "../error.ts";
-import { type Claim, claimPath } from "../hybrid/claim.ts";
-import { openUnix } from "../kernel/elsewhere.ts";
+import { type Claim, claimPath } from "../kernel/claim.ts";
+import { UNIX } from "../kernel/family_unix.ts";
+import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { LoopHold } from "../loop_hold.ts";
 import { limitWait, requireWaitOptions, type WaitOptions } from "../waiting.ts";
@@ -76,9 +77,9 @@ export class GuestPort implements VsockGuest {
     this.#guest = guest;
     this.#features = features;
     this.#host = host;
-    const listener = this.#listener = openUnix().socket("stream") as KernelSocket<UnixAddress>;
+    const listener = this.#listener = openKernelSocket(UNIX, "stream");
     try {
-      this.#claim = claimPath(listener, path, MODE);
+      this.#claim = claimPath(path, () => listener.bind({ path }), MODE);
       listener.listen(BACKLOG);
     } catch (error) {
       listener.close();

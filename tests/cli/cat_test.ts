@@ -54,6 +54,19 @@ test("cat --keep receives from one after the other", LIMIT, async () => {
   assertEquals([await server.ended, server.out], [130, "one\ntwo\n"]);
 });
 
+test("cat --listen takes the path of one that was killed", LIMIT, async () => {
+  using place = openPath();
+  const [killed] = await listening(place);
+  killed.child.kill("SIGKILL");
+  await killed.ended;
+  const [server, address] = await listening(place);
+  using _server = server;
+  using client = new Running("cat", address);
+  client.feed("hello");
+  server.feed("");
+  assertEquals([await client.ended, await server.ended, server.out], [0, 0, "hello"]);
+});
+
 test("cat gives what a command failed with, and removes its path", LIMIT, async () => {
   using place = openPath();
   using server = new Running("cat", "-l", "-v", "--exec", "exit 3", place.listen);

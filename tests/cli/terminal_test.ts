@@ -94,3 +94,40 @@ test("cat shows nothing of it where its output is a terminal", OPTIONS, async ()
   await terminal.sees(/^one line\ncode=0$/m);
   assertNotMatch(terminal.screen() + other.screen(), /received/);
 });
+
+test(
+  "proxy connects two terminals, drains on Ctrl-C, and cuts on the second",
+  OPTIONS,
+  async () => {
+    using proxy = new Tmux();
+    using server = new Tmux();
+    using client = new Tmux();
+    const [at, to] = [`unix:${proxy.folder}/at`, `unix:${proxy.folder}/to`];
+    server.type(`vsockit cat -l -v ${to}; echo code=$?`);
+    await server.sees(/^listening on unix/m);
+    proxy.type(`vsockit proxy -v ${at} ${to}; echo code=$? $(ls)`);
+    await proxy.sees(/^listening on \S+\/at$/m);
+    client.type(`clear; vsockit cat -v ${at}; echo code=$?`);
+    await client.sees(/^connected to unix/m);
+    client.type("hello there");
+    await server.sees(/^hello there$/m);
+    server.type("hello back");
+    await client.sees(/^hello back$/m);
+    await proxy.sees(/^#1 a Unix socket to \S+\/to$/m);
+    proxy.press("C-c");
+    await proxy.sees(/draining: 1 connections$/m);
+    client.type("still there");
+    await server.sees(/^still there$/m);
+    proxy.press("C-c");
+    await proxy.sees(/^(\^C)?#1 a Unix socket closed after \d+ ms: 24 bytes there, 11 back/m);
+    await proxy.sees(/^stopped: 1 connections cut\ncode=1 tmux$/m);
+    await server.sees(/^code=/m);
+    await client.sees(/^code=/m);
+  },
+);
+
+test("proxy refuses to be open to all by accident, in one line", OPTIONS, async () => {
+  using terminal = new Tmux();
+  terminal.type("clear; vsockit proxy tcp:0.0.0.0:8080 vsock:3:80; echo code=$?");
+  await terminal.sees(/vsockit proxy: [^\n]*--allow PEER[^]*code=2$/m);
+});

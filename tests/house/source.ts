@@ -43,6 +43,19 @@ export function specifiers(path: string): string[] {
   ];
 }
 
+const LOADS = /^(?:import|export)\s(?!type\s)[^;"]*?\bfrom "([^"]+)"/gm;
+
+/** What is loaded with `path`: files of the project, by their path from the top, and bare names. */
+export function loads(path: string, found: Set<string> = new Set()): Set<string> {
+  for (const [, specifier = ""] of withoutComments(read(path)).matchAll(LOADS)) {
+    const to = specifier.startsWith(".") ? join(path, "..", specifier) : specifier;
+    if (found.has(to)) continue;
+    found.add(to);
+    if (specifier.startsWith(".")) loads(to, found);
+  }
+  return found;
+}
+
 /** The text of each ```` ```language ```` block of a Markdown file. */
 export function codeBlocks(path: string, language: string): string[] {
   const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm");

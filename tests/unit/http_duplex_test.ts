@@ -40,6 +40,19 @@ test("toDuplex carries 64 MiB each way", limit, async () => {
   assertEquals(await carry(other.far, other.near), sent);
 });
 
+test("toDuplex sends what is written in one turn in one piece", {
+  ...limit,
+  skip: !("Bun" in globalThis) && "only the node:http of Bun writes a response in two pieces",
+}, async () => {
+  using pair = await openPair();
+  const duplex = toDuplex(pair.near);
+  duplex.write("head");
+  duplex.write("body");
+  assertEquals(await pair.far.read(new Uint8Array(64)), 8);
+  duplex.end("tail"); // nothing is left behind
+  assertEquals(await readAll(pair.far, 4), new TextEncoder().encode("tail"));
+});
+
 test("toDuplex reads no more than its reader takes", limit, async () => {
   using pair = await openPair();
   toDuplex(pair.far);

@@ -37,3 +37,10 @@ test("Linger.poll() sees what is ready where it does not block, and blocks again
   assertEquals([linger.poll(fds), blocked()], [true, 1]);
   assertEquals([linger.poll(fds), linger.poll(fds), blocked()], [true, true, 3]);
 });
+
+test("Linger.poll() of what is known to be dry looks only where it blocks for it", () => {
+  let looks = 0;
+  const linger = new Linger(() => (looks++, 0));
+  for (let i = 0; i < 510; i++) assertEquals(linger.poll(fds, true), false);
+  assertEquals(looks, 8);
+});

@@ -86,3 +86,14 @@ test("listen() says that no transport has the CID", () => {
   assertEquals([error.op, error.code], ["listen", "ENODEV"]);
   assertEquals(error.hint?.includes("CID 77"), true);
 });
+
+test("listen() takes no names over TCP, and says what to take instead", () => {
+  for (const where of [{ hostname: "localhost", port: 0 }, "tcp:localhost:80"] as const) {
+    const error = assertThrows(() => listen(where as string), RangeError);
+    assertEquals(
+      error.message,
+      "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
+        "0.0.0.0 or :: for all: current value is localhost",
+    );
+  }
+});

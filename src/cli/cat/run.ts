@@ -8,7 +8,6 @@ import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
-import { holdPath } from "../../hybrid/claim.ts";
 import { whyNotConnect, whyNotListen } from "../../kernel/reach.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
@@ -43,18 +42,11 @@ async function serve(options: CatOptions, around: Surroundings): Promise<void> {
   requireReach("listen", address);
   using listener = listen(stringifyAddress(address), { type });
   const { addr } = listener;
-  const claim = addr.transport === "unix" ? holdPath(addr.path) : undefined;
-  try {
-    say(options, around, `listening on ${stringifyAddress(addr, type)}`);
-    if (options.keep) await serveMany(listener, options, around);
-    else {
-      using conn = await accept(listener, options, around);
-      listener.close();
-      await attend(conn, options, around);
-    }
-  } finally {
-    claim?.release();
-  }
+  say(options, around, `listening on ${stringifyAddress(addr, type)}`);
+  if (options.keep) return await serveMany(listener, options, around);
+  using conn = await accept(listener, options, around);
+  listener.close();
+  await attend(conn, options, around);
 }
 
 /** Until the signal. Commands run side by side; without one, connections take turns. */

@@ -10,6 +10,7 @@ import { describeFlags, type Flag, parseLine } from "../flags.ts";
 import { formatColumns } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
+import { formatCosts, measureCosts } from "./costs.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "json", help: "one JSON object in place of text" },
@@ -20,9 +21,10 @@ const LIST = formatColumns(Array.from(CAPABILITIES, ([name, about]) => [`  ${nam
 
 const HELP = `Usage: vsockit doctor [OPTIONS] [NAME...]
 
-Says what this machine can do: yes or no, why, and the cure. It only looks:
-nothing is connected or sent over AF_VSOCK. With NAMEs it looks at those alone,
-and fails where one is missing.
+Says what this machine can do: yes or no, why, and the cure; then what receivers
+that choose go by, the time to copy and to map what has come, measured over the
+loopback and TCP. Nothing is connected or sent over AF_VSOCK. With NAMEs it looks
+at those alone, and fails where one is missing.
 
 ${describeFlags(FLAGS)}
 NAME is one of:
@@ -32,6 +34,9 @@ The object of --json has a member for each NAME:
   value  what is there: a version, a limit in bytes, a CID; or left out
   why    why it is there or not
   cure   what to do about it, a command where there is one; or left out
+and without NAMEs a member receive_costs, with one for each carrier that maps:
+  map_from  bytes of a wake-up from which on mapping is cheaper, or null
+  sizes     an array of {bytes, copy_ns, map_ns}
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} a NAME is missing, ${EXIT_USAGE} wrong usage.
 `;
@@ -43,19 +48,21 @@ export const doctor: Command = {
   help: HELP,
   flags: FLAGS,
   words: NAMES,
-  // deno-lint-ignore require-await
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const { given, operands } = parseLine(FLAGS, args);
     const unknown = operands.find((name) => !CAPABILITIES.has(name));
     if (unknown !== undefined) throw new UsageError(`Unknown capability: ${unknown}`);
-    const findings = operands.length === 0 ? probe() : probe(operands);
-    terminal.out(
-      given.has("json")
-        ? `${JSON.stringify(Object.fromEntries(findings))}\n`
-        : formatFindings(findings, terminal.outColor === true),
-    );
+    const all = operands.length === 0;
+    const findings = all ? probe() : probe(operands);
+    const json = given.has("json");
+    if (!json) terminal.out(formatFindings(findings, terminal.outColor === true));
+    const costs = all ? await measureCosts() : {};
+    if (json) {
+      const measured = all ? { receive_costs: costs } : {};
+      terminal.out(`${JSON.stringify({ ...Object.fromEntries(findings), ...measured })}\n`);
+    } else terminal.out(formatCosts(costs));
     const missing = Array.from(findings.values()).some(({ ok }) => !ok);
-    return operands.length > 0 && missing ? EXIT_FAILURE : EXIT_OK;
+    return !all && missing ? EXIT_FAILURE : EXIT_OK;
   },
 };
 

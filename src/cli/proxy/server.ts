@@ -7,11 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
 import { TCP_NODELAY } from "../../../ffi/abi/tcp.ts";
 import { type Address, formatAddress } from "../../address.ts";
-import { parseAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
-import { type Claim, clearDead, holdPath } from "../../hybrid/claim.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
 import type { Log } from "./log.ts";
@@ -36,17 +34,13 @@ export class Proxy implements AsyncDisposable {
   readonly #listener: Listener<Address>;
   readonly #sessions: Set<Session> = new Set();
   readonly #accepting: Promise<void>;
-  /** The path of a Unix socket. */
-  readonly #claim: Claim | undefined;
   #ids = 0;
 
   /** Starts to listen. @throws {VsockError} If it cannot. */
   constructor(options: ProxyOptions, log: Log) {
     this.#options = options;
     this.#log = log;
-    this.#listener = listenAnew(options);
-    const { addr } = this.#listener;
-    this.#claim = addr.transport === "unix" ? holdPath(addr.path) : undefined;
+    this.#listener = listen(options.listen, { backlog: options.backlog });
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
   }
@@ -162,7 +156,6 @@ export class Proxy implements AsyncDisposable {
   }
 
   #unlisten(): void {
-    this.#claim?.release();
     this.#listener.close();
   }
 
@@ -172,19 +165,6 @@ export class Proxy implements AsyncDisposable {
     const sessions = [...this.#sessions];
     for (const session of sessions) session.cut();
     await Promise.all(sessions.map(({ over }) => over));
-  }
-}
-
-/** listen(2); where a Unix socket is in the way that nobody has open, without that. */
-function listenAnew({ listen: text, backlog }: ProxyOptions): Listener<Address> {
-  try {
-    return listen(text, { backlog });
-  } catch (error) {
-    const { address } = parseAddress(text);
-    const plain = "path" in address && !("port" in address);
-    if (!plain || !(error instanceof VsockError) || error.code !== "EADDRINUSE") throw error;
-    if (!clearDead(address.path)) throw error;
-    return listen(text, { backlog });
   }
 }
 

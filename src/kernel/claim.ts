@@ -3,14 +3,11 @@
  *
  * @module
  */
-import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
-import process from "node:process";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
-import type { UnixAddress } from "../address.ts";
-import type { KernelSocket } from "../kernel/socket.ts";
+import { fs, process } from "../builtins.ts";
 
 /** A path that a socket is bound to. */
 export interface Claim {
@@ -21,22 +18,22 @@ export interface Claim {
 const NOTHING: Claim = { release(): void {} };
 
 /**
- * bind(2) of `unix` to `path`, which only who has `mode` then may connect to. A socket that nobody
- * has open any more gives way; nothing else does.
+ * bind(2) of a socket to `path`, by `bind`. A socket there that nobody has open any more gives way;
+ * nothing else does. With `mode`, only who has it may connect then.
  *
  * @throws {SysError} `EADDRINUSE` where the path is taken.
  */
-export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: number): Claim {
-  if (!path.startsWith("\0")) identify(path); // what Deno does not permit fails before the bind
+export function claimPath(path: string, bind: () => void, mode?: number): Claim {
+  requirePermitted(path);
   try {
-    unix.bind({ path });
+    bind();
   } catch (error) {
     if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
-    unix.bind({ path });
+    bind();
   }
   const claim = holdPath(path);
   try {
-    if (claim !== NOTHING) chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
     return claim;
   } catch (error) {
     claim.release();
@@ -44,13 +41,22 @@ export function claimPath(unix: KernelSocket<UnixAddress>, path: string, mode: n
   }
 }
 
+/** What Deno does not permit fails before the bind; what the kernel refuses, bind(2) tells. */
+function requirePermitted(path: string): void {
+  try {
+    if (!path.startsWith("\0")) identify(path);
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code === undefined) throw error;
+  }
+}
+
 /** The claim of whoever has just bound a socket to `path`. */
-export function holdPath(path: string): Claim {
+function holdPath(path: string): Claim {
   if (path.startsWith("\0")) return NOTHING;
   let mine = identify(path);
   return {
     release(): void {
-      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => unlinkSync(path));
+      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => fs().unlinkSync(path));
       mine = undefined;
     },
   };
@@ -58,25 +64,25 @@ export function holdPath(path: string): Claim {
 
 /** What tells the file at `path` from any other; `undefined` where there is no socket. */
 function identify(path: string): string | undefined {
-  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const stat = fs().lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat?.isSocket() ? `${stat.dev}:${stat.ino}` : undefined;
 }
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
-export function clearDead(path: string): boolean {
+function clearDead(path: string): boolean {
   if (path.startsWith("\0")) return false;
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
-  const aside = `${path}.${process.pid}.dead`;
+  const aside = `${path}.${process().pid}.dead`;
   let moved = false;
   ignoreMissing(() => {
-    renameSync(path, aside);
+    fs().renameSync(path, aside);
     moved = true;
   });
   if (!moved) return true;
-  if (identify(aside) !== found) ignoreMissing(() => linkSync(aside, path));
-  ignoreMissing(() => unlinkSync(aside));
+  if (identify(aside) !== found) ignoreMissing(() => fs().linkSync(aside, path));
+  ignoreMissing(() => fs().unlinkSync(aside));
   return true;
 }
 

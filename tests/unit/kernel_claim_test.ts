@@ -1,19 +1,20 @@
 import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { UnixAddress } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { openHybrid } from "../../src/hybrid/transport.ts";
 import { createVmm } from "../../src/hybrid/vmm.ts";
 import { openUnix } from "../../src/kernel/elsewhere.ts";
+import { UNIX } from "../../src/kernel/family_unix.ts";
+import { openKernelSocket } from "../../src/kernel/open.ts";
 import { listen } from "../../src/listen.ts";
 import { UnixFolder } from "./unix_folder.ts";
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
 function leaveDead(path: string): void {
-  using dead = openUnix().socket("stream");
-  dead.bind({ path } satisfies UnixAddress);
+  using dead = openKernelSocket(UNIX, "stream");
+  dead.bind({ path });
 }
 
 function refusesToListen(path: string): void {

@@ -1,0 +1,95 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
+import { UNIX } from "../../src/kernel/family_unix.ts";
+import { openKernelSocket } from "../../src/kernel/open.ts";
+import { listen } from "../../src/listen.ts";
+import { UnixFolder } from "./unix_folder.ts";
+
+const limit = { timeout: 20_000 };
+const CHUNK = new Uint8Array(65_536);
+
+/** Leaves a socket behind that nobody has open, as a process that was killed does. */
+function leaveDead(path: string): void {
+  using dead = openKernelSocket(UNIX, "stream");
+  dead.bind({ path });
+}
+
+function refusesToListen(path: string): void {
+  const error = assertThrows(() => listen({ path }), VsockError);
+  assertEquals([error.op, error.code], ["bind", "EADDRINUSE"]);
+}
+
+test("listen() on a path replaces a socket that is dead, and leaves what lives", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  leaveDead(path);
+  using listener = listen({ path });
+  refusesToListen(path);
+  using _near = await connect({ path });
+  (await listener.accept()).close();
+  refusesToListen(path); // closing what was accepted changes nothing
+  const file = folder.path("file");
+  writeFileSync(file, "data");
+  refusesToListen(file);
+  assert(lstatSync(file).isFile());
+});
+
+test("close() of a listener on a path unlinks it, unless it is somebody else's by now", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  const first = listen({ path }, { type: "seqpacket" });
+  first.close();
+  assertEquals(existsSync(path), false);
+  const second = listen({ path });
+  renameSync(path, folder.path("moved"));
+  using _third = listen({ path });
+  second.close();
+  second.close();
+  assert(existsSync(path));
+});
+
+test("listen() on a path that cannot be says what bind(2) says", () => {
+  using folder = new UnixFolder();
+  writeFileSync(folder.path("file"), "data");
+  const error = assertThrows(() => listen({ path: folder.path("file/app") }), VsockError);
+  assertEquals([error.op, error.code], ["bind", "ENOTDIR"]);
+});
+
+test("listen() on a path without Deno's permission leaves it where it is", {
+  ...limit,
+  skip: process.versions["deno"] === undefined && "only Deno has such permissions",
+}, () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  const { href } = new URL("../../mod.ts", import.meta.url);
+  const code = `import { listen } from "${href}";
+    Deno.permissions.revokeSync({ name: "read" });
+    listen({ path: "${path}" }).close();`;
+  execFileSync(process.execPath, ["eval", "--no-check", code]);
+  assert(lstatSync(path).isSocket());
+});
+
+test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", limit, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  using listener = listen({ path });
+  using near = await connect({ path });
+  using far = await listener.accept();
+  const writing = (async () => {
+    for (;;) await near.write(CHUNK);
+  })();
+  writing.catch(() => {});
+  for (let before = -1; before !== near.bytesWritten;) {
+    before = near.bytesWritten;
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await far.closeRead();
+  const error = await assertRejects(() => writing, VsockError);
+  assertEquals([error.op, error.code], ["send", "EPIPE"]);
+  assertEquals(await far.read(new Uint8Array(8)), null);
+});
