@@ -12,10 +12,8 @@ interface Loan {
   readonly length: number;
 }
 
-/** Memory that was taken back, under a buffer that nobody else has. */
-interface Spare extends Loan {
-  readonly buffer: ArrayBuffer;
-}
+/** Buffers over memory that was taken back, which nobody else has: at most so many are kept. */
+const SPARES_MAX = 256;
 
 /** A lent buffer was transferred away, so it could not be detached; its memory stays for ever. */
 export class StolenViewError extends Error {
@@ -60,7 +58,8 @@ function detach(buffer: ArrayBuffer, address: number): ArrayBuffer | undefined {
 /** The buffers that a region has lent and not taken back. */
 export class Loans {
   readonly #loans: Map<ArrayBufferLike, Loan> = new Map();
-  #spare: Spare | undefined;
+  /** By address; the oldest comes first. */
+  readonly #spares: Map<number, ArrayBuffer> = new Map();
 
   /** How many there are. */
   get size(): number {
@@ -73,14 +72,14 @@ export class Loans {
   }
 
   /**
-   * A buffer over just these bytes, where the last one that was taken back had the same: that costs
-   * less than to make one. It is the caller's from now on, and not on loan yet.
+   * A buffer over just these bytes, where one was taken back that had the same: that costs less than
+   * to make one. It is the caller's from now on, and not on loan yet.
    */
   reuse(address: number, length: number): ArrayBuffer | undefined {
-    const spare = this.#spare;
-    if (spare?.address !== address || spare.length !== length) return undefined;
-    this.#spare = undefined;
-    return spare.buffer;
+    const spare = this.#spares.get(address);
+    if (spare?.byteLength !== length) return undefined;
+    this.#spares.delete(address);
+    return spare;
   }
 
   /** Whether `buffer` is on loan. */
@@ -95,8 +94,19 @@ export class Loans {
     const address = loan?.address ?? 0;
     const next = detach(buffer as ArrayBuffer, address);
     if (next === undefined) return 1;
-    this.#spare = { buffer: next, address, length: next.byteLength };
+    if (next.byteLength > 0) this.#keep(address, next);
     return 0;
+  }
+
+  #keep(address: number, spare: ArrayBuffer): void {
+    const spares = this.#spares;
+    if (spares.size >= SPARES_MAX && !spares.has(address)) {
+      for (const oldest of spares.keys()) {
+        spares.delete(oldest);
+        break;
+      }
+    }
+    spares.set(address, spare);
   }
 
   /** Detaches all that have bytes between the addresses `start` and `end`; how many were transferred away. */
