@@ -222,8 +222,8 @@ export class Guest implements Carrier, TxEnd {
       tx.queue.disableKicks();
       this.#burst = 1;
       left -= this.#take(driver, left);
+      if (this.#driver !== driver) return; // whoever got a packet has closed the device
       this.#flush(driver);
-      if (this.#driver !== driver) return;
       if (rx.waiting >= rx.queue.size) return; // a kick of the other ring goes on
       if (left <= 0) return this.#later();
       const burst = tx.queue.eventIdx ? Math.max(1, Math.min(this.#burst, BURST_MAX)) : 1;
