@@ -38,6 +38,11 @@ function unless(code: Code, call: () => number): number | undefined {
   }
 }
 
+/** The seals of `fd`, as `F_SEAL_*`; 0 for what is no memfd. */
+export function sealsOf(fd: number): number {
+  return unless("EINVAL", () => fcntl(fd, F_GET_SEALS)) ?? 0;
+}
+
 /**
  * Throws unless the first `length` bytes of `fd` stay as long as they are mapped: a file that
  * somebody cuts short makes a touch of its mapping a SIGBUS. A socket has no length, its pages come
@@ -46,8 +51,7 @@ function unless(code: Code, call: () => number): number | undefined {
 export function requireUnshrinkable(fd: number, length: number): void {
   const current = unless("ESPIPE", () => lseek(fd, 0, SEEK_CUR));
   if (current === undefined) return;
-  const seals = unless("EINVAL", () => fcntl(fd, F_GET_SEALS)) ?? 0;
-  if ((seals & F_SEAL_SHRINK) === 0) {
+  if ((sealsOf(fd) & F_SEAL_SHRINK) === 0) {
     throw new TypeError(
       `Cannot map fd ${fd}: must be a socket or a memfd with F_SEAL_SHRINK: ` +
         `current value is a file that can become shorter`,

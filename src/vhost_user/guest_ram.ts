@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { F_SEAL_SHRINK } from "../../ffi/abi/fcntl.ts";
+import { sealsOf } from "../../ffi/memfd.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { FrontEndError, type Region } from "./protocol.ts";
@@ -139,6 +141,10 @@ export class GuestRam implements GuestMemory {
 }
 
 function mapped(region: Region, fd: number): Mapped {
+  // A device or a socket is mapped by rules of its own: a touch of it may end the process.
+  if ((sealsOf(fd) & F_SEAL_SHRINK) === 0) {
+    throw new FrontEndError("memory must be a memfd with F_SEAL_SHRINK");
+  }
   try {
     return new Mapped(region, fd);
   } catch (error) {

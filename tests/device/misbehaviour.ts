@@ -153,11 +153,13 @@ function first(name: string, change: Partial<Region>): Misbehaviour {
   return table(name, ([low, high]) => [{ ...low!, ...change }, high!]);
 }
 
+const SEALED = /must be a memfd with F_SEAL_SHRINK/;
+
 /** A memory table of one region in a file that `open` makes. */
-function file(name: string, open: () => number): Misbehaviour {
+function file(name: string, open: () => number, fault = SEALED): Misbehaviour {
   return {
     name: `memory in ${name}`,
-    fault: MEMORY,
+    fault,
     async run({ frontEnd }) {
       const fd = open();
       const region = { guestAddress: 0, size: 0x1_0000, userAddress: 0, offset: 0 };
@@ -216,8 +218,8 @@ const memory: readonly Misbehaviour[] = [
   first("a region with its last byte past that", { offset: 0x100_0000 - 0xa_0000 + 1 }),
   first("a region of a TiB", { guestAddress: 2 ** 50, size: 2 ** 40 }),
   file("a memfd that can shrink", () => memfd(0x1_0000, 0)),
-  file("a memfd that is too short", () => memfd(0x1_0000 - 1, F_SEAL_SHRINK)),
-  file("a memfd that is read-only", readOnly),
+  file("a memfd that is too short", () => memfd(0x1_0000 - 1, F_SEAL_SHRINK), MEMORY),
+  file("a memfd that is read-only", readOnly, MEMORY),
   file("a file on a disk", () => opened(import.meta.filename!, "r")),
   file("/dev/zero", () => opened("/dev/zero", "r+")),
   file("an eventfd", () => eventfd(0, EFD_CLOEXEC)),
