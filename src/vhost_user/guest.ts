@@ -148,8 +148,9 @@ export class Guest implements Carrier, TxEnd {
     if (driver === undefined) return;
     this.#endNap();
     try {
-      driver.rx.publish();
-      driver.tx.stop();
+      // A guest that was only paused goes on with what it is told of here.
+      if (driver.rx.publish()) this.#call(driver.session.rings[RX]!);
+      if (driver.tx.stop()) this.#call(driver.session.rings[TX]!);
     } finally {
       this.#driver = undefined;
       driver.rx.stop();

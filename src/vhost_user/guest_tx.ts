@@ -88,11 +88,11 @@ export class TxReader {
     return true;
   }
 
-  /** Gives all chains back that are held, before the ring stops: what is lent shows what comes. */
-  stop(): void {
+  /** Gives all chains back that are held, to stop: whether the guest has to be called for it. */
+  stop(): boolean {
     for (const { chain } of this.#held) this.queue.push(chain.head, 0);
     this.#held.clear();
-    this.queue.publish();
+    return this.queue.publish();
   }
 
   #take(chain: Chain): void {

@@ -162,6 +162,11 @@ test("Batch.release() of a guest's packets gives descriptors and credit back, ki
 
 const ENDS: Readonly<Record<string, (machine: Machine, flow: Flow) => unknown>> = {
   "the guest's driver": (machine) => machine.pause(),
+  "a pause, after which the guest has its memory back": async (machine) => {
+    await machine.resume(await machine.pause());
+    await allBack(machine);
+    await exchange(device, machine);
+  },
   "the guest's reboot": (machine) => machine.reboot(),
   "the VMM": (machine) => machine.close(),
   "the connection": (_machine, flow) => flow.near.socket.close(),
