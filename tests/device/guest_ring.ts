@@ -82,7 +82,7 @@ export class GuestRing implements Disposable {
     write(this.kick, ONE);
   }
 
-  /** Has `look` run at each call, and once at first, until the ring is closed. It must not throw. */
+  /** Has `look` run at each call, and once at first, until `close()`. It must not throw. */
   watch(look: () => void): void {
     void this.#watch(look);
   }

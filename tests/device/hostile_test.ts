@@ -44,7 +44,7 @@ after(() => {
   device.close();
 });
 
-/** A raw guest and a connection of it; `check` runs while both are up, the other guest is served. */
+/** Runs `check` with a raw guest and a connection of it; the other guest is served after it. */
 async function withGuest(check: (guest: RawGuest, conn: Conn) => Promise<void>): Promise<void> {
   await leavesNothing(async () => {
     faults.length = 0;

@@ -46,7 +46,7 @@ async function isReset(promise: Promise<unknown>): Promise<void> {
   assertEquals((await assertRejects(() => promise, VsockError)).code, "ECONNRESET");
 }
 
-/** What waits on `conn` ends when its guest goes: of the two, one is told ECONNRESET, as on Linux. */
+/** What waits on `conn` ends when its guest goes; reads are told ECONNRESET, as on Linux. */
 async function waitsReset(conn: Conn): Promise<void> {
   const reading = isReset(conn.read(new Uint8Array(1), SOON));
   while (conn.socket.send(new Uint8Array(10_000), 0) !== WOULD_BLOCK);

@@ -1,4 +1,4 @@
-/** A device, a guest that does whatever a random number says, and one that only wants to be served. */
+/** A device, a guest that does whatever a random number says, and one that wants to be served. */
 import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { SO_VM_SOCKETS_ZEROCOPY } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK, VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
