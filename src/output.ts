@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { POLLOUT } from "../ffi/abi/poll.ts";
 import { MSG_EOR } from "../ffi/abi/socket.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
 import { noteSendError } from "./recv.ts";
+import { Room } from "./send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "./send/writes.ts";
 import type { AnySocket } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
@@ -110,14 +110,15 @@ export class Output {
     this.#pending = true;
     try {
       using limit = limitWait("send", options, this.#peer);
+      const room = new Room(this.#socket);
       for (let vain = 0; taken < p.length;) {
-        await this.#socket.wait(POLLOUT, limit.signal);
+        const ready = await room.wait(limit.signal);
         const n = this.#send(p.subarray(taken), flags);
         if (n > 0) {
           this.bytes += n;
           taken += n;
           vain = 0;
-        } else {
+        } else if (ready) {
           await pause(this.#socket, vain++, limit.signal);
         }
       }

@@ -26,6 +26,7 @@ import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
 import type { Address, VsockAddress } from "../address.ts";
+import { Room } from "../send/room.ts";
 import { MsgZeroCopy } from "../send/zero_copy.ts";
 import {
   type MessageFlags,
@@ -114,11 +115,12 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     const { zeroCopy } = this.family;
     // A number that was closed is somebody else's.
     if (this.#closed || zeroCopy === undefined || this.type !== "stream") return this.#zeroCopy;
+    const room = new Room(this);
     return this.#zeroCopy ??= new MsgZeroCopy({
       ...zeroCopy,
       fd: this.#fd,
       waits: this.#hold,
-      waitRoom: (signal) => this.wait(POLLOUT, signal),
+      waitRoom: (signal) => room.wait(signal),
     });
   }
 

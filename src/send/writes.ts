@@ -11,6 +11,7 @@ import type { Address } from "../address.ts";
 import { endError, noteSendError } from "../recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
 import { limitWait, pause, type WaitOptions } from "../waiting.ts";
+import { Room } from "./room.ts";
 
 /** What became of the bytes of zero-copy writes, so far. */
 export interface ZeroCopyStats {
@@ -173,6 +174,7 @@ function copying(socket: AnySocket): ZeroCopySend {
   const unsupported = socket.type === "seqpacket"
     ? "messages are copied, so that they go whole or not at all"
     : "there is no MSG_ZEROCOPY: its transport has none, or others may use it on this descriptor";
+  const room = new Room(socket);
   return {
     unsupported,
     send(data, done): number {
@@ -181,7 +183,7 @@ function copying(socket: AnySocket): ZeroCopySend {
       return bytes;
     },
     async wait(signal): Promise<void> {
-      await socket.wait(POLLOUT, signal);
+      await room.wait(signal);
     },
     full: false,
     reap: (): number => 0,

@@ -1,7 +1,7 @@
 /** `connect()` and `Conn`: promises, limits, messages. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Conn, connect, VsockError } from "../../../mod.ts";
-import { POLLRDHUP } from "../../../ffi/abi/poll.ts";
+import { POLLIN, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { MSG_EOR, SHUT_WR } from "../../../ffi/abi/socket.ts";
 import type { SocketType } from "../../../src/socket.ts";
 import type { Case, Near } from "../case.ts";
@@ -222,6 +222,30 @@ export const connCases: readonly Case[] = [
       const broken = rejects("EPIPE", conn.write(bytes(20_000)));
       await there.close();
       await broken;
+    },
+  },
+  {
+    name: "write() that waits rejects with EPIPE when the peer closes, with bytes unread here",
+    needs: [],
+    async run(near, far) {
+      const { conn, there } = await connPair(near, far, "stream", 8192);
+      await there.sendAll(bytes(1_000));
+      await conn.socket.wait(POLLIN);
+      const broken = rejects("EPIPE", conn.write(bytes(20_000)));
+      await there.close();
+      await broken;
+    },
+  },
+  {
+    name: "write() goes on by credit when the peer has ended its own side",
+    needs: [],
+    async run(near, far) {
+      const { conn, there } = await connPair(near, far, "stream", 8192);
+      await there.shutdown(SHUT_WR);
+      await conn.socket.wait(POLLRDHUP);
+      const writing = conn.write(bytes(50_000));
+      assertEquals(await there.receiveAll(50_000), bytes(50_000));
+      assertEquals(await writing, 50_000);
     },
   },
   {
