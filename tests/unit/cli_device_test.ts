@@ -1,0 +1,70 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { qemuArguments } from "../../src/cli/device/log.ts";
+import { parseOptions } from "../../src/cli/device/options.ts";
+import { PcapFile } from "../../src/cli/device/pcap_file.ts";
+import { UsageError } from "../../src/cli/usage.ts";
+
+const FIRST: readonly string[] = ["--socket", "s", "--guest-cid", "3"];
+
+function refuses(says: string, ...args: string[]): void {
+  assertThrows(() => parseOptions(args), UsageError, says);
+}
+
+test("parseOptions() of device reads guests", () => {
+  assertEquals(parseOptions([...FIRST, "--uds-path", "u", "-g", "4:a", "--guest", "5:b:c"]), {
+    guests: [
+      { cid: 3, socketPath: "s", udsPath: "u" },
+      { cid: 4, socketPath: "a", udsPath: undefined },
+      { cid: 5, socketPath: "b", udsPath: "c" },
+    ],
+    siblings: false,
+    pcap: undefined,
+    json: false,
+  });
+  const { siblings, pcap, json } = parseOptions([...FIRST, "--siblings", "--pcap=p", "--json"]);
+  assertEquals([siblings, pcap, json], [true, "p", true]);
+});
+
+test("parseOptions() of device refuses what it cannot obey", () => {
+  refuses("must have --guest-cid CID: current value is nothing");
+  refuses("must have --socket PATH: current value is nothing", "-c", "3");
+  refuses("Cannot use --guest-cid: must be a whole number from 3 to 4294967294", "-c", "2");
+  refuses("Cannot use --guest-cid: must be a whole", "-c", "4294967295");
+  refuses("Cannot use --socket: must be a path of at most 107 bytes", "-s", "x".repeat(108));
+  refuses(
+    "Cannot use --uds-path: must be a path of at most 96 bytes",
+    "-u",
+    "x".repeat(97),
+    ...FIRST,
+  );
+  refuses('Cannot use --pcap: must be a path: current value is ""', ...FIRST, "--pcap=");
+  for (const guest of ["4", "4:", "2:s", "4294967295:s", "4:a:b:c", "x:s", "4:a,5"]) {
+    refuses("Cannot use --guest: must be CID:SOCKET", ...FIRST, "--guest", guest);
+  }
+  refuses(
+    "Cannot use --guest: must have a CID of its own: current value is 3",
+    ...FIRST,
+    "-g",
+    "3:t",
+  );
+  refuses("must be one socket's alone: current value is s", ...FIRST, "-g", "4:s");
+  refuses("must be one socket's alone: current value is s", ...FIRST, "-u", "s");
+  refuses("Unexpected operand: more", ...FIRST, "more");
+  refuses("Unknown option: --qemu", ...FIRST, "--qemu");
+});
+
+test("qemuArguments() have the path as QEMU and a shell take it", () => {
+  assert(qemuArguments("/run/a.sock")[1]!.includes(" socket,id=vsock,path=/run/a.sock "));
+  assert(qemuArguments("a,b")[1]!.includes("path=a,,b "));
+  assert(qemuArguments("it's")[1]!.includes("-chardev 'socket,id=vsock,path=it'\\''s' "));
+});
+
+test("PcapFile records no more once that fails, and says so", () => {
+  const failures: string[] = [];
+  using file = new PcapFile(({ message }) => failures.push(message));
+  file.open("/dev/full");
+  for (let count = 0; count < 3; count++) file.write(new Uint8Array(1 << 18));
+  assertEquals(failures.length, 1);
+  assertMatch(failures[0]!, /ENOSPC|No space left/i);
+});
