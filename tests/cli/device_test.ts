@@ -131,23 +131,30 @@ test(
   },
 );
 
-test("vsockit device keeps nothing of a guest that resets at once", WAIT, async () => {
-  using device = await DeviceProcess.start();
-  using machine = await device.boot();
-  using listener = listen({ path: `${device.udsPath}_5000` });
-  const before = device.descriptors;
-  for (let count = 0; count < 40; count++) {
-    const socket = machine.transport.socket("stream");
-    socket.connect({ cid: 2, port: 5000 });
-    socket.close(); // the answer finds nobody, which is answered by RST
-    using host = await listener.accept();
-    assertEquals(await host.read(new Uint8Array(8)), null);
-    host.close();
-    await device.event("close");
-  }
-  while (device.descriptors > before) await setTimeout(1);
-  assertEquals(machine.guest.faults, []);
-});
+test(
+  "vsockit device keeps nothing of a guest that resets at once, or is refused",
+  WAIT,
+  async () => {
+    using device = await DeviceProcess.start();
+    using machine = await device.boot();
+    using listener = listen({ path: `${device.udsPath}_5000` });
+    const before = device.descriptors;
+    for (let count = 0; count < 40; count++) {
+      const socket = machine.transport.socket("stream");
+      socket.connect({ cid: 2, port: 5000 });
+      socket.close(); // the answer finds nobody, which is answered by RST
+      using host = await listener.accept();
+      assertEquals(await host.read(new Uint8Array(8)), null);
+      host.close();
+      await device.event("close");
+      const nowhere = { cid: 2, port: 5001 };
+      await assertRejects(() => connect(nowhere, { transport: machine.transport }));
+      await device.event("refuse");
+    }
+    while (device.descriptors > before) await setTimeout(1);
+    assertEquals(machine.guest.faults, []);
+  },
+);
 
 test("vsockit device tells the guest that a host reads no more", WAIT, async () => {
   using device = await DeviceProcess.start();

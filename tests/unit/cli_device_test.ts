@@ -1,9 +1,13 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { qemuArguments } from "../../src/cli/device/log.ts";
+import { type Entry, qemuArguments } from "../../src/cli/device/log.ts";
 import { parseOptions } from "../../src/cli/device/options.ts";
 import { PcapFile } from "../../src/cli/device/pcap_file.ts";
+import { Sessions } from "../../src/cli/device/sessions.ts";
 import { UsageError } from "../../src/cli/usage.ts";
+import { connect } from "../../src/connect.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
 
 const FIRST: readonly string[] = ["--socket", "s", "--guest-cid", "3"];
 
@@ -67,4 +71,22 @@ test("PcapFile records no more once that fails, and says so", () => {
   for (let count = 0; count < 3; count++) file.write(new Uint8Array(1 << 18));
   assertEquals(failures.length, 1);
   assertMatch(failures[0]!, /ENOSPC|No space left/i);
+});
+
+test("Sessions has no more of one guest than Firecracker", async () => {
+  const entries: Entry[] = [];
+  const sessions = new Sessions((entry) => entries.push(entry));
+  const transport = createLoopback();
+  using listener = listen({ cid: 1, port: 1024 }, { transport });
+  using conn = await connect({ cid: 1, port: 1024 }, { transport });
+  using far = await listener.accept();
+  for (let count = 0; count < 1_023; count++) {
+    assertEquals(sessions.full(3), undefined);
+    sessions.start({ cid: 3, port: 5, from: "guest" }, conn.socket, far.socket);
+  }
+  assertEquals(sessions.full(3), "it has 1023 connections");
+  assertEquals(sessions.full(4), undefined);
+  await sessions.end(10_000, new AbortController().signal);
+  assertEquals(sessions.full(3), undefined);
+  assertEquals(entries.filter(({ event }) => event === "close").length, 1_023);
 });
