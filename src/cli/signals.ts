@@ -36,12 +36,15 @@ export class Signals implements Disposable {
   }
 }
 
-/** Calls `f` at each SIGUSR1 until disposed; never where there is no such signal. */
-export function onUserSignal(f: () => void): Disposable {
+/**
+ * Calls `f` at each SIGUSR2 until disposed; never where there is no such signal. SIGUSR1 will not do:
+ * it may open the debugger of Deno and Node, to whoever can reach its port.
+ */
+export function onSigusr2(f: () => void): Disposable {
   try {
-    process.on("SIGUSR1", f);
+    process.on("SIGUSR2", f);
   } catch {
     return { [Symbol.dispose](): void {} };
   }
-  return { [Symbol.dispose]: () => void process.off("SIGUSR1", f) };
+  return { [Symbol.dispose]: () => void process.off("SIGUSR2", f) };
 }

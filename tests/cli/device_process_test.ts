@@ -58,11 +58,11 @@ test("vsockit device cuts connections at a second signal", WAIT, async () => {
   await writing;
 });
 
-test("vsockit device prints counters at SIGUSR1", WAIT, async () => {
+test("vsockit device prints counters at SIGUSR2", WAIT, async () => {
   using device = await DeviceProcess.start();
   using machine = await device.boot();
   await assertRejects(() => connect({ cid: 2, port: 1 }, { transport: machine.transport }));
-  device.signal("SIGUSR1");
+  device.signal("SIGUSR2");
   const { cid, up, rxPackets, txPackets } = await device.event("counters");
   assertEquals([cid, up, rxPackets, txPackets], [CID, true, 1, 1]);
   device.signal("SIGINT");

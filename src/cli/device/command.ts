@@ -6,7 +6,7 @@
 import { LoopHold } from "../../loop_hold.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { jsonLog } from "../json_log.ts";
-import { onUserSignal, Signals } from "../signals.ts";
+import { onSigusr2, Signals } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
 import { textLog } from "./log.ts";
 import { FLAGS, FLAGS_HELP, parseOptions } from "./options.ts";
@@ -29,7 +29,7 @@ to a port of CID 2, it reaches the Unix socket at PATH_PORT. An end of stream
 goes on alone, so the other way stays open. Sockets are made with mode 0600.
 
 ${FLAGS_HELP}
-SIGUSR1 shows how much has gone by. SIGTERM and SIGINT end all connections, and
+SIGUSR2 shows how much has gone by. SIGTERM and SIGINT end all connections, and
 then the device; a second signal cuts them.
 
 Examples:
@@ -52,7 +52,7 @@ export const device: Command = {
       options,
       options.json ? jsonLog(terminal) : textLog(terminal),
     );
-    using _counters = onUserSignal(() => service.tellCounters());
+    using _counters = onSigusr2(() => service.tellCounters());
     using hold = new LoopHold();
     hold.acquire();
     await signals.first;
