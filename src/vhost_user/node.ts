@@ -36,7 +36,7 @@ const TYPES: ReadonlyMap<number, SocketType> = new Map([
 
 /** What a device is told of its guests, by their CIDs. */
 export interface NodeListener {
-  /** One has broken a ring, or nobody can be waited for any more. */
+  /** One has broken a ring. */
   fault(cid: number, error: Error): void;
   /** The driver of one has started, or stopped. */
   state(cid: number): void;
@@ -49,7 +49,7 @@ export interface NodeListener {
 
 /** The stack of a device, whose system calls take in what guests have sent. */
 export class DeviceNode extends StackNode implements GuestHost {
-  readonly watcher: Watcher;
+  readonly watcher: Watcher = new Watcher();
   readonly #guests: Map<number, Guest> = new Map();
   readonly #siblings: Set<Guest> = new Set();
   readonly #listener: NodeListener;
@@ -62,12 +62,6 @@ export class DeviceNode extends StackNode implements GuestHost {
       tap,
     });
     this.#listener = listener;
-    this.watcher = new Watcher((error) => {
-      for (const guest of this.#guests.values()) {
-        guest.stop();
-        listener.fault(guest.cid, error as Error);
-      }
-    });
   }
 
   /** Makes a guest known by its CID; `siblings`: it may talk to others of the kind. */
