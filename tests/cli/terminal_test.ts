@@ -130,6 +130,7 @@ test("proxy refuses to be open to all by accident, in one line", OPTIONS, async 
   using terminal = new Tmux();
   terminal.type("clear; vsockit proxy tcp:0.0.0.0:8080 vsock:3:80; echo code=$?");
   await terminal.sees(/vsockit proxy: [^\n]*--allow PEER[^]*code=2$/m);
+});
 
 test("device shows its QEMU, and ends on Ctrl-C without its paths", OPTIONS, async () => {
   using terminal = new Tmux();

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { SysError } from "../../../ffi/errno.ts";
 import type { UnixAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
@@ -75,7 +74,7 @@ export class Bridge {
       const { signal } = this.#closed;
       conn = await connect({ cid: this.#cid, port }, { transport: device, signal });
       signal.throwIfAborted();
-      unix.send(Buffer.from(`OK ${conn.localAddr.port}\n`), 0);
+      unix.send(new TextEncoder().encode(`OK ${conn.localAddr.port}\n`), 0);
       sessions.start(way, conn.socket, unix);
       return true;
     } catch (error) {
