@@ -102,8 +102,8 @@ export class DeviceNode extends StackNode implements GuestHost {
    * the reader waits for more than the guest may send. Of a message it may need all there is.
    */
   override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
-    const { bufAlloc } = credit;
-    return seqpacket || credit.below(Math.max(this.lowCredit(bufAlloc), bufAlloc / 2)) ||
+    const window = credit.txBufSize(); // a guest keeps to its own buffer too
+    return seqpacket || credit.below(Math.max(this.lowCredit(window), window / 2), window) ||
       credit.believed() < rcvlowat - rx.rxBytes;
   }
 
