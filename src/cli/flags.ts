@@ -109,6 +109,27 @@ function takeValue(arg: string, rest: string[]): string {
   return next;
 }
 
+/**
+ * The whole number that `flag` is given, or `otherwise`.
+ *
+ * @throws {UsageError} If it is none from `min` to `max`.
+ */
+export function readInteger<T>(
+  given: Given,
+  flag: string,
+  otherwise: T,
+  min: number,
+  max: number,
+): number | T {
+  const value = given.get(flag);
+  if (typeof value !== "string") return otherwise;
+  const number = /^\d+$/.test(value) ? Number(value) : NaN;
+  if (number >= min && number <= max) return number;
+  throw new UsageError(
+    `Cannot use --${flag}: must be a whole number from ${min} to ${max}: current value is ${value}`,
+  );
+}
+
 /** How `flag` is written: `["-b", "--buffer"]`. */
 export function optionsOf({ name, short }: Flag): string[] {
   return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];

@@ -14,6 +14,7 @@
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { cat } from "./cat/command.ts";
 import { completionsFor } from "./completions/command.ts";
+import { device } from "./device/command.ts";
 import { doctor } from "./doctor/command.ts";
 import { perf } from "./perf/command.ts";
 import { proxy } from "./proxy/command.ts";
@@ -24,7 +25,7 @@ import { UsageError } from "./usage.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const WORKING: readonly Command[] = [perf, test, cat, proxy, ss, doctor];
+const WORKING: readonly Command[] = [perf, test, cat, proxy, device, ss, doctor];
 const COMMANDS: readonly Command[] = [...WORKING, completionsFor(WORKING)];
 const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
 

@@ -4,19 +4,15 @@
  *
  * @module
  */
-import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
 import { requireAddress, requireU32, type UnixAddress } from "../address.ts";
 import { attempt } from "../error.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";
-import { startTimer } from "../waiting.ts";
-import { type Claim, claimPath } from "../kernel/claim.ts";
-import { answerOf, type HybridFaults, pause, requireFaults, sendAnswer } from "./faults.ts";
+import { answerOf, type HybridFaults, requireFaults, sendAnswer } from "./faults.ts";
 import { GuestSocket, type Machine } from "./guest_socket.ts";
-import { LineReader, parseConnect } from "./line.ts";
 import { CAPABILITIES, openStream } from "./transport.ts";
+import { VmmPath } from "./vmm_path.ts";
 
 export type { HybridFaults } from "./faults.ts";
 
@@ -37,13 +33,6 @@ export interface Vmm extends Disposable {
   /** Ends it and unlinks the path; sockets of the guest go on. The second call does nothing. */
   close(): void;
 }
-
-const BACKLOG = 128;
-const MODE = 0o600;
-/** A host has as long as Firecracker gives it, in milliseconds. */
-const TIMEOUT_MS = 2_000;
-/** Milliseconds until accept(2) is tried again when descriptors have run out. */
-const FULL_MS = 10;
 
 /**
  * Stands in for a VMM: listens on `path`, takes `CONNECT port`, and says `OK` where the guest
@@ -80,8 +69,7 @@ export function createVmm(path: string, options: VmmOptions = {}): Vmm {
 class StandIn implements Vmm {
   readonly path: string;
   readonly guest: Transport;
-  readonly #unix: KernelSocket<UnixAddress>;
-  readonly #claim: Claim;
+  readonly #vmmPath: VmmPath;
   readonly #machine: Machine;
   readonly #faults: HybridFaults;
   #lastPort = 2 ** 31 - 1;
@@ -100,50 +88,12 @@ class StandIn implements Vmm {
       localCid: cid,
       socket: (type) => new GuestSocket(openStream(type), machine),
     };
-    const unix = this.#unix = openStream("stream");
-    try {
-      this.#claim = claimPath(path, () => unix.bind({ path }), MODE);
-      unix.listen(BACKLOG);
-    } catch (error) {
-      unix.close();
-      throw error;
-    }
-    unix.unref();
-    this.#run();
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#unix.closed) {
-      try {
-        await this.#unix.wait(POLLIN);
-        for (let unix; !this.#unix.closed && (unix = this.#unix.accept()) !== undefined;) {
-          this.#serve(unix);
-        }
-      } catch {
-        await pause(FULL_MS); // out of descriptors
-      }
-    }
-  }
-
-  /** Serves one connection of the host. What it gives up on, it closes without a word. */
-  async #serve(unix: KernelSocket<UnixAddress>): Promise<void> {
-    unix.unref();
-    const timer = startTimer(() => unix.close(), TIMEOUT_MS);
-    try {
-      const port = await readConnect(unix);
-      clearTimeout(timer);
-      if (!await this.#answer(unix, port)) unix.close();
-    } catch (error) {
-      unix.close();
-      if (!(error instanceof SysError)) throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+    this.#vmmPath = new VmmPath(path, (unix, port) => this.#answer(unix, port));
   }
 
   /** Whether the connection is the guest's now. */
-  async #answer(unix: KernelSocket<UnixAddress>, port: number | undefined): Promise<boolean> {
-    const guest = this.#machine.ports.get(port ?? -1);
+  async #answer(unix: KernelSocket<UnixAddress>, port: number): Promise<boolean> {
+    const guest = this.#machine.ports.get(port);
     if (guest?.hasRoom !== true) return false;
     const hostPort = this.#lastPort = ((this.#lastPort + 1) & 0x7fff_ffff) | 0x4000_0000;
     const answer = answerOf(this.#faults, hostPort);
@@ -156,23 +106,10 @@ class StandIn implements Vmm {
   }
 
   close(): void {
-    if (this.#unix.closed) return;
-    this.#claim.release();
-    this.#unix.close();
+    this.#vmmPath.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-/** The port that a host asks for; `undefined` where it asks for none. */
-async function readConnect(unix: KernelSocket<UnixAddress>): Promise<number | undefined> {
-  const reader = new LineReader();
-  for (;;) {
-    const line = reader.read(unix);
-    if (line === null) return undefined;
-    if (line !== undefined) return parseConnect(line);
-    await unix.wait(POLLIN);
   }
 }

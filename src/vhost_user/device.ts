@@ -7,6 +7,7 @@ import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { requireU32 } from "../address.ts";
+import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
 import type { Tap } from "../stack/node.ts";
@@ -51,10 +52,13 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
    */
   readonly onState?: ((guest: VsockGuest) => void) | undefined;
   /**
-   * Called when a guest connects to a port of the host where nobody listens. Whoever listens there
-   * before this returns gets the connection; else it is refused.
+   * Called when a guest connects to a port of the host where nobody listens. Before it returns, it
+   * may accept the connection, which it closes then, or begin to listen there; else the guest is
+   * refused.
    */
-  readonly onConnect?: ((port: number, type: SocketType, guest: VsockGuest) => void) | undefined;
+  readonly onConnect?:
+    | ((port: number, type: SocketType, guest: VsockGuest, accept: () => Conn) => void)
+    | undefined;
   /** Sees every packet, with the time in milliseconds as `performance.now()` counts. */
   readonly tap?: Tap | undefined;
   /**
@@ -126,8 +130,12 @@ class Device extends StackTransport implements VsockDevice {
     const node = new DeviceNode(options.tap, {
       fault: (cid, error) => this.#tell(cid, (guest) => options.onFault?.(error, guest)),
       state: (cid) => this.#tell(cid, (guest) => options.onState?.(guest)),
-      connect: (cid, port, type) =>
-        this.#tell(cid, (guest) => options.onConnect?.(port, type, guest)),
+      connect: (cid, port, type, accept) =>
+        this.#tell(cid, (guest) => {
+          const open = (): Conn =>
+            new Conn(attempt("accept", { cid: VMADDR_CID_HOST, port }, accept));
+          options.onConnect?.(port, type, guest, open);
+        }),
     });
     super("device", node);
     this.#node = node;

@@ -8,13 +8,17 @@ import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_TYPE_SEQPACKET,
+  VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
 import type { SocketType } from "../socket.ts";
 import { realClock } from "../stack/clock.ts";
 import { LocalPage } from "../stack/local_page.ts";
 import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
+import { StackSocket } from "../stack/socket.ts";
 import type { Carrier } from "../virtio/carrier.ts";
+import { acceptRequest } from "../virtio/connection.ts";
 import type { Header, Packet } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { Guest, type GuestHost, MODERATED_MS } from "./guest.ts";
@@ -25,19 +29,27 @@ const BURST_BYTES = 4 * VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
 /** Packets that may wait for a guest to post buffers before others lose their way to it. */
 const SIBLING_WAITING_MAX = 4_096;
 
+const TYPES: ReadonlyMap<number, SocketType> = new Map([
+  [VIRTIO_VSOCK_TYPE_STREAM, "stream"],
+  [VIRTIO_VSOCK_TYPE_SEQPACKET, "seqpacket"],
+]);
+
 /** What a device is told of its guests, by their CIDs. */
 export interface NodeListener {
-  /** One has broken a ring, or nobody can be waited for any more. */
+  /** One has broken a ring. */
   fault(cid: number, error: Error): void;
   /** The driver of one has started, or stopped. */
   state(cid: number): void;
-  /** One connects to a port of the host where nobody listens. */
-  connect(cid: number, port: number, type: SocketType): void;
+  /**
+   * One connects to a port of the host where nobody listens. `accept` accepts it, before this
+   * returns and once.
+   */
+  connect(cid: number, port: number, type: SocketType, accept: () => StackSocket): void;
 }
 
 /** The stack of a device, whose system calls take in what guests have sent. */
 export class DeviceNode extends StackNode implements GuestHost {
-  readonly watcher: Watcher;
+  readonly watcher: Watcher = new Watcher();
   readonly #guests: Map<number, Guest> = new Map();
   readonly #siblings: Set<Guest> = new Set();
   readonly #listener: NodeListener;
@@ -50,12 +62,6 @@ export class DeviceNode extends StackNode implements GuestHost {
       tap,
     });
     this.#listener = listener;
-    this.watcher = new Watcher((error) => {
-      for (const guest of this.#guests.values()) {
-        guest.stop();
-        listener.fault(guest.cid, error as Error);
-      }
-    });
   }
 
   /** Makes a guest known by its CID; `siblings`: it may talk to others of the kind. */
@@ -96,8 +102,8 @@ export class DeviceNode extends StackNode implements GuestHost {
    * the reader waits for more than the guest may send. Of a message it may need all there is.
    */
   override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
-    const { bufAlloc } = credit;
-    return seqpacket || credit.below(Math.max(this.lowCredit(bufAlloc), bufAlloc / 2)) ||
+    const window = credit.txBufSize(); // a guest keeps to its own buffer too
+    return seqpacket || credit.below(Math.max(this.lowCredit(window), window / 2), window) ||
       credit.believed() < rcvlowat - rx.rxBytes;
   }
 
@@ -149,12 +155,24 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   #arrivedHere({ cid }: Guest, packet: Packet): void {
-    const { op, type, dstPort } = packet;
-    if (op === VIRTIO_VSOCK_OP_REQUEST && !this.stack.isBound(packet)) {
-      const seqpacket = type === VIRTIO_VSOCK_TYPE_SEQPACKET;
-      this.#listener.connect(cid, dstPort, seqpacket ? "seqpacket" : "stream");
-    }
-    this.deliver(packet);
+    const type = TYPES.get(packet.type);
+    const news = packet.op === VIRTIO_VSOCK_OP_REQUEST && !this.stack.has(packet);
+    if (!news || type === undefined) return this.deliver(packet);
+    let open = true;
+    const accept = (): StackSocket => {
+      const sock = open ? this.#accept(packet) : undefined;
+      open = false;
+      if (sock === undefined) throw new SysError("accept", "ECONNABORTED");
+      return new StackSocket(this, type, sock);
+    };
+    this.#listener.connect(cid, packet.dstPort, type, accept);
+    if (open) this.deliver(packet);
+    open = false;
+  }
+
+  #accept(packet: Packet): VsockSock | undefined {
+    this.tapped(packet);
+    return acceptRequest(this.stack, packet);
   }
 
   sent(packet: Packet): void {

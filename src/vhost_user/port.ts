@@ -85,7 +85,7 @@ export class GuestPort implements VsockGuest {
       listener.close();
       throw error;
     }
-    host.watcher.add(listener.fd, () => this.#accept());
+    host.watcher.add(listener.fd, () => this.#accept(), (error) => host.fault(error));
   }
 
   get up(): boolean {
@@ -163,7 +163,7 @@ export class GuestPort implements VsockGuest {
       forget: (fd) => watcher.remove(fd),
       stopping: (index) => this.#guest.stopping(index),
     });
-    watcher.add(vmm.fd, () => this.#hear());
+    watcher.add(vmm.fd, () => this.#hear(), this.#fail);
   }
 
   /** Handles what the VMM has sent. */
@@ -182,7 +182,8 @@ export class GuestPort implements VsockGuest {
   #update(session: Session): void {
     const { watcher } = this.#host;
     for (const { kick } of session.rings) {
-      if (kick !== undefined && !watcher.has(kick)) watcher.add(kick, () => this.#kicked(kick));
+      if (kick === undefined || watcher.has(kick)) continue;
+      watcher.add(kick, () => this.#kicked(kick), this.#fail);
     }
     this.#guest.update(session);
     if (this.up) this.#wake();
@@ -204,10 +205,14 @@ export class GuestPort implements VsockGuest {
       act();
     } catch (error) {
       if (!(error instanceof FrontEndError) && !(error instanceof SysError)) throw error;
-      this.#hangUp();
-      this.#host.fault(error);
+      this.#fail(error);
     }
   }
+
+  readonly #fail = (error: Error): void => {
+    this.#hangUp();
+    this.#host.fault(error);
+  };
 
   /** Ends what there is with the VMM; another one may come. */
   #hangUp(): void {

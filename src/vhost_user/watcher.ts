@@ -16,12 +16,9 @@ const IN_A_ROW = 16;
 export class Watcher {
   readonly #hold: Hold = new Hold();
   readonly #watched: Map<number, () => void> = new Map();
-  readonly #fail: (error: unknown) => void;
 
-  /** `fail` is told where the event loop cannot wait any more. */
-  constructor(fail: (error: unknown) => void) {
+  constructor() {
     this.#hold.unref();
-    this.#fail = fail;
   }
 
   /** Whether `fd` is watched. */
@@ -29,10 +26,15 @@ export class Watcher {
     return this.#watched.has(fd);
   }
 
-  /** Calls `ready` whenever `fd` can be read, until `remove(fd)`. It must not throw. */
-  add(fd: number, ready: () => void): void {
+  /**
+   * Calls `ready` whenever `fd` can be read, until `remove(fd)`. `fail` is told where that cannot be
+   * waited for: a VMM may send any descriptor.
+   */
+  add(fd: number, ready: () => void, fail: (error: Error) => void): void {
     this.#watched.set(fd, ready);
-    this.#run(fd, ready).catch(this.#fail);
+    this.#run(fd, ready).catch((error) => {
+      if (this.#watched.get(fd) === ready) fail(error);
+    });
   }
 
   /** Forgets `fd`, which can be closed then. */

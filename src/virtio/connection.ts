@@ -112,6 +112,13 @@ function receiveListen(stack: Stack, listener: VsockSock, packet: Packet): void 
   listener.changed();
 }
 
+/** Accepts the REQUEST that `packet` is without a listener; `undefined` where its way is gone. */
+export function acceptRequest(stack: Stack, packet: Packet): VsockSock | undefined {
+  const listener = new VsockSock(packet.type);
+  receiveListen(stack, listener, packet);
+  return listener.acceptQueue.shift();
+}
+
 function receiveConnecting(stack: Stack, sock: VsockSock, packet: Packet): void {
   if (packet.op === VIRTIO_VSOCK_OP_RESPONSE) {
     sock.state = "established";

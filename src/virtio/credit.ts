@@ -81,13 +81,13 @@ export class Credit {
     return this.fwdCnt !== this.lastFwdCnt;
   }
 
-  /** Whether the peer believes that less than `bytes` are free. */
-  below(bytes: number): boolean {
-    return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
+  /** Whether the peer believes that less than `bytes` are free of `window`. */
+  below(bytes: number, window: number = this.bufAlloc): boolean {
+    return window - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
   }
 
-  /** How much the peer believes to be free once all that it has sent is here. */
+  /** How much the peer may still send once all that it has sent is here. */
   believed(): number {
-    return this.bufAlloc - ((this.fwdCnt - this.lastFwdCnt) >>> 0) - this.bufUsed;
+    return this.txBufSize() - ((this.fwdCnt - this.lastFwdCnt) >>> 0) - this.bufUsed;
   }
 }

@@ -69,9 +69,9 @@ export class Stack {
     receivePacket(this, sock, packet);
   }
 
-  /** Whether somebody has the port that `header` is for. */
-  isBound({ dstCid: cid, dstPort: port }: Header): boolean {
-    return this.#findBound({ cid, port }) !== undefined;
+  /** Whether some socket is what `header` is for. */
+  has(header: Header): boolean {
+    return this.#lookup(header) !== undefined;
   }
 
   /** The carrier has memory again. */
@@ -201,7 +201,7 @@ export class Stack {
     ) ?? false;
   }
 
-  #lookup(packet: Packet): VsockSock | undefined {
+  #lookup(packet: Header): VsockSock | undefined {
     return this.findConnected(packet.srcCid, packet.srcPort, packet.dstPort) ??
       this.#findBound({ cid: packet.dstCid, port: packet.dstPort });
   }

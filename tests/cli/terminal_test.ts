@@ -131,3 +131,12 @@ test("proxy refuses to be open to all by accident, in one line", OPTIONS, async 
   terminal.type("clear; vsockit proxy tcp:0.0.0.0:8080 vsock:3:80; echo code=$?");
   await terminal.sees(/vsockit proxy: [^\n]*--allow PEER[^]*code=2$/m);
 });
+
+test("device shows its QEMU, and ends on Ctrl-C without its paths", OPTIONS, async () => {
+  using terminal = new Tmux();
+  terminal.type("clear; vsockit device -s vhost.sock -c 3 -u v.sock; echo code=$? $(ls)");
+  await terminal.sees(/^guest 3 is reached by CONNECT at v\.sock\nguest 3 waits for its VMM/m);
+  await terminal.sees(/path=vhost\.sock -device vhost-user-vsock-pci,chardev=vsock$/m);
+  terminal.press("C-c");
+  await terminal.sees(/^stopped: 0 connections cut\ncode=0 tmux$/m);
+});

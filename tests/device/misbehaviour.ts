@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { EPOLL_CTL_ADD, EpollEvents } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
+import { POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { close, eventfd, fcntl, ftruncate, pipe2, write } from "../../ffi/file_calls.ts";
 import { memfd_create } from "../../ffi/mman_calls.ts";
 import { socketpair } from "../../ffi/socket_calls.ts";
+import { epoll_create1, epoll_ctl } from "../../ffi/wait_calls.ts";
 import { RX, TX } from "../../src/vhost_user/guest.ts";
 import { type Region, REQUEST } from "../../src/vhost_user/protocol.ts";
 import { concat, memoryTable, type RingSetup, type Sending, u32s, u64s } from "./front_end.ts";
@@ -320,9 +323,36 @@ function writtenPipe(): number {
   return reader;
 }
 
+/** Of epolls, one in another, a further one is too many: the outermost one comes last. */
+function nestedEpolls(): number[] {
+  const fds = [epoll_create1(O_CLOEXEC)];
+  const event = new EpollEvents(1);
+  for (let depth = 0; depth < 4; depth++) {
+    const outer = epoll_create1(O_CLOEXEC);
+    event.set(0, POLLIN, fds[depth]!, 0);
+    epoll_ctl(outer, EPOLL_CTL_ADD, fds[depth]!, event);
+    fds.push(outer);
+  }
+  return fds;
+}
+
+const nest: Misbehaviour = {
+  name: "a kick that is a deep nest of epolls",
+  fault: /epoll_ctl/,
+  async run(machine) {
+    await machine.boot();
+    const fds = nestedEpolls();
+    await lending(fds, async () => {
+      await machine.frontEnd.setEvent(REQUEST.SET_VRING_KICK, TX, fds.at(-1));
+      await machine.frontEnd.settled().catch(() => {}); // it may hang up before it answers
+    });
+  },
+};
+
 const kicks: readonly Misbehaviour[] = [
   kick("a pipe of 3 bytes", writtenPipe),
   kick("a socket that was closed", () => half(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))),
+  nest,
   kick("a folder", () => opened("/", "r")),
 ];
 

@@ -1,8 +1,13 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { kill } from "node:process";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { Machine } from "../device/machine.ts";
 import { EmptyFolder, run, runSoon } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
@@ -26,6 +31,7 @@ const COMMANDS = {
   bun: [bun],
   node: [node, "--import", "./tests/std/node.ts"],
 };
+const LIMIT = { timeout: 60_000 };
 const HASH = "08fc7f5f33ae0938ae102cce12411f3cb1771056331da72a62fddaeedfa633cb\n";
 
 for (const [name, command] of Object.entries(COMMANDS)) {
@@ -65,6 +71,41 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     run(ROOT, [...start, "send", address, from]);
     assertEquals(await receiving, "received 3000001 bytes\n");
     assertEquals(readFileSync(to).equals(readFileSync(from)), true);
+  });
+
+  test(`examples/guest_device.ts hashes on ${name} what its guest sends`, LIMIT, async () => {
+    using folder = new EmptyFolder();
+    const socketPath = join(folder.path, "vhost");
+    const flags = name === "deno" ? ["-A"] : [];
+    const [file = "", ...args] = [
+      ...command,
+      ...flags,
+      "examples/guest_device.ts",
+      socketPath,
+      "7",
+    ];
+    const child = spawn(file, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    let shown = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => shown += text);
+    try {
+      await appears(socketPath);
+      using machine = await Machine.start({ socketPath });
+      using conn = await connect({ cid: 2, port: 1024 }, { transport: machine.transport });
+      const flow = Uint8Array.from({ length: 3_000_001 }, (_, index) => index * 7 >> 3);
+      await conn.write(flow);
+      await conn.closeWrite();
+      const hex = createHash("sha256").update(flow).digest("hex");
+      assertEquals(await new Response(conn.readable).text(), `${hex}\n`);
+      kill(child.pid!, "SIGTERM");
+      await ended;
+    } finally {
+      child.kill("SIGKILL");
+    }
+    const counts = /^qemu-system[^]*path=.*vhost[^]*\n(\d+) of 3000001 bytes were not copied\n$/;
+    assertMatch(shown, counts);
+    assertEquals(Number(counts.exec(shown)?.[1]) > 2_000_000, true, shown);
+    assertEquals(existsSync(socketPath), false);
   });
 }
 

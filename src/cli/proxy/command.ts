@@ -3,10 +3,11 @@
  *
  * @module
  */
-import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { Signals } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
-import { jsonLog, textLog } from "./log.ts";
+import { jsonLog } from "../json_log.ts";
+import { textLog } from "./log.ts";
 import { FLAGS, FLAGS_HELP, parseOptions } from "./options.ts";
 import { Proxy } from "./server.ts";
 
@@ -51,34 +52,3 @@ export const proxy: Command = {
     return cut === 0 ? EXIT_OK : EXIT_FAILURE;
   },
 };
-
-const NAMES = ["SIGTERM", "SIGINT"] as const;
-
-/** The signals that end a server. */
-class Signals implements Disposable {
-  /** Resolves at the first one. */
-  readonly first: Promise<void>;
-  readonly #second: AbortController = new AbortController();
-  readonly #onSignal: () => void;
-
-  constructor() {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    let count = 0;
-    this.first = promise;
-    this.#onSignal = (): void => {
-      count += 1;
-      if (count === 1) resolve();
-      else this.#second.abort();
-    };
-    for (const name of NAMES) process.on(name, this.#onSignal);
-  }
-
-  /** Aborted at the second one. */
-  get second(): AbortSignal {
-    return this.#second.signal;
-  }
-
-  [Symbol.dispose](): void {
-    for (const name of NAMES) process.off(name, this.#onSignal);
-  }
-}

@@ -34,12 +34,6 @@ export interface Entry {
 /** Takes what happens. */
 export type Log = (entry: Entry) => void;
 
-/** One JSON object a line on `out`, with the time in ISO 8601. */
-export function jsonLog(terminal: Terminal): Log {
-  return (entry) =>
-    terminal.out(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
-}
-
 /** Lines for people on `err`: what goes wrong, and all of it where `verbose`. */
 export function textLog(terminal: Terminal, verbose: boolean): Log {
   return (entry) => {

@@ -7,7 +7,7 @@ import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import type { Address } from "../../address.ts";
 import { parseAddress, type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
-import { describeFlags, type Flag, type Given, parseLine } from "../flags.ts";
+import { describeFlags, type Flag, type Given, parseLine, readInteger } from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
@@ -89,10 +89,10 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
     target: writeAddress("TARGET", target.address, type),
     allows: patternOf(given, "allow"),
     allowsTarget: patternOf(given, "allow-target"),
-    maxConnections: integer(given, "max-connections", 512, 1, CONNECTIONS_MAX),
+    maxConnections: readInteger(given, "max-connections", 512, 1, CONNECTIONS_MAX),
     backlog: BACKLOG,
-    connectTimeoutMs: integer(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
-    drainTimeoutMs: integer(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
+    connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
+    drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
     json: given.has("json"),
     verbose: given.has("verbose"),
   };
@@ -134,16 +134,4 @@ function patternOf(given: Given, flag: string): Pattern {
   if (typeof value !== "string") return () => true;
   const patterns = value.split(",").map((text) => parsePattern(`--${flag}`, text));
   return (address) => patterns.some((matches) => matches(address));
-}
-
-function integer(given: Given, flag: string, otherwise: number, min: number, max: number): number {
-  const value = given.get(flag);
-  if (typeof value !== "string") return otherwise;
-  const number = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (!(number >= min && number <= max)) {
-    throw new UsageError(
-      `Cannot use --${flag}: must be a whole number from ${min} to ${max}: current value is ${value}`,
-    );
-  }
-  return number;
 }

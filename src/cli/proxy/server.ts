@@ -15,7 +15,7 @@ import type { Listener } from "../../listener.ts";
 import type { Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
-import { type Flow, relay } from "./pump.ts";
+import { type Flow, relay } from "../relay.ts";
 
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
 const FULL_MS = 100;

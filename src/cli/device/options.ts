@@ -1,0 +1,138 @@
+/**
+ * What the command line of `vsockit device` comes to.
+ *
+ * @module
+ */
+import { describeFlags, type Flag, type Given, parseFlags, readInteger } from "../flags.ts";
+import { UsageError } from "../usage.ts";
+
+/** One guest of the device. */
+export interface GuestChoice {
+  readonly cid: number;
+  /** Where its VMM connects to. */
+  readonly socketPath: string;
+  /** Where other processes reach it, as Firecracker's. */
+  readonly udsPath?: string | undefined;
+}
+
+/** What to be the device of, and how. */
+export interface DeviceOptions {
+  /** At least one. */
+  readonly guests: readonly [GuestChoice, ...GuestChoice[]];
+  /** Whether they may talk to each other. */
+  readonly siblings: boolean;
+  /** The file for all packets. */
+  readonly pcap?: string | undefined;
+  readonly json: boolean;
+}
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  { name: "socket", short: "s", value: "PATH", path: true, help: "where the VMM connects to" },
+  { name: "guest-cid", short: "c", value: "CID", help: "CID of the guest, from 3 on" },
+  {
+    name: "uds-path",
+    short: "u",
+    value: "PATH",
+    path: true,
+    help: "where other processes reach the guest",
+  },
+  {
+    name: "guest",
+    short: "g",
+    value: "CID:SOCKET[:UDS]",
+    many: true,
+    help: "one more guest, again for each",
+  },
+  { name: "siblings", help: "let guests connect to each other" },
+  { name: "pcap", value: "FILE", path: true, help: "record all packets, for Wireshark" },
+  { name: "json", help: "log each event as a line of JSON on stdout" },
+];
+
+/** `FLAGS` as `--help` shows them. */
+export const FLAGS_HELP: string = describeFlags(FLAGS);
+
+const [CID_MIN, CID_MAX] = [3, 0xffff_fffe];
+/** Bytes of a path that a socket can have. */
+const PATH_MAX = 107;
+/** Bytes behind `--uds-path` for a port of the host. */
+const PORT_MAX = "_4294967295".length;
+
+/**
+ * Reads the command line.
+ *
+ * @throws {UsageError} If it cannot be obeyed.
+ */
+export function parseOptions(args: readonly string[]): DeviceOptions {
+  const given = parseFlags(FLAGS, args);
+  const cid = readInteger(given, "guest-cid", undefined, CID_MIN, CID_MAX);
+  const socketPath = readPath(given, "socket", PATH_MAX);
+  if (cid === undefined || socketPath === undefined) {
+    const missing = cid === undefined ? "--guest-cid CID" : "--socket PATH";
+    throw new UsageError(`Cannot be a device: must have ${missing}: current value is nothing`);
+  }
+  const first = { cid, socketPath, udsPath: readPath(given, "uds-path", PATH_MAX - PORT_MAX) };
+  const guests = [first, ...readGuests(given)] as const;
+  guests.forEach((guest, index) => requireNew(guest, guests.slice(0, index)));
+  return {
+    guests: [first, ...guests.slice(1)],
+    siblings: given.has("siblings"),
+    pcap: readPath(given, "pcap", Infinity),
+    json: given.has("json"),
+  };
+}
+
+function readPath(given: Given, flag: string, max: number): string | undefined {
+  const path = given.get(flag);
+  return typeof path === "string" ? requirePath(path, flag, max) : undefined;
+}
+
+function requirePath(path: string, flag: string, max: number): string {
+  const { length } = new TextEncoder().encode(path);
+  if (length > 0 && length <= max) return path;
+  const most = max === Infinity ? "" : ` of at most ${max} bytes`;
+  throw new UsageError(
+    `Cannot use --${flag}: must be a path${most}: current value is ${path === "" ? '""' : path}`,
+  );
+}
+
+function readGuests(given: Given): GuestChoice[] {
+  const value = given.get("guest");
+  return typeof value === "string" ? value.split(",").map(readGuest) : [];
+}
+
+function readGuest(text: string): GuestChoice {
+  const [, digits, socketPath, udsPath] = /^(\d{1,10}):([^:]+)(?::([^:]+))?$/s.exec(text) ?? [];
+  const cid = Number(digits);
+  if (socketPath === undefined || !(cid >= CID_MIN && cid <= CID_MAX)) {
+    throw new UsageError(
+      `Cannot use --guest: must be CID:SOCKET or CID:SOCKET:UDS, with a CID from ${CID_MIN} to ` +
+        `${CID_MAX} and paths without : and , in them: current value is ${text}`,
+    );
+  }
+  requirePath(socketPath, "guest", PATH_MAX);
+  if (udsPath !== undefined) requirePath(udsPath, "guest", PATH_MAX - PORT_MAX);
+  return { cid, socketPath, udsPath };
+}
+
+/** No two guests have the same CID, and no two sockets the same path. */
+function requireNew(guest: GuestChoice, others: readonly GuestChoice[]): void {
+  if (others.some(({ cid }) => cid === guest.cid)) {
+    throw new UsageError(
+      `Cannot use --guest: must have a CID of its own: current value is ${guest.cid}`,
+    );
+  }
+  const taken = new Set(others.flatMap(pathsOf));
+  for (const path of pathsOf(guest)) {
+    if (taken.has(path)) {
+      throw new UsageError(
+        `Cannot use a path: must be one socket's alone: current value is ${path}`,
+      );
+    }
+    taken.add(path);
+  }
+}
+
+function pathsOf({ socketPath, udsPath }: GuestChoice): string[] {
+  return udsPath === undefined ? [socketPath] : [socketPath, udsPath];
+}

@@ -1,0 +1,114 @@
+/**
+ * Connections between a guest and Unix sockets of the host.
+ *
+ * @module
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { SHUT_RD } from "../../../ffi/abi/socket.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import type { AnySocket } from "../../socket.ts";
+import { type Flow, relay } from "../relay.ts";
+import type { Log, Origin } from "./log.ts";
+
+/** As many as Firecracker serves: a guest must not use up the descriptors of all. */
+const GUEST_MAX = 1_023;
+
+/** Between whom a connection is. */
+export interface Way {
+  readonly cid: number;
+  /** The port that was asked for. */
+  readonly port: number;
+  readonly from: Origin;
+}
+
+/** One connection that is served. */
+interface Session {
+  readonly cid: number;
+  /** Reads no more from either end: what was read goes on, and then the end. */
+  end(): void;
+  /** Ends it without a word. */
+  cut(): void;
+  readonly over: Promise<void>;
+}
+
+/** All connections of a device. */
+export class Sessions {
+  readonly #log: Log;
+  readonly #sessions: Set<Session> = new Set();
+  #ids = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Why the guest `cid` can have no more connections, if so. */
+  full(cid: number): string | undefined {
+    let count = 0;
+    for (const session of this.#sessions) if (session.cid === cid) count++;
+    return count < GUEST_MAX ? undefined : `it has ${count} connections`;
+  }
+
+  /** Moves bytes between both until both have ended, and closes them. */
+  start(way: Way, guest: AnySocket, unix: AnySocket): void {
+    const id = ++this.#ids;
+    this.#log({ event: "open", id, ...way });
+    const ends = [guest, unix];
+    let cut: string | undefined;
+    const session: Session = {
+      cid: way.cid,
+      end: () => ends.forEach(stopReading),
+      cut: () => {
+        cut = "it was cut";
+        for (const end of ends) end.close();
+      },
+      over: this.#serve(id, way, guest, unix, () => cut)
+        .finally(() => this.#sessions.delete(session)),
+    };
+    this.#sessions.add(session);
+  }
+
+  async #serve(
+    id: number,
+    way: Way,
+    guest: AnySocket,
+    unix: AnySocket,
+    cut: () => string | undefined,
+  ): Promise<void> {
+    const began = performance.now();
+    const [fromGuest, toGuest]: [Flow, Flow] = [{ bytes: 0 }, { bytes: 0 }];
+    const failure = await relay(guest, unix, fromGuest, toGuest);
+    this.#log({
+      ...{ event: "close", id, ...way },
+      ...{ toGuest: toGuest.bytes, fromGuest: fromGuest.bytes },
+      ms: Math.round(performance.now() - began),
+      reason: cut() ?? failure?.message,
+    });
+  }
+
+  /**
+   * Ends all, and waits for that, for `timeoutMs` or until `signal`.
+   *
+   * @returns How many were cut then.
+   */
+  async end(timeoutMs: number, signal: AbortSignal): Promise<number> {
+    const over = Promise.all([...this.#sessions].map((session) => session.over));
+    for (const session of [...this.#sessions]) session.end();
+    const late = new AbortController();
+    const time = sleep(timeoutMs, undefined, { signal: AbortSignal.any([late.signal, signal]) });
+    await Promise.race([over, time.catch(() => {})]);
+    late.abort();
+    const left = [...this.#sessions];
+    for (const session of left) session.cut();
+    await over;
+    return left.length;
+  }
+}
+
+/** shutdown(SHUT_RD), which needs no doing where the peer has gone. */
+function stopReading(socket: AnySocket): void {
+  try {
+    socket.shutdown(SHUT_RD);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The path that a VMM listens on, and what it is asked for there.
+ *
+ * @module
+ */
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
+import type { UnixAddress } from "../address.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import { startTimer } from "../waiting.ts";
+import { type Claim, claimPath } from "../kernel/claim.ts";
+import { pause } from "./faults.ts";
+import { LineReader, parseConnect } from "./line.ts";
+import { openStream } from "./transport.ts";
+
+const BACKLOG = 128;
+const MODE = 0o600;
+/** A host has as long as Firecracker gives it, in milliseconds. */
+const TIMEOUT_MS = 2_000;
+/** Milliseconds until accept(2) is tried again when descriptors have run out. */
+const FULL_MS = 10;
+
+/** Gives the connection to `port` of the guest: `false` where it is to be closed without a word. */
+export type Answer = (unix: KernelSocket<UnixAddress>, port: number) => Promise<boolean>;
+
+/**
+ * Listens on a path for `CONNECT port`. A dead socket that is there gives way, and only this user
+ * may connect. It does not keep the process alive.
+ */
+export class VmmPath {
+  readonly #unix: KernelSocket<UnixAddress>;
+  readonly #claim: Claim;
+  readonly #answer: Answer;
+
+  /** Starts to listen. @throws {SysError} `EADDRINUSE` if somebody listens on `path`. */
+  constructor(path: string, answer: Answer) {
+    this.#answer = answer;
+    const unix = this.#unix = openStream("stream");
+    try {
+      this.#claim = claimPath(path, () => unix.bind({ path }), MODE);
+      unix.listen(BACKLOG);
+    } catch (error) {
+      unix.close();
+      throw error;
+    }
+    unix.unref();
+    this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#unix.closed) {
+      try {
+        await this.#unix.wait(POLLIN);
+        for (let unix; !this.#unix.closed && (unix = this.#unix.accept()) !== undefined;) {
+          this.#serve(unix);
+        }
+      } catch {
+        await pause(FULL_MS); // out of descriptors
+      }
+    }
+  }
+
+  /** Serves one connection of the host. What it gives up on, it closes without a word. */
+  async #serve(unix: KernelSocket<UnixAddress>): Promise<void> {
+    unix.unref();
+    const timer = startTimer(() => unix.close(), TIMEOUT_MS);
+    try {
+      const port = await readConnect(unix);
+      clearTimeout(timer);
+      if (port === undefined || !await this.#answer(unix, port)) unix.close();
+    } catch (error) {
+      unix.close();
+      if (!(error instanceof SysError)) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Unlinks the path and listens no more. The second call does nothing. */
+  close(): void {
+    if (this.#unix.closed) return;
+    this.#claim.release();
+    this.#unix.close();
+  }
+}
+
+/** The port that a host asks for; `undefined` where it asks for none. */
+async function readConnect(unix: KernelSocket<UnixAddress>): Promise<number | undefined> {
+  const reader = new LineReader();
+  for (;;) {
+    const line = reader.read(unix);
+    if (line === null) return undefined;
+    if (line !== undefined) return parseConnect(line);
+    await unix.wait(POLLIN);
+  }
+}
