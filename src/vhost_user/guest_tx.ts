@@ -16,7 +16,7 @@ import { localPayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { BorrowedPayload, HeldChain } from "./borrowed.ts";
 import type { GuestRam } from "./guest_ram.ts";
-import { gather, requireBytes, spansOf } from "./spans.ts";
+import { gather, joined, requireBytes, spansOf } from "./spans.ts";
 
 /** Payloads below that, or in pieces below that on average, are copied: it costs less. */
 const BORROW_MIN = 2 * USR_PAGE_SIZE;
@@ -132,13 +132,14 @@ export class TxReader {
 
   /** Delivers the payload where it is, as one packet for each of its spans. */
   #lend(chain: Chain, header: Header): void {
-    const spans = spansOf(chain, HEADER_SIZE, header.len);
+    const { ram } = this.#end;
+    const pieces = spansOf(chain, HEADER_SIZE, header.len);
+    const spans = joined(pieces, (address, length) => ram.has(address, length));
     const slots = this.#slots(chain);
     if (header.len < BORROW_MIN * spans.length || this.#descriptors + slots > this.#budget) {
       this.#copy(chain, header, true);
       return;
     }
-    const { ram } = this.#end;
     const parts = spans.map(({ address, length }) => requireBytes(ram, address, length));
     const held = new HeldChain(chain, spans.length, ram, this.#giveBack);
     this.#held.add(held);

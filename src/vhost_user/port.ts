@@ -13,7 +13,7 @@ import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { LoopHold } from "../loop_hold.ts";
-import { limitWait, requireWaitOptions, type WaitOptions } from "../waiting.ts";
+import { limitWait, requireWaitOptions, startTimer, type WaitOptions } from "../waiting.ts";
 import { type Guest, RINGS } from "./guest.ts";
 import type { GuestCounters } from "./guest_tx.ts";
 import { FrontEndError } from "./protocol.ts";
@@ -22,6 +22,8 @@ import type { Watcher } from "./watcher.ts";
 
 const MODE = 0o600;
 const BACKLOG = 1;
+/** Milliseconds until accept(2) is tried again when descriptors have run out. */
+const FULL_MS = 100;
 /** Bytes of an eventfd's counter. */
 const COUNTER_SIZE = 8;
 const counter = new Uint8Array(COUNTER_SIZE);
@@ -85,7 +87,7 @@ export class GuestPort implements VsockGuest {
       listener.close();
       throw error;
     }
-    host.watcher.add(listener.fd, () => this.#accept(), (error) => host.fault(error));
+    this.#listen();
   }
 
   get up(): boolean {
@@ -139,6 +141,11 @@ export class GuestPort implements VsockGuest {
     for (const resolve of this.#waiters) resolve();
   }
 
+  #listen(): void {
+    const { watcher } = this.#host;
+    watcher.add(this.#listener.fd, () => this.#accept(), (error) => this.#host.fault(error));
+  }
+
   /** One VMM at a time: a second one is turned away. */
   #accept(): void {
     try {
@@ -149,7 +156,10 @@ export class GuestPort implements VsockGuest {
       }
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      this.#host.fault(error); // out of descriptors: asked again with the next turn
+      this.#host.fault(error);
+      // Out of descriptors: whoever waits would be told of it again and again.
+      this.#host.watcher.remove(this.#listener.fd);
+      startTimer(() => !this.#listener.closed && this.#listen(), FULL_MS);
     }
   }
 

@@ -11,9 +11,9 @@ export function requireBytes(memory: GuestMemory, address: number, length: numbe
   return memory.bytes(address, length) ?? refuse("a buffer", "within guest memory", address);
 }
 
-/** Where `length` bytes lie from byte `offset` of `chain` on; what lies side by side is one. */
+/** Where `length` bytes lie from byte `offset` of `chain` on. */
 export function spansOf({ segments }: Chain, offset: number, length: number): Span[] {
-  const spans: { address: number; length: number }[] = [];
+  const spans: Span[] = [];
   let skip = offset;
   let rest = length;
   for (let i = 0; i < segments.length && rest > 0; i++) {
@@ -26,11 +26,27 @@ export function spansOf({ segments }: Chain, offset: number, length: number): Sp
     const take = Math.min(segment.length - skip, rest);
     skip = 0;
     rest -= take;
-    const last = spans.at(-1);
-    if (last !== undefined && last.address + last.length === address) last.length += take;
-    else spans.push({ address, length: take });
+    spans.push({ address, length: take });
   }
   return spans;
+}
+
+/** The same with what lies side by side in one: `has` tells what is of one piece. */
+export function joined(
+  spans: readonly Span[],
+  has: (address: number, length: number) => boolean,
+): Span[] {
+  const runs: Span[] = [];
+  for (const { address, length } of spans) {
+    const last = runs.at(-1);
+    const whole = last === undefined ? 0 : last.length + length;
+    if (last !== undefined && last.address + last.length === address && has(last.address, whole)) {
+      runs[runs.length - 1] = { address: last.address, length: whole };
+    } else {
+      runs.push({ address, length });
+    }
+  }
+  return runs;
 }
 
 /** Copies `into.length` bytes from byte `offset` of `chain` on. It has as many. */

@@ -49,6 +49,7 @@ const BY_REASON: Readonly<Record<string, readonly string[]>> = {
     "write() while another waits rejects with EBUSY",
     "write() without credit rejects with ETIMEDOUT; bytesWritten says how far it came",
     "write() that waits rejects with EPIPE when the peer closes",
+    "write() that waits rejects with EPIPE when the peer closes, with bytes unread here",
     "readable does not read ahead: the sender runs out of credit",
   ],
   "AF_UNIX counts a small packet by the memory that it takes, so fewer go before one is read": [

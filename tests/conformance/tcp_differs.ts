@@ -96,6 +96,7 @@ export const DIFFERENT: Readonly<Record<string, readonly string[]>> = {
     "zeroCopy sends end, and the next is EPIPE, when the peer closes without reading",
     "close() of the peer: read() gives null, write() rejects with EPIPE",
     "write() that waits rejects with EPIPE when the peer closes",
+    "write() that waits rejects with EPIPE when the peer closes, with bytes unread here",
     "closeRead() makes the peer's send() fail with EPIPE, and read() give null",
     "writable fails with EPIPE when the peer has closed",
   ],
