@@ -11,4 +11,4 @@ export { accept4, bind, connect, getpeername, getsockname } from "./socket_calls
 export { getsockopt, listen, recv, recvmsg, send, sendmsg } from "./socket_calls.ts";
 export { setsockopt, shutdown, socket, socketpair } from "./socket_calls.ts";
 export { io_uring_enter, io_uring_setup } from "./uring_calls.ts";
-export { epoll_create1, epoll_ctl, epoll_wait, poll, ppoll } from "./wait_calls.ts";
+export { epoll_create1, epoll_ctl, epoll_wait, poll, pollOnce, ppoll } from "./wait_calls.ts";

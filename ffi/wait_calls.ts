@@ -51,6 +51,13 @@ export function poll(fds: PollFds, timeoutMs: number): number {
   }
 }
 
+/** `poll()` that a signal cuts short: 0 then too. It reads no clock. */
+export function pollOnce(fds: PollFds, timeoutMs: number): number {
+  const { calls, wide } = library();
+  const ready = calls.poll(fds.bytes, wide(fds.length), toInt(timeoutMs));
+  return ready === -1 && retry("poll") ? 0 : ready;
+}
+
 /** Wraps ppoll(2), which waits to the nanosecond and leaves the signal mask alone here. */
 export function ppoll(fds: PollFds, timeoutMs: number): number {
   const { calls, wide, pointerOf } = library();

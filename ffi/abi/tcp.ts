@@ -55,7 +55,9 @@ export class TcpZerocopyReceive {
   /** Clears all, then asks for `length` bytes to be mapped at `address`. */
   ask(address: number, length: number): void {
     this.bytes.fill(0);
-    this.#view.setBigUint64(at.address, BigInt(address), true);
+    // In two halves, for which no BigInt is made.
+    this.#view.setUint32(at.address, address, true);
+    this.#view.setUint32(at.address + 4, address / 2 ** 32, true);
     this.#view.setUint32(at.length, length, true);
   }
   /** Lets the call copy what it cannot map: at most `length` bytes, to `address`. */

@@ -5,7 +5,7 @@
  */
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { Address } from "../address.ts";
-import { attempt, toVsockError, VsockError } from "../error.ts";
+import { toVsockError, VsockError } from "../error.ts";
 import { endError } from "../recv.ts";
 import type { AnySocket } from "../socket.ts";
 import { limitWait, pause, requireWaitOptions } from "../waiting.ts";
@@ -36,6 +36,8 @@ export class SocketReceiver implements Receiver {
   readonly #closing: AbortController = new AbortController();
   #open: LentBatch | undefined;
   #receiving = false;
+  /** As the signal has it, which takes longer to ask. */
+  #closed = false;
   #failure: unknown;
 
   /** Reads from `socket` by `source`. `peer` is for messages. */
@@ -113,7 +115,8 @@ export class SocketReceiver implements Receiver {
   }
 
   close(): void {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closed) return;
+    this.#closed = true;
     this.#closing.abort(new VsockError("recv", "EBADF", { address: this.#peer }));
     try {
       this.#open?.[Symbol.dispose]();
@@ -175,7 +178,11 @@ export class SocketReceiver implements Receiver {
   }
 
   #pollSync(events: number, timeoutMs: number): number {
-    return attempt("poll", this.#peer, () => this.#socket.waitSync(events, timeoutMs));
+    try {
+      return this.#socket.waitSync(events, timeoutMs);
+    } catch (cause) {
+      throw toVsockError("poll", cause, this.#peer);
+    }
   }
 
   #requireOptions(options: ReceiveOptions): boolean {
@@ -190,7 +197,7 @@ export class SocketReceiver implements Receiver {
   }
 
   #requireOpen(): void {
-    this.#closing.signal.throwIfAborted();
+    if (this.#closed) this.#closing.signal.throwIfAborted();
   }
 
   #requireIdle(): void {
