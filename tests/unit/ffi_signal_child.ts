@@ -17,6 +17,7 @@ worker.postMessage(flag);
 const epfd = libc.epoll_create1(0);
 const waits: Readonly<Record<string, () => number>> = {
   poll: () => libc.poll(new PollFds(1), WAIT_MS),
+  pollOnce: () => libc.pollOnce(new PollFds(1), WAIT_MS),
   ppoll: () => libc.ppoll(new PollFds(1), WAIT_MS),
   epoll_wait: () => libc.epoll_wait(epfd, new EpollEvents(1), WAIT_MS),
 };

@@ -88,9 +88,9 @@ test("epoll_create1(), epoll_ctl() and epoll_wait() fail with what the kernel sa
   libc.close(epfd);
 });
 
-test("Signals cut no wait short: EINTR is retried for what is left", {
+test("Signals cut no wait but pollOnce() short: EINTR is retried for what is left", {
   timeout: 60_000,
 }, async () => {
-  const all = "poll 0 in full, ppoll 0 in full, epoll_wait 0 in full";
+  const all = "poll 0 in full, pollOnce 0 cut short, ppoll 0 in full, epoll_wait 0 in full";
   assertEquals(await runChild("./ffi_signal_child.ts"), all);
 });
