@@ -20,6 +20,7 @@ export class AutoSource implements Source {
   readonly #map: Source;
   readonly #costs: Costs;
   #expected: number;
+  #last: Source | undefined;
   #broken: unknown;
 
   /** `carrier` is whose costs count; `expected` is how much the first wake-up will bring. */
@@ -40,6 +41,8 @@ export class AutoSource implements Source {
     const choice = this.#costs.choose(this.#expected);
     try {
       const source = choice.way === "copy" ? this.#copy : this.#map;
+      if (source !== this.#last) this.#last?.rest?.();
+      this.#last = source;
       const batch = choice.measured ? this.#dequeueMeasured(source, choice) : source.dequeue();
       if (batch) this.#expected = batch.byteLength;
       return batch;

@@ -62,7 +62,8 @@ export interface Batch extends Iterable<Packet>, Disposable {
   /** Whether it has been released. */
   readonly released: boolean;
   /**
-   * Kills every view lent and gives the pages back.
+   * Kills every view lent and gives the pages back; over TCP, where more is queued, the next
+   * dequeue gives them back.
    *
    * @throws {TypeError} If it has been released before. `[Symbol.dispose]()` is silent then.
    */

@@ -19,6 +19,8 @@ export interface Source {
    * every later call.
    */
   dequeue(): LentBatch | null | undefined;
+  /** Gives back what only its own next dequeue would: another source takes the next ones. */
+  rest?(): void;
   /** Gives the memory back; the open batch has been released. The second call does nothing. */
   close(): void;
 }

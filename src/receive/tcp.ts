@@ -30,6 +30,9 @@ const MOST_VAIN = 8;
  * in order. A packet is a run of such pages, or one such copy. Where nothing can be mapped, as by a
  * sender that does not lend its pages or of segments that are no whole pages, all is copied.
  *
+ * While more is queued, the pages of a released batch are given back by the next dequeue, as a part
+ * of the call that maps; nobody has a view of them by then. Else the release itself does that.
+ *
  * What `SO_RCVLOWAT` waits for comes in one batch, as far as there is room.
  *
  * A view whose buffer was transferred away cannot be killed: the release then throws a
@@ -48,6 +51,10 @@ export class TcpSource implements Source, Lender {
   /** Pages from the first on that the open batch has of the mapping, and of the copies. */
   #mappedPages = 0;
   #copiedPages = 0;
+  /** Pages from the first on that batches before had, and that are not given back yet. */
+  #stalePages = 0;
+  /** Whether more was queued than the last dequeue took. */
+  #more = false;
   /** Calls in a row that have mapped nothing. */
   #vain = 0;
   #failure: unknown;
@@ -81,7 +88,9 @@ export class TcpSource implements Source, Lender {
       if (this.#headers.count === 0) throw error;
       this.#failure = error; // for the next one: what came before it is here
     }
-    return this.#headers.count === 0 ? end : new LentBatch(this.#headers, this);
+    if (this.#headers.count > 0) return new LentBatch(this.#headers, this);
+    this.rest();
+    return end;
   }
 
   /** Takes what is queued, as far as there is room; `null` at end of stream. */
@@ -92,17 +101,18 @@ export class TcpSource implements Source, Lender {
       const mapped = this.#map(room);
       this.#vain = mapped === 0 ? this.#vain + 1 : 0;
       const { recvSkipHint: gap, inq } = this.#call;
+      const all = this.#vain > MOST_VAIN;
       let copied = 0;
       if (mapped === 0 && gap === 0) {
+        this.#more = false;
         if (this.#headers.count > 0) return undefined;
         return this.#copy(room * USR_PAGE_SIZE) === 0 ? null : undefined;
       } else if (gap > 0 && room > Math.ceil(mapped / USR_PAGE_SIZE)) {
-        const all = this.#vain > MOST_VAIN;
         const left = room * USR_PAGE_SIZE - mapped;
         copied = this.#copy(all ? left : Math.min(gap, left));
-        if (all || copied <= 0) return undefined;
       }
-      if (inq <= copied) return undefined;
+      this.#more = inq > copied;
+      if (!this.#more || (gap > 0 && (all || copied <= 0))) return undefined;
     }
   }
 
@@ -112,8 +122,8 @@ export class TcpSource implements Source, Lender {
     const start = this.#mappedPages * USR_PAGE_SIZE;
     this.#call.ask(address + start, room * USR_PAGE_SIZE);
     if (address === 0) return 0; // given up, as a view was transferred away
-    // Nothing is there: `reclaim()` has seen to that.
-    this.#call.flags = TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT;
+    // Without that the call gives back what is stale there.
+    if (this.#stalePages === 0) this.#call.flags = TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT;
     try {
       this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);
     } catch (error) {
@@ -152,9 +162,17 @@ export class TcpSource implements Source, Lender {
 
   reclaim(): void {
     this.#copies.reclaim();
-    const length = this.#mappedPages * USR_PAGE_SIZE;
+    const mapped = this.#mappedPages;
+    this.#stalePages = Math.max(this.#stalePages, mapped);
     this.#mappedPages = 0;
-    if (length > 0) this.#region.discard(0, length);
+    if (this.#more && mapped > 0) this.#region.releaseAll();
+    else this.rest();
+  }
+
+  rest(): void {
+    const length = this.#stalePages * USR_PAGE_SIZE;
+    this.#stalePages = 0;
+    if (length > 0 && this.#region.address !== 0) this.#region.discard(0, length);
   }
 
   close(): void {

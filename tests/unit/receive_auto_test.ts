@@ -103,6 +103,8 @@ class FakeSource implements Source, Lender {
   calls = 0;
   reclaims = 0;
   closed = 0;
+  /** Whether it may still keep something for its next dequeue. */
+  keeps = false;
   failure: unknown;
   readonly #headers: UsrHeaders = new UsrHeaders();
 
@@ -116,6 +118,7 @@ class FakeSource implements Source, Lender {
   }
   dequeue(): LentBatch {
     this.calls += 1;
+    this.keeps = true;
     if (this.failure !== undefined) throw this.failure;
     this.#headers.setOne(PAGE, 0);
     return new LentBatch(this.#headers, this);
@@ -125,6 +128,9 @@ class FakeSource implements Source, Lender {
   }
   reclaim(): void {
     this.reclaims += 1;
+  }
+  rest(): void {
+    this.keeps = false;
   }
   close(): void {
     this.closed += 1;
@@ -138,6 +144,7 @@ test("AutoSource.dequeue() gives each batch of either source back to that one", 
     const batch = source.dequeue()!;
     for (const { data } of batch) assertEquals(data.length, PAGE);
     batch.release();
+    assert(!(copy.keeps && map.keeps), "one rests while the other is in use");
   }
   assert(copy.calls > 2 && map.calls > 2);
   assertEquals([copy.reclaims, map.reclaims], [copy.calls, map.calls]);

@@ -173,6 +173,41 @@ test("TcpSource kills its views at the release, copies too", SLOW, async () => {
   assertEquals(views.map(({ length }) => length), views.map(() => 0));
 });
 
+/** KiB of sockets' pages that this process has mapped. */
+function mappedKib(): number {
+  const maps = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const sizes = maps.filter((map) => map.includes("socket:[")).map((map) =>
+    Number(/^Rss: +(\d+) kB/m.exec(map)?.[1])
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+test("TcpSource gives pages back at the release, or by the next dequeue", SLOW, async (t) => {
+  using pair = await openPair({ ...PAGES, rcvlowat: 192 * KIB });
+  const data = lentPages(192 * KIB);
+  const sent = pair.near.write(data, { zeroCopy: true });
+  using receiver = pair.far.receiver({ mode: "map", bufferBytes: 128 * KIB });
+  const first = await receiver.receive({ timeoutMs: 60_000 });
+  await sent;
+  if (first?.mappedBytes !== 128 * KIB) return t.skip("not all was mapped this time");
+  const [view] = Array.from(first, (packet) => packet.data);
+  assertEquals(mappedKib(), 128);
+  first.release();
+  assertEquals([view?.length, mappedKib()], [0, 128]);
+  const second = receiver.tryReceive();
+  const [rest] = Array.from(second!, (packet) => packet.data);
+  assertEquals([rest?.length, mappedKib()], [64 * KIB, 128]); // half of it not to be seen any more
+  assertEquals(sha256(rest!), sha256(data.subarray(128 * KIB)));
+  second!.release();
+  assertEquals([rest?.length, mappedKib()], [0, 0]);
+  const third = pair.near.write(data, { zeroCopy: true });
+  (await receiver.receive({ timeoutMs: 60_000 }))?.release();
+  await third;
+  assertEquals(mappedKib(), 128);
+  receiver.tryReceive()?.release();
+  assertEquals([receiver.tryReceive(), mappedKib()], [undefined, 0]);
+});
+
 /** close(2) with a linger time of 0 is a reset. */
 function reset(conn: Conn<TcpAddress>): void {
   conn.socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
