@@ -4,10 +4,17 @@
  * @module
  */
 
+import { library } from "./select.ts";
+
 /** Where a lent buffer lies, in bytes. */
 interface Loan {
-  readonly offset: number;
+  readonly address: number;
   readonly length: number;
+}
+
+/** Memory that was taken back, under a buffer that nobody else has. */
+interface Spare extends Loan {
+  readonly buffer: ArrayBuffer;
 }
 
 /** A lent buffer was transferred away, so it could not be detached; its memory stays for ever. */
@@ -26,29 +33,54 @@ export class StolenViewError extends Error {
   }
 }
 
-/** Detaches `buffer`; `false` where it no longer has the memory, or does not let go of it. */
-function detach(buffer: ArrayBuffer): boolean {
-  if (buffer.detached) return false;
+/**
+ * Whether `transfer()` to the same length moves a buffer's memory. The language lets it copy as
+ * well; no engine does, and each is looked at once.
+ */
+let moves: boolean | undefined;
+
+/**
+ * Detaches `buffer`: what has its memory then, or an empty buffer; `undefined` where it no longer
+ * has the memory, or does not let go of it.
+ */
+function detach(buffer: ArrayBuffer, address: number): ArrayBuffer | undefined {
+  if (buffer.detached) return undefined;
+  const { byteLength } = buffer;
   try {
-    buffer.transfer(0);
+    const next = buffer.transfer(moves === false ? 0 : byteLength);
+    if (!buffer.detached) return undefined;
+    if (moves !== undefined || byteLength === 0) return next;
+    moves = library().pointerOf(new Uint8Array(next)) === address;
+    return new ArrayBuffer(0); // whatever looking at it has done to the other one
   } catch {
-    return false;
+    return undefined;
   }
-  return buffer.detached;
 }
 
 /** The buffers that a region has lent and not taken back. */
 export class Loans {
   readonly #loans: Map<ArrayBufferLike, Loan> = new Map();
+  #spare: Spare | undefined;
 
   /** How many there are. */
   get size(): number {
     return this.#loans.size;
   }
 
-  /** Notes that `buffer` has the `length` bytes from `offset` on. */
-  add(buffer: ArrayBuffer, offset: number, length: number): void {
-    this.#loans.set(buffer, { offset, length });
+  /** Notes that `buffer` has the `length` bytes at `address`. */
+  add(buffer: ArrayBuffer, address: number, length: number): void {
+    this.#loans.set(buffer, { address, length });
+  }
+
+  /**
+   * A buffer over just these bytes, where the last one that was taken back had the same: that costs
+   * less than to make one. It is the caller's from now on, and not on loan yet.
+   */
+  reuse(address: number, length: number): ArrayBuffer | undefined {
+    const spare = this.#spare;
+    if (spare?.address !== address || spare.length !== length) return undefined;
+    this.#spare = undefined;
+    return spare.buffer;
   }
 
   /** Whether `buffer` is on loan. */
@@ -58,15 +90,20 @@ export class Loans {
 
   /** Detaches `buffer`, which is on loan; 1 where it was transferred away, else 0. */
   take(buffer: ArrayBufferLike): number {
+    const loan = this.#loans.get(buffer);
     this.#loans.delete(buffer);
-    return detach(buffer as ArrayBuffer) ? 0 : 1;
+    const address = loan?.address ?? 0;
+    const next = detach(buffer as ArrayBuffer, address);
+    if (next === undefined) return 1;
+    this.#spare = { buffer: next, address, length: next.byteLength };
+    return 0;
   }
 
-  /** Detaches all that have bytes between `start` and `end`; how many were transferred away. */
+  /** Detaches all that have bytes between the addresses `start` and `end`; how many were transferred away. */
   takeBetween(start: number, end: number): number {
     let stolen = 0;
-    for (const [buffer, { offset, length }] of this.#loans) {
-      if (offset < end && offset + length > start) stolen += this.take(buffer);
+    for (const [buffer, { address, length }] of this.#loans) {
+      if (address < end && address + length > start) stolen += this.take(buffer);
     }
     return stolen;
   }

@@ -54,6 +54,26 @@ test("MappedRegion.lend() gives exactly the bytes asked for, and loans share the
   assertEquals(region.loans, 3);
 });
 
+test("MappedRegion.lend() lends the same bytes again and again, never a copy of them", () => {
+  using region = new MappedRegion(2 * PAGE);
+  const watch = region.lend(0, 2 * PAGE);
+  const views: Uint8Array[] = [];
+  for (let round = 1; round <= 100; round++) {
+    const view = region.lend(PAGE, PAGE);
+    assertEquals(view[0], round === 1 ? 0 : round - 1);
+    view[0] = round;
+    assertEquals(watch[PAGE], round);
+    region.release(view);
+    views.push(view);
+  }
+  region.discard(0, 2 * PAGE);
+  assertEquals(region.lend(PAGE, PAGE)[0], 0);
+  assertEquals([watch, ...views].map(({ length }) => length), Array(101).fill(0));
+  region.resize(9 * PAGE);
+  region.lend(PAGE, PAGE)[0] = 5;
+  assertEquals(region.lend(0, 2 * PAGE)[PAGE], 5);
+});
+
 test("MappedRegion.lend() lends no bytes too, anywhere", () => {
   using region = new MappedRegion(PAGE);
   for (const offset of [0, 1, PAGE]) {
