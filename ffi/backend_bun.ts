@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_NONE } from "./abi/mman.ts";
 import {
   type Backend,
   type CType,
@@ -18,6 +19,12 @@ import {
 interface BunSignature {
   readonly args: readonly string[];
   readonly returns: string;
+}
+
+/** What the adapter itself calls, beside the table it is given. */
+interface Own {
+  __errno_location(): number;
+  mmap(at: number, length: number, prot: number, flags: number, fd: number, from: number): number;
 }
 
 /** The members of `bun:ffi` in use. */
@@ -44,6 +51,16 @@ const RESULTS: Readonly<Record<Signature["result"], string>> = {
   usize: "u64_fast",
 };
 
+/**
+ * The collector is told of each buffer's bytes as if it had to free them, and with a small heap runs
+ * every 8 MiB of them: that would cost a receiver more than all else it does. How much it lets pass
+ * grows with what is alive. So this much seems to be, once a large buffer was asked for; it is
+ * address space that nobody can touch.
+ */
+const BALLAST_BYTES = 64 * 1024 * 1024;
+const LARGE_BYTES = 64 * 1024;
+let ballast: ArrayBuffer | undefined;
+
 function unavailable(library: string, cause: unknown): FfiUnavailableError {
   return new FfiUnavailableError("bun", library, "", cause);
 }
@@ -67,14 +84,23 @@ export const backend: Backend = {
       args: args.map((type) => ARGS[type]),
       returns: RESULTS[result],
     }));
-    const own = { __errno_location: { args: [], returns: "u64_fast" } };
+    const own = {
+      __errno_location: { args: [], returns: "u64_fast" },
+      mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "i64_fast" },
+    };
     const library = openFirst(
       LIBC_NAMES,
       (name) => ({ name, symbols: ffi.dlopen(name, { ...symbols, ...own }).symbols }),
       () => false,
       unavailable,
     );
-    const { __errno_location } = library.symbols as { __errno_location(): number };
+    const { __errno_location, mmap } = library.symbols as Own;
+    const makeBallast = (): ArrayBuffer => {
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+      const address = mmap(0, BALLAST_BYTES, PROT_NONE, flags, -1, 0);
+      // Of no use where there is no room for it.
+      return address === -1 ? new ArrayBuffer(0) : ffi.toArrayBuffer(address, 0, BALLAST_BYTES);
+    };
     return {
       name: library.name,
       calls: library.symbols as Calls,
@@ -86,8 +112,10 @@ export const backend: Backend = {
         void view.buffer;
         return ffi.ptr(view);
       },
-      bufferAt: (address: number, length: number): ArrayBuffer =>
-        ffi.toArrayBuffer(address, 0, length),
+      bufferAt(address: number, length: number): ArrayBuffer {
+        if (length >= LARGE_BYTES) ballast ??= makeBallast();
+        return ffi.toArrayBuffer(address, 0, length);
+      },
     };
   },
 };
