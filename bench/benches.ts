@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { autoLoopback, autoVsock } from "./auto_bench.ts";
+import { autoLoopback, autoTcp, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
 import { device, deviceNotifications } from "./device_bench.ts";
@@ -37,7 +37,7 @@ export const BENCHES: readonly Bench[] = [
 ];
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
-export const TCP_BENCHES: readonly Bench[] = [tcpReceive];
+export const TCP_BENCHES: readonly Bench[] = [tcpReceive, autoTcp];
 
 /** What needs QEMU, which boots guests: `deno task bench:device`. */
 export const DEVICE_BENCHES: readonly Bench[] = [device, deviceNotifications];

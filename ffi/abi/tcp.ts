@@ -9,6 +9,8 @@ import { type Layout, layout } from "../layout.ts";
 export const TCP_NODELAY = 1;
 /** Option, int: largest segment in bytes. */
 export const TCP_MAXSEG = 2;
+/** Option, int 0 or 1: acknowledge at once, what is pending too; the kernel goes back by itself. */
+export const TCP_QUICKACK = 12;
 /** Option, int: milliseconds that sent data may stay unacknowledged before the connection ends. */
 export const TCP_USER_TIMEOUT = 18;
 /** Option, getsockopt(2) only, `struct tcp_zerocopy_receive`: maps what is queued. */
