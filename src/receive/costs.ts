@@ -37,7 +37,7 @@ const WARM = { wakeups: 2000, ns: 2e7 } as const;
 /** How many of its latest measurements a cost is the least of: what disturbs only adds. */
 const SAMPLES = 8;
 /** The way that is taken is left for one that takes at most this part of its time. */
-const HYSTERESIS = 0.9;
+const HYSTERESIS = 0.95;
 /** Once in so many wake-ups the way that is taken is measured: a look at the clock costs too. */
 const MEASURE_EVERY = 256;
 /** Once in so many of those the other way is tried, which may cost many times as much. */
