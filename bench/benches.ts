@@ -20,7 +20,7 @@ import { memory } from "./memory_bench.ts";
 import { isOnPath } from "./on_path.ts";
 import { proxy } from "./proxy_bench.ts";
 import { roundtrip } from "./roundtrip_bench.ts";
-import { tcpReceive } from "./tcp_bench.ts";
+import { tcpMmapReceive, tcpReceive } from "./tcp_bench.ts";
 import { throughput } from "./throughput_bench.ts";
 
 /** What needs nothing but the runtimes: `deno task bench`. */
@@ -37,7 +37,11 @@ export const BENCHES: readonly Bench[] = [
 ];
 
 /** What needs a C compiler and TCP that can be mapped: `deno task bench:tcp`. */
-export const TCP_BENCHES: readonly Bench[] = [tcpReceive, autoTcp];
+export const TCP_BENCHES: readonly Bench[] = [
+  tcpReceive,
+  ...(isOnPath("apt-get") ? [tcpMmapReceive] : []),
+  autoTcp,
+];
 
 /** What needs QEMU, which boots guests: `deno task bench:device`. */
 export const DEVICE_BENCHES: readonly Bench[] = [device, deviceNotifications];

@@ -6,15 +6,22 @@
  */
 import type { Bench, Round } from "./bench.ts";
 import { runtimeWays } from "./tcp_peers.ts";
-import { runTcpFlow, type TcpFlow, type TcpMeasured } from "./tcp_reference.ts";
+import {
+  runTcpFlow,
+  type TcpFlow,
+  type TcpMeasured,
+  type TcpReceiverName,
+} from "./tcp_reference.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
 const LARGE = 512 * KIB;
 const COLUMNS = [64 * KIB, LARGE] as const;
 const FLOW = { bytes: 768 * MIB, warmupBytes: 256 * MIB } as const;
+/** By 512 KiB it takes this much until a runtime has compiled what a wake-up runs. */
+const LONG = { bytes: 6144 * MIB, warmupBytes: 2048 * MIB } as const;
 
-function mapped(by: "c" | "ours"): TcpFlow {
-  return { ...FLOW, by, way: "map", chunkBytes: LARGE, zeroCopy: true };
+function mapped(by: TcpReceiverName): TcpFlow {
+  return { ...LONG, by, way: "map", chunkBytes: LARGE, zeroCopy: true };
 }
 
 function copied(by: "c" | "ours", way: string, chunkBytes: number): TcpFlow {
@@ -33,14 +40,19 @@ function costOf({ measured, cpu, bytes, senderCpu }: TcpMeasured): number {
   return (cpu / measured + senderCpu / bytes) * 1e6 * MIB;
 }
 
+function mapValues(by: TcpReceiverName, map: TcpMeasured): Round {
+  return {
+    [`map-${by}`]: speedOf(map),
+    [`map-cpu-${by}`]: costOf(map),
+    [`map-own-${by}`]: map.cpu * 1e6 / (map.measured / MIB),
+    [`share-${by}`]: map.mapped / map.measured * 100,
+  };
+}
+
 async function round(): Promise<Round> {
   const values: Record<string, number> = {};
   for (const by of ["ours", "c"] as const) {
-    const map = await runTcpFlow(mapped(by));
-    values[`map-${by}`] = speedOf(map);
-    values[`map-cpu-${by}`] = costOf(map);
-    values[`map-own-${by}`] = map.cpu * 1e6 / (map.measured / MIB);
-    values[`share-${by}`] = map.mapped / map.measured * 100;
+    Object.assign(values, mapValues(by, await runTcpFlow(mapped(by))));
     for (const size of COLUMNS) {
       const copy = await runTcpFlow(copied(by, "copy", size));
       values[`copy${size}-${by}`] = speedOf(copy);
@@ -61,6 +73,7 @@ async function prove(): Promise<void> {
 }
 
 const C = "C, TCP_ZEROCOPY_RECEIVE";
+const KERNEL = "tcp_mmap of Linux 6.12";
 const note = "MSG_ZEROCOPY sender in C, TCP_MAXSEG 4108, SO_RCVLOWAT as the buffer";
 const plain = "send(2) of 512 KiB in C, SO_RCVLOWAT as the buffer";
 
@@ -134,5 +147,38 @@ export const tcpReceive: Bench = {
         note: "the sender as above; ours with SO_RCVLOWAT, which the peers have no way to set",
       })),
     ]),
+  ],
+};
+
+/** The same beside the kernel's own program; needs Debian's archive, or a cache that has it. */
+export const tcpMmapReceive: Bench = {
+  rounds: 5,
+  async prove(): Promise<void> {
+    await runTcpFlow({ ...mapped("tcp_mmap"), bytes: 16 * MIB });
+  },
+  async round(): Promise<Round> {
+    const ours = mapValues("ours", await runTcpFlow(mapped("ours")));
+    return { ...ours, ...mapValues("tcp_mmap", await runTcpFlow(mapped("tcp_mmap"))) };
+  },
+  rows: [
+    {
+      name: "tcp-mmap",
+      what: "TCP, 512 KiB, mapped",
+      ours: "map-ours",
+      peer: "map-tcp_mmap",
+      peerIs: KERNEL,
+      unit: "GB/s",
+      target: { atLeast: 0.97 },
+      note: "the same sender; ours after a warm-up, the peer's from its first byte on",
+    },
+    {
+      name: "tcp-mmap-own",
+      what: "the same, processor time of the receiver",
+      ours: "map-own-ours",
+      peer: "map-own-tcp_mmap",
+      peerIs: KERNEL,
+      unit: "us/MiB",
+      target: { atMost: 1.1 },
+    },
   ],
 };

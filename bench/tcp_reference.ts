@@ -3,19 +3,23 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cProgram } from "./c_program.ts";
+import { start } from "./running.ts";
 import { runtimeArgs } from "./runtime_args.ts";
+import { type StartedReceiver, startTcpMmap } from "./tcp_mmap.ts";
 import type { TcpReceived } from "./tcp_receiver.ts";
 
 const RECEIVER = fileURLToPath(new URL("./tcp_receiver.ts", import.meta.url));
 
+/** Who receives. */
+export type TcpReceiverName = "c" | "tcp_mmap" | "ours";
+
 /** One flow. */
 export interface TcpFlow {
-  /** `"c"`: C's receiver; `"ours"`: one on this runtime. */
-  readonly by: "c" | "ours";
+  /** `"c"`: our receiver in C; `"tcp_mmap"`: the kernel's; `"ours"`: one on this runtime. */
+  readonly by: TcpReceiverName;
   /** `"copy"` or `"map"`; on this runtime also `"read"`, and its own ways. */
   readonly way: string;
   /** The receiver's buffer and `SO_RCVLOWAT`. */
@@ -39,55 +43,31 @@ export interface TcpMeasured extends TcpReceived {
 
 /** Runs `flow`. Throws unless every byte arrived. */
 export async function runTcpFlow(flow: TcpFlow): Promise<TcpMeasured> {
-  const { by, way, chunkBytes, bytes, warmupBytes, zeroCopy } = flow;
+  const { bytes, zeroCopy } = flow;
   const segment = String(zeroCopy ? PAGE_SEGMENT : 0);
-  const args = [way, String(chunkBytes), String(warmupBytes), segment];
-  const receiver = by === "c"
-    ? start(cProgram(REFERENCE), args)
-    : start(process.execPath, [...runtimeArgs(), RECEIVER, ...args]);
-  const port = await receiver.line();
+  const receiver = await startReceiver(flow, segment);
   const verb = zeroCopy ? "send-zerocopy" : "send";
-  const sender = start(cProgram(REFERENCE), [verb, port, String(bytes), segment]);
-  const result: TcpReceived = JSON.parse(await receiver.line());
+  const sender = start(cProgram(REFERENCE), [verb, receiver.port, String(bytes), segment]);
+  const result = await receiver.result(bytes);
   const senderCpu = Number(await sender.line());
-  await Promise.all([sender.ended, receiver.ended]);
+  await sender.ended;
   if (result.bytes !== bytes) throw new Error(`${result.bytes} bytes arrived of ${bytes}`);
   return { ...result, senderCpu };
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  /** The next line of its stdout. */
-  line(): Promise<string>;
-  readonly ended: Promise<void>;
-}
-
-function start(file: string, args: readonly string[]): Running {
-  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
-  let [text, closed, wake] = ["", false, (): void => {}];
-  child.stdout.setEncoding("utf8").on("data", (data: string) => {
-    text += data;
-    wake();
-  }).on("end", () => {
-    closed = true;
-    wake();
-  });
-  const ended = new Promise<void>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => code === 0 ? resolve() : reject(new Error(`${file}: ${code}`)));
-  });
-  ended.catch(() => {}); // whoever waits for a line learns first
+async function startReceiver(flow: TcpFlow, segment: string): Promise<StartedReceiver> {
+  const { by, way, chunkBytes, warmupBytes } = flow;
+  if (by === "tcp_mmap") return await startTcpMmap(segment);
+  const args = [way, String(chunkBytes), String(warmupBytes), segment];
+  const receiver = by === "c"
+    ? start(cProgram(REFERENCE), args)
+    : start(process.execPath, [...runtimeArgs(), RECEIVER, ...args]);
   return {
-    child,
-    ended,
-    async line(): Promise<string> {
-      while (!text.includes("\n")) {
-        if (closed) throw new Error(`${file} ${args[0]} ended without its result`);
-        await new Promise<void>((resolve) => wake = resolve);
-      }
-      const [first = "", ...rest] = text.split("\n");
-      text = rest.join("\n");
-      return first;
+    port: await receiver.line(),
+    async result(): Promise<TcpReceived> {
+      const result: TcpReceived = JSON.parse(await receiver.line());
+      await receiver.ended;
+      return result;
     },
   };
 }
