@@ -16,7 +16,7 @@ import {
 const [KIB, MIB] = [1024, 1024 * 1024];
 const LARGE = 512 * KIB;
 const COLUMNS = [64 * KIB, LARGE] as const;
-const FLOW = { bytes: 768 * MIB, warmupBytes: 256 * MIB } as const;
+const FLOW = { bytes: 2048 * MIB, warmupBytes: 512 * MIB } as const;
 /** By 512 KiB it takes this much until a runtime has compiled what a wake-up runs. */
 const LONG = { bytes: 6144 * MIB, warmupBytes: 2048 * MIB } as const;
 
