@@ -3,7 +3,6 @@
  *
  * @module
  */
-
 import { library } from "./select.ts";
 
 /** Where a lent buffer lies, in bytes. */
@@ -109,7 +108,7 @@ export class Loans {
     spares.set(address, spare);
   }
 
-  /** Detaches all that have bytes between the addresses `start` and `end`; how many were transferred away. */
+  /** As `takeAll()`, of those that have bytes between the addresses `start` and `end`. */
   takeBetween(start: number, end: number): number {
     let stolen = 0;
     for (const [buffer, { address, length }] of this.#loans) {
