@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { POLLERR, POLLOUT } from "../../ffi/abi/poll.ts";
+import { POLLERR } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
