@@ -46,7 +46,7 @@ test("main() ends with 2 for a wrong option, names it and starts nothing", async
 test("main() explains each command, in lines that fit a terminal", async () => {
   const { out: list } = await vsockit(["--help"]);
   const names = Array.from(list.matchAll(/^ {2}(\w+) {2,}\w/gm), ([, name = ""]) => name);
-  assertEquals(names, ["perf", "test", "cat", "proxy", "ss", "doctor", "completions"]);
+  assertEquals(names, ["perf", "test", "cat", "proxy", "device", "ss", "doctor", "completions"]);
   for (const name of names) {
     const { code, out, err } = await vsockit([name, "--help"]);
     assertEquals([code, err], [0, ""]);
