@@ -23,8 +23,9 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   const within = (folder: string): string[] => files.filter((file) => file.startsWith(folder));
   const house = within("tests/house/");
   const laboratory = within("tests/vm/");
+  const host = within("tests/host/");
   const guest = within("tests/guest/");
-  const apart = [house, laboratory, guest].flat();
+  const apart = [house, laboratory, host, guest].flat();
   const suite = files.filter((file) => !apart.includes(file));
   const deno = runtimes.includes("deno");
   const runs: Run[] = [];
@@ -32,6 +33,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (deno && house.length > 0) runs.push(denoRun("house (deno)", "--no-check", ...house));
   if (deno && everything) runs.push(denoRun("docs (deno)", "--doc", ...DOCUMENTED));
   if (deno && laboratory.length > 0) runs.push(await laboratoryRun(laboratory));
+  if (host.length > 0) runs.push(...await hostRuns(runtimes, host));
   if (guest.length > 0) {
     for (const flavour of flavours) runs.push(...await guestRuns(flavour, runtimes, guest));
   }
@@ -53,6 +55,13 @@ async function laboratoryRun(files: readonly string[]): Promise<Run> {
   const name = "vm (deno)";
   const obstacle = await obstacleTo("lab"); // which takes all that stock takes
   return obstacle === undefined ? denoRun(name, "--no-check", ...files) : { name, obstacle };
+}
+
+/** What runs here, and boots guests. */
+async function hostRuns(runtimes: readonly string[], files: readonly string[]): Promise<Run[]> {
+  const obstacle = await obstacleTo("stock");
+  if (obstacle !== undefined) return [{ name: "host", obstacle }];
+  return named("host", onRuntimes(runtimes, files));
 }
 
 /** A boot for each runtime, so that what goes wrong under one leaves the others alone. */

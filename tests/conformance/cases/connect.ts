@@ -15,7 +15,7 @@ import {
   rejects,
   setConnectTimeout,
 } from "../helpers.ts";
-import { accepted, connected, receiveAll } from "../verbs.ts";
+import { accepted, connected, receiveAll, sendAll } from "../verbs.ts";
 
 const ECONNRESET = 104;
 const ETIMEDOUT = 110;
@@ -287,7 +287,7 @@ export const connectCases: readonly Case[] = [
       const { listener, address } = await farListener(far, "stream", undefined, 128);
       const here = Array.from({ length: 100 }, () => near.socket());
       await Promise.all(here.map((socket) => connected(socket, address)));
-      here.forEach((socket, i) => socket.send(Uint8Array.of(i), 0));
+      await Promise.all(here.map((socket, i) => sendAll(socket, Uint8Array.of(i))));
       const seen = new Set<number>();
       for (let i = 0; i < 100; i++) seen.add((await (await listener.accept()).receiveAll(1))[0]!);
       assertEquals(seen.size, 100);
