@@ -16,6 +16,14 @@ import { type GuestOptions, type GuestProcess, startGuest } from "../vm/guest_pr
 /** The CID of a guest. */
 export const GUEST_CID = 42;
 
+/** Cases in which a far end is told something while this thread blocks: why not. */
+export const BLOCKED: ReadonlyMap<string, string> = new Map(
+  [
+    "waitSync() blocks this thread until the far end sends, closes, or reads",
+    "poll_value is seen by a spin without any call: data, then the end",
+  ].map((name) => [name, "the far end is told by this thread's event loop"] as const),
+);
+
 /** How a program of the project is run in the guest: there it is always Deno that runs it. */
 export function denoRun(...args: readonly string[]): readonly string[] {
   return ["deno", "run", "-A", "--no-check", ...args];
@@ -78,6 +86,8 @@ export class Host implements AsyncDisposable {
     await this.control.close();
     this.device.close();
     this.folder[Symbol.dispose]();
-    if (this.#faults.length > 0) throw new AggregateError(this.#faults, "the device told of faults");
+    if (this.#faults.length > 0) {
+      throw new AggregateError(this.#faults, "the device told of faults");
+    }
   }
 }

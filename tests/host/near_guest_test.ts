@@ -1,0 +1,28 @@
+/** Conformance from the other side: Linux in a machine is near, the device is far. */
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { CASES } from "../conformance/cases.ts";
+import { serveMessages } from "../conformance/message_channel.ts";
+import { FLAVOURS } from "../vm/options.ts";
+import { Host } from "./booted.ts";
+import { GUEST_DIFFERENCES } from "./guest_differences.ts";
+
+test("GUEST_DIFFERENCES are of cases that there are", () => {
+  const names = new Set(CASES.map(({ name }) => name));
+  assertEquals([...GUEST_DIFFERENCES.keys()].filter((name) => !names.has(name)), []);
+});
+
+for (const flavour of FLAVOURS) {
+  test(
+    `device and a ${flavour} guest pass all cases of the guest`,
+    { timeout: 600_000 },
+    async () => {
+      await using host = await Host.open();
+      const command = ["deno", "test", "-A", "--no-check", "tests/host/near_guest.ts"];
+      const guest = await host.boot({ flavour, command });
+      void serveMessages(host.control, host.device);
+      const { code, stdout, stderr } = await guest.ended;
+      assertEquals(code, 0, `${stdout}${stderr}`);
+    },
+  );
+}
