@@ -20,5 +20,5 @@ export interface TestCase {
   /** What the server does; nothing where the client is alone. */
   readonly server?: Side;
   /** What an end does that needs the file descriptor of a socket. */
-  readonly raw?: string;
+  readonly raw?: Readonly<Partial<Record<Mode, string>>>;
 }

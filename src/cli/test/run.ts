@@ -52,8 +52,9 @@ function reasonToSkip(
 ): string | undefined {
   if (test === undefined) return "not in this list";
   if (!chosen) return "not asked for";
-  if (test.raw === undefined || end.hasFds) return undefined;
-  return `${test.raw}, which needs a file descriptor`;
+  const raw = test.raw?.[end.mode];
+  if (raw === undefined || end.hasFds) return undefined;
+  return `${raw}, which needs a file descriptor`;
 }
 
 /**

@@ -32,7 +32,7 @@ async function receiveIntoHole(
 /** The first message is lost, the second one comes whole. */
 export const holeInBuffer: TestCase = {
   name: "SOCK_SEQPACKET invalid receive buffer",
-  raw: RAW,
+  raw: { server: RAW },
   async client(end) {
     using socket = await end.connect("seqpacket");
     await end.send(socket, new Uint8Array(PAGES * pageSize()).fill(FIRST));
@@ -51,7 +51,7 @@ const LENGTH = 512;
 function noBuffer(name: string, type: SocketType, left: number): TestCase {
   return {
     name,
-    raw: RAW,
+    raw: { client: RAW },
     async client(end) {
       using socket = await end.connect(type);
       await end.control.expect("SENDDONE");

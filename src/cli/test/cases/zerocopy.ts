@@ -179,7 +179,7 @@ async function receiveShape(end: End, type: SocketType, shape: Shape): Promise<v
 function zeroCopy(name: string, type: SocketType): TestCase {
   return {
     name,
-    raw: RAW,
+    raw: { client: RAW },
     async client(end) {
       for (const shape of shapesFor(type)) await sendShape(end, type, shape);
     },
@@ -198,7 +198,7 @@ export const seqpacketZeroCopy: TestCase = zeroCopy("SOCK_SEQPACKET MSG_ZEROCOPY
 /** An error queue with nothing in it. */
 export const emptyErrorQueue: TestCase = {
   name: "SOCK_STREAM MSG_ZEROCOPY empty MSG_ERRQUEUE",
-  raw: "it reads the error queue",
+  raw: { client: "it reads the error queue" },
   async client(end) {
     using socket = await end.connect();
     if (takeCompletion(end.fdOf(socket)) !== undefined) {
