@@ -16,6 +16,9 @@ import { type GuestOptions, type GuestProcess, startGuest } from "../vm/guest_pr
 /** The CID of a guest. */
 export const GUEST_CID = 42;
 
+/** Where `echo_guest.ts` listens; `up` is where it connects to on the host once it does. */
+export const PORTS = { up: 5000, echo: 5001, silent: 5002, sysrq: 5003 } as const;
+
 /** Cases in which a far end is told something while this thread blocks: why not. */
 export const BLOCKED: ReadonlyMap<string, string> = new Map(
   [
@@ -32,6 +35,7 @@ export function denoRun(...args: readonly string[]): readonly string[] {
 /** A device with sockets for one machine, and messages from and to the command that it runs. */
 export class Host implements AsyncDisposable {
   readonly device: VsockDevice;
+  /** For one machine: give its path to `boot()`. */
   readonly control: ControlHost;
   readonly folder: EmptyFolder;
   readonly #faults: Error[];
@@ -65,11 +69,10 @@ export class Host implements AsyncDisposable {
 
   /** Boots the machine, with 1 GiB of memory unless said; resolves once its driver runs. */
   async boot(options: GuestOptions): Promise<GuestProcess> {
-    const { device, control } = this;
+    const { device } = this;
     const guest = this.#guest = startGuest({
       memoryMiB: 1024,
       vhostUser: device.guest.socketPath,
-      control: control.path,
       ...options,
     });
     const early = guest.ended.then(({ code, stdout, stderr }) => {

@@ -27,7 +27,10 @@ const lab: Lab = {
     const packets: Header[] = [];
     const host = await Host.open({ tap: (packet) => packets.push(packet) });
     const { device, control } = host;
-    const guest = await host.boot({ command: denoRun("tests/vm/far_guest.ts") });
+    const guest = await host.boot({
+      control: control.path,
+      command: denoRun("tests/vm/far_guest.ts"),
+    });
     const { channel } = openMessageChannel(control);
     return await openPair({
       transport: device,

@@ -19,7 +19,7 @@ for (const flavour of FLAVOURS) {
     async () => {
       await using host = await Host.open();
       const command = ["deno", "test", "-A", "--no-check", "tests/host/near_guest.ts"];
-      const guest = await host.boot({ flavour, command });
+      const guest = await host.boot({ flavour, control: host.control.path, command });
       void serveMessages(host.control, host.device);
       const { code, stdout, stderr } = await guest.ended;
       assertEquals(code, 0, `${stdout}${stderr}`);

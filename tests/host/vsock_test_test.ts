@@ -83,7 +83,8 @@ let host: Host;
 let words: Words;
 before(async () => {
   host = await Host.open();
-  await host.boot({ command: denoRun("tests/host/vsock_test_guest.ts") });
+  const command = denoRun("tests/host/vsock_test_guest.ts");
+  await host.boot({ control: host.control.path, command });
   words = new Words(host.control);
 });
 after(() => host[Symbol.asyncDispose]());
