@@ -4,6 +4,7 @@
  * @module
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
@@ -75,16 +76,12 @@ export class Connections implements Disposable {
     return new Connections([accepted, idle, full, mapped], batch, waits);
   }
 
-  /**
-   * Waits for the last of them to end, and looks at what was mapped, which stays until it is
-   * released: how many milliseconds after `start`.
-   */
-  async reset(start: number): Promise<number> {
+  /** Waits for the last of them to end, and looks at what was mapped: it stays until released. */
+  async reset(start: number): Promise<void> {
     const last = Math.max(...await Promise.all(this.#ends)) - start;
     assert(last < SOON_MS, `it took ${last} ms`);
     assertEquals(concat([...this.#batch].map(({ data }) => data)), MAPPED);
     this.#batch.release();
-    return last;
   }
 
   [Symbol.dispose](): void {
@@ -92,8 +89,14 @@ export class Connections implements Disposable {
   }
 }
 
+/** See {@linkcode holdings}. */
+interface Holdings {
+  readonly descriptors: readonly string[];
+  readonly mappings: number;
+}
+
 /** What this process has open and mapped of guests: what each descriptor is, sorted. */
-export function holdings(): { descriptors: string[]; mappings: number } {
+export function holdings(): Holdings {
   const descriptors = readdirSync("/proc/self/fd").flatMap((fd) => {
     try {
       return [readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, "")];
@@ -106,4 +109,13 @@ export function holdings(): { descriptors: string[]; mappings: number } {
     descriptors: descriptors.sort(),
     mappings: maps.filter((line) => line.includes("memfd:memory-backend")).length,
   };
+}
+
+/** Asserts that no more is held than `free`; a runtime closes what is its own a little later. */
+export async function assertReleased(free: Holdings): Promise<void> {
+  const deadline = performance.now() + SOON_MS;
+  while (JSON.stringify(holdings()) !== JSON.stringify(free) && performance.now() < deadline) {
+    await setTimeout(10);
+  }
+  assertEquals(holdings(), free);
 }
