@@ -19,7 +19,7 @@ export interface Outcome {
   readonly seconds: number;
 }
 
-const LIMIT_MINUTES = 15;
+const LIMIT_MINUTES = 25;
 
 /** Runs it to its end, or to that of its time; what cannot run is one test, skipped or failed. */
 export async function execute(run: Run, report: string): Promise<Outcome> {

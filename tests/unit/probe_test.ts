@@ -49,7 +49,8 @@ test("probe() leaves no descriptor open", async () => {
   probe(); // opens libc, and what the runtime keeps
   const before = readdirSync("/proc/self/fd").length;
   for (let i = 0; i < 10; i++) probe();
-  assertEquals(readdirSync("/proc/self/fd").length, before);
+  const after = readdirSync("/proc/self/fd").length;
+  assert(after <= before, `${after} are open, ${before} were`); // others may close theirs meanwhile
 });
 
 test("probe() names the cure where libc cannot be called", () => {
