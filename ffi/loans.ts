@@ -12,7 +12,7 @@ interface Loan {
 }
 
 /** Buffers over memory that was taken back, which nobody else has: at most so many are kept. */
-const SPARES_MAX = 256;
+const SPARES_MAX = 16;
 
 /** A lent buffer was transferred away, so it could not be detached; its memory stays for ever. */
 export class StolenViewError extends Error {
