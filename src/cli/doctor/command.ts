@@ -23,8 +23,8 @@ const HELP = `Usage: vsockit doctor [OPTIONS] [NAME...]
 
 Says what this machine can do: yes or no, why, and the cure; then what receivers
 that choose go by, the time to copy and to map what has come, measured over the
-loopback and TCP. Nothing is connected or sent over AF_VSOCK. With NAMEs it looks
-at those alone, and fails where one is missing.
+loopback and TCP. Nothing is connected or sent over AF_VSOCK. With NAMEs it
+looks at those alone, and fails where one is missing.
 
 ${describeFlags(FLAGS)}
 NAME is one of:
