@@ -12,7 +12,7 @@ interface Loan {
 }
 
 /** Buffers over memory that was taken back, which nobody else has: at most so many are kept. */
-const SPARES_MAX = 16;
+const SPARES_MAX = 128;
 
 /** A lent buffer was transferred away, so it could not be detached; its memory stays for ever. */
 export class StolenViewError extends Error {
@@ -97,15 +97,26 @@ export class Loans {
     return 0;
   }
 
+  /** What is not kept is detached at once: a collector knows of no hurry. */
   #keep(address: number, spare: ArrayBuffer): void {
     const spares = this.#spares;
     if (spares.size >= SPARES_MAX && !spares.has(address)) {
-      for (const oldest of spares.keys()) {
-        spares.delete(oldest);
-        break;
-      }
+      const [oldest] = spares.keys();
+      this.#discard(oldest!);
     }
+    this.#discard(address);
     spares.set(address, spare);
+  }
+
+  #discard(address: number): void {
+    this.#spares.get(address)?.transfer(0);
+    this.#spares.delete(address);
+  }
+
+  /** Forgets the memory that was taken back, which is about to go. */
+  forget(): void {
+    for (const spare of this.#spares.values()) spare.transfer(0);
+    this.#spares.clear();
   }
 
   /** As `takeAll()`, of those that have bytes between the addresses `start` and `end`. */

@@ -248,6 +248,7 @@ export class MappedRegion implements Disposable {
         "Cannot resize region: must have all its buffers: current value is one that lost some",
       );
     }
+    this.#loans.forget();
     const [from, to] = [wholePages(this.#length), wholePages(length)];
     if (from !== to) this.#address = mremap(this.#address, from, to, MREMAP_MAYMOVE);
     this.#length = length;
@@ -261,6 +262,7 @@ export class MappedRegion implements Disposable {
   unmap(): void {
     if (this.#address === 0) return;
     this.releaseAll();
+    this.#loans.forget();
     if (!this.#stolen) munmap(this.#address, wholePages(this.#length));
     lent.delete(this.#loans);
     this.#address = 0;
@@ -273,9 +275,9 @@ export class MappedRegion implements Disposable {
   }
 
   /**
-   * Unless it keeps what is stolen, gives the region up if any buffer was `stolen`, with its addresses still good for whoever has
-   * that buffer: fresh pages take the place of the old ones at one stroke, so not even another
-   * thread sees a gap.
+   * Unless it keeps what is stolen, gives the region up if any buffer was `stolen`, with its
+   * addresses still good for whoever has that buffer: fresh pages take the place of the old ones at
+   * one stroke, so not even another thread sees a gap.
    */
   #retireIf(stolen: number): void {
     if (stolen === 0) return;
@@ -284,6 +286,7 @@ export class MappedRegion implements Disposable {
       return;
     }
     const all = stolen + this.#loans.takeAll();
+    this.#loans.forget();
     lent.delete(this.#loans);
     const [address, reserved] = [this.#address, wholePages(this.#length)];
     this.#address = 0;
