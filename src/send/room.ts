@@ -5,7 +5,7 @@
  */
 import { POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { AnySocket } from "../socket.ts";
-import { startTimer } from "../waiting.ts";
+import { limitWait } from "../waiting.ts";
 
 /** How often a sender looks whether its peer reads no more either, in milliseconds. */
 const LOOK_MS = 64;
@@ -32,19 +32,13 @@ export class Room {
   }
 
   async #look(signal: AbortSignal | undefined): Promise<boolean> {
-    const look = new AbortController();
-    const abort = (): void => look.abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    const timer = startTimer(abort, LOOK_MS);
+    using limit = limitWait("send", { signal, timeoutMs: LOOK_MS }, undefined);
     try {
-      return await this.#socket.wait(POLLOUT, look.signal) !== 0;
+      return await this.#socket.wait(POLLOUT, limit.signal) !== 0;
     } catch (error) {
-      if (!look.signal.aborted) throw error;
+      if (!limit.signal?.aborted) throw error;
       signal?.throwIfAborted();
       return false;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
     }
   }
 }
