@@ -178,15 +178,7 @@ class LinkedNode extends StackNode implements Carrier {
   }
 
   override block(ready: () => number, timeoutMs: number): number {
-    const deadline = this.now() + timeoutMs;
-    for (;;) {
-      this.stack.runTimers();
-      const events = ready();
-      if (events !== 0) return events;
-      const now = this.now();
-      if (now >= deadline) return 0;
-      this.#link.waitSync(Math.min(deadline, this.stack.nextDeadline()) - now);
-    }
+    return this.blockBy((ms) => this.#link.waitSync(ms), ready, timeoutMs);
   }
 
   override freeTogether(free: () => void): void {

@@ -158,6 +158,19 @@ export class StackNode implements StackHost {
     throw new SysError("poll", "EOPNOTSUPP");
   }
 
+  /** `block()` for a node that `sleep` can wait in: at most so many milliseconds, or less. */
+  protected blockBy(sleep: (ms: number) => void, ready: () => number, timeoutMs: number): number {
+    const deadline = this.now() + timeoutMs;
+    for (;;) {
+      this.stack.runTimers();
+      const events = ready();
+      if (events !== 0) return events;
+      const now = this.now();
+      if (now >= deadline) return 0;
+      sleep(Math.min(deadline, this.stack.nextDeadline()) - now);
+    }
+  }
+
   /** A socket was made. */
   opened(): void {
     this.#sockets++;

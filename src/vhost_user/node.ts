@@ -119,16 +119,8 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   override block(ready: () => number, timeoutMs: number): number {
-    const deadline = this.now() + timeoutMs;
-    for (;;) {
-      this.stack.runTimers();
-      const events = ready();
-      if (events !== 0) return events;
-      const now = this.now();
-      if (now >= deadline) return 0;
-      const next = Math.min(deadline, this.stack.nextDeadline(), now + this.#nap());
-      this.watcher.waitSync(Math.ceil(next - now));
-    }
+    const sleep = (ms: number): void => this.watcher.waitSync(Math.ceil(Math.min(ms, this.#nap())));
+    return this.blockBy(sleep, ready, timeoutMs);
   }
 
   /** Milliseconds until packets may have come that nobody kicks for. */
