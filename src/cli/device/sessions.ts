@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { SHUT_RD } from "../../../ffi/abi/socket.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { AnySocket } from "../../socket.ts";
+import { drain, type Served } from "../drain.ts";
 import { type Flow, relay } from "../relay.ts";
 import type { Log, Origin } from "./log.ts";
 
@@ -22,13 +22,10 @@ export interface Way {
 }
 
 /** One connection that is served. */
-interface Session {
+interface Session extends Served {
   readonly cid: number;
   /** Reads no more from either end: what was read goes on, and then the end. */
   end(): void;
-  /** Ends it without a word. */
-  cut(): void;
-  readonly over: Promise<void>;
 }
 
 /** All connections of a device. */
@@ -91,16 +88,8 @@ export class Sessions {
    * @returns How many were cut then.
    */
   async end(timeoutMs: number, signal: AbortSignal): Promise<number> {
-    const over = Promise.all([...this.#sessions].map((session) => session.over));
-    for (const session of [...this.#sessions]) session.end();
-    const late = new AbortController();
-    const time = sleep(timeoutMs, undefined, { signal: AbortSignal.any([late.signal, signal]) });
-    await Promise.race([over, time.catch(() => {})]);
-    late.abort();
-    const left = [...this.#sessions];
-    for (const session of left) session.cut();
-    await over;
-    return left.length;
+    for (const session of this.#sessions) session.end();
+    return await drain(this.#sessions, timeoutMs, signal);
   }
 }
 

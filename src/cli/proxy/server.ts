@@ -12,6 +12,7 @@ import { connect } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
+import { drain, type Served } from "../drain.ts";
 import type { Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
@@ -20,19 +21,12 @@ import { type Flow, relay } from "../relay.ts";
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
 const FULL_MS = 100;
 
-/** One connection that is served. */
-interface Session {
-  /** Ends it without a word. */
-  cut(): void;
-  readonly over: Promise<void>;
-}
-
 /** A proxy that listens. */
 export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions;
   readonly #log: Log;
   readonly #listener: Listener<Address>;
-  readonly #sessions: Set<Session> = new Set();
+  readonly #sessions: Set<Served> = new Set();
   readonly #accepting: Promise<void>;
   #ids = 0;
 
@@ -82,7 +76,7 @@ export class Proxy implements AsyncDisposable {
   #start(near: Conn<Address>): void {
     const gone = new AbortController();
     const ends: Conn<Address>[] = [near];
-    const session: Session = {
+    const session: Served = {
       cut(): void {
         gone.abort(new Error("the proxy ends"));
         for (const end of ends) end.close();
@@ -142,26 +136,14 @@ export class Proxy implements AsyncDisposable {
    * @returns How many connections were cut then.
    */
   async drain(timeoutMs: number, signal: AbortSignal): Promise<number> {
-    this.#unlisten();
-    this.#log({ event: "drain", active: this.#sessions.size });
-    const over = Promise.all([...this.#sessions].map((session) => session.over));
-    const late = new AbortController();
-    const time = sleep(timeoutMs, undefined, { signal: AbortSignal.any([late.signal, signal]) });
-    await Promise.race([over, time.catch(() => {})]);
-    late.abort();
-    const cut = [...this.#sessions];
-    for (const session of cut) session.cut();
-    await over;
-    return cut.length;
-  }
-
-  #unlisten(): void {
     this.#listener.close();
+    this.#log({ event: "drain", active: this.#sessions.size });
+    return await drain(this.#sessions, timeoutMs, signal);
   }
 
   /** Ends it, and what it serves, at once. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#unlisten();
+    this.#listener.close();
     const sessions = [...this.#sessions];
     for (const session of sessions) session.cut();
     await Promise.all(sessions.map(({ over }) => over));
