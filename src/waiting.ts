@@ -81,6 +81,17 @@ export function limitWait(
   };
 }
 
+/** `promise`, or before that the reason of `signal`. */
+export function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
 /** A timer that does not hold the event loop: the wait that it limits does, unless unref'd. */
 export function startTimer(f: () => void, ms: number): ReturnType<typeof setTimeout> {
   const timer = setTimeout(f, ms);

@@ -10,7 +10,7 @@ import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
 import { endError, noteSendError } from "../recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
-import { limitWait, pause, type WaitOptions } from "../waiting.ts";
+import { limitWait, orAborted, pause, type WaitOptions } from "../waiting.ts";
 import { Room } from "./room.ts";
 
 /** What became of the bytes of zero-copy writes, so far. */
@@ -189,14 +189,4 @@ function copying(socket: AnySocket): ZeroCopySend {
     reap: (): number => 0,
     watch(): void {},
   };
-}
-
-function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

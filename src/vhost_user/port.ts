@@ -13,7 +13,13 @@ import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { LoopHold } from "../loop_hold.ts";
-import { limitWait, requireWaitOptions, startTimer, type WaitOptions } from "../waiting.ts";
+import {
+  limitWait,
+  orAborted,
+  requireWaitOptions,
+  startTimer,
+  type WaitOptions,
+} from "../waiting.ts";
 import { type Guest, RINGS } from "./guest.ts";
 import type { GuestCounters } from "./guest_tx.ts";
 import { FrontEndError } from "./protocol.ts";
@@ -103,17 +109,14 @@ export class GuestPort implements VsockGuest {
     this.#requireOpen();
     if (this.up) return;
     using limit = limitWait("poll", options, { cid: this.cid, port: VMADDR_PORT_ANY });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const abort = (): void => reject(limit.signal?.reason);
-    limit.signal?.addEventListener("abort", abort, { once: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);
     this.#host.hold.acquire();
     try {
-      await promise;
+      await orAborted(promise, limit.signal);
     } finally {
       this.#host.hold.release();
       this.#waiters.delete(resolve);
-      limit.signal?.removeEventListener("abort", abort);
     }
     this.#requireOpen();
   }
