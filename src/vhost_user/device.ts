@@ -15,7 +15,7 @@ import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
 import { DeviceNode } from "./node.ts";
 import { GuestPort, type VsockGuest } from "./port.ts";
-import { VIRTIO_F_VERSION_1 } from "./protocol.ts";
+import { bit, VIRTIO_F_VERSION_1 } from "./protocol.ts";
 
 /** What a guest's driver may use; all of it unless given. */
 export interface VsockDeviceFeatures {
@@ -196,5 +196,5 @@ function featureBits(features: VsockDeviceFeatures = {}): bigint {
     ...eventIdx ? [VIRTIO_RING_F_EVENT_IDX] : [],
     ...indirect ? [VIRTIO_RING_F_INDIRECT_DESC] : [],
   ];
-  return bits.reduce((sum, bit) => sum | 1n << BigInt(bit), 0n);
+  return bits.map(bit).reduce((sum, one) => sum | one);
 }

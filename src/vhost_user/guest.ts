@@ -96,8 +96,7 @@ export class Guest implements Carrier, TxEnd {
   }
 
   get seqpacket(): boolean {
-    const features = this.#driver?.session.features ?? 0n;
-    return (features & (1n << BigInt(VIRTIO_VSOCK_F_SEQPACKET))) !== 0n;
+    return this.#driver?.session.has(VIRTIO_VSOCK_F_SEQPACKET) ?? false;
   }
 
   get ram(): GuestRam {
@@ -125,7 +124,7 @@ export class Guest implements Carrier, TxEnd {
   }
 
   #start(session: Session): void {
-    const indirect = (session.features & (1n << BigInt(VIRTIO_RING_F_INDIRECT_DESC))) !== 0n;
+    const indirect = session.has(VIRTIO_RING_F_INDIRECT_DESC);
     this.#driver = {
       session,
       rx: new RxWriter(session.rings[RX]!.queue!, session),

@@ -27,30 +27,10 @@ interface Part {
   readonly length: number;
 }
 
-/** A payload that lies in the guest already. Its bytes are the sender's, good until it is sent. */
-class PlacedPayload implements Payload {
-  readonly bytes: Uint8Array;
-  readonly parts: readonly Part[];
-  readonly #free: (parts: readonly Part[]) => void;
-
-  constructor(bytes: Uint8Array, parts: readonly Part[], free: (parts: readonly Part[]) => void) {
-    this.bytes = bytes;
-    this.parts = parts;
-    this.#free = free;
-  }
-
-  append(): boolean {
-    return false;
-  }
-
-  revoke(): void {}
-
-  free(): void {
-    this.#free(this.parts);
-  }
-}
-
-/** A payload that goes behind the last one, which the guest has not seen yet. */
+/**
+ * A payload that goes behind the last one, which the guest has not seen yet. Its bytes are the
+ * sender's, good until it is sent.
+ */
 class AddedPayload implements Payload {
   readonly bytes: Uint8Array;
 
@@ -65,6 +45,22 @@ class AddedPayload implements Payload {
   revoke(): void {}
 
   free(): void {}
+}
+
+/** A payload that lies in buffers of the guest already. */
+class PlacedPayload extends AddedPayload {
+  readonly parts: readonly Part[];
+  readonly #free: (parts: readonly Part[]) => void;
+
+  constructor(bytes: Uint8Array, parts: readonly Part[], free: (parts: readonly Part[]) => void) {
+    super(bytes);
+    this.parts = parts;
+    this.#free = free;
+  }
+
+  override free(): void {
+    this.#free(this.parts);
+  }
 }
 
 /** A packet that waits for buffers, and how much of its payload the guest has. */
@@ -129,10 +125,10 @@ export class RxWriter {
   /** Takes `packet` over, and sends it: the guest sees it once the ring is published. */
   send(packet: Packet): void {
     const { payload } = packet;
-    if (payload instanceof AddedPayload) {
-      this.#add(packet, payload.bytes);
-    } else if (payload instanceof PlacedPayload) {
+    if (payload instanceof PlacedPayload) {
       this.#sendPlaced(packet, payload.parts);
+    } else if (payload instanceof AddedPayload) {
+      this.#add(packet, payload.bytes);
     } else {
       this.#waiting.push({ packet, offset: 0 });
       this.#waitingBytes += packet.len;

@@ -34,6 +34,11 @@ export const VHOST_USER_PROTOCOL_F_CONFIG = 9;
 /** `VIRTIO_F_VERSION_1`. */
 export const VIRTIO_F_VERSION_1 = 32;
 
+/** Feature `n` as a bit. */
+export function bit(n: number): bigint {
+  return 1n << BigInt(n);
+}
+
 /** Bytes of the header: u32 request, u32 flags, u32 size of the payload. */
 export const FRAME_HEADER_SIZE = 12;
 /** The largest payload that any request here has room for. */

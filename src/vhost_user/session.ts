@@ -9,6 +9,7 @@ import type { GuestMemory } from "../virtio/chain.ts";
 import { Channel, type Frame } from "./channel.ts";
 import { GuestRam } from "./guest_ram.ts";
 import {
+  bit,
   decodeRegions,
   decodeU64,
   decodeVringAddress,
@@ -25,7 +26,6 @@ import {
 } from "./protocol.ts";
 import { type Event, Vring } from "./vring.ts";
 
-const bit = (n: number): bigint => 1n << BigInt(n);
 const PROTOCOL_FEATURES = bit(VHOST_USER_PROTOCOL_F_CONFIG) |
   bit(VHOST_USER_PROTOCOL_F_REPLY_ACK);
 /** GET_CONFIG: u32 offset, u32 size, u32 flags, then the bytes. */
@@ -48,11 +48,10 @@ export interface SessionHost {
 /** A front end's state here. Owns its memory and rings; the socket is the caller's. */
 export class Session implements GuestMemory {
   readonly rings: readonly Vring[];
-  /** Virtio features that the guest has agreed to. */
-  features = 0n;
   readonly #host: SessionHost;
   readonly #offered: bigint;
   readonly #channel: Channel;
+  #features = 0n;
   #protocol = 0n;
   #ram: GuestRam | undefined;
 
@@ -71,8 +70,13 @@ export class Session implements GuestMemory {
 
   /** Whether the guest's driver runs, and all rings may be used. */
   get active(): boolean {
-    const enabled = (this.features & bit(VHOST_USER_F_PROTOCOL_FEATURES)) === 0n;
+    const enabled = !this.has(VHOST_USER_F_PROTOCOL_FEATURES);
     return this.rings.every((ring) => ring.queue !== undefined && (enabled || ring.enabled));
+  }
+
+  /** Whether the guest has agreed to a virtio feature. */
+  has(feature: number): boolean {
+    return (this.#features & bit(feature)) !== 0n;
   }
 
   /** Bytes of the guest as descriptors name them. */
@@ -119,7 +123,7 @@ export class Session implements GuestMemory {
       case REQUEST.GET_FEATURES:
         return u64(this.#offered);
       case REQUEST.SET_FEATURES:
-        this.features = this.#agreed(body, this.#offered);
+        this.#features = this.#agreed(body, this.#offered);
         return undefined;
       case REQUEST.GET_PROTOCOL_FEATURES:
         return u64(PROTOCOL_FEATURES);
@@ -228,8 +232,8 @@ export class Session implements GuestMemory {
   #start(index: number): void {
     if (this.#ram === undefined) throw new FrontEndError("a ring must lie in a memory table");
     this.#ring(index).start(this.#ram, this, {
-      eventIdx: (this.features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n,
-      indirect: (this.features & bit(VIRTIO_RING_F_INDIRECT_DESC)) !== 0n,
+      eventIdx: this.has(VIRTIO_RING_F_EVENT_IDX),
+      indirect: this.has(VIRTIO_RING_F_INDIRECT_DESC),
     });
   }
 
