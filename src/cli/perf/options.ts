@@ -8,15 +8,13 @@ import { type Given, parseFlags } from "../flags.ts";
 import { parseSize } from "../sizes.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
-import type { Alone, Mode, Plan } from "./plan.ts";
+import { type Alone, BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
 import type { Remote } from "./remote.ts";
 import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 const [PAGE, MIB] = [4096, 1024 * 1024];
 const [U32_MAX, INT_MAX] = [0xffff_ffff, 0x7fff_ffff];
-/** The most data pages that a receiver maps; a buffer to copy into has the same limit. */
-const MAX_BUFFER = (2 ** 18 - 1) * PAGE;
 
 /** What was asked for. */
 export interface PerfOptions {
@@ -58,7 +56,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   refuseTogether(given, "serve", [...ALONE_FLAGS, "peer", "sweep", "file"]);
   const file = text(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
-  const bufferBytes = atMost("--buffer", parseBuffer(given, mode), MAX_BUFFER);
+  const bufferBytes = atMost("--buffer", parseBuffer(given, mode), BUFFER_MAX);
   const { tunesBuffers, maxSegment, lends } = TRANSPORTS.get(transport)!;
   const credit = tunesBuffers ? 0 : 4 * MIB;
   const creditBytes = atMost("--credit", size(given, "credit", credit), U32_MAX);
@@ -210,7 +208,7 @@ function parseBuffer(given: Given, mode: Mode): number {
 }
 
 function parseTxBuffer(given: Given): number {
-  return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), MAX_BUFFER);
+  return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), BUFFER_MAX);
 }
 
 /** A port: all of u32 but its last, which means any. */

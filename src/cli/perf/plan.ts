@@ -5,6 +5,9 @@
  */
 import type { SocketType } from "../../socket.ts";
 
+/** The most bytes that a receiver maps; a buffer to copy into has the same limit. */
+export const BUFFER_MAX: number = (2 ** 18 - 1) * 4096;
+
 /** How the receiver takes data: `-z n`, `-z y`, `-z u`, `-z a`. */
 export type Mode = "copy" | "zerocopy" | "user-poll" | "auto";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Mode, Plan } from "./plan.ts";
+import { BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
 
 /** One end for somebody else. */
 export interface Request {
@@ -17,8 +17,6 @@ export interface Request {
 
 const MODES: readonly Mode[] = ["copy", "zerocopy", "user-poll", "auto"];
 const U32_MAX = 0xffff_ffff;
-/** The most data pages that a receiver maps, in bytes. */
-const BUFFER_MAX = (2 ** 18 - 1) * 4096;
 
 /**
  * What was asked for, for `transport`; the measurement is on the port behind `port`.
