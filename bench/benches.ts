@@ -59,3 +59,12 @@ export const KERNEL_BENCHES: readonly Bench[] = [
 
 /** What needs a kernel with the receive ABI too. */
 export const MAPPING_BENCHES: readonly Bench[] = [kernelDequeue, autoVsock];
+
+/** All there are, whatever they need. */
+export const ALL_BENCHES: readonly Bench[] = [
+  ...BENCHES,
+  ...TCP_BENCHES,
+  ...DEVICE_BENCHES,
+  ...KERNEL_BENCHES,
+  ...MAPPING_BENCHES,
+];

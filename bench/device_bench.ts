@@ -155,15 +155,15 @@ export const device: Bench = {
     }
   },
   async round(): Promise<Round> {
-    const { receive } = { receive: lab!.receive.bind(lab!) };
-    const copy = await receive("copy", 512 * KIB);
-    const map = await receive("zerocopy", 512 * KIB);
-    const map64 = await receive("zerocopy", 64 * KIB);
-    const copy64 = await receive("copy", 64 * KIB);
+    const open = lab!;
+    const copy = await open.receive("copy", 512 * KIB);
+    const map = await open.receive("zerocopy", 512 * KIB);
+    const map64 = await open.receive("zerocopy", 64 * KIB);
+    const copy64 = await open.receive("copy", 64 * KIB);
     const perGiB = ({ rx_cpu_seconds }: PerfResult): number => rx_cpu_seconds * GIB / BYTES * 1_000;
     const [trips, fair] = [
-      await turns(lab!, await lab!.ask({ name: "turns" })),
-      await fairness(lab!),
+      await turns(open, await open.ask({ name: "turns" })),
+      await fairness(open),
     ];
     return {
       copy512: copy.ns_per_wakeup,

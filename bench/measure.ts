@@ -6,18 +6,11 @@
  */
 import process from "node:process";
 import { measure } from "./bench.ts";
-import {
-  BENCHES,
-  DEVICE_BENCHES,
-  KERNEL_BENCHES,
-  MAPPING_BENCHES,
-  TCP_BENCHES,
-} from "./benches.ts";
+import { ALL_BENCHES } from "./benches.ts";
 
 const names = process.argv.slice(2);
 
-const all = [BENCHES, TCP_BENCHES, DEVICE_BENCHES, KERNEL_BENCHES, MAPPING_BENCHES].flat();
-for (const bench of all) {
+for (const bench of ALL_BENCHES) {
   for (const row of await measure(bench, (name) => names.includes(name))) {
     process.stdout.write(`${JSON.stringify(row)}\n`);
   }
