@@ -189,7 +189,9 @@ test("TcpSource gives pages back at the release, or by the next dequeue", SLOW, 
   using receiver = pair.far.receiver({ mode: "map", bufferBytes: 128 * KIB });
   const first = await receiver.receive({ timeoutMs: 60_000 });
   await sent;
-  if (first?.mappedBytes !== 128 * KIB) return t.skip("not all was mapped this time");
+  if (first?.mappedBytes !== 128 * KIB) {
+    return t.skip("some was copied: TCP does that short of memory; run it again");
+  }
   const [view] = Array.from(first, (packet) => packet.data);
   assertEquals(mappedKib(), 128);
   first.release();
