@@ -5,7 +5,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { EmptyFolder, type Printed, run } from "./command.ts";
 import { compile } from "./compile.ts";
 
-const COMMANDS = ["perf", "test", "cat", "proxy", "ss", "doctor", "completions"];
+const COMMANDS = ["perf", "test", "cat", "proxy", "device", "ss", "doctor", "completions"];
 
 test("compile makes one executable that does all, in an empty folder", {
   timeout: 600_000,
