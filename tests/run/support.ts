@@ -11,7 +11,7 @@ interface Row {
   readonly title: string;
   /** What its tests are called. */
   readonly lab: string;
-  /** Begins the names of the runs that it is in; nothing for those outside of a guest. */
+  /** Begins the names of the runs that it is in; nothing for those that boot no guest. */
   readonly guest?: string;
   readonly kernel: string;
   readonly permission: string;
@@ -42,6 +42,13 @@ const ROWS: readonly Row[] = [
   },
   { title: "a VM behind a path", lab: "hybrid", kernel: "Linux", permission: FFI },
   { title: "TCP", lab: "TCP", kernel: "Linux", permission: FFI },
+  {
+    title: "the device, with a guest",
+    lab: "device and Linux",
+    guest: "host",
+    kernel: "Linux, the guest's 6.12",
+    permission: FFI,
+  },
 ];
 const RUNTIMES = ["deno", "bun", "node"] as const;
 
