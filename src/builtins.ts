@@ -7,7 +7,10 @@
  */
 import type nodeProcess from "node:process";
 
-const host = globalThis as unknown as { readonly process: typeof nodeProcess };
+const host = globalThis as unknown as {
+  readonly process: typeof nodeProcess;
+  readonly setImmediate: (callback: () => void) => unknown;
+};
 
 function lazy<Module>(name: string): () => Module {
   let loaded: Module | undefined;
@@ -31,3 +34,22 @@ export const threads: () => typeof import("node:worker_threads") = lazy("node:wo
 
 /** `node:process`, which is a global: in Deno, one that loads when it is first asked for. */
 export const process = (): typeof nodeProcess => host.process;
+
+let setImmediate: typeof host.setImmediate | undefined;
+let loading = false;
+
+/**
+ * `setImmediate()` of `node:timers`, which is a global too. Deno loads it when it is first asked for,
+ * and runs microtasks meanwhile: what those bring here comes in a microtask too.
+ */
+export function immediate(callback: () => void): void {
+  if (setImmediate === undefined && !loading) {
+    loading = true;
+    try {
+      setImmediate = host.setImmediate;
+    } finally {
+      loading = false;
+    }
+  }
+  (setImmediate ?? queueMicrotask)(callback);
+}

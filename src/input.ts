@@ -61,7 +61,7 @@ export class Input {
     try {
       this.#begin(p, options);
       const n = this.#tryRead(p, peek);
-      if (n !== undefined) return Promise.resolve(n);
+      if (n !== undefined) return this.#socket.turns.give(n);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
@@ -75,7 +75,7 @@ export class Input {
       requireRoom(options);
       this.#begin(this.#probe, options);
       const message = this.#tryMessage(options);
-      if (message !== undefined) return Promise.resolve(message);
+      if (message !== undefined) return this.#socket.turns.give(message);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
@@ -98,7 +98,7 @@ export class Input {
       for (let vain = 0;; vain++) {
         await this.#socket.wait(POLLIN, limit.signal);
         const result = attempt();
-        if (result !== undefined) return result;
+        if (result !== undefined) return await this.#socket.turns.give(result);
         await pause(this.#socket, vain, limit.signal);
       }
     } catch (cause) {

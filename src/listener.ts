@@ -66,7 +66,7 @@ export class Listener<A extends Address = VsockAddress>
       if (options !== undefined) requireWaitOptions(options);
       if (this.#pending) throw new VsockError("accept", "EBUSY", { address: this.addr });
       const conn = this.#tryAccept();
-      if (conn !== undefined) return Promise.resolve(conn);
+      if (conn !== undefined) return this.socket.turns.give(conn);
     } catch (cause) {
       return Promise.reject(toVsockError("accept", cause, this.addr));
     }
@@ -80,7 +80,7 @@ export class Listener<A extends Address = VsockAddress>
       for (let vain = 0;; vain++) {
         await this.socket.wait(POLLIN, limit.signal);
         const conn = this.#tryAccept();
-        if (conn !== undefined) return conn;
+        if (conn !== undefined) return await this.socket.turns.give(conn);
         await pause(this.socket, vain, limit.signal);
       }
     } catch (cause) {

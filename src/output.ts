@@ -70,7 +70,7 @@ export class Output {
       return Promise.reject(toVsockError("send", cause, this.#peer));
     }
     if (taken > 0) this.bytes += taken;
-    if (taken === p.length) return Promise.resolve(taken);
+    if (taken === p.length) return this.#socket.turns.give(taken);
     return this.#writeRest(p, Math.max(taken, 0), flags, options);
   }
 
@@ -122,7 +122,7 @@ export class Output {
           await pause(this.#socket, vain++, limit.signal);
         }
       }
-      return taken;
+      return await this.#socket.turns.give(taken);
     } catch (cause) {
       throw toVsockError("send", cause, this.#peer);
     } finally {

@@ -14,6 +14,7 @@
  * @module
  */
 import type { Address, VsockAddress } from "./address.ts";
+import type { Turns } from "./turns.ts";
 
 /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
 export type SocketType = "stream" | "seqpacket";
@@ -63,6 +64,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;
+  /** Whose turns of the event loop its calls share, as promises above give their results. */
+  readonly turns: Turns;
   /** MSG_ZEROCOPY; a socket that always copies has none. */
   readonly zeroCopy?: ZeroCopySend | undefined;
   /** What a person can do about the error that `takeError()` gave last, where that is known. */

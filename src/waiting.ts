@@ -4,9 +4,9 @@
  * @module
  */
 import type { Address } from "./address.ts";
-import { timers } from "./builtins.ts";
 import { type Op, VsockError } from "./error.ts";
 import type { AnySocket } from "./socket.ts";
+import { turn } from "./turns.ts";
 
 /** For every call that can wait. */
 export interface WaitOptions {
@@ -116,11 +116,6 @@ export async function pause(
 ): Promise<void> {
   await (vain < EAGER_TURNS ? turn() : nap(socket, napMs(vain - EAGER_TURNS)));
   signal?.throwIfAborted();
-}
-
-/** Until the event loop has been round once. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => void timers().setImmediate(resolve));
 }
 
 function napMs(naps: number): number {

@@ -6,7 +6,6 @@
 import { Buffer } from "node:buffer";
 import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
-import { setImmediate } from "node:timers";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
@@ -15,8 +14,6 @@ import { IdleTimer } from "./idle_timer.ts";
 
 /** What one read takes at most, and what each direction holds before it pushes back, in bytes. */
 const CHUNK_SIZE = 65_536;
-/** Reads in a row before other work of the event loop gets its turn. */
-const EAGER_READS = 32;
 
 /**
  * What {@linkcode toDuplex} gives: a Duplex with those members of a `net.Socket` that node:http,
@@ -39,7 +36,6 @@ export class ConnDuplex extends Duplex {
   readonly localPort: number | undefined;
   // Never handed out: what is pushed is a copy, which its reader may keep or transfer.
   #buffer: Uint8Array<ArrayBuffer> | undefined;
-  #readsInARow = 0;
   /** Whether the last read has left nothing, so that the next one is in vain before a wait. */
   #drained = false;
   readonly #idle: IdleTimer = new IdleTimer(() => this.emit("timeout"));
@@ -127,13 +123,7 @@ export class ConnDuplex extends Duplex {
   }
 
   async #receive(): Promise<void> {
-    if (this.#drained) {
-      await this.conn.socket.wait(POLLIN);
-      this.#readsInARow = 0;
-    } else if (++this.#readsInARow > EAGER_READS) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      this.#readsInARow = 0;
-    }
+    if (this.#drained) await this.conn.socket.wait(POLLIN);
     if (this.destroyed) return;
     const buffer = this.#buffer ??= new Uint8Array(CHUNK_SIZE);
     const n = await this.conn.read(buffer);

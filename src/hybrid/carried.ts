@@ -12,6 +12,7 @@ import { openKernelSocket } from "../kernel/open.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { LoopHold } from "../loop_hold.ts";
+import type { Turns } from "../turns.ts";
 import { Waiters } from "../waiters.ts";
 import type { HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
@@ -68,6 +69,10 @@ export abstract class Carried<A extends Address> implements Socket<A> {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get turns(): Turns {
+    return this.unix.turns;
   }
 
   send(data: Uint8Array, flags: number): number {

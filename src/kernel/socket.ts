@@ -36,6 +36,7 @@ import {
   WOULD_BLOCK,
   type ZeroCopySend,
 } from "../socket.ts";
+import { Turns } from "../turns.ts";
 import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
 import { pollNow, pollSlice } from "./poll.ts";
@@ -50,6 +51,7 @@ const message: Message = new Message([NOTHING]);
 let discarded: Uint8Array<ArrayBuffer> | undefined;
 /** The descriptors of this thread's sockets: two sockets over one would close a third's. */
 const owned: Set<number> = new Set();
+const turns: Turns = new Turns();
 
 /** Throws a RangeError where a socket of this thread has `fd`. */
 export function requireUnowned(fd: number): void {
@@ -67,6 +69,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   readonly type: SocketType;
   /** Its address family. */
   readonly family: Family<A>;
+  readonly turns: Turns = turns;
   readonly #fd: number;
   readonly #hold: Hold = new Hold();
   #closed = false;

@@ -54,7 +54,8 @@ export class SocketReceiver implements Receiver {
     this.#receiving = true;
     try {
       const first = this.#source.readable() ? this.#dequeue(0) : undefined;
-      return first === undefined ? await this.#receiveLater(spins, options) : first;
+      const batch = first === undefined ? await this.#receiveLater(spins, options) : first;
+      return await this.#socket.turns.give(batch);
     } finally {
       this.#receiving = false;
     }

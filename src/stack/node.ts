@@ -7,6 +7,7 @@ import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { LoopHold } from "../loop_hold.ts";
+import { Turns } from "../turns.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet } from "../virtio/packet.ts";
 import type { PollPage, VsockSock } from "../virtio/sock.ts";
@@ -56,6 +57,7 @@ export class StackNode implements StackHost {
   readonly clock: Clock;
   readonly stack: Stack;
   readonly hold: LoopHold = new LoopHold();
+  readonly turns: Turns = new Turns();
   readonly shorten: NodeOptions["shorten"];
   /** Mappings by their start, for the address checks of MAP_RX. */
   readonly mappings: Map<number, { readonly length: number; readonly owner: VsockSock }> =

@@ -20,6 +20,7 @@ import { VsockSock } from "../virtio/sock.ts";
 import { requireMappable, StackMapping } from "./mapping.ts";
 import type { RxPage, StackNode } from "./node.ts";
 import { getOption, type KeptOptions, setOption } from "./options.ts";
+import type { Turns } from "../turns.ts";
 import { Waiters } from "../waiters.ts";
 
 const ALWAYS = POLLERR | POLLHUP | POLLNVAL;
@@ -52,6 +53,10 @@ export class StackSocket implements Socket {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get turns(): Turns {
+    return this.#node.turns;
   }
 
   bind(address: VsockAddress): void {

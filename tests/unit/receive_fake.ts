@@ -23,6 +23,7 @@ import {
   type SocketType,
   WOULD_BLOCK,
 } from "../../src/socket.ts";
+import { Turns } from "../../src/turns.ts";
 
 interface Arrival {
   bytes: Uint8Array<ArrayBuffer>;
@@ -42,6 +43,7 @@ export interface FakeOptions {
 /** Obeys the project ABI as far as its test asks: everything queued is mapped or copied. */
 export class FakeSocket implements Socket {
   readonly type: SocketType;
+  readonly turns: Turns = new Turns();
   readonly queue: Arrival[] = [];
   readonly calls: string[] = [];
   closed = false;

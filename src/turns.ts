@@ -1,0 +1,43 @@
+/**
+ * Turns of the event loop, shared by calls that need not wait.
+ *
+ * @module
+ */
+import { immediate } from "./builtins.ts";
+
+/** Calls of one turn. Others wait for that long at most, and a turn costs little beside them. */
+const CALLS = 128;
+
+/** Until the event loop has been round once. */
+export function turn(): Promise<void> {
+  return new Promise(immediate);
+}
+
+/**
+ * The calls of sockets that share a thread. A promise that is settled at once goes on in the same
+ * turn of the event loop: a program whose sockets always have data, or room, would never get to its
+ * timers, nor to the sockets that wait. So after many such calls all of them wait for the next turn.
+ * What counts is calls, never time: what replays by seed stays the same.
+ */
+export class Turns {
+  #left = CALLS;
+  #next: Promise<void> | undefined;
+
+  /** Counts a call that has ended: whether its caller is to get the result after `next()` only. */
+  spent(): boolean {
+    return --this.#left < 0;
+  }
+
+  /** The next turn, the same for all who wait for it. */
+  next(): Promise<void> {
+    return this.#next ??= turn().then(() => {
+      this.#left = CALLS;
+      this.#next = undefined;
+    });
+  }
+
+  /** `value`: now, or in the next turn. */
+  give<T>(value: T): Promise<T> {
+    return this.spent() ? this.next().then(() => value) : Promise.resolve(value);
+  }
+}

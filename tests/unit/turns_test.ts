@@ -1,0 +1,123 @@
+/** Calls that never have to wait leave turns of the event loop to the rest of the program. */
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import type { Address } from "../../src/address.ts";
+import type { Conn } from "../../src/conn.ts";
+import { connect } from "../../src/connect.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import { Turns } from "../../src/turns.ts";
+import { openPair } from "./pair.ts";
+import { openTcpPair } from "./tcp_pair.ts";
+import { UnixFolder } from "./unix_folder.ts";
+
+/** More calls than go on before any timer is late. */
+const CALLS = 500_000;
+
+/** Whether a timer comes while `call` is called over and over. */
+async function leavesTurns(call: () => Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  setTimeout(() => over.abort(), 1);
+  for (let i = 0; i < CALLS && !over.signal.aborted; i++) await call();
+  return over.signal.aborted;
+}
+
+/** One end writes for as long as `leavesTurns` goes on, the other one reads. */
+async function streamsLeaveTurns(near: Conn<Address>, far: Conn<Address>): Promise<boolean> {
+  const data = new Uint8Array(64);
+  const reading = (async (): Promise<void> => {
+    const buffer = new Uint8Array(64);
+    while (await far.read(buffer) !== null);
+  })();
+  const left = await leavesTurns(() => near.write(data));
+  await near.closeWrite();
+  await reading;
+  return left;
+}
+
+test("a stream on the loopback lets timers run", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  assert(await streamsLeaveTurns(pair.near, pair.far));
+});
+
+test("messages on the loopback let timers run", { timeout: 60_000 }, async () => {
+  using pair = await openPair("seqpacket");
+  const { near, far } = pair;
+  const turn = async (): Promise<void> => {
+    await near.sendMessage(new Uint8Array(8));
+    assertEquals((await far.receiveMessage())?.length, 8);
+  };
+  assert(await leavesTurns(turn));
+});
+
+test("batches on the loopback let timers run", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  using receiver = far.receiver();
+  const turn = async (): Promise<void> => {
+    await near.write(new Uint8Array(64));
+    using batch = await receiver.receive();
+    assertEquals(batch?.byteLength, 64);
+  };
+  assert(await leavesTurns(turn));
+});
+
+test("peeking on the loopback lets timers run", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.write(new Uint8Array(1));
+  assert(await leavesTurns(() => far.read(new Uint8Array(1), { peek: true })));
+});
+
+test("connections on the loopback let timers run", { timeout: 60_000 }, async () => {
+  const transport = createLoopback();
+  using listener = listen({ cid: 1, port: 4000 }, { transport });
+  const turn = async (): Promise<void> => {
+    using _near = await connect({ cid: 1, port: 4000 }, { transport });
+    using _far = await listener.accept();
+  };
+  assert(await leavesTurns(turn));
+});
+
+test("a stream over TCP lets timers run", { timeout: 60_000 }, async () => {
+  using pair = await openTcpPair();
+  assert(await streamsLeaveTurns(pair.near, pair.far));
+});
+
+test("a stream over AF_UNIX lets timers run", { timeout: 60_000 }, async () => {
+  using folder = new UnixFolder();
+  using listener = listen({ path: folder.path("s") });
+  using near = await connect({ path: folder.path("s") });
+  using far = await listener.accept();
+  assert(await streamsLeaveTurns(near, far));
+});
+
+test("a read that was held back for a turn gives its bytes all the same", {
+  timeout: 60_000,
+}, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  while (!far.socket.turns.spent());
+  await near.write(Uint8Array.of(7));
+  while (!far.socket.turns.spent());
+  const buffer = new Uint8Array(1);
+  const reading = far.read(buffer);
+  far.close();
+  assertEquals([await reading, buffer[0]], [1, 7]);
+});
+
+test("all who are held back wait for the same turn, and then none is", async () => {
+  const turns = new Turns();
+  while (!turns.spent());
+  const [one, two] = [turns.next(), turns.next()];
+  assert(one === two);
+  await one;
+  assertEquals(turns.spent(), false);
+});
+
+test("sockets of a carrier share turns, two loopbacks do not", async () => {
+  using one = await openPair();
+  using two = await openPair();
+  assert(one.near.socket.turns === one.far.socket.turns);
+  assert(one.near.socket.turns !== two.near.socket.turns);
+});
