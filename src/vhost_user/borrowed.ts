@@ -13,44 +13,53 @@ export interface Span {
   readonly length: number;
 }
 
-/** A chain with several payloads; it goes back to the guest with the last of them. */
+/** A chain with several payloads, which goes back to the guest with the last of them. */
 export class HeldChain {
   readonly chain: Chain;
   readonly ram: GuestRam;
   readonly #giveBack: (held: HeldChain) => void;
-  #payloads: number;
+  readonly #payloads: BorrowedPayload[] = [];
+  #holders = 0;
 
-  /** Holds `ram`. `giveBack` is called once. */
-  constructor(
-    chain: Chain,
-    payloads: number,
-    ram: GuestRam,
-    giveBack: (held: HeldChain) => void,
-  ) {
+  /** Holds `ram`, until all payloads that there will be are done with. `giveBack` is called once. */
+  constructor(chain: Chain, ram: GuestRam, giveBack: (held: HeldChain) => void) {
     ram.hold();
     this.chain = chain;
     this.ram = ram;
-    this.#payloads = payloads;
     this.#giveBack = giveBack;
   }
 
-  /** One of its payloads is done with. */
+  /** `payload` lies in it; `drop()` must follow. */
+  hold(payload: BorrowedPayload): void {
+    this.#payloads.push(payload);
+    this.#holders++;
+  }
+
+  /** One of its payloads is done with it. */
   drop(): void {
-    if (--this.#payloads > 0) return;
+    if (--this.#holders > 0) return;
     this.#giveBack(this);
     this.ram.drop();
   }
+
+  /** Copies what has not been read. */
+  own(): void {
+    for (const payload of this.#payloads) payload.own();
+  }
 }
 
-/** One payload of a chain, or a part of it: nothing is copied. */
+/** One payload of a chain, or a part of it: nothing is copied before it is read. */
 export class BorrowedPayload implements Payload {
-  readonly bytes: Uint8Array;
-  readonly #held: HeldChain;
+  bytes: Uint8Array;
   readonly #address: number;
+  /** `undefined` where the bytes are no longer there, nor any view of them. */
+  #held: HeldChain | undefined;
+  #owned = false;
   #lent: LentBytes[] = [];
 
   /** `bytes` are those of `span`. */
   constructor(held: HeldChain, { address }: Span, bytes: Uint8Array) {
+    held.hold(this);
     this.bytes = bytes;
     this.#held = held;
     this.#address = address;
@@ -61,17 +70,37 @@ export class BorrowedPayload implements Payload {
   }
 
   lend(start: number, length: number): Uint8Array {
-    const lent = this.#held.ram.lend(this.#address + start, length);
+    const lent = this.#owned
+      ? lendCopy(this.bytes.slice(start, start + length))
+      : this.#held!.ram.lend(this.#address + start, length);
     this.#lent.push(lent);
     return lent.bytes;
   }
 
+  own(): void {
+    if (this.#owned || this.#held === undefined) return;
+    this.#owned = true;
+    this.bytes = this.bytes.slice();
+    if (this.#lent.length === 0) this.#letGo();
+  }
+
   revoke(): void {
-    for (const lent of this.#lent.splice(0)) lent.release();
+    for (const lent of this.#lent) lent.release();
+    this.#lent = [];
+    if (this.#owned) this.#letGo();
   }
 
   free(): void {
     this.revoke();
-    this.#held.drop();
+    this.#letGo();
   }
+
+  #letGo(): void {
+    this.#held?.drop();
+    this.#held = undefined;
+  }
+}
+
+function lendCopy(bytes: Uint8Array): LentBytes {
+  return { bytes, release: () => void (bytes.buffer as ArrayBuffer).transfer(0) };
 }

@@ -88,8 +88,12 @@ export class TxReader {
     return true;
   }
 
-  /** Gives all chains back that are held, to stop: whether the guest has to be called for it. */
+  /**
+   * Gives all chains back that are held, to stop: whether the guest has to be called for it. Of what
+   * is not read yet there are copies then; what is lent shows whatever the guest does next.
+   */
   stop(): boolean {
+    for (const held of this.#held) held.own();
     for (const { chain } of this.#held) this.queue.push(chain.head, 0);
     this.#held.clear();
     return this.queue.publish();
@@ -106,10 +110,9 @@ export class TxReader {
     if (header.len === 0) {
       this.queue.push(chain.head, 0);
       this.#end.deliver(header);
-    } else if (this.#end.maps(header)) {
-      this.#lend(chain, header);
     } else {
-      this.#copy(chain, header, false);
+      const maps = this.#end.maps(header);
+      if (!maps || !this.#lend(chain, header)) this.#copy(chain, header, maps);
     }
   }
 
@@ -130,26 +133,26 @@ export class TxReader {
     this.#end.deliver({ ...header, payload });
   }
 
-  /** Delivers the payload where it is, as one packet for each of its spans. */
-  #lend(chain: Chain, header: Header): void {
+  /** Delivers the payload where it is, as one packet for each of its spans: whether it can be. */
+  #lend(chain: Chain, header: Header): boolean {
     const { ram } = this.#end;
     const pieces = spansOf(chain, HEADER_SIZE, header.len);
     const spans = joined(pieces, (address, length) => ram.has(address, length));
     const slots = this.#slots(chain);
     if (header.len < BORROW_MIN * spans.length || this.#descriptors + slots > this.#budget) {
-      this.#copy(chain, header, true);
-      return;
+      return false;
     }
     const parts = spans.map(({ address, length }) => requireBytes(ram, address, length));
-    const held = new HeldChain(chain, spans.length, ram, this.#giveBack);
+    const held = new HeldChain(chain, ram, this.#giveBack);
     this.#held.add(held);
     this.#descriptors += slots;
     this.#counters.rxBorrowedBytes += header.len;
-    spans.forEach((span, i) => {
+    const payloads = spans.map((span, i) => new BorrowedPayload(held, span, parts[i]!));
+    payloads.forEach((payload, i) => {
       const flags = i === spans.length - 1 ? header.flags : header.flags & ~SEQ_END;
-      const payload = new BorrowedPayload(held, span, parts[i]!);
-      this.#end.deliver({ ...header, len: span.length, flags, payload });
+      this.#end.deliver({ ...header, len: spans[i]!.length, flags, payload });
     });
+    return true;
   }
 
   readonly #giveBack = (held: HeldChain): void => {

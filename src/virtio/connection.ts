@@ -204,8 +204,8 @@ export function resetByDevice(stack: Stack, sock: VsockSock): void {
   sock.state = "close";
   sock.done = true;
   sock.peerShutdown = SHUTDOWN_MASK;
-  if (sock.dead) sock.rx.clear(); // nobody will read it, and the peer's own memory may be in it
-  else sock.error = ERRNO.ECONNRESET;
+  sock.rx.clear(); // nobody can read it, and the peer's own memory may be in it
+  if (!sock.dead) sock.error = ERRNO.ECONNRESET;
   stack.remove(sock);
   sock.changed();
 }

@@ -51,6 +51,11 @@ export interface Payload {
    * memory is the peer's, who wants it back: then credit is given with it, when it is free.
    */
   lend?(start: number, length: number): Uint8Array;
+  /**
+   * Copies the bytes, so that the peer can't change them any more but in views that are lent. Present
+   * where the memory is the peer's.
+   */
+  own?(): void;
 }
 
 /** A packet on its way. Only RW has a payload. */

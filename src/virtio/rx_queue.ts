@@ -76,6 +76,12 @@ class Entry implements Piece {
     return this.payload.lend?.(0, this.length) ?? this.payload.bytes;
   }
 
+  /** As `part()`, of bytes that will be copied again: what a peer has in its hands could differ. */
+  peek(offset: number, length: number): Uint8Array {
+    if (length > 0) this.payload.own?.();
+    return this.part(offset, length);
+  }
+
   /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
   part(offset: number, length: number): Uint8Array {
     if (offset + length > this.payload.bytes.length) throw new SysError("recv", "EFAULT");
@@ -180,7 +186,7 @@ export class RxQueue {
     for (let i = this.#head; i < this.#entries.length && total < buffer.length; i++) {
       const entry = this.#entries[i]!;
       const bytes = Math.min(buffer.length - total, entry.length - entry.offset);
-      buffer.set(entry.part(entry.offset, bytes), total);
+      buffer.set(entry.peek(entry.offset, bytes), total);
       total += bytes;
     }
     return total;
@@ -197,7 +203,7 @@ export class RxQueue {
       const { flags, offset } = entry;
       const rest = entry.length - offset;
       const bytes = Math.min(Math.max(0, buffer.length - total), rest);
-      if (bytes > 0) buffer.set(entry.part(offset, bytes), total);
+      if (bytes > 0) buffer.set(entry[peek ? "peek" : "part"](offset, bytes), total);
       total += rest;
       if (!peek) {
         this.rxBytes -= rest;

@@ -1,6 +1,7 @@
 /** Zero-copy receive from a guest: its own memory is lent, and goes back with the release. */
 import { after, before, test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
@@ -9,6 +10,7 @@ import type { Receiver } from "../../src/receive/receiver.ts";
 import type { SocketType } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { bytes } from "../conformance/helpers.ts";
+import { readAll } from "../unit/pair.ts";
 import { exchange, gone, type Pair, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, type GuestChoice, PLAIN } from "./lab.ts";
@@ -85,6 +87,13 @@ function together(batch: Batch): Uint8Array {
   return all;
 }
 
+/** Where `part` begins in `all`. */
+function find(all: Uint8Array, part: Uint8Array): number {
+  const at = all.findIndex((_, i) => part.every((byte, j) => all[i + j] === byte));
+  assert(at >= 0);
+  return at;
+}
+
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
@@ -126,9 +135,7 @@ for (const [name, choice] of Object.entries(CHOICES)) {
       using batch = await receive(flow.receiver);
       assertEquals(together(batch), sent);
       assertEquals(device.guest.counters.rxBorrowedBytes - before, FULL);
-      const at = machine.ram.bytes.findIndex((_, i) =>
-        sent.subarray(0, 16).every((byte, j) => machine.ram.bytes[i + j] === byte)
-      );
+      const at = find(machine.ram.bytes, sent.subarray(0, 16));
       machine.ram.bytes[at]! ^= 0xff; // as the guest may do at any time
       assertEquals(together(batch)[0], sent[0]! ^ 0xff);
       assertEquals([machine.guest.inFlight, flow.far.socket.outq()], [1, FULL]);
@@ -193,6 +200,60 @@ for (const [name, end] of Object.entries(ENDS)) {
     });
   });
 }
+
+/** Reads all that comes until the end of the stream. */
+const READERS: Readonly<Record<string, (flow: Flow) => Promise<Uint8Array>>> = {
+  "read()": ({ near }) => readAll(near, 2 * FULL),
+  "a batch": async ({ receiver }) => {
+    using batch = await receive(receiver);
+    return together(batch);
+  },
+};
+
+for (const [name, read] of Object.entries(READERS)) {
+  test(`What a guest has sent before it closed stays that when it is gone: ${name}`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    await leavesNothing(async () => {
+      using machine = await Machine.start({ ...device.guest, count: 16, size: 0x200_0000 });
+      using flow = await openFlow(machine);
+      const sent = bytes(2 * FULL);
+      const before = device.guest.counters.rxBorrowedBytes;
+      await flow.far.write(sent);
+      flow.far.close();
+      while ((flow.near.socket.poll(POLLRDHUP) & POLLRDHUP) === 0) await turn();
+      assertEquals(device.guest.counters.rxBorrowedBytes - before, 2 * FULL);
+      await machine.pause();
+      machine.ram.bytes.fill(0xff);
+      assertEquals(await read(flow), sent);
+      assertEquals(await flow.near.read(new Uint8Array(1)), null);
+      machine.close();
+      await gone(device.guest);
+    });
+  });
+}
+
+test("What was peeked at is what is read, whatever the guest writes meanwhile", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  await withMachine({}, async (machine) => {
+    using flow = await openFlow(machine);
+    const before = device.guest.counters.rxBorrowedBytes;
+    const sent = bytes(FULL);
+    await flow.far.write(sent);
+    const peeked = new Uint8Array(16);
+    assertEquals(await flow.near.read(peeked, { peek: true }), 16);
+    assertEquals([peeked, device.guest.counters.rxBorrowedBytes - before], [
+      sent.subarray(0, 16),
+      FULL,
+    ]);
+    await allBack(machine);
+    const at = find(machine.ram.bytes, peeked);
+    machine.ram.bytes.fill(0, at, at + 16);
+    using batch = await receive(flow.receiver);
+    assertEquals(together(batch), sent);
+  });
+});
 
 test("Batch of a guest's packets whose buffer was transferred away costs that buffer alone", {
   timeout: TIMEOUT_MS,
