@@ -81,8 +81,12 @@ export class Guest implements Carrier, TxEnd {
   #awake = true;
   /** Chains to wait for before the next kick. */
   #burst = 1;
+  /** One that is set stays so, since a timer costs more than to let one end in vain. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #napEnd = 0;
+  /** Until when it naps; `Infinity` where it does not. */
+  #napEnd = Infinity;
+  /** Whether there may be something to show the guest, and whether a microtask is to do so. */
+  #unshown = false;
   #scheduled = false;
 
   constructor(cid: number, host: GuestHost) {
@@ -105,7 +109,7 @@ export class Guest implements Carrier, TxEnd {
 
   /** Whether some packets may come without a kick: then look again after {@linkcode MODERATED_MS}. */
   get moderated(): boolean {
-    return this.#timer !== undefined;
+    return this.#napEnd !== Infinity;
   }
 
   /** Packets that wait for the guest to post buffers. */
@@ -146,6 +150,8 @@ export class Guest implements Carrier, TxEnd {
     const driver = this.#driver;
     if (driver === undefined) return;
     this.#endNap();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     try {
       // A guest that was only paused goes on with what it is told of here.
       if (driver.rx.publish()) this.#call(driver.session.rings[RX]!);
@@ -188,8 +194,8 @@ export class Guest implements Carrier, TxEnd {
 
   #look(driver: Driver): void {
     const { rx, tx } = driver;
-    const more = this.#awake || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0;
-    if (more || this.#scheduled) {
+    if (this.#unshown) this.#flush(driver);
+    if (this.#awake || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0) {
       this.#turn(driver);
     } else if (this.moderated && performance.now() >= this.#napEnd) {
       this.#endNap();
@@ -237,15 +243,19 @@ export class Guest implements Carrier, TxEnd {
   /** Looks for packets again soon, which may be fewer than a kick comes for. */
   #nap(): void {
     this.#napEnd = performance.now() + MODERATED_MS;
-    this.#timer = startTimer(() => {
-      this.#napEnd = 0;
-      this.pump();
-    }, MODERATED_MS);
+    this.#timer ??= startTimer(this.#wake, MODERATED_MS);
   }
 
-  #endNap(): void {
-    clearTimeout(this.#timer);
+  readonly #wake = (): void => {
     this.#timer = undefined;
+    if (!this.moderated) return;
+    const left = this.#napEnd - performance.now();
+    if (left > 0) this.#timer = startTimer(this.#wake, Math.ceil(left));
+    else this.pump();
+  };
+
+  #endNap(): void {
+    this.#napEnd = Infinity;
   }
 
   /** Takes packets, as long as there is room for what they are answered by: how many. */
@@ -262,6 +272,7 @@ export class Guest implements Carrier, TxEnd {
   /** Shows the guest all that there is for it. */
   #flush(driver: Driver): void {
     const { session: { rings }, rx, tx } = driver;
+    this.#unshown = false;
     do {
       rx.flush();
       if (rx.publish()) this.#call(rings[RX]!);
@@ -279,13 +290,18 @@ export class Guest implements Carrier, TxEnd {
     ring.signal("call");
   }
 
-  /** At the end of this turn of the event loop, with all that it still brings. */
+  /**
+   * At the end of this turn of the event loop, with all that it still brings, or before: a thread
+   * that blocks comes to no end.
+   */
   #schedule(): void {
-    if (this.#scheduled || this.#pumping) return;
+    if (this.#pumping) return;
+    this.#unshown = true;
+    if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      this.#guarded((driver) => this.#flush(driver));
+      if (this.#unshown) this.#guarded((driver) => this.#flush(driver));
     });
   }
 

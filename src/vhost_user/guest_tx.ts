@@ -61,7 +61,8 @@ export class TxReader {
   readonly #counters: GuestCounters;
   readonly #header = new Uint8Array(HEADER_SIZE);
   readonly #view = new DataView(this.#header.buffer);
-  readonly #held: Set<HeldChain> = new Set();
+  /** By head. Not a Set: of one that changes all the time, what is gone lives on for long. */
+  readonly #held: (HeldChain | undefined)[];
   readonly #budget: number;
   readonly #slots: (chain: Chain) => number;
   #descriptors = 0;
@@ -72,6 +73,7 @@ export class TxReader {
     this.#counters = counters;
     this.#end = end;
     this.#budget = queue.size / 2; // the rest is for everybody else
+    this.#held = new Array(queue.size).fill(undefined);
     this.#slots = indirect ? () => 1 : ({ segments }) => segments.length;
   }
 
@@ -93,9 +95,9 @@ export class TxReader {
    * is not read yet there are copies then; what is lent shows whatever the guest does next.
    */
   stop(): boolean {
-    for (const held of this.#held) held.own();
-    for (const { chain } of this.#held) this.queue.push(chain.head, 0);
-    this.#held.clear();
+    for (const held of this.#held) held?.own();
+    for (const held of this.#held) if (held !== undefined) this.queue.push(held.chain.head, 0);
+    this.#held.fill(undefined);
     return this.queue.publish();
   }
 
@@ -144,7 +146,7 @@ export class TxReader {
     }
     const parts = spans.map(({ address, length }) => requireBytes(ram, address, length));
     const held = new HeldChain(chain, ram, this.#giveBack);
-    this.#held.add(held);
+    this.#held[chain.head] = held;
     this.#descriptors += slots;
     this.#counters.rxBorrowedBytes += header.len;
     const payloads = spans.map((span, i) => new BorrowedPayload(held, span, parts[i]!));
@@ -156,9 +158,11 @@ export class TxReader {
   }
 
   readonly #giveBack = (held: HeldChain): void => {
-    if (!this.#held.delete(held)) return; // the ring was stopped since
-    this.#descriptors -= this.#slots(held.chain);
-    this.queue.push(held.chain.head, 0);
+    const { chain } = held;
+    if (this.#held[chain.head] !== held) return; // the ring was stopped since
+    this.#held[chain.head] = undefined;
+    this.#descriptors -= this.#slots(chain);
+    this.queue.push(chain.head, 0);
     this.#end.gaveBack();
   };
 }

@@ -16,6 +16,8 @@ const IN_A_ROW = 16;
 export class Watcher {
   readonly #hold: Hold = new Hold();
   readonly #watched: Map<number, () => void> = new Map();
+  /** All that is watched, for poll(2); made anew when that has changed. */
+  #fds: PollFds | undefined;
 
   constructor() {
     this.#hold.unref();
@@ -32,6 +34,7 @@ export class Watcher {
    */
   add(fd: number, ready: () => void, fail: (error: Error) => void): void {
     this.#watched.set(fd, ready);
+    this.#fds = undefined;
     this.#run(fd, ready).catch((error) => {
       if (this.#watched.get(fd) === ready) fail(error);
     });
@@ -39,18 +42,20 @@ export class Watcher {
 
   /** Forgets `fd`, which can be closed then. */
   remove(fd: number): void {
-    if (this.#watched.delete(fd)) reactor().forget(fd);
+    if (!this.#watched.delete(fd)) return;
+    this.#fds = undefined;
+    reactor().forget(fd);
   }
 
   /** Blocks for at most `ms`, or a slice of that, until something can be read, and has it be handled. */
   waitSync(ms: number): void {
-    const entries = [...this.#watched];
-    const fds = new PollFds(entries.length);
-    entries.forEach(([fd], i) => fds.set(i, fd, POLLIN));
+    const fds = this.#fds ??= pollFdsOf([...this.#watched.keys()]);
     if (poll(fds, Math.min(ms, SLICE_MS)) === 0) return;
-    entries.forEach(([fd, ready], i) => {
-      if (fds.revents(i) !== 0 && this.#watched.get(fd) === ready) ready();
-    });
+    let i = 0;
+    for (const ready of this.#watched.values()) {
+      if (fds.revents(i++) !== 0) ready();
+      if (fds !== this.#fds) return; // others have taken their places
+    }
   }
 
   async #run(fd: number, ready: () => void): Promise<void> {
@@ -61,4 +66,10 @@ export class Watcher {
       if (count % IN_A_ROW === 0) await setImmediate();
     }
   }
+}
+
+function pollFdsOf(fds: readonly number[]): PollFds {
+  const all = new PollFds(fds.length);
+  fds.forEach((fd, i) => all.set(i, fd, POLLIN));
+  return all;
 }

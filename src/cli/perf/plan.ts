@@ -49,7 +49,8 @@ export interface Alone {
   readonly machine?: string | undefined;
 }
 
-const [WARM_UP_PACKETS, WARM_UP_PACKET] = [8, 4_096];
+/** Packets of a wake-up, and bytes of each: enough that a device lends them. */
+const [WARM_UP_PACKETS, WARM_UP_PACKET] = [8, 8_192];
 
 /**
  * A short run like `plan`, on a connection of its own, after which the measured one runs compiled
