@@ -11,8 +11,8 @@ interface Loan {
   readonly length: number;
 }
 
-/** Buffers over memory that was taken back, which nobody else has: at most so many are kept. */
-const SPARES_MAX = 128;
+/** Buffers over memory that was taken back, which nobody else has: at most 2^10 are kept. */
+const SPARE_BITS = 10;
 
 /** A lent buffer was transferred away, so it could not be detached; its memory stays for ever. */
 export class StolenViewError extends Error {
@@ -54,11 +54,17 @@ function detach(buffer: ArrayBuffer, address: number): ArrayBuffer | undefined {
   }
 }
 
+/** Where the spare at `address` is kept: multiples of a page spread over all places. */
+function placeOf(address: number): number {
+  return Math.imul(address / 64, 0x9e37_79b1) >>> (32 - SPARE_BITS);
+}
+
 /** The buffers that a region has lent and not taken back. */
 export class Loans {
   readonly #loans: Map<ArrayBufferLike, Loan> = new Map();
-  /** By address; the oldest comes first. */
-  readonly #spares: Map<number, ArrayBuffer> = new Map();
+  /** Each where its address says, unless another one has come there since. */
+  readonly #spares: (ArrayBuffer | undefined)[] = [];
+  readonly #spareAddresses: Float64Array = new Float64Array(1 << SPARE_BITS);
 
   /** How many there are. */
   get size(): number {
@@ -75,9 +81,11 @@ export class Loans {
    * to make one. It is the caller's from now on, and not on loan yet.
    */
   reuse(address: number, length: number): ArrayBuffer | undefined {
-    const spare = this.#spares.get(address);
+    const place = placeOf(address);
+    if (this.#spareAddresses[place] !== address) return undefined;
+    const spare = this.#spares[place];
     if (spare?.byteLength !== length) return undefined;
-    this.#spares.delete(address);
+    this.#spares[place] = undefined;
     return spare;
   }
 
@@ -97,26 +105,17 @@ export class Loans {
     return 0;
   }
 
-  /** What is not kept is detached at once: a collector knows of no hurry. */
+  /** What is not kept any more is detached at once: a collector knows of no hurry. */
   #keep(address: number, spare: ArrayBuffer): void {
-    const spares = this.#spares;
-    if (spares.size >= SPARES_MAX && !spares.has(address)) {
-      const [oldest] = spares.keys();
-      this.#discard(oldest!);
-    }
-    this.#discard(address);
-    spares.set(address, spare);
-  }
-
-  #discard(address: number): void {
-    this.#spares.get(address)?.transfer(0);
-    this.#spares.delete(address);
+    const place = placeOf(address);
+    this.#spares[place]?.transfer(0);
+    this.#spares[place] = spare;
+    this.#spareAddresses[place] = address;
   }
 
   /** Forgets the memory that was taken back, which is about to go. */
   forget(): void {
-    for (const spare of this.#spares.values()) spare.transfer(0);
-    this.#spares.clear();
+    for (const spare of this.#spares.splice(0)) spare?.transfer(0);
   }
 
   /** As `takeAll()`, of those that have bytes between the addresses `start` and `end`. */
