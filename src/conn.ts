@@ -22,6 +22,9 @@ import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
  * reject with ETIMEDOUT. One read and one write can be pending: a second rejects with EBUSY and
  * changes nothing. After `close()` all reject with EBADF, those that are pending too.
  *
+ * Where there is always something to read, or room to write, one call in 128 waits for the next turn
+ * of the event loop: timers and other sockets get theirs.
+ *
  * @example Ask and answer within one process
  * ```ts
  * import { connect, listen } from "@vsockit/vsockit";
