@@ -158,7 +158,10 @@ export interface RxMapping {
    * cannot be killed at release because the language has no way to detach their buffer.
    */
   readonly volatile: boolean;
-  /** Whether another thread writes `poll_value`, so that spinning on it without a call ends. */
+  /**
+   * Whether spinning on `readable()` ends, though the event loop does not run: another thread writes
+   * `poll_value`, or `readable()` itself takes in what has arrived.
+   */
   readonly spins: boolean;
   /**
    * Whether `poll_value` in page 0 says that a dequeue is worth while: the socket is readable by
