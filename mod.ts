@@ -49,6 +49,7 @@ export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export type { ZeroCopySend } from "./src/socket.ts";
+export { Turns } from "./src/turns.ts";
 export {
   VMADDR_CID_ANY,
   VMADDR_CID_HOST,

@@ -18,6 +18,8 @@ export function turn(): Promise<void> {
  * turn of the event loop: a program whose sockets always have data, or room, would never get to its
  * timers, nor to the sockets that wait. So after many such calls all of them wait for the next turn.
  * What counts is calls, never time: what replays by seed stays the same.
+ *
+ * For transports of your own: each `Socket` has one, best the same for all of a transport.
  */
 export class Turns {
   #left = CALLS;
