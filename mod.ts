@@ -13,12 +13,8 @@ export type { ZeroCopyStats } from "./src/send/writes.ts";
 export type { WritableOptions } from "./src/streams.ts";
 export type { Batch, Packet } from "./src/receive/batch.ts";
 export { type ReceiveCost, receiveCosts } from "./src/receive/costs.ts";
-export type {
-  ReceiveOptions,
-  Receiver,
-  ReceiverOptions,
-  ReceiveSyncOptions,
-} from "./src/receive/receiver.ts";
+export type { ReceiveOptions, Receiver, ReceiverOptions } from "./src/receive/receiver.ts";
+export type { ReceiveSyncOptions } from "./src/receive/receiver.ts";
 export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
 export { type Permissions, restrict } from "./src/permissions.ts";
 export type { WaitOptions } from "./src/waiting.ts";
