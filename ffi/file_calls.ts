@@ -1,11 +1,12 @@
 /**
- * Calls on any file descriptor: what `<unistd.h>`, `<fcntl.h>`, `<sys/ioctl.h>` and
- * `<sys/eventfd.h>` declare.
+ * Calls on any file descriptor: what `<unistd.h>`, `<fcntl.h>`, `<sys/ioctl.h>`, `<sys/statfs.h>`
+ * and `<sys/eventfd.h>` declare.
  *
  * On failure each call throws a `SysError`, with what its man page lists under ERRORS.
  *
  * @module
  */
+import { STATFS } from "./abi/statfs.ts";
 import { libraryFor, requireBytes, requireSize, retry } from "./call.ts";
 import { ERRNO } from "./errno.ts";
 import { library } from "./select.ts";
@@ -88,6 +89,14 @@ export function lseek(fd: number, offset: number, whence: number): number {
     result === -1 && retry("lseek")
   );
   return result;
+}
+
+/** Wraps fstatfs(2): which file system the file is of, a `*_MAGIC`. */
+export function fstatfs(fd: number): number {
+  const { calls } = libraryFor(fd);
+  const bytes = new DataView(new ArrayBuffer(STATFS.size));
+  while (calls.fstatfs(fd, bytes) === -1 && retry("fstatfs"));
+  return bytes.getUint32(STATFS.at.f_type, true);
 }
 
 /** Wraps ftruncate(2): makes the file `length` bytes long. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { close, dup2, eventfd, fcntl, ftruncate, ioctl, lseek } from "./file_calls.ts";
+export { close, dup2, eventfd, fcntl, fstatfs, ftruncate, ioctl, lseek } from "./file_calls.ts";
 export { pipe2, read, sysconf, write } from "./file_calls.ts";
 export { if_nametoindex, inet_ntop, inet_pton } from "./inet_calls.ts";
 export { madvise, memfd_create, mmap, mprotect, mremap, munmap } from "./mman_calls.ts";

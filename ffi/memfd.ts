@@ -5,10 +5,11 @@
  */
 import { F_ADD_SEALS, F_GET_SEALS, F_SEAL_SHRINK } from "./abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "./abi/mman.ts";
+import { HUGETLBFS_MAGIC } from "./abi/statfs.ts";
 import { SEEK_CUR, SEEK_END, SEEK_SET } from "./abi/unistd.ts";
 import { requireSize } from "./call.ts";
 import { type Code, SysError } from "./errno.ts";
-import { close, fcntl, ftruncate, lseek } from "./file_calls.ts";
+import { close, fcntl, fstatfs, ftruncate, lseek } from "./file_calls.ts";
 import { memfd_create } from "./mman_calls.ts";
 
 /**
@@ -45,8 +46,8 @@ export function sealsOf(fd: number): number {
 
 /**
  * Throws unless the first `length` bytes of `fd` stay as long as they are mapped: a file that
- * somebody cuts short makes a touch of its mapping a SIGBUS. A socket has no length, its pages come
- * and go by its own rules.
+ * somebody cuts short makes a touch of its mapping a SIGBUS, and so does a hole in huge pages, of
+ * which there may be no more. A socket has no length, its pages come and go by its own rules.
  */
 export function requireUnshrinkable(fd: number, length: number): void {
   const current = unless("ESPIPE", () => lseek(fd, 0, SEEK_CUR));
@@ -55,6 +56,11 @@ export function requireUnshrinkable(fd: number, length: number): void {
     throw new TypeError(
       `Cannot map fd ${fd}: must be a socket or a memfd with F_SEAL_SHRINK: ` +
         `current value is a file that can become shorter`,
+    );
+  }
+  if (fstatfs(fd) === HUGETLBFS_MAGIC) {
+    throw new TypeError(
+      `Cannot map fd ${fd}: must be of ordinary pages: current value is a memfd of huge ones`,
     );
   }
   const size = lseek(fd, 0, SEEK_END);

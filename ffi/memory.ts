@@ -25,8 +25,8 @@ import { library } from "./select.ts";
 /** What a {@linkcode MappedRegion} maps, if not fresh memory of its own. */
 export interface MappedRegionOptions {
   /**
-   * A socket that can be mapped, or a memfd with `F_SEAL_SHRINK` such as `createMemfd()` makes.
-   * Stays the caller's, who may close it at once.
+   * A socket that can be mapped, or a memfd with `F_SEAL_SHRINK`, of ordinary pages, such as
+   * `createMemfd()` makes. Stays the caller's, who may close it at once.
    */
   readonly fd?: number;
   /** Where in `fd` to start, in bytes; a multiple of the page size. @default {0} */
@@ -120,7 +120,7 @@ export class MappedRegion implements Disposable {
    * Maps `length` bytes: of `options.fd`, or fresh ones.
    *
    * @throws {RangeError} If `length` is 0 or no safe integer, or past the end of the memfd.
-   * @throws {TypeError} If `fd` is a file that can become shorter.
+   * @throws {TypeError} If `fd` is a file that can become shorter, or one of huge pages.
    * @throws {SysError} What mmap(2) refuses: `EINVAL` for an offset within a page, `ENODEV` for a
    * file that cannot be mapped, `EPERM` or `EACCES` for a `prot` it does not allow, `ENOMEM`.
    */

@@ -32,3 +32,5 @@ export const MREMAP_MAYMOVE = 1;
 export const MFD_ALLOW_SEALING = 2;
 /** memfd_create(2): closed on exec. */
 export const MFD_CLOEXEC = 1;
+/** memfd_create(2): of huge pages. */
+export const MFD_HUGETLB = 4;

@@ -65,6 +65,7 @@ test("Every call on a closed descriptor fails with EBADF", () => {
   assertSysError("ioctl", "EBADF", () => libc.ioctl(CLOSED, FIONREAD, new Int32Array(1)));
   assertSysError("ftruncate", "EBADF", () => libc.ftruncate(CLOSED, 1));
   assertSysError("lseek", "EBADF", () => libc.lseek(CLOSED, 0, SEEK_CUR));
+  assertSysError("fstatfs", "EBADF", () => libc.fstatfs(CLOSED));
 });
 
 test("A descriptor that is no integer from 0 is a RangeError, on every runtime", () => {

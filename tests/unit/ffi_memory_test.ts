@@ -1,10 +1,12 @@
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { AF_UNIX, SOCK_STREAM } from "../../ffi/abi/socket.ts";
-import { MFD_CLOEXEC, PROT_READ } from "../../ffi/abi/mman.ts";
-import { O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
+import { MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_HUGETLB, PROT_READ } from "../../ffi/abi/mman.ts";
+import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, ftruncate, memfd_create, pipe2, read, socketpair, write } from "../../ffi/libc.ts";
+import { close, fcntl, ftruncate, memfd_create, pipe2, read } from "../../ffi/libc.ts";
+import { socketpair, write } from "../../ffi/libc.ts";
 import { StolenViewError } from "../../ffi/loans.ts";
 import { createMemfd } from "../../ffi/memfd.ts";
 import { MappedRegion, pageSize } from "../../ffi/memory.ts";
@@ -208,6 +210,16 @@ test("MappedRegion refuses a file that can become shorter, or that is too short"
   assertSysError("ftruncate", "EPERM", () => ftruncate(sealed, 1));
   assertSysError("mmap", "EINVAL", () => new MappedRegion(1, { fd: sealed, offset: 1 }));
   close(sealed);
+});
+
+test("MappedRegion refuses huge pages, of which another process may take the last", {
+  skip: !existsSync("/sys/kernel/mm/hugepages") && "this kernel is without CONFIG_HUGETLBFS",
+}, () => {
+  const fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+  ftruncate(fd, 2 ** 30);
+  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+  assertThrows(() => new MappedRegion(PAGE, { fd }), TypeError, "of ordinary pages");
+  close(fd);
 });
 
 test("MappedRegion fails with what mmap(2) says of a pipe, a socket and a closed file", () => {
