@@ -4,13 +4,14 @@
  * @module
  */
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import { ANON_INODE_FS_MAGIC } from "../../ffi/abi/statfs.ts";
 import {
   VRING_AVAIL_ALIGN_SIZE,
   VRING_DESC_ALIGN_SIZE,
   VRING_USED_ALIGN_SIZE,
 } from "../../ffi/abi/virtio_ring.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, fcntl, write } from "../../ffi/libc.ts";
+import { close, fcntl, fstatfs, write } from "../../ffi/libc.ts";
 import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
@@ -81,8 +82,13 @@ export class Vring {
     this.#address = address;
   }
 
-  /** Takes over an eventfd, in the place of the one before; `undefined` for none. */
+  /**
+   * Takes over an eventfd, in the place of the one before; `undefined` for none.
+   *
+   * @throws {FrontEndError} If it is a file, a pipe or a socket: it is closed then.
+   */
   setFd(event: Event, fd: number | undefined): void {
+    if (fd !== undefined) requireEventFd(event, fd);
     const before = this.#fds.get(event);
     this.#fds.delete(event);
     if (fd !== undefined) this.#fds.set(event, fd);
@@ -151,4 +157,11 @@ export class Vring {
   #requireStopped(): void {
     if (this.queue !== undefined) throw new FrontEndError("a ring must be stopped to be changed");
   }
+}
+
+/** Of a file, who knows how long a write takes, or where it goes. */
+function requireEventFd(event: Event, fd: number): void {
+  if (fstatfs(fd) === ANON_INODE_FS_MAGIC) return;
+  close(fd);
+  throw new FrontEndError(`a ring's ${event} must be an eventfd`);
 }

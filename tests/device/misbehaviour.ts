@@ -9,7 +9,7 @@ import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
-import { close, eventfd, fcntl, ftruncate, pipe2, write } from "../../ffi/file_calls.ts";
+import { close, eventfd, fcntl, ftruncate, pipe2 } from "../../ffi/file_calls.ts";
 import { memfd_create } from "../../ffi/mman_calls.ts";
 import { socketpair } from "../../ffi/socket_calls.ts";
 import { epoll_create1, epoll_ctl } from "../../ffi/wait_calls.ts";
@@ -302,25 +302,35 @@ const rings: readonly Misbehaviour[] = [
   },
 ];
 
-/** A machine whose guest is up and whose transmit ring gets another kick. */
-function kick(name: string, open: () => number): Misbehaviour {
+/** A machine whose guest is up and whose transmit ring gets something that is no eventfd. */
+function noEventFd(event: "kick" | "call" | "err", name: string, open: () => number): Misbehaviour {
+  const request = REQUEST[`SET_VRING_${event.toUpperCase() as "KICK" | "CALL" | "ERR"}`];
   return {
-    name: `a kick that is ${name}`,
-    fault: /must be an eventfd|read/,
+    name: `a ${event} that is ${name}`,
+    fault: new RegExp(`${event} must be an eventfd`),
     async run(machine) {
       await machine.boot();
       const fd = open();
-      const send = (): Promise<void> => machine.frontEnd.setEvent(REQUEST.SET_VRING_KICK, TX, fd);
-      await lending([fd], send);
+      await lending([fd], () => machine.frontEnd.setEvent(request, TX, fd));
     },
   };
 }
 
-function writtenPipe(): number {
-  const [reader, writer] = pipe2(O_CLOEXEC);
-  write(writer, new Uint8Array(3));
-  close(writer);
-  return reader;
+/** By name; the other end of each is closed. */
+const NO_EVENTFDS: Readonly<Record<string, () => number>> = {
+  "a pipe to read from": () => pipe(0),
+  "a pipe to write to": () => pipe(1),
+  "a socket": () => half(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)),
+  "a device": () => opened("/dev/full", "r+"),
+  "a file": () => opened(import.meta.filename!, "r"),
+  "a folder": () => opened("/", "r"),
+  "a memfd": () => memfd(8, F_SEAL_SHRINK),
+};
+
+function pipe(kept: 0 | 1): number {
+  const ends = pipe2(O_CLOEXEC);
+  close(ends[1 - kept]!);
+  return ends[kept];
 }
 
 /** Of epolls, one in another, a further one is too many: the outermost one comes last. */
@@ -349,11 +359,11 @@ const nest: Misbehaviour = {
   },
 };
 
-const kicks: readonly Misbehaviour[] = [
-  kick("a pipe of 3 bytes", writtenPipe),
-  kick("a socket that was closed", () => half(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC))),
+const eventFds: readonly Misbehaviour[] = [
+  ...Object.entries(NO_EVENTFDS).map(([name, open]) => noEventFd("kick", name, open)),
+  ...Object.entries(NO_EVENTFDS).map(([name, open]) => noEventFd("call", name, open)),
+  noEventFd("err", "a pipe to write to", () => pipe(1)),
   nest,
-  kick("a folder", () => opened("/", "r")),
 ];
 
 /** All of them. */
@@ -363,5 +373,5 @@ export const MISBEHAVIOUR: readonly Misbehaviour[] = [
   ...descriptors,
   ...memory,
   ...rings,
-  ...kicks,
+  ...eventFds,
 ];
