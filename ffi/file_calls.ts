@@ -91,6 +91,17 @@ export function lseek(fd: number, offset: number, whence: number): number {
   return result;
 }
 
+/** Wraps readlink(2): where the link `path` leads, or the first 4096 bytes of that. */
+export function readlink(path: string): string {
+  const { calls, wide } = library();
+  const [name, target] = [new TextEncoder().encode(`${path}\0`), new Uint8Array(4_096)];
+  let length: number;
+  do length = calls.readlink(name, target, wide(target.length)); while (
+    length === -1 && retry("readlink")
+  );
+  return new TextDecoder().decode(target.subarray(0, length));
+}
+
 /** Wraps fstatfs(2): which file system the file is of, a `*_MAGIC`. */
 export function fstatfs(fd: number): number {
   const { calls } = libraryFor(fd);

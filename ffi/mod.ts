@@ -28,7 +28,7 @@ export { type Code, ERRNO, errnoName, SysError, WOULD_BLOCK } from "./errno.ts";
 export { type Field, type Layout, layout, type LayoutOptions, type Scalar } from "./layout.ts";
 export { accept4, bind, close, connect, epoll_create1, epoll_ctl, epoll_wait } from "./libc.ts";
 export { dup2, eventfd, fcntl, ftruncate, getpeername, getsockname, getsockopt } from "./libc.ts";
-export { fstatfs, ioctl } from "./libc.ts";
+export { fstatfs, ioctl, readlink } from "./libc.ts";
 export { listen, lseek, madvise, memfd_create, mmap, mprotect, mremap, munmap } from "./libc.ts";
 export { pipe2, poll, ppoll, read, recv, recvmsg, send, sendmsg, setsockopt } from "./libc.ts";
 export { shutdown, socket, socketpair, sysconf, write } from "./libc.ts";

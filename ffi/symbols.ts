@@ -71,6 +71,8 @@ export interface Libc {
   fcntl(fd: number, command: number, argument: Wide): number;
   /** lseek(2): the offset from the start. */
   lseek(fd: number, offset: Wide, whence: number): Wide;
+  /** readlink(2): bytes of the target, without a 0; `path` ends with one. */
+  readlink(path: Bytes, buffer: Bytes, length: Wide): number;
   /** fstatfs(2): fills a `struct statfs`. */
   fstatfs(fd: number, buffer: Bytes): number;
   /** ftruncate(2). */
@@ -130,6 +132,7 @@ export const LIBC: Readonly<Record<keyof Libc, Signature>> = {
   ioctl: { args: ["i32", "usize", "buffer"], result: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], result: "i32" },
   lseek: { args: ["i32", "i64", "i32"], result: "i64" },
+  readlink: { args: ["buffer", "buffer", "usize"], result: "i32" },
   fstatfs: { args: ["i32", "buffer"], result: "i32" },
   ftruncate: { args: ["i32", "i64"], result: "i32" },
   memfd_create: { args: ["buffer", "u32"], result: "i32" },

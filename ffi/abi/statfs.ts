@@ -34,7 +34,5 @@ export const STATFS: Layout<
   f_spare: ["i64", 4],
 });
 
-/** `f_type` of an eventfd, an epoll and the like, which no name leads to. */
-export const ANON_INODE_FS_MAGIC = 0x09041934;
 /** `f_type` of memory in huge pages. */
 export const HUGETLBFS_MAGIC = 0x958458f6;

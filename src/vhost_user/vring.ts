@@ -4,14 +4,13 @@
  * @module
  */
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
-import { ANON_INODE_FS_MAGIC } from "../../ffi/abi/statfs.ts";
 import {
   VRING_AVAIL_ALIGN_SIZE,
   VRING_DESC_ALIGN_SIZE,
   VRING_USED_ALIGN_SIZE,
 } from "../../ffi/abi/virtio_ring.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, fcntl, fstatfs, write } from "../../ffi/libc.ts";
+import { close, fcntl, readlink, write } from "../../ffi/libc.ts";
 import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
@@ -159,9 +158,17 @@ export class Vring {
   }
 }
 
-/** Of a file, who knows how long a write takes, or where it goes. */
+/**
+ * Of a file, who knows how long a write takes, or where it goes. Its name is the kernel's: to ask the
+ * file itself, by fstat(2) or fstatfs(2), may take as long.
+ */
 function requireEventFd(event: Event, fd: number): void {
-  if (fstatfs(fd) === ANON_INODE_FS_MAGIC) return;
+  let cause: unknown;
+  try {
+    if (readlink(`/proc/self/fd/${fd}`).startsWith("anon_inode:")) return;
+  } catch (error) {
+    cause = error; // there is no /proc
+  }
   close(fd);
-  throw new FrontEndError(`a ring's ${event} must be an eventfd`);
+  throw new FrontEndError(`a ring's ${event} must be an eventfd`, { cause });
 }

@@ -68,6 +68,14 @@ test("Every call on a closed descriptor fails with EBADF", () => {
   assertSysError("fstatfs", "EBADF", () => libc.fstatfs(CLOSED));
 });
 
+test("readlink() gives where a link leads", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  assert(libc.readlink(`/proc/self/fd/${reader}`).startsWith("pipe:["));
+  for (const fd of [reader, writer]) libc.close(fd);
+  assertSysError("readlink", "ENOENT", () => libc.readlink(`/proc/self/fd/${CLOSED}`));
+  assertSysError("readlink", "EINVAL", () => libc.readlink("/"));
+});
+
 test("A descriptor that is no integer from 0 is a RangeError, on every runtime", () => {
   for (const fd of [-1, NaN, 0.5, 2 ** 31, "0" as unknown as number]) {
     assertThrows(() => libc.close(fd), RangeError, "Cannot use fd: must be an integer");
