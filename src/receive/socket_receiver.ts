@@ -55,7 +55,12 @@ export class SocketReceiver implements Receiver {
     try {
       const first = this.#source.readable() ? this.#dequeue(0) : undefined;
       const batch = first === undefined ? await this.#receiveLater(spins, options) : first;
-      return await this.#socket.turns.give(batch);
+      const { turns } = this.#socket;
+      if (turns.spent()) {
+        await turns.next();
+        this.#requireOpen();
+      }
+      return batch;
     } finally {
       this.#receiving = false;
     }

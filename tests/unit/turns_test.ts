@@ -1,9 +1,10 @@
 /** Calls that never have to wait leave turns of the event loop to the rest of the program. */
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import { Turns } from "../../src/turns.ts";
@@ -105,6 +106,19 @@ test("a read that was held back for a turn gives its bytes all the same", {
   const reading = far.read(buffer);
   far.close();
   assertEquals([await reading, buffer[0]], [1, 7]);
+});
+
+test("a batch that was held back for a turn is none when the receiver was closed", {
+  timeout: 60_000,
+}, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const receiver = far.receiver();
+  await near.write(Uint8Array.of(7));
+  while (!far.socket.turns.spent());
+  const receiving = receiver.receive();
+  receiver.close();
+  assertEquals((await assertRejects(() => receiving, VsockError)).code, "EBADF");
 });
 
 test("all who are held back wait for the same turn, and then none is", async () => {
