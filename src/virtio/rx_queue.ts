@@ -203,7 +203,9 @@ export class RxQueue {
       const { flags, offset } = entry;
       const rest = entry.length - offset;
       const bytes = Math.min(Math.max(0, buffer.length - total), rest);
-      if (bytes > 0) buffer.set(entry[peek ? "peek" : "part"](offset, bytes), total);
+      if (bytes > 0) {
+        buffer.set(peek ? entry.peek(offset, bytes) : entry.part(offset, bytes), total);
+      }
       total += rest;
       if (!peek) {
         this.rxBytes -= rest;
