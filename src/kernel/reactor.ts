@@ -1,6 +1,10 @@
 /**
  * Readiness of file descriptors as promises, the same on every runtime.
  *
+ * All descriptors that are waited for are in one epoll. While events keep coming this thread takes
+ * them itself, once in each turn of its event loop: a request and its answer wake nobody. Once none
+ * has come for a moment another thread watches the epoll, and rings.
+ *
  * @module
  */
 import {
@@ -10,10 +14,10 @@ import {
   EpollEvents,
   EPOLLONESHOT,
 } from "../../ffi/abi/epoll.ts";
-import { POLLERR, PollFds, POLLHUP, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
-import { process } from "../builtins.ts";
+import { immediate, process } from "../builtins.ts";
 import type { Hold } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
@@ -27,7 +31,7 @@ export interface Reactor {
    * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
    * over it. Rejects with a `SysError` where the kernel has no room for the wait.
    *
-   * `dry` says that the events did not hold just now, which saves a look.
+   * `dry` says that the events did not hold just now, which saves a call.
    */
   wait(
     fd: number,
@@ -73,10 +77,13 @@ export class EpollReactor implements Reactor {
   readonly #posts: boolean;
   readonly #entries: Map<number, Entry> = new Map();
   readonly #pollfd: PollFds = new PollFds(1);
+  /** The epoll, which can be polled itself. */
+  readonly #epoll: PollFds = new PollFds(1);
   readonly #linger: Linger = new Linger();
   readonly #event: EpollEvents = new EpollEvents(1);
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
+  #attending = false;
   #tags = 0;
 
   /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
@@ -96,11 +103,11 @@ export class EpollReactor implements Reactor {
     dry: boolean = false,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#pollfd.set(0, fd, events);
-      const aborted = signal?.aborted ?? false;
-      const ready = aborted ? poll(this.#pollfd, 0) > 0 : this.#linger.poll(this.#pollfd, dry);
-      if (ready) return resolve(this.#pollfd.revents(0));
-      signal?.throwIfAborted();
+      if (!dry || signal?.aborted) {
+        this.#pollfd.set(0, fd, events);
+        if (poll(this.#pollfd, 0) > 0) return resolve(this.#pollfd.revents(0));
+        signal?.throwIfAborted();
+      }
       const watch = this.#watch ??= this.#open();
       const entry = this.#enter(watch, fd, events);
       watch.begin();
@@ -110,6 +117,7 @@ export class EpollReactor implements Reactor {
       const wait: Wait = { events, hold, resolve, reject, unlisten };
       entry.waits.push(wait);
       hold.acquire();
+      this.#attendSoon();
     });
   }
 
@@ -128,6 +136,7 @@ export class EpollReactor implements Reactor {
     const ring = (): void => this.#ring(watch);
     const fail = (error: unknown): void => this.#fail(watch, error);
     const watch = new Watch({ ring, fail }, this.#posts);
+    this.#epoll.set(0, watch.epfd, POLLIN);
     return watch;
   }
 
@@ -165,17 +174,44 @@ export class EpollReactor implements Reactor {
     }
   }
 
-  /** Takes what the epoll has, and resolves the waits that it is for. Runs no foreign code. */
-  #take(watch: Watch): void {
+  /** Attends once this thread has nothing else to do: whoever makes a wait end may be here too. */
+  #attendSoon(): void {
+    if (this.#attending) return;
+    this.#attending = true;
+    immediate(() => {
+      this.#attending = false;
+      if (this.#watch !== undefined) this.#attend(this.#watch);
+    });
+  }
+
+  /** Takes what comes here and now, turn after turn, and leaves the rest to the other thread. */
+  #attend(watch: Watch): void {
+    if (!watch.busy) return;
+    try {
+      const came = this.#take(watch) || (this.#linger.poll(this.#epoll) && this.#take(watch));
+      if (came) this.#attendSoon();
+      else watch.arm();
+    } catch (error) {
+      this.#fail(watch, error);
+    }
+  }
+
+  /**
+   * Takes what the epoll has, and resolves the waits that it is for: whether there was something.
+   * Runs no foreign code.
+   */
+  #take(watch: Watch): boolean {
     const events = this.#events;
-    let count: number;
+    let [came, count] = [false, 0];
     do {
       count = epoll_wait(watch.epfd, events, 0);
+      came ||= count > 0;
       for (let index = 0; index < count; index++) {
         const entry = this.#entries.get(events.data(index));
         if (entry?.tag === events.tag(index)) this.#settle(watch, entry, events.events(index));
       }
     } while (count === events.length);
+    return came;
   }
 
   /** Resolves the waits that `events` are for; the epoll tells once, so others arm it anew. */
@@ -211,7 +247,7 @@ export class EpollReactor implements Reactor {
   #ring(watch: Watch): void {
     try {
       this.#take(watch);
-      watch.arm();
+      this.#attendSoon();
     } catch (error) {
       this.#fail(watch, error);
     }

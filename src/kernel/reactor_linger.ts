@@ -2,45 +2,67 @@
  * A moment's patience before a wait goes to another thread.
  *
  * What is about to come, such as the answer to what was just sent, is had sooner and cheaper by
- * blocking for it: to be woken by another thread takes several switches between threads. So a wait
- * blocks for a moment first where that has been worth while, and hardly ever where it has not.
+ * staying for it: to be woken by another thread takes several switches between threads, and to be
+ * woken at all tens of microseconds where the processor sleeps meanwhile, as that of a VM does. So a
+ * thread looks again and again for a short while, then blocks for a longer one; each where that has
+ * been worth while, and hardly ever where it has not.
  *
  * @module
  */
 import type { PollFds } from "../../ffi/abi/poll.ts";
 import { ppoll } from "../../ffi/libc.ts";
 
-/** How long an event loop may be held up, in milliseconds. */
+/** How long to look again and again, in milliseconds: not at all where the peer needs the processor. */
+const SPIN_MS = navigator.hardwareConcurrency > 1 ? 0.05 : 0;
+/** How long to block, and so to hold up an event loop, in milliseconds. */
 const MOMENT_MS = 0.2;
-/** After this many moments in vain, one wait in 2^MOST_MISSES tries again. */
+/** After this many times in vain, one in 2^MOST_MISSES is tried again. */
 const MOST_MISSES = 8;
+
+/** Whether something has been worth while. */
+class Luck {
+  #misses = 0;
+  #skips = 0;
+
+  /** Whether to try this time. */
+  due(): boolean {
+    if (this.#skips === 0) return true;
+    this.#skips -= 1;
+    return false;
+  }
+
+  /** `hit`, of a try that was due. */
+  note(hit: boolean): boolean {
+    this.#misses = hit ? 0 : Math.min(this.#misses + 1, MOST_MISSES);
+    this.#skips = 2 ** this.#misses - 1;
+    return hit;
+  }
+}
 
 /** How one reactor lingers. */
 export class Linger {
   readonly #poll: typeof ppoll;
-  #misses = 0;
-  #skips = 0;
+  readonly #spinMs: number;
+  readonly #spins: Luck = new Luck();
+  readonly #blocks: Luck = new Luck();
 
   /** `poll` waits for milliseconds, and for parts of one. */
-  constructor(poll: typeof ppoll = ppoll) {
+  constructor(poll: typeof ppoll = ppoll, spinMs: number = SPIN_MS) {
     this.#poll = poll;
+    this.#spinMs = spinMs;
   }
 
-  /**
-   * Whether some of `fds` are ready, now or after a moment that this thread blocks for. Where they
-   * are known to be `dry`, it does not look without a moment.
-   */
-  poll(fds: PollFds, dry: boolean = false): boolean {
-    if (this.#skips > 0) {
-      this.#skips -= 1;
-      return !dry && this.#poll(fds, 0) > 0;
-    }
-    if (this.#poll(fds, MOMENT_MS) > 0) {
-      this.#misses = 0;
-      return true;
-    }
-    this.#misses = Math.min(this.#misses + 1, MOST_MISSES);
-    this.#skips = 2 ** this.#misses - 1;
+  /** Whether some of `fds`, none of which is ready now, are after the moment that this takes. */
+  poll(fds: PollFds): boolean {
+    if (this.#spinMs > 0 && this.#spins.due() && this.#spins.note(this.#spin(fds))) return true;
+    return this.#blocks.due() && this.#blocks.note(this.#poll(fds, MOMENT_MS) > 0);
+  }
+
+  #spin(fds: PollFds): boolean {
+    const end = performance.now() + this.#spinMs;
+    do {
+      if (this.#poll(fds, 0) > 0) return true;
+    } while (performance.now() < end);
     return false;
   }
 }

@@ -106,26 +106,30 @@ export class Watch {
     return worker;
   }
 
-  /** A wait begins: has the thread ring, at once where the epoll has events already. */
+  /** Whether somebody waits. */
+  get busy(): boolean {
+    return this.#waits > 0;
+  }
+
+  /** A wait begins. */
   begin(): void {
-    this.#arm();
     this.#waits += 1;
-    Atomics.store(this.#words, WORD.waits, this.#waits);
-    if (Atomics.load(this.#words, WORD.parked) !== 0) this.#unpark();
   }
 
   /** A wait is over. */
   end(): void {
     this.#waits -= 1;
-    Atomics.store(this.#words, WORD.waits, this.#waits);
+    if (this.#waits === 0) Atomics.store(this.#words, WORD.wanted, 0);
   }
 
-  /** Has the thread ring once more where somebody waits. */
+  /** Has the thread ring once, at once where the epoll has events already. */
   arm(): void {
-    if (this.#waits > 0) this.#arm();
+    this.#listen();
+    Atomics.store(this.#words, WORD.wanted, 1);
+    if (Atomics.load(this.#words, WORD.parked) !== 0) this.#unpark();
   }
 
-  #arm(): void {
+  #listen(): void {
     if (this.#armed) return;
     epoll_ctl(this.#outer, EPOLL_CTL_MOD, this.epfd, this.#event);
     this.#armed = true;
@@ -147,7 +151,7 @@ export class Watch {
       return;
     }
     Atomics.store(this.#words, WORD.state, stops);
-    Atomics.store(this.#words, WORD.waits, 1); // it parks no more
+    Atomics.store(this.#words, WORD.wanted, 1); // it parks no more
     this.#unpark();
     write(this.#alarm, BigUint64Array.of(1n));
     if (threads().isMainThread) return; // the kernel closes the rest

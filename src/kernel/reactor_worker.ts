@@ -12,8 +12,8 @@
 export const WORD = {
   /** 1 from when the thread rings until it was heard. */
   bell: 0,
-  /** How many waits are pending: the thread parks while there are none. */
-  waits: 1,
+  /** 1 from when the thread is to ring until nobody waits: it parks while this is 0. */
+  wanted: 1,
   /** 1 while the thread is parked. */
   parked: 2,
   /** One of {@linkcode STATE}. */
@@ -114,11 +114,11 @@ async function watch(): Promise<void> {
       else Atomics.notify(words, word.bell);
       continue;
     }
-    if (Atomics.load(words, word.waits) === 0) {
+    if (Atomics.load(words, word.wanted) === 0) {
       const called = new Promise((resolve) => parentPort.once("message", resolve));
       Atomics.store(words, word.parked, 1);
-      // Whoever begins to wait counts that first, then looks whether this thread is parked.
-      if (Atomics.load(words, word.waits) === 0) await called;
+      // Whoever wants the thread says so first, then looks whether it is parked.
+      if (Atomics.load(words, word.wanted) === 0) await called;
       Atomics.store(words, word.parked, 0);
     }
     // A signal, or somebody closed what is not theirs: that must not keep a processor busy.

@@ -15,6 +15,7 @@ import * as libc from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { EpollReactor, Hold, reactor } from "../../src/kernel/reactor.ts";
 import { Watch } from "../../src/kernel/reactor_watch.ts";
+import { turn } from "../../src/turns.ts";
 import { CLOSED } from "./ffi_helpers.ts";
 
 const F_DUPFD = 0;
@@ -206,6 +207,25 @@ for (const [name, it] of Object.entries(WAKES)) {
     done(near, far);
   });
 }
+
+test("wait() needs no other thread for what comes within this turn of the event loop", async () => {
+  const it = new EpollReactor(); // whose thread takes tens of milliseconds to start
+  const [near, far] = pair();
+  for (let round = 0; round < 10; round++) {
+    let over = false;
+    const woken = it.wait(near, POLLIN, hold).then(() => over = true);
+    await Promise.resolve();
+    libc.write(far, ONE);
+    await turn();
+    assertEquals(over, true);
+    await woken;
+    libc.read(near, new Uint8Array(8));
+  }
+  for (const fd of [near, far]) {
+    it.forget(fd);
+    libc.close(fd);
+  }
+});
 
 test("reactor() is one a thread, and its descriptors are closed on exec", () => {
   assertStrictEquals(reactor(), reactor());
