@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { answers } from "./answer_bench.ts";
 import { autoLoopback, autoTcp, autoVsock } from "./auto_bench.ts";
 import type { Bench } from "./bench.ts";
 import { dequeue } from "./dequeue_bench.ts";
@@ -30,6 +31,7 @@ export const BENCHES: readonly Bench[] = [
   dequeue,
   autoLoopback,
   roundtrip,
+  answers,
   http,
   ffi,
   memory,
