@@ -31,7 +31,8 @@ export interface Reactor {
    * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
    * over it. Rejects with a `SysError` where the kernel has no room for the wait.
    *
-   * `dry` says that the events did not hold just now, which saves a call.
+   * `dry` says that the events did not hold just now, which saves a call; `asked` that they are to be
+   * the answer to what was just sent, which is worth being quick.
    */
   wait(
     fd: number,
@@ -39,6 +40,7 @@ export interface Reactor {
     hold: Hold,
     signal?: AbortSignal,
     dry?: boolean,
+    asked?: boolean,
   ): Promise<number>;
   /**
    * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
@@ -84,6 +86,8 @@ export class EpollReactor implements Reactor {
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
   #attending = false;
+  /** Whether a wait that began since the last moment is for an answer. */
+  #asked = false;
   #tags = 0;
 
   /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
@@ -101,13 +105,12 @@ export class EpollReactor implements Reactor {
     hold: Hold,
     signal?: AbortSignal,
     dry: boolean = false,
+    asked: boolean = false,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
-      if (!dry || signal?.aborted) {
-        this.#pollfd.set(0, fd, events);
-        if (poll(this.#pollfd, 0) > 0) return resolve(this.#pollfd.revents(0));
-        signal?.throwIfAborted();
-      }
+      this.#pollfd.set(0, fd, events);
+      if (this.#now(dry, asked, signal)) return resolve(this.#pollfd.revents(0));
+      signal?.throwIfAborted();
       const watch = this.#watch ??= this.#open();
       const entry = this.#enter(watch, fd, events);
       watch.begin();
@@ -117,8 +120,16 @@ export class EpollReactor implements Reactor {
       const wait: Wait = { events, hold, resolve, reject, unlisten };
       entry.waits.push(wait);
       hold.acquire();
+      this.#asked ||= asked;
       this.#attendSoon();
     });
+  }
+
+  /** Whether what is to be waited for holds already, or after a moment that this thread blocks. */
+  #now(dry: boolean, asked: boolean, signal: AbortSignal | undefined): boolean {
+    if (signal?.aborted) return poll(this.#pollfd, 0) > 0;
+    if (asked) return !dry && poll(this.#pollfd, 0) > 0;
+    return this.#linger.forMore(this.#pollfd, dry);
   }
 
   forget(fd: number): void {
@@ -188,12 +199,19 @@ export class EpollReactor implements Reactor {
   #attend(watch: Watch): void {
     if (!watch.busy) return;
     try {
-      const came = this.#take(watch) || (this.#linger.poll(this.#epoll) && this.#take(watch));
+      const came = this.#take(watch) || this.#lingers() && this.#take(watch);
       if (came) this.#attendSoon();
       else watch.arm();
     } catch (error) {
       this.#fail(watch, error);
     }
+  }
+
+  /** Where a wait that began is for an answer: whether something is there after a moment. */
+  #lingers(): boolean {
+    const asked = this.#asked;
+    this.#asked = false;
+    return asked && this.#linger.forAnswer(this.#epoll);
   }
 
   /**

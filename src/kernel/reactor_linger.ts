@@ -1,18 +1,18 @@
 /**
  * A moment's patience before a wait goes to another thread.
  *
- * What is about to come, such as the answer to what was just sent, is had sooner and cheaper by
- * staying for it: to be woken by another thread takes several switches between threads, and to be
- * woken at all tens of microseconds where the processor sleeps meanwhile, as that of a VM does. So a
- * thread looks again and again for a short while, then blocks for a longer one; each where that has
- * been worth while, and hardly ever where it has not.
+ * What is about to come is had sooner and cheaper by staying for it: to be woken by another thread
+ * takes several switches between threads. So a thread blocks for a moment first. It even spins before
+ * that for the answer to what it has sent: to be woken at all takes tens of microseconds where the
+ * processor sleeps meanwhile, as that of a VM does. Who only reads had better sleep, until there is
+ * more to read. Each is done where it has been worth while, and hardly ever where it has not.
  *
  * @module
  */
 import type { PollFds } from "../../ffi/abi/poll.ts";
 import { ppoll } from "../../ffi/libc.ts";
 
-/** How long to look again and again, in milliseconds: not at all where the peer needs the processor. */
+/** How long to spin, in milliseconds: not at all where the peer needs the processor. */
 const SPIN_MS = navigator.hardwareConcurrency > 1 ? 0.05 : 0;
 /** How long to block, and so to hold up an event loop, in milliseconds. */
 const MOMENT_MS = 0.2;
@@ -43,8 +43,9 @@ class Luck {
 export class Linger {
   readonly #poll: typeof ppoll;
   readonly #spinMs: number;
+  readonly #more: Luck = new Luck();
   readonly #spins: Luck = new Luck();
-  readonly #blocks: Luck = new Luck();
+  readonly #answers: Luck = new Luck();
 
   /** `poll` waits for milliseconds, and for parts of one. */
   constructor(poll: typeof ppoll = ppoll, spinMs: number = SPIN_MS) {
@@ -52,10 +53,20 @@ export class Linger {
     this.#spinMs = spinMs;
   }
 
-  /** Whether some of `fds`, none of which is ready now, are after the moment that this takes. */
-  poll(fds: PollFds): boolean {
-    if (this.#spinMs > 0 && this.#spins.due() && this.#spins.note(this.#spin(fds))) return true;
-    return this.#blocks.due() && this.#blocks.note(this.#poll(fds, MOMENT_MS) > 0);
+  /**
+   * Whether some of `fds` are ready, now or after a moment. Where they are known to be `dry`, it does
+   * not look without a moment.
+   */
+  forMore(fds: PollFds, dry: boolean): boolean {
+    if (this.#more.due()) return this.#more.note(this.#poll(fds, MOMENT_MS) > 0);
+    return !dry && this.#poll(fds, 0) > 0;
+  }
+
+  /** Whether some of `fds`, none of which is ready now, are after a while of spinning or a moment. */
+  forAnswer(fds: PollFds): boolean {
+    const spins = this.#spinMs > 0 && this.#spins.due();
+    if (spins && this.#spins.note(this.#spin(fds))) return true;
+    return this.#answers.due() && this.#answers.note(this.#poll(fds, MOMENT_MS) > 0);
   }
 
   #spin(fds: PollFds): boolean {

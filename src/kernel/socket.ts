@@ -76,6 +76,8 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   #waits = false;
   /** Whether the last recv(2) has left nothing. */
   #dry = false;
+  /** Whether something was sent since the last wait for data. */
+  #asked = false;
   #mapping: KernelMapping | undefined;
   #regions: MappedRegion[] = [];
   #whole: WholeSend | undefined;
@@ -152,6 +154,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     // A first byte is whole whatever the kernel does.
     const whole = this.type === "seqpacket" && this.family.cutsMessages &&
       data.length > (this.#whole === undefined ? 1 : 0);
+    this.#asked = true;
     if (!whole) return libc.send(fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (this.#whole === undefined) {
       if (!this.#isConnected()) {
@@ -264,9 +267,10 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
     if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
-    const dry = this.#dry && events === POLLIN;
+    const [dry, asked] = [this.#dry && events === POLLIN, this.#asked && events === POLLIN];
     this.#dry = false; // whatever comes from here on
-    return reactor().wait(this.#fd, events, this.#hold, signal, dry).then((revents) => {
+    this.#asked &&= !asked;
+    return reactor().wait(this.#fd, events, this.#hold, signal, dry, asked).then((revents) => {
       if ((revents & POLLERR) === 0 || this.#zeroCopy === undefined || this.#closed) return revents;
       return this.#pollNow(events) || this.wait(events, signal);
     });
