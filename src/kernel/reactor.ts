@@ -18,7 +18,7 @@ import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL } from "../../ffi/abi/poll.
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
 import { immediate, process } from "../builtins.ts";
-import type { Hold } from "./reactor_hold.ts";
+import { type Hold, isHeld } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
 
@@ -53,6 +53,11 @@ export interface Reactor {
 const UNASKED = POLLERR | POLLHUP;
 /** What poll(2) can be asked for; epoll has the same bits for that, and others of its own. */
 const ASKABLE = 0x3fff & ~POLLNVAL;
+/**
+ * How often to attend before the other thread is armed all the same. Deno looks after its own I/O when
+ * its event loop sleeps, and else in one turn of 61.
+ */
+const TURNS_IN_A_ROW = "Deno" in globalThis ? 16 : Infinity;
 /** Events to take by one system call. */
 const BATCH = 256;
 
@@ -86,6 +91,8 @@ export class EpollReactor implements Reactor {
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
   #attending = false;
+  /** Turns of the event loop since the other thread was armed. */
+  #row = 0;
   /** Whether a wait that began since the last moment is for an answer. */
   #asked = false;
   #tags = 0;
@@ -121,7 +128,7 @@ export class EpollReactor implements Reactor {
       entry.waits.push(wait);
       hold.acquire();
       this.#asked ||= asked;
-      this.#attendSoon();
+      this.#attendSoon(watch);
     });
   }
 
@@ -185,9 +192,13 @@ export class EpollReactor implements Reactor {
     }
   }
 
-  /** Attends once this thread has nothing else to do: whoever makes a wait end may be here too. */
-  #attendSoon(): void {
-    if (this.#attending) return;
+  /**
+   * Attends once this thread has nothing else to do: whoever makes a wait end may be here too. The
+   * other thread is for waits that shall not hold the process, as a turn of the event loop would.
+   */
+  #attendSoon(watch: Watch): void {
+    if (this.#attending || !watch.busy) return;
+    if (!isHeld() || this.#row >= TURNS_IN_A_ROW) return this.#leave(watch);
     this.#attending = true;
     immediate(() => {
       this.#attending = false;
@@ -195,13 +206,24 @@ export class EpollReactor implements Reactor {
     });
   }
 
+  /** Has the other thread tell what comes next. */
+  #leave(watch: Watch): void {
+    this.#row = 0;
+    try {
+      watch.arm();
+    } catch (error) {
+      this.#fail(watch, error);
+    }
+  }
+
   /** Takes what comes here and now, turn after turn, and leaves the rest to the other thread. */
   #attend(watch: Watch): void {
     if (!watch.busy) return;
     try {
       const came = this.#take(watch) || this.#lingers() && this.#take(watch);
-      if (came) this.#attendSoon();
-      else watch.arm();
+      this.#row += 1;
+      if (came) this.#attendSoon(watch);
+      else this.#leave(watch);
     } catch (error) {
       this.#fail(watch, error);
     }
@@ -265,7 +287,7 @@ export class EpollReactor implements Reactor {
   #ring(watch: Watch): void {
     try {
       this.#take(watch);
-      this.#attendSoon();
+      this.#attendSoon(watch);
     } catch (error) {
       this.#fail(watch, error);
     }

@@ -8,6 +8,11 @@ import { LoopHold } from "../loop_hold.ts";
 /** The one timer by which all waits of this thread hold its event loop. */
 const loop: LoopHold = new LoopHold();
 
+/** Whether some wait of this thread keeps the process alive. */
+export function isHeld(): boolean {
+  return loop.holders > 0;
+}
+
 /** Whether the waits of one socket keep the process alive; may change while they wait. */
 export class Hold {
   #waits = 0;

@@ -162,6 +162,11 @@ export class SendArena implements Home {
     return this.#returns.pending();
   }
 
+  /** Whether a block of the size that `length` bytes are meant for is free. */
+  fits(length: number): boolean {
+    return (length <= SMALL_BLOCK ? this.#small : this.#large).count > 0;
+  }
+
   /** A copy of `data` in a block, or `undefined` where no block that it fits is free. */
   fill(data: Uint8Array): BlockPayload | undefined {
     const { length } = data;

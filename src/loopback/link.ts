@@ -134,19 +134,15 @@ export class Link implements Carrier, Disposable {
           `current value is ${data.length}`,
       );
     }
+    // Many blocks at once, and seldom: the peer writes where they are taken from.
+    if (!this.#arena.fits(data.length)) this.#collect();
     if (this.#state !== "open") return undefined;
-    const payload = this.#arena.fill(data) ?? this.#fillFromReturns(data);
-    if (payload !== undefined || this.#state !== "open") return payload;
+    const payload = this.#arena.fill(data);
+    if (payload !== undefined) return payload;
     if (!this.#hungry) this.#arena.gained = false;
     this.#hungry = true;
     this.#starve();
     return this.#arena.fill(data);
-  }
-
-  /** Many blocks at once: the peer writes where they are taken from. */
-  #fillFromReturns(data: Uint8Array): Payload | undefined {
-    this.#collect();
-    return this.#state === "open" ? this.#arena.fill(data) : undefined;
   }
 
   /** Takes `packet`. Where the ring is full it waits, in order, and goes out at a later `pump()`. */
