@@ -148,7 +148,10 @@ export function requireAddress(address: Address): void {
 
 function requireString(name: string, value: string): void {
   if (typeof value !== "string" || value === "") {
-    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${value}`);
+    const current = value === "" ? "empty" : String(value);
+    throw new TypeError(
+      `Cannot use ${name}: must be a string of some length: current value is ${current}`,
+    );
   }
 }
 

@@ -72,7 +72,7 @@ export class VsockError extends Error {
   constructor(op: Op, errno: Code | number, options: VsockErrorOptions = {}) {
     const { code, errno: number } = new SysError(op, errno);
     const { address, hint = hintFor(op, code, address), cause } = options;
-    const where = address === undefined ? "" : ` ${formatAddress(address)}`;
+    const where = address === undefined || isUnnamed(address) ? "" : ` ${formatAddress(address)}`;
     const cure = hint === undefined ? "" : `: ${hint}`;
     const message = `Cannot ${op}${where}: ${code} (errno ${number})${cure}`;
     super(message, cause === undefined ? undefined : { cause });
@@ -82,6 +82,11 @@ export class VsockError extends Error {
     this.address = address;
     this.hint = hint;
   }
+}
+
+/** Whoever connected by a Unix socket has no path of its own. */
+function isUnnamed(address: Address): boolean {
+  return "path" in address && address.path === "";
 }
 
 /**

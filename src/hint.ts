@@ -20,6 +20,7 @@ const COMMON: Hints = {
     "the buffer was transferred away during a zero-copy write: who knows what was sent",
   "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
   "send ETIMEDOUT": "the peer did not read within timeoutMs",
+  "socket ESOCKTNOSUPPORT": "this transport has no seqpacket sockets",
   "setsockopt EINVAL": "this option does not take this value, or not any more",
 };
 
@@ -56,10 +57,20 @@ const TCP: Hints = {
     "the peer closed with bytes unread, or its machine knows the connection no more",
 };
 
-/** Of AF_UNIX errno says enough. */
+const UNIX: Hints = {
+  "bind EACCES": "this user may not write to that folder",
+  "bind EADDRINUSE": "somebody listens there, or it is no socket",
+  "bind ENOENT": "there is no such folder",
+  "connect EACCES": "this user may not write to that socket, or not enter its folder",
+  "connect ECONNREFUSED": "nobody listens there now: who did is gone, or it is no socket",
+  "connect ENOENT": "nobody listens there: there is no such path",
+  "connect EPROTOTYPE": "it takes the other type, stream or seqpacket",
+  "recv ECONNRESET": "the peer closed with bytes unread",
+};
+
 function hintsOf(address: Address | undefined): Hints {
   if (address === undefined || "cid" in address) return VSOCK;
-  return "hostname" in address ? TCP : {};
+  return "hostname" in address ? TCP : UNIX;
 }
 
 /** The usual cure for `code` from `op` on `address`; `undefined` where there is none. */

@@ -62,6 +62,7 @@ export class Input {
       this.#begin(p, options);
       const n = this.#tryRead(p, peek);
       if (n !== undefined) return this.#socket.turns.give(n);
+      if (p.length === 0) return this.#socket.turns.give(0);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }

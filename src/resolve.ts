@@ -29,9 +29,16 @@ export async function resolveName<A extends TcpAddress>(
     return found.map((one) => ({ ...address, hostname: one.address }));
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
-    const hint = `the name ${hostname} has no address`;
+    const hint = isRefused(cause)
+      ? `Deno looks up no name without --allow-net=${hostname}`
+      : `the name ${hostname} has no address`;
     throw new VsockError("connect", "EADDRNOTAVAIL", { address, hint, cause });
   }
+}
+
+/** What `node:dns` of Deno makes of a permission that it lacks. */
+function isRefused(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && cause.code === "EPERM";
 }
 
 /** `promise`, unless `signal` is aborted first. */

@@ -148,7 +148,8 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
   const copied = (): Source => new CopiedSource(socket, pages * USR_PAGE_SIZE);
   if (mode === "copy" || (mode === "auto" && !mayMap(socket))) return copied();
   if (!mayMap(socket)) {
-    const hint = "SO_VM_SOCKETS_ZEROCOPY must be on before connect, with a transport that has it";
+    const hint =
+      "only AF_VSOCK with SO_VM_SOCKETS_ZEROCOPY on since before connect, and TCP, can map";
     throw new VsockError("mmap", "EOPNOTSUPP", { hint });
   }
   try {
@@ -192,15 +193,17 @@ function openMapping(socket: AnySocket, pages: number): MappedSource {
   }
 }
 
-/** `false` too where the option is unknown, as it is to every released kernel. */
+/** `false` too where the option is unknown, as to every released kernel, or of another family. */
 function isZerocopyOn(socket: AnySocket): boolean {
   try {
     return new SocketOptions(socket).zeroCopyReceive;
   } catch (error) {
-    if (error instanceof VsockError && error.code === "ENOPROTOOPT") return false;
+    if (error instanceof VsockError && UNKNOWN_OPTION.has(error.code)) return false;
     throw error;
   }
 }
+
+const UNKNOWN_OPTION: ReadonlySet<string> = new Set(["ENOPROTOOPT", "EOPNOTSUPP"]);
 
 /** Where `"auto"` copies: nothing to map, or mapped before, which works once. */
 function isUnmappable(error: unknown): boolean {

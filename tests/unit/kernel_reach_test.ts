@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
@@ -70,4 +72,17 @@ test("kernelTransports() agrees with the local CID", { skip }, () => {
   const { local, guestCid, host } = transports;
   const last = local ? 1 : VMADDR_CID_ANY;
   assertEquals(localCid(), guestCid ?? (host ? 2 : last));
+});
+
+test("kernelTransports() of a Deno that may read nothing takes the kernel's word", {
+  skip: (process.versions["deno"] === undefined && "only Deno has such permissions") || skip,
+}, () => {
+  const { href } = new URL("../../src/kernel/reach.ts", import.meta.url);
+  const code = `import { kernelTransports } from "${href}";
+    Deno.permissions.revokeSync({ name: "read" });
+    console.log(kernelTransports().guestCid);`;
+  const printed = execFileSync(process.execPath, ["eval", "--no-check", code], {
+    encoding: "utf8",
+  });
+  assertEquals(printed.trim(), String(VMADDR_CID_ANY));
 });

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { UNIX } from "../../src/kernel/family_unix.ts";
@@ -92,4 +92,56 @@ test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", li
   const error = await assertRejects(() => writing, VsockError);
   assertEquals([error.op, error.code], ["send", "EPIPE"]);
   assertEquals(await far.read(new Uint8Array(8)), null);
+});
+
+test("what goes wrong on a path says what can be done", async () => {
+  using folder = new UnixFolder();
+  const dead = folder.path("dead");
+  leaveDead(dead);
+  const missing = folder.path("missing");
+  const wrongs: readonly [string, RegExp][] = [
+    [dead, /ECONNREFUSED \(errno 111\): nobody listens there now/],
+    [missing, /ENOENT \(errno 2\): nobody listens there: there is no such path$/],
+  ];
+  for (const [path, message] of wrongs) {
+    const error = await assertRejects(() => connect({ path }), VsockError);
+    assertMatch(error.message, message);
+  }
+  const nowhere = assertThrows(() => listen({ path: folder.path("no/app") }), VsockError);
+  assertMatch(nowhere.message, /ENOENT \(errno 2\): there is no such folder$/);
+  assertThrows(() => listen({ path: "" }), TypeError, "current value is empty");
+});
+
+test("an error of an accepted connection, whose peer has no path, has no hole in it", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  using listener = listen({ path });
+  using _near = await connect({ path });
+  const far = await listener.accept();
+  far.close();
+  const error = await assertRejects(() => far.read(new Uint8Array(1)), VsockError);
+  assertMatch(error.message, /^Cannot recv: EBADF/);
+});
+
+test("read() into nothing gives 0 at once", limit, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  using listener = listen({ path });
+  using near = await connect({ path });
+  assertEquals(await near.read(new Uint8Array(0)), 0);
+});
+
+test("a receiver of AF_UNIX copies, unless it is told to map", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("app");
+  using listener = listen({ path });
+  using near = await connect({ path });
+  using far = await listener.accept();
+  const error = assertThrows(() => near.receiver({ mode: "map" }), VsockError);
+  assertEquals(error.code, "EOPNOTSUPP");
+  using receiver = near.receiver();
+  assertEquals(receiver.mapped, false);
+  await far.write(Uint8Array.of(1, 2, 3));
+  using batch = await receiver.receive();
+  assertEquals(Array.from(batch ?? [], ({ data }) => Array.from(data)), [[1, 2, 3]]);
 });
