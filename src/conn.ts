@@ -180,7 +180,8 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
 
   /**
    * Reads no more, and loses what is queued: the peer's writes fail with EPIPE. Wraps shutdown(2)
-   * with `SHUT_RD`, of which TCP does not tell the peer.
+   * with `SHUT_RD`, of which TCP does not tell the peer. Nor does AF_VSOCK where a write of the peer
+   * waits for credit already: that one ends when this connection is closed, or by its `timeoutMs`.
    */
   closeRead(): Promise<void> {
     return this.#shutdown(SHUT_RD);
