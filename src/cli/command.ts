@@ -14,8 +14,10 @@ export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 /** Exit code: ended by SIGINT, as a shell tells it. */
 export const EXIT_INTERRUPTED = 130;
+/** Exit code: ended by SIGTERM. */
+export const EXIT_TERMINATED = 143;
 
-/** One subcommand. It joins `vsockit` by one entry in the list of `mod.ts`. */
+/** One subcommand. It joins `vsockit` by one entry in the list of `commands.ts`. */
 export interface Command {
   /** The word on the command line. */
   readonly name: string;
@@ -27,6 +29,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** Words that it takes beside flags, where those can be listed: for the shells. */
   readonly words?: readonly string[];
+  /** Whether it serves others, and so goes on where nobody reads what it prints. */
+  readonly serves?: boolean;
   /**
    * Runs with the arguments behind the name, `--help` not among them, and gives the exit code.
    * Throws a `UsageError` before anything is started, any other error for a failure.

@@ -37,7 +37,8 @@ export interface Line {
 
 /**
  * Reads `args` by `flags`. Values may follow as `-b 64K`, `-b64K`, `--buffer 64K` or
- * `--buffer=64K`; the last one given counts, of a flag with `many` all of them.
+ * `--buffer=64K`; the last one given counts, of a flag with `many` all of them. Letters may be
+ * joined.
  *
  * @throws {UsageError} On an unknown flag, a value missing or too much, or an operand.
  */
@@ -67,10 +68,24 @@ export function parseLine(flags: readonly Flag[], args: readonly string[]): Line
   return { given, operands: parsed._ };
 }
 
+/** Takes letters apart that are joined: `-lv` is `-l -v`, and `-lw5` is `-l -w5`. */
+export function splitLetters(flags: readonly Flag[], args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  const before = end < 0 ? args : args.slice(0, end);
+  return [...before.flatMap((arg) => splitArg(flags, arg)), ...args.slice(before.length)];
+}
+
+function splitArg(flags: readonly Flag[], arg: string): string[] {
+  const [, letter] = /^-([A-Za-z])[A-Za-z]/.exec(arg) ?? [];
+  const flag = flags.find(({ short }) => short !== undefined && short === letter);
+  if (flag === undefined || flag.value !== undefined) return [arg];
+  return [`-${letter}`, ...splitArg(flags, `-${arg.slice(2)}`)];
+}
+
 /** Gives each flag its long form, joined to its value by `=`, so that `-b -5` is not two flags. */
 function joinValues(flags: readonly Flag[], args: readonly string[]): string[] {
   const joined: string[] = [];
-  const rest = [...args];
+  const rest = splitLetters(flags, args);
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--") return [...joined, arg, ...rest];
     const { flag, attached } = findFlag(flags, arg);

@@ -12,21 +12,14 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
-import { cat } from "./cat/command.ts";
-import { completionsFor } from "./completions/command.ts";
-import { device } from "./device/command.ts";
-import { doctor } from "./doctor/command.ts";
-import { perf } from "./perf/command.ts";
-import { proxy } from "./proxy/command.ts";
-import { ss } from "./ss/command.ts";
+import { COMMANDS, findCommand } from "./commands.ts";
+import { splitLetters } from "./flags.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
-import { test } from "./test/command.ts";
 import { UsageError } from "./usage.ts";
+import { VERSION } from "./version.ts";
 
 export type { Terminal } from "./terminal.ts";
 
-const WORKING: readonly Command[] = [perf, test, cat, proxy, device, ss, doctor];
-const COMMANDS: readonly Command[] = [...WORKING, completionsFor(WORKING)];
 const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
 
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
@@ -35,7 +28,8 @@ VM sockets (AF_VSOCK), with an embedded loopback and zero-copy receive.
 
 Commands:
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(WIDTH)}${summary}\n`).join("")}
-vsockit COMMAND --help explains a command.
+vsockit help COMMAND or vsockit COMMAND --help explains a command.
+vsockit --version or -V prints the version.
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, nothing started.
 `;
 
@@ -50,12 +44,17 @@ export async function main(
   args: readonly string[],
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
-  const [name, ...rest] = args;
+  const explains = args[0] === "help" && args.length > 1;
+  const [name, ...rest] = explains ? [...args.slice(1), "--help"] : args;
+  if (name === "--version" || name === "-V") {
+    terminal.out(`vsockit ${VERSION}\n`);
+    return EXIT_OK;
+  }
   if (name === "--help" || name === "-h" || name === "help") {
     terminal.out(HELP);
     return EXIT_OK;
   }
-  const command = COMMANDS.find((command) => command.name === name);
+  const command = findCommand(name);
   if (command === undefined) {
     terminal.err(name === undefined ? HELP : `vsockit: Unknown command: ${name}\n\n${HELP}`);
     return EXIT_USAGE;
@@ -68,7 +67,8 @@ async function runCommand(
   args: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  if (args.includes("--help") || args.includes("-h")) {
+  const apart = splitLetters(command.flags, args);
+  if (apart.includes("--help") || apart.includes("-h")) {
     terminal.out(command.help);
     return EXIT_OK;
   }

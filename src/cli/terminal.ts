@@ -4,6 +4,7 @@
  * @module
  */
 import process from "node:process";
+import { readVariable } from "./environment.ts";
 
 /** The two streams of a command, and what the second one can show. */
 export interface Terminal {
@@ -23,15 +24,16 @@ export interface Terminal {
 
 /** The streams of this process. */
 export function processTerminal(): Terminal {
-  const { stdout, stderr, env } = process;
-  const capable = env.TERM !== "dumb";
+  const { stdout, stderr } = process;
+  const capable = readVariable("TERM") !== "dumb";
+  const plain = Boolean(readVariable("NO_COLOR"));
   const interactive = stderr.isTTY === true && capable;
   return {
     out: (text: string): void => void stdout.write(text),
     err: (text: string): void => void stderr.write(text),
     interactive,
-    color: interactive && !env.NO_COLOR,
-    outColor: stdout.isTTY === true && capable && !env.NO_COLOR,
+    color: interactive && !plain,
+    outColor: stdout.isTTY === true && capable && !plain,
     columns: stderr.columns || 80, // 0 where the terminal does not know
   };
 }

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { formatBytes } from "../../src/cli/cat/watch.ts";
@@ -41,6 +42,17 @@ test("cat --keep --exec serves many, until SIGINT", LIMIT, async () => {
   assertMatch(server.err, /^listening on .*\n(connected from .*\n|it\n){6}$/);
 });
 
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  test(`cat --listen ends on ${signal} with ${code}, and removes its path`, LIMIT, async () => {
+    using place = openPath();
+    const [server] = await listening(place);
+    using _server = server;
+    process.kill(server.child.pid!, signal); // what Deno kills itself it takes for dead of that
+    assertEquals([await server.ended, server.out], [code, ""]);
+    assertEquals(existsSync(place.listen.slice("unix:".length)), false);
+  });
+}
+
 test("cat --keep receives from one after the other", LIMIT, async () => {
   using place = openPath();
   const [server, address] = await listening(place, "--keep");
@@ -69,7 +81,7 @@ test("cat --listen takes the path of one that was killed", LIMIT, async () => {
 
 test("cat gives what a command failed with, and removes its path", LIMIT, async () => {
   using place = openPath();
-  using server = new Running("cat", "-l", "-v", "--exec", "exit 3", place.listen);
+  using server = new Running("cat", "-lve", "exit 3", place.listen);
   await server.says(/^listening on/m);
   using client = new Running("cat", place.listen);
   assertEquals([await client.ended, await server.ended], [0, 1]);
@@ -118,6 +130,8 @@ test("cat fails where nobody listens, by the name of the address", async () => {
   assertMatch(err, /^vsockit cat: Cannot connect \/.*\/socket: ENOENT/);
 });
 
+const LONG = `unix:${"x".repeat(125)}`;
+
 for (
   const [args, reason] of [
     [[], "Missing operand: ADDRESS"],
@@ -128,6 +142,11 @@ for (
     [["-w", "0", "2:1"], "Cannot use --timeout: must be seconds"],
     [["-w", "soon", "2:1"], "Cannot use --timeout: must be seconds"],
     [["-e", "", "2:1"], "Cannot use --exec: must be a command"],
+    [["-lx", "2:1"], "Unknown option: -x"],
+    [["-l", "tcp:localhost:0"], "Cannot use hostname: must be an IP address"],
+    [[LONG], "Cannot use path: must be at most 107 bytes"],
+    [["-l", LONG], "Cannot use path: must be at most 107 bytes"],
+    [["-l", `hvsock:/${"x".repeat(104)}:80`], "Cannot use path: must be at most 107 bytes"],
     [["--seqpacket", "vsock-stream:2:1"], "Cannot use --seqpacket: must be as in ADDRESS"],
   ] as const
 ) {

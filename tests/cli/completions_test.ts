@@ -55,7 +55,7 @@ test("completions bash offers commands, flags, values, words, files", {
   skip: lacks("bash"),
 }, async () => {
   assertEquals(await inBash("vsockit", "do"), ["doctor"]);
-  assertEquals(await inBash("vsockit", "--"), ["--help"]);
+  assertEquals(await inBash("vsockit", "--"), ["--help", "--version"]);
   const all = await inBash("vsockit", "perf", "--");
   assertEquals(all, FLAGS.map(({ name }) => `--${name}`));
   assertEquals(await inBash("vsockit", "perf", "-z", ""), ["n", "y", "u", "a"]);

@@ -1,12 +1,20 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { describeFlags, type Flag, optionsOf, parseFlags, parseLine } from "../../src/cli/flags.ts";
+import {
+  describeFlags,
+  type Flag,
+  optionsOf,
+  parseFlags,
+  parseLine,
+  splitLetters,
+} from "../../src/cli/flags.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "buffer", short: "b", value: "SIZE", help: "how much" },
   { name: "file", value: "PATH", help: "from where\nand more" },
   { name: "server", short: "s", help: "listen" },
+  { name: "verbose", short: "v", help: "say more" },
   { name: "json", help: "as JSON" },
   { name: "skip", value: "ID", many: true, help: "leave out" },
 ];
@@ -26,6 +34,21 @@ test("parseFlags() takes a value in each of the usual forms", () => {
 test("parseFlags() gives flags without a value as true, and nothing for those left out", () => {
   assertEquals(parse("-s", "--json"), { server: true, json: true });
   assertEquals(parse(), {});
+});
+
+test("parseFlags() takes letters that are joined, a value behind the last", () => {
+  assertEquals(parse("-sv"), { server: true, verbose: true });
+  for (const args of [["-svb4K"], ["-vsb", "4K"], ["-vsb=4K"]]) {
+    assertEquals(parse(...args), { server: true, verbose: true, buffer: "4K" });
+  }
+  assertEquals(parse("-bsv"), { buffer: "sv" });
+  assertThrows(() => parse("-sx"), UsageError, "Unknown option: -x");
+});
+
+test("splitLetters() leaves alone what is joined to nothing, and what is no flag", () => {
+  const alone = ["-s", "-b4K", "--server", "-", "-5", "-xs", "-s=1", "sv"];
+  assertEquals(splitLetters(FLAGS, alone), alone);
+  assertEquals(splitLetters(FLAGS, ["-vsh", "--", "-sv"]), ["-v", "-s", "-h", "--", "-sv"]);
 });
 
 test("parseFlags() keeps values as they are written", () => {
@@ -77,7 +100,8 @@ test("parseFlags() refuses a flag whose value is missing", () => {
 test("parseFlags() refuses a value for a flag that takes none", () => {
   assertThrows(() => parse("--json=yes"), UsageError, "must have no value");
   assertThrows(() => parse("-s=1"), UsageError, "must have no value");
-  assertThrows(() => parse("-sx"), UsageError, "must have no value");
+  assertThrows(() => parse("-s1"), UsageError, "must have no value");
+  assertThrows(() => parse("-s-v"), UsageError, "must have no value");
 });
 
 test("parseLine() takes operands as they are written, in order", () => {
@@ -97,6 +121,7 @@ test("describeFlags() aligns the help of every flag", () => {
       "      --file PATH    from where\n" +
       "                     and more\n" +
       "  -s, --server       listen\n" +
+      "  -v, --verbose      say more\n" +
       "      --json         as JSON\n" +
       "      --skip ID      leave out\n",
   );

@@ -38,6 +38,12 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
   refuses("must have a LISTEN and a TARGET", TARGET, TARGET, TARGET);
   refuses("Cannot use LISTEN: Cannot parse address", "nowhere", TARGET);
   refuses("Cannot use TARGET: Cannot parse address", TARGET, "vsock:x:1");
+  refuses("Cannot use LISTEN: Cannot use hostname: must be an IP", "tcp:localhost:0", TARGET);
+  for (const path of ["unix:", "hvsock:/"].map((scheme) => scheme + "x".repeat(125))) {
+    const long = path.startsWith("unix") ? path : `${path}:80`;
+    refuses("Cannot use LISTEN: Cannot use path: must be at most 107 bytes", long, TARGET);
+    refuses("Cannot use TARGET: Cannot use path: must be at most 107 bytes", TARGET, long);
+  }
   refuses("must be of type stream like LISTEN", "vsock-stream:2:1", "vsock-seqpacket:2:1");
   refuses("Cannot use TARGET: Cannot use type", "vsock-seqpacket:2:1", "tcp:a:1");
   refuses("Cannot use --max-connections: must be a whole", "-n", "0", TARGET, TARGET);

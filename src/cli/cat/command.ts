@@ -4,7 +4,14 @@
  * @module
  */
 import process from "node:process";
-import { type Command, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import {
+  type Command,
+  EXIT_FAILURE,
+  EXIT_INTERRUPTED,
+  EXIT_OK,
+  EXIT_TERMINATED,
+  EXIT_USAGE,
+} from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
@@ -28,8 +35,14 @@ A command gets VSOCKIT_PEER, the address of the other end, in its environment.
 How much has moved is shown where only standard error is a terminal.
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, the command too, ${EXIT_USAGE} wrong usage, nothing started,
-${EXIT_INTERRUPTED} ended by SIGINT.
+${EXIT_INTERRUPTED} ended by SIGINT, ${EXIT_TERMINATED} by SIGTERM.
 `;
+
+/** What each signal ends it with. */
+const ENDINGS: Readonly<Record<string, number>> = {
+  SIGINT: EXIT_INTERRUPTED,
+  SIGTERM: EXIT_TERMINATED,
+};
 
 /** The subcommand `cat`. */
 export const cat: Command = {
@@ -40,17 +53,21 @@ export const cat: Command = {
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const interrupt = new AbortController();
-    const onInterrupt = (): void => interrupt.abort(new Error("Interrupted"));
-    process.once("SIGINT", onInterrupt);
+    let code = EXIT_OK;
+    const onSignal = (name: string): void => {
+      code = ENDINGS[name]!;
+      interrupt.abort(new Error("Interrupted"));
+    };
+    for (const name of Object.keys(ENDINGS)) process.once(name, onSignal);
     using pipes = new ProcessPipes();
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
-      return interrupt.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
+      return code;
     } catch (error) {
-      if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
+      if (interrupt.signal.aborted) return code;
       throw error;
     } finally {
-      process.off("SIGINT", onInterrupt);
+      for (const name of Object.keys(ENDINGS)) process.off(name, onSignal);
     }
   },
 };

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { parseAddress, type ParsedAddress } from "../../address_text.ts";
+import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
+import { readAddress } from "../addresses.ts";
 import { type Given, parseLine } from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
@@ -39,7 +40,7 @@ export function parseOptions(args: readonly string[]): CatOptions {
   const { given, operands: [text, more] } = parseLine(FLAGS, args);
   if (text === undefined) throw new UsageError("Missing operand: ADDRESS");
   if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
-  const parsed = readAddress(text);
+  const parsed = readAddress(given.has("listen") ? "listen" : "connect", text);
   const options: CatOptions = {
     address: parsed.address,
     type: readType(given, parsed),
@@ -56,14 +57,6 @@ export function parseOptions(args: readonly string[]): CatOptions {
     throw new UsageError("Cannot use --lines: must be without --exec: current value is both");
   }
   return options;
-}
-
-function readAddress(text: string): ParsedAddress {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 function readType(given: Given, { type }: ParsedAddress): SocketType {

@@ -15,7 +15,7 @@ _vsockit() {
   local words="" options=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    words="${names}" options="-h --help"
+    words="${names}" options="-h --help -V --version"
   else
     case \${COMP_WORDS[1]} in
 ${commands.map(commandCase).join("")}    esac

@@ -45,6 +45,7 @@ export const device: Command = {
   summary: "be the vsock device of QEMU's guests: a vhost-user back end",
   help: HELP,
   flags: FLAGS,
+  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     using signals = new Signals();

@@ -40,6 +40,7 @@ export const proxy: Command = {
   summary: "connect vsock, hybrid vsock, TCP and Unix sockets with each other",
   help: HELP,
   flags: FLAGS,
+  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const { json, verbose, drainTimeoutMs } = options;

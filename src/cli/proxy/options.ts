@@ -5,8 +5,9 @@
  */
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import type { Address } from "../../address.ts";
-import { parseAddress, type ParsedAddress, stringifyAddress } from "../../address_text.ts";
+import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
+import { readAddress } from "../addresses.ts";
 import { describeFlags, type Flag, type Given, parseLine, readInteger } from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
@@ -75,8 +76,8 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
         `${operands.length === 0 ? "nothing" : operands.join(" ")}`,
     );
   }
-  const listen = readAddress("LISTEN", listenText);
-  const target = readAddress("TARGET", targetText);
+  const listen = readAddress("listen", listenText, "Cannot use LISTEN: ");
+  const target = readAddress("connect", targetText, "Cannot use TARGET: ");
   const type = commonType(listen, target);
   if (isOpen(listen.address) && !given.has("allow") && !given.has("open")) {
     throw new UsageError(
@@ -96,14 +97,6 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
     json: given.has("json"),
     verbose: given.has("verbose"),
   };
-}
-
-function readAddress(name: string, text: string): ParsedAddress {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw new UsageError(`Cannot use ${name}: ${(error as Error).message}`);
-  }
 }
 
 /** Both ends carry bytes, or both carry messages: one that does not say is like the other. */

@@ -1,0 +1,43 @@
+/**
+ * Addresses on the command line.
+ *
+ * @module
+ */
+import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
+import type { Address } from "../address.ts";
+import { parseAddress, type ParsedAddress } from "../address_text.ts";
+import { hasName } from "../resolve.ts";
+import { UsageError } from "./usage.ts";
+
+/** What an address is for. */
+export type Use = "connect" | "listen";
+
+/**
+ * Reads `text` as an address for `use`; what is wrong with it comes behind `prefix`.
+ *
+ * @throws {UsageError} If it is no address, or one that no socket can have, on whatever machine.
+ */
+export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress {
+  try {
+    const parsed = parseAddress(text);
+    requireUsable(use, parsed.address);
+    return parsed;
+  } catch (error) {
+    throw new UsageError(`${prefix}${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function requireUsable(use: Use, address: Address): void {
+  if ("path" in address) encodeSockaddrUn(pathFor(use, address));
+  else if (use === "listen" && hasName(address)) {
+    throw new RangeError(
+      "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
+        `0.0.0.0 or :: for all: current value is ${address.hostname}`,
+    );
+  }
+}
+
+/** A VM that dials comes to a path of its own for each port. */
+function pathFor(use: Use, address: Extract<Address, { readonly path: string }>): string {
+  return use === "listen" && "port" in address ? `${address.path}_${address.port}` : address.path;
+}

@@ -1,0 +1,16 @@
+/**
+ * The environment, as far as Deno lets it be read.
+ *
+ * @module
+ */
+import process from "node:process";
+
+/** The value of a variable; one that may not be read is as if it were not set. */
+export function readVariable(name: string): string | undefined {
+  try {
+    return process.env[name];
+  } catch (error) {
+    if (error instanceof Error && error.name === "NotCapable") return undefined;
+    throw error;
+  }
+}

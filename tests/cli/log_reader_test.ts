@@ -1,0 +1,54 @@
+/** Commands that serve, once nobody reads their log any more: `vsockit proxy --json ... | head -1`. */
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import { listen } from "../../src/listen.ts";
+import { UnixFolder } from "../unit/unix_folder.ts";
+import { DeviceProcess } from "./device_process.ts";
+import { Running } from "./process.ts";
+
+const WAIT = { timeout: 60_000 };
+
+for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as const) {
+  test(`proxy ${flag} serves on when nobody reads its log, and drains`, WAIT, async () => {
+    using folder = new UnixFolder();
+    const [at, to] = [folder.path("l"), folder.path("t")];
+    using target = listen({ path: to });
+    using proxy = new Running("proxy", flag, `unix:${at}`, `unix:${to}`);
+    await once(proxy.child[log]!, "data");
+    proxy.child[log]!.destroy();
+    using live = await connect({ path: at });
+    using liveFar = await target.accept();
+    for (let count = 0; count < 3; count++) {
+      using near = await connect({ path: at });
+      using far = await target.accept();
+      await near.write(new Uint8Array(5));
+      assertEquals(await far.read(new Uint8Array(8)), 5);
+      near.close();
+      assertEquals(await far.read(new Uint8Array(8)), null);
+    }
+    process.kill(proxy.child.pid!, "SIGTERM"); // what Deno kills itself it takes for dead of that
+    await live.write(new Uint8Array(7));
+    assertEquals(await liveFar.read(new Uint8Array(8)), 7);
+    live.close();
+    liveFar.close();
+    assertEquals(await proxy.ended, 0);
+    assertEquals(existsSync(at), false);
+  });
+}
+
+test("device --json serves on when nobody reads its log", WAIT, async () => {
+  using device = await DeviceProcess.start();
+  device.running.child.stdout!.destroy();
+  for (let count = 0; count < 3; count++) {
+    using vmm = await connect({ path: device.socketPath });
+    await vmm.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")); // a fault to tell of
+    assertEquals(await vmm.read(new Uint8Array(8)).catch(() => null), null);
+  }
+  device.signal("SIGTERM");
+  assertEquals(await device.running.ended, 0);
+  assertEquals(device.files, []);
+});

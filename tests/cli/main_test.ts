@@ -1,0 +1,41 @@
+/** What `vsockit` does before it comes to a subcommand. */
+import { test } from "node:test";
+import { assertEquals, assertMatch } from "@std/assert";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { VERSION } from "../../src/cli/version.ts";
+import { read } from "../house/source.ts";
+import { vsockit } from "./captured.ts";
+
+test("vsockit --version prints the version of deno.json and package.json", async () => {
+  for (const file of ["deno.json", "package.json"]) {
+    assertEquals(JSON.parse(read(file)).version, VERSION, file);
+  }
+  for (const flag of ["--version", "-V"]) {
+    assertEquals(await vsockit([flag]), { code: 0, out: `vsockit ${VERSION}\n`, err: "" });
+  }
+});
+
+test("vsockit help lists the commands, and what else there is", async () => {
+  const general = await vsockit(["--help"]);
+  assertMatch(general.out, /^Usage: vsockit COMMAND/);
+  assertMatch(general.out, /vsockit help COMMAND [^]*vsockit --version or -V/);
+  for (const args of [["help"], ["-h"], ["help", "help"], ["help", "--help"]]) {
+    assertEquals(await vsockit(args), general);
+  }
+});
+
+test("vsockit help COMMAND prints the help of that command", async () => {
+  for (const { name, help } of COMMANDS) {
+    assertEquals(await vsockit(["help", name]), { code: 0, out: help, err: "" });
+  }
+  const { code, out, err } = await vsockit(["help", "nonsense"]);
+  assertEquals([code, out], [2, ""]);
+  assertMatch(err, /^vsockit: Unknown command: nonsense\n/);
+});
+
+test("vsockit COMMAND takes -h among letters that are joined", async () => {
+  for (const args of [["cat", "-lh", "2:1"], ["ss", "-hl"], ["proxy", "-vh"]]) {
+    const { code, out } = await vsockit(args);
+    assertEquals([code, out.startsWith(`Usage: vsockit ${args[0]} `)], [0, true]);
+  }
+});
