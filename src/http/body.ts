@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nextTick } from "node:process";
 import type { Readable, Writable } from "node:stream";
 
 /**
@@ -33,6 +34,50 @@ export function bodyOf(
   }, { highWaterMark: 0 });
 }
 
+type Result = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]>>;
+
+/** Reads a body, and can tell its length first where all of it is there already. */
+export class BodyReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #ahead: Promise<Result>[] = [];
+
+  /** Locks `body`. */
+  constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+  }
+
+  /** As of the stream's own reader. */
+  read(): Promise<Result> {
+    return this.#ahead.shift() ?? this.#reader.read();
+  }
+
+  /** As of the stream's own reader, but what that fails with is nobody's concern. */
+  async cancel(reason?: unknown): Promise<void> {
+    await this.#reader.cancel(reason).catch(() => {});
+  }
+
+  /**
+   * The length of a body that is one chunk, as that of a Response of a string is; `undefined` where
+   * more may come. It waits for no more than this turn of the event loop.
+   *
+   * @throws What the body fails with in this turn.
+   */
+  async length(): Promise<number | undefined> {
+    const first = await this.#peek();
+    if (first === undefined) return undefined;
+    if (first.done) return 0;
+    const second = await this.#peek();
+    return second?.done ? first.value.byteLength : undefined;
+  }
+
+  #peek(): Promise<Result | undefined> {
+    const result = this.#reader.read();
+    this.#ahead.push(result);
+    const late = new Promise<undefined>((resolve) => nextTick(resolve, undefined));
+    return Promise.race([result, late]);
+  }
+}
+
 /**
  * Writes all of `body`, each chunk when the one before is on its way, and ends `outgoing`. Where
  * `outgoing` is closed before its end, `body` is cancelled.
@@ -40,24 +85,22 @@ export function bodyOf(
  * @throws What `body` fails with; then `outgoing` is still open.
  */
 export async function sendBody(
-  body: ReadableStream<Uint8Array>,
+  body: BodyReader,
   outgoing: Writable,
 ): Promise<void> {
-  const reader = body.getReader();
-  const cancel = (reason?: unknown): Promise<void> => reader.cancel(reason).catch(() => {});
-  const onClose = (): void => void cancel(outgoing.errored ?? undefined); // ends a pending read
+  const onClose = (): void => void body.cancel(outgoing.errored ?? undefined); // ends a pending read
   outgoing.once("close", onClose);
   try {
     while (!outgoing.destroyed) {
-      const { value, done } = await reader.read();
+      const { value, done } = await body.read();
       if (outgoing.destroyed) break;
       if (done) return void outgoing.end();
       requireBytes("send a body", value);
       if (!outgoing.write(value)) await drained(outgoing);
     }
-    await cancel();
+    await body.cancel();
   } catch (error) {
-    await cancel(error);
+    await body.cancel(error);
     throw error;
   } finally {
     outgoing.off("close", onClose);

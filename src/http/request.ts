@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { bodyOf, headersOf, sendBody } from "./body.ts";
+import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
@@ -76,15 +76,18 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
   const { status, statusText, headers, body, bodyUsed } = response;
   if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");
   if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
+  const reader = body === null ? undefined : new BodyReader(body);
+  const length = headers.has("content-length") ? undefined : await reader?.length();
   const fields = new Map<string, string | string[]>(headers);
   const cookies = headers.getSetCookie();
   if (cookies.length > 0) fields.set("set-cookie", cookies);
+  if (length !== undefined) fields.set("content-length", `${length}`);
   for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
   outgoing.writeHead(status, statusText || undefined);
-  if (body === null) return void outgoing.end();
-  if (outgoing.req.method !== "HEAD") return await sendBody(body, outgoing);
+  if (reader === undefined) return void outgoing.end();
+  if (outgoing.req.method !== "HEAD") return await sendBody(reader, outgoing);
   outgoing.end();
-  await body.cancel();
+  await reader.cancel();
 }
 
 /** What node:http sees to by itself. */

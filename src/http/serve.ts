@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
 import type { Addr, Address, VsockAddress } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
@@ -33,7 +33,7 @@ export type ServeHandler<A extends Address = VsockAddress> = (
 
 /** For {@linkcode serve}. */
 export interface ServeOptions {
-  /** Aborted, closes the listener and each connection at once. */
+  /** Aborted, before or later, closes the listener and each connection at once. */
   readonly signal?: AbortSignal | undefined;
   /** Answers where the handler throws. @default {it is logged, and the answer is 500} */
   readonly onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
@@ -66,10 +66,11 @@ export interface HttpServer<A extends Address = VsockAddress> extends AsyncDispo
 
 /**
  * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
- * server's to close from here on. Bodies stream both ways, and neither is read ahead. `request.url`
- * is `http:` with the client's `Host`. What is not HTTP gets 400 and is closed.
+ * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
+ * response has a `content-length` where it is one chunk, as a string is. `request.url` is `http:`
+ * with the client's `Host`. What is not HTTP gets 400 and is closed.
  *
- * @throws {TypeError} If the listener is of type seqpacket.
+ * @throws {TypeError} If the listener is of type seqpacket, or `handler` is not a function.
  *
  * @example Ask a server within one process
  * ```ts
@@ -95,7 +96,13 @@ export function serve<A extends Address = VsockAddress>(
       `Cannot serve: listener must be of type stream: current value is ${listener.type}`,
     );
   }
-  requireWaitOptions({ signal: options.signal, timeoutMs: options.idleTimeoutMs });
+  if (typeof handler !== "function") {
+    throw new TypeError(`Cannot serve: handler must be a function: current value is ${handler}`);
+  }
+  const { signal, idleTimeoutMs } = options;
+  // An aborted one is as good as another: the listener has to be closed.
+  const aborted = signal instanceof AbortSignal && signal.aborted;
+  requireWaitOptions({ signal: aborted ? undefined : signal, timeoutMs: idleTimeoutMs });
   return new RunningServer(listener, handler, options);
 }
 
@@ -127,6 +134,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     this.#server = this.#createServer();
     const onAbort = (): void => this.#closeNow();
     options.signal?.addEventListener("abort", onAbort, { once: true });
+    if (options.signal?.aborted) onAbort();
     this.finished = this.#run().finally(() => {
       options.signal?.removeEventListener("abort", onAbort);
     });
@@ -211,8 +219,9 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     const { onError = logged } = this.#options;
     try {
       const response = await onError(error);
-      if (outgoing.headersSent) outgoing.destroy();
-      else await respond(response, outgoing);
+      if (!outgoing.headersSent) return await respond(response, outgoing);
+      await turn(); // what was written before goes out: the client learns that it was heard
+      outgoing.destroy();
     } catch (second) {
       logged(second);
       outgoing.destroy();

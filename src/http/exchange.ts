@@ -1,0 +1,122 @@
+/**
+ * One request and its response on a connection.
+ *
+ * @module
+ */
+import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
+import { VsockError } from "../error.ts";
+import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
+import type { PooledConn } from "./pool.ts";
+
+/** What a request carries: `Uint8Array` where its length is to be told. */
+export type Body = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
+
+/** A kept connection was closed before a byte of an answer came: its server was not there. */
+export class StaleError extends TypeError {}
+
+/** What may be sent twice. */
+const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/**
+ * Sends `request` with `body` on `conn`, which is free again, or destroyed, when the response is
+ * over.
+ *
+ * @throws {StaleError} If the request may be sent once more on another connection.
+ * @throws {TypeError} If it failed.
+ * @throws The reason of `signal` where that is aborted.
+ */
+export function exchange(
+  conn: PooledConn,
+  request: Request,
+  body: Body,
+  signal: AbortSignal,
+): Promise<Response> {
+  const bytesBefore = conn.duplex.bytesRead;
+  const outgoing = start(conn, request, body);
+  let incoming: IncomingMessage | undefined;
+  let failed: TypeError | undefined;
+  const end = (reason?: unknown): void => {
+    (incoming ?? outgoing).destroy(reason instanceof Error ? reason : undefined);
+    if (!outgoing.closed) conn.duplex.destroy(); // else another request has it by now
+  };
+  const onAbort = (): void => end(signal.reason);
+  const toError = (cause: unknown): unknown =>
+    signal.aborted ? signal.reason : failed ?? lost(cause);
+  signal.addEventListener("abort", onAbort, { once: true });
+  outgoing.once("close", () => signal.removeEventListener("abort", onAbort));
+  return new Promise((resolve, reject) => {
+    outgoing.on("error", (cause) => {
+      const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
+      const stale = silent && body === null && SAFE.has(request.method) && !signal.aborted;
+      reject(stale ? new StaleError("Stale", { cause }) : toError(cause));
+    });
+    outgoing.once("close", () => {
+      if (incoming === undefined) reject(toError(undefined)); // where no error was told
+    });
+    outgoing.once("response", (message) => {
+      incoming = message;
+      resolve(responseOf(message, request.method, end, toError));
+    });
+    send(outgoing, body).catch((cause) => {
+      failed = failure("the body of the request failed", cause);
+      reject(toError(cause));
+      end(cause);
+    });
+    if (signal.aborted) onAbort();
+  });
+}
+
+/** What node:http sees to by itself, or what no fetch may set. */
+const FORBIDDEN: ReadonlySet<string> = new Set([
+  ...["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer"],
+  ...["proxy-connection", "transfer-encoding", "upgrade"],
+]);
+
+function start(agent: PooledConn, request: Request, body: Body): ClientRequest {
+  const { host, pathname, search } = new URL(request.url);
+  const headers: Record<string, string> = { host };
+  for (const [name, value] of request.headers) if (!FORBIDDEN.has(name)) headers[name] = value;
+  if (body instanceof ReadableStream) headers["transfer-encoding"] = "chunked";
+  else if (body !== null) headers["content-length"] = `${body.length}`;
+  // Without its host: an agent keeps the connections of each host apart.
+  return open({ agent, method: request.method, path: pathname + search, headers });
+}
+
+async function send(outgoing: ClientRequest, body: Body): Promise<void> {
+  if (body instanceof ReadableStream) await sendBody(new BodyReader(body), outgoing);
+  else if (body === null) outgoing.end();
+  else outgoing.end(body);
+}
+
+/** Statuses whose responses have no body. */
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+
+function responseOf(
+  incoming: IncomingMessage,
+  method: string,
+  onCancel: (reason: unknown) => void,
+  toError: (cause: unknown) => unknown,
+): Response {
+  const { statusCode: status = 0, statusMessage: statusText = "", rawHeaders } = incoming;
+  const init = { status, statusText, headers: headersOf(rawHeaders) };
+  incoming.on("error", () => {}); // who reads the body is told of it
+  if (method !== "HEAD" && !BODILESS.has(status)) {
+    return new Response(bodyOf(incoming, onCancel, toError), init);
+  }
+  incoming.resume();
+  return new Response(null, init);
+}
+
+/** What a socket refused, or node:http's word for a reset as the reset that it is. */
+function lost(cause: unknown): TypeError {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  const reset = cause === undefined || code === "ECONNRESET" && !(cause instanceof VsockError);
+  const error = reset ? new VsockError("recv", "ECONNRESET", { cause }) : cause;
+  return failure("the connection failed", error);
+}
+
+/** As the web's fetch says it: a TypeError, here with what failed and why. */
+export function failure(what: string, cause: unknown): TypeError {
+  const why = cause instanceof Error ? cause.message : `${cause}`;
+  return new TypeError(`Cannot fetch: ${what}: ${why}`, { cause });
+}

@@ -1,0 +1,186 @@
+/**
+ * The connections of a fetch client: kept for the next request, and never more than so many.
+ *
+ * @module
+ */
+import { Agent } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Address } from "../address.ts";
+import type { Conn } from "../conn.ts";
+import { VsockError } from "../error.ts";
+import { type ConnDuplex, toDuplex } from "./duplex.ts";
+
+type OnConnection = (error: Error | null, stream: Duplex) => void;
+
+/**
+ * A connection with a node:http agent of its own, which tells when the next request may go out on
+ * it. An agent for all of them would not count a connection before it is open.
+ */
+export class PooledConn extends Agent {
+  /** The connection. */
+  readonly duplex: ConnDuplex;
+  /** Whether it has carried a request before: then its server may have closed it meanwhile. */
+  kept = false;
+  /** Whether the agent has it. */
+  #given = false;
+  readonly #onFree: () => void;
+
+  /** `onFree` is called after each request that leaves the connection as good as before. */
+  constructor(duplex: ConnDuplex, idleTimeoutMs: number, onFree: (conn: PooledConn) => void) {
+    const timeout = idleTimeoutMs === Infinity ? {} : { timeout: Math.max(1, idleTimeoutMs) };
+    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, ...timeout });
+    this.duplex = duplex;
+    this.#onFree = (): void => onFree(this);
+  }
+
+  /** Part of Agent. */
+  override createConnection(_options: unknown, onConnection?: OnConnection): undefined {
+    // Deno asks for another where a kept one was closed, to send any request once more by itself.
+    const error = this.#given ? new VsockError("recv", "ECONNRESET") : null;
+    this.#given = true;
+    onConnection?.(error, this.duplex);
+  }
+
+  /** Part of Agent: it asks when a request is over. */
+  override keepSocketAlive(socket: Duplex): boolean {
+    // Typed as void for Node, and yet a boolean.
+    const keeps = super.keepSocketAlive(socket) as unknown as boolean;
+    if (keeps) queueMicrotask(this.#onFree); // the agent has it back by then
+    return keeps;
+  }
+}
+
+/** One who waits for a connection. */
+interface Turn {
+  /** Takes it; false where the wait is over. */
+  take(conn: PooledConn): boolean;
+  fail(error: unknown): void;
+}
+
+/** See the module. */
+export class Pool {
+  readonly #connect: () => Promise<Conn<Address>>;
+  readonly #maxConnections: number;
+  readonly #idleTimeoutMs: number;
+  readonly #open = new Set<PooledConn>();
+  #idle: PooledConn[] = [];
+  readonly #waiting = new Set<Turn>();
+  #dialling = 0;
+  readonly #closing = new AbortController();
+
+  /** At most `maxConnections` are open or being opened at any time. */
+  constructor(
+    connect: () => Promise<Conn<Address>>,
+    maxConnections: number,
+    idleTimeoutMs: number,
+  ) {
+    this.#connect = async (): Promise<Conn<Address>> => await connect(); // what it throws, too
+    this.#maxConnections = maxConnections;
+    this.#idleTimeoutMs = idleTimeoutMs;
+  }
+
+  /** Aborts when the pool is closed. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /**
+   * A connection for one request, in the order of the calls. It comes back by itself after the
+   * request; where that fails, its taker destroys it.
+   *
+   * @throws What `connect` throws.
+   * @throws The reason of `signal`, which is aborted when the pool is closed, too.
+   */
+  async take(signal: AbortSignal): Promise<PooledConn> {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<PooledConn>();
+    let over = false;
+    const turn: Turn = {
+      take: (conn): boolean => {
+        if (over) return false;
+        over = true;
+        resolve(conn);
+        return true;
+      },
+      fail: reject,
+    };
+    const onAbort = (): void => {
+      over = true;
+      this.#waiting.delete(turn);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#waiting.add(turn);
+    this.#next();
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Gives those who wait what there is: kept connections, and places for new ones. */
+  #next(): void {
+    for (const turn of this.#waiting) {
+      const conn = this.#takeIdle();
+      const full = this.#open.size + this.#dialling >= this.#maxConnections;
+      if (conn === undefined && full) return;
+      this.#waiting.delete(turn);
+      if (conn === undefined) this.#dial(turn);
+      else turn.take(conn);
+    }
+  }
+
+  /** The one that was used last, which is the least likely to be closed. */
+  #takeIdle(): PooledConn | undefined {
+    for (let conn = this.#idle.pop(); conn !== undefined; conn = this.#idle.pop()) {
+      if (conn.duplex.readyState === "open") return conn;
+      conn.duplex.destroy();
+    }
+    return undefined;
+  }
+
+  async #dial(turn: Turn): Promise<void> {
+    this.#dialling += 1;
+    try {
+      const conn = this.#adopt(toDuplex(await this.#connect()));
+      if (!turn.take(conn)) this.#giveBack(conn);
+    } catch (error) {
+      turn.fail(error);
+    } finally {
+      this.#dialling -= 1;
+      this.#next();
+    }
+  }
+
+  #adopt(duplex: ConnDuplex): PooledConn {
+    const conn = new PooledConn(duplex, this.#idleTimeoutMs, (free) => {
+      free.kept = true;
+      this.#giveBack(free);
+    });
+    this.#open.add(conn);
+    duplex.on("error", () => {}); // the request is told of it; of an idle one nobody need know
+    duplex.once("end", () => {
+      if (this.#idle.includes(conn)) duplex.destroy();
+    });
+    duplex.once("close", () => {
+      this.#open.delete(conn);
+      this.#idle = this.#idle.filter((other) => other !== conn);
+      this.#next();
+    });
+    if (this.closed.aborted) duplex.destroy();
+    return conn;
+  }
+
+  #giveBack(conn: PooledConn): void {
+    if (conn.duplex.destroyed) return; // "close" sees to it
+    this.#idle.push(conn);
+    this.#next();
+  }
+
+  /** Closes all connections; who waits for one, or has one, learns it by `closed`. */
+  close(): void {
+    this.#closing.abort(new TypeError("Cannot fetch: the client is closed"));
+    for (const { duplex } of this.#open) duplex.destroy();
+  }
+}

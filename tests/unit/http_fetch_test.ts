@@ -1,0 +1,133 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connect } from "../../src/connect.ts";
+import type { Conn } from "../../src/conn.ts";
+import { createFetch, type FetchOptions } from "../../src/http/fetch.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
+import { bytes, Site } from "./http_helpers.ts";
+
+const limit = { timeout: 20_000 };
+
+test("fetch refuses what is not of http:, and dials nothing", limit, async () => {
+  await using site = new Site(() => new Response("never"));
+  for (const url of ["https://localhost/", "ws://localhost/", "data:,x"]) {
+    await assertRejects(() => site.client.fetch(url), TypeError, "must be of http:");
+  }
+  assertEquals(site.dials, 0);
+});
+
+test("createFetch refuses options without connect", () => {
+  for (const options of [{}, { connect: "vm" }]) {
+    assertThrows(() => createFetch(options as unknown as FetchOptions), TypeError, "use connect");
+  }
+});
+
+test("fetch fails with the error of its own body as the cause", limit, async () => {
+  await using site = new Site(async (request) => new Response(await request.text()));
+  const why = new RangeError("no more");
+  let pulls = 0;
+  const body = new ReadableStream({
+    pull(controller): void {
+      if (pulls++ === 0) controller.enqueue(bytes("part"));
+      else controller.error(why);
+    },
+  });
+  const error = await assertRejects(
+    () => site.fetch("/", { method: "POST", body, duplex: "half" }),
+    TypeError,
+    "Cannot fetch: the body of the request failed: no more",
+  );
+  assertEquals(error.cause, why);
+});
+
+test("fetch cancels its body where it cannot dial", limit, async () => {
+  const cancelled = Promise.withResolvers<unknown>();
+  await using site = new Site(() => new Response("never"), {}, {
+    connect: () => Promise.reject(new RangeError("no")),
+  });
+  const body = new ReadableStream({ cancel: cancelled.resolve }, { highWaterMark: 0 });
+  const init = { method: "POST", body, duplex: "half" } as const;
+  const error = await assertRejects(() => site.fetch("/", init), TypeError, "connect failed: no");
+  assertEquals(await cancelled.promise, error);
+});
+
+test("fetch asks once where the body of the response fails", limit, async () => {
+  for (const good of [0, 1, 2, 3]) {
+    let asked = 0;
+    await using site = new Site((request) => {
+      if (request.url.endsWith("/good")) return new Response("good");
+      asked += 1;
+      let pulls = 0;
+      const body = new ReadableStream({
+        pull(controller): void {
+          if (pulls++ < good) controller.enqueue(bytes("part"));
+          else controller.error(new RangeError("body"));
+        },
+      });
+      return new Response(body);
+    }, { onError: () => new Response("sorry", { status: 500 }) });
+    await (await site.fetch("/good")).text();
+    // Before its first byte it can still be told by a status.
+    const told = await (async () => (await site.fetch("/")).text())().catch(String);
+    assertEquals(told === "sorry", good < 2, told);
+    assertEquals(asked, 1);
+  }
+});
+
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+const LOST = "TypeError: Cannot fetch: the connection failed: ";
+
+/** Fetches twice from a server that sends these texts, one a request, and closes at an empty one. */
+async function fetchTwice(
+  answers: readonly string[],
+  init: RequestInit = {},
+): Promise<[string, number]> {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4002 }];
+  using listener = listen(address, { transport });
+  let asked = 0;
+  const answer = async (conn: Conn): Promise<void> => {
+    while (await conn.read(new Uint8Array(4096)) !== null) {
+      const text = answers[asked++]!;
+      if (text !== "") await conn.write(bytes(text));
+      if (text !== OK) return conn.close();
+    }
+  };
+  (async () => {
+    for (;;) answer(await listener.accept());
+  })().catch(() => {});
+  using client = createFetch({ connect: () => connect(address, { transport }) });
+  let told = "";
+  for (let i = 0; i < 2; i++) {
+    told = await client.fetch("http://vm/", init).then((response) => response.text()).catch(String);
+  }
+  return [told, asked];
+}
+
+test("fetch asks again where a kept connection was closed before an answer", limit, async () => {
+  assertEquals(await fetchTwice([OK, "", OK]), ["ok", 3]);
+});
+
+test("fetch does not ask again after a byte of an answer", limit, async () => {
+  const [told, asked] = await fetchTwice([OK, "H", OK]);
+  assertEquals([told.startsWith(LOST), asked], [true, 2]);
+});
+
+test("fetch does not ask again with what is not safe to send twice", limit, async () => {
+  const [told, asked] = await fetchTwice([OK, "", OK], { method: "POST", body: "once" });
+  assertEquals([told.startsWith(LOST), asked], [true, 2]);
+});
+
+test("fetch takes a response that ends with a kept connection", limit, async () => {
+  assertEquals(await fetchTwice([OK, "HTTP/1.1 200 OK\r\n\r\nall"]), ["all", 2]);
+});
+
+test("fetch fails where a kept connection is closed amid a response", limit, async () => {
+  const [told, asked] = await fetchTwice([OK, OK.slice(0, -1), OK]);
+  assertEquals([told.startsWith(LOST), asked], [true, 2]);
+});
+
+test("fetch does not ask again on a new connection", limit, async () => {
+  assertEquals(await fetchTwice(["", OK]), ["ok", 2]); // the first one failed
+});

@@ -1,0 +1,84 @@
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { assertEquals } from "@std/assert";
+import { bytes, readText, Site } from "./http_helpers.ts";
+
+const limit = { timeout: 20_000 };
+
+/** Bodies of one chunk, and the length that is told of each. */
+const WHOLE: Readonly<Record<string, [() => Response, string]>> = {
+  "a string": [() => new Response("héllo"), "6"],
+  "bytes": [() => new Response(new Uint8Array(5_000)), "5000"],
+  "JSON": [() => Response.json({ a: 1 }), "7"],
+  "an empty string": [() => new Response(""), "0"],
+  "a stream with a length": [
+    () => new Response(chunks("ab", "cd"), { headers: { "content-length": "4" } }),
+    "4",
+  ],
+};
+for (const [name, [make, length]] of Object.entries(WHOLE)) {
+  test(`serve tells the length of ${name}, for HEAD too`, limit, async () => {
+    await using site = new Site(make, {}, { maxConnections: 1 });
+    const { headers, body } = await site.fetch("/", { method: "HEAD" });
+    assertEquals([headers.get("content-length"), body], [length, null]);
+    const response = await site.fetch("/");
+    const told = ["content-length", "transfer-encoding"].map((n) => response.headers.get(n));
+    assertEquals(told, [length, null]);
+    assertEquals(await response.bytes(), await make().bytes());
+    assertEquals(site.dials, 1);
+  });
+}
+
+test("serve sends a body of several chunks as chunks", limit, async () => {
+  await using site = new Site(() => new Response(chunks("ab", "cd", "e")), {}, {
+    maxConnections: 1,
+  });
+  const head = await site.fetch("/", { method: "HEAD" });
+  assertEquals(head.headers.get("content-length"), null);
+  const response = await site.fetch("/");
+  assertEquals(response.headers.get("transfer-encoding"), "chunked");
+  assertEquals(await response.text(), "abcde");
+});
+
+test("serve answers HEAD without a wait for the body", limit, async () => {
+  await using site = new Site(() => new Response(new ReadableStream()));
+  assertEquals((await site.fetch("/", { method: "HEAD" })).status, 200);
+});
+
+test("serve does not let the first chunk wait for the second", limit, async () => {
+  let next = (_: string): void => {};
+  await using site = new Site(() => {
+    const body = new ReadableStream({
+      start(controller): void {
+        controller.enqueue(bytes("first"));
+        next = (text): void => controller.enqueue(bytes(text));
+      },
+    });
+    return new Response(body);
+  });
+  const reader = (await site.fetch("/")).body!.getReader();
+  assertEquals((await reader.read()).value, bytes("first"));
+  next("second");
+  assertEquals((await reader.read()).value, bytes("second"));
+  await reader.cancel();
+});
+
+test("serve writes head and body of a known length once, without a chunk", limit, async () => {
+  await using site = new Site(() => new Response("hello"));
+  using conn = await site.dial();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  const text = await readText(conn);
+  assertEquals(text.slice(text.indexOf("\r\n\r\n")), "\r\n\r\nhello");
+});
+
+/** A stream whose chunks take a turn of the event loop each. */
+function chunks(...texts: string[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller): Promise<void> {
+      await setImmediate();
+      const text = texts.shift();
+      if (text === undefined) controller.close();
+      else controller.enqueue(bytes(text));
+    },
+  }, { highWaterMark: 0 });
+}
