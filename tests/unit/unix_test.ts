@@ -126,7 +126,7 @@ test("an error of an accepted connection, whose peer has no path, has no hole in
 test("read() into nothing gives 0 at once", limit, async () => {
   using folder = new UnixFolder();
   const path = folder.path("app");
-  using listener = listen({ path });
+  using _listener = listen({ path });
   using near = await connect({ path });
   assertEquals(await near.read(new Uint8Array(0)), 0);
 });
