@@ -54,8 +54,8 @@ const UNASKED = POLLERR | POLLHUP;
 /** What poll(2) can be asked for; epoll has the same bits for that, and others of its own. */
 const ASKABLE = 0x3fff & ~POLLNVAL;
 /**
- * How often to attend before the other thread is armed all the same. Deno looks after its own I/O when
- * its event loop sleeps, and else in one turn of 61.
+ * How often to attend before the event loop is to sleep until the other thread rings. Deno looks after
+ * its own I/O when its event loop sleeps, and else in one turn of 61.
  */
 const TURNS_IN_A_ROW = "Deno" in globalThis ? 16 : Infinity;
 /** Events to take by one system call. */
@@ -91,7 +91,7 @@ export class EpollReactor implements Reactor {
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
   #attending = false;
-  /** Turns of the event loop since the other thread was armed. */
+  /** Turns of the event loop since the other thread rang. */
   #row = 0;
   /** Whether a wait that began since the last moment is for an answer. */
   #asked = false;
@@ -208,7 +208,6 @@ export class EpollReactor implements Reactor {
 
   /** Has the other thread tell what comes next. */
   #leave(watch: Watch): void {
-    this.#row = 0;
     try {
       watch.arm();
     } catch (error) {
@@ -285,6 +284,7 @@ export class EpollReactor implements Reactor {
   }
 
   #ring(watch: Watch): void {
+    this.#row = 0;
     try {
       this.#take(watch);
       this.#attendSoon(watch);

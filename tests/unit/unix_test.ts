@@ -8,6 +8,7 @@ import { VsockError } from "../../src/error.ts";
 import { UNIX } from "../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../src/kernel/open.ts";
 import { listen } from "../../src/listen.ts";
+import { runChild } from "./run_child.ts";
 import { UnixFolder } from "./unix_folder.ts";
 
 const limit = { timeout: 20_000 };
@@ -144,4 +145,11 @@ test("a receiver of AF_UNIX copies, unless it is told to map", async () => {
   await far.write(Uint8Array.of(1, 2, 3));
   using batch = await receiver.receive();
   assertEquals(Array.from(batch ?? [], ({ data }) => Array.from(data)), [[1, 2, 3]]);
+});
+
+test("two unref'd connections that answer each other for ever do not keep the process", {
+  timeout: 60_000,
+}, async () => {
+  using folder = new UnixFolder();
+  assertEquals(await runChild("./unref_child.ts", folder.path("app")), "");
 });
