@@ -115,6 +115,12 @@ export function requireU32(name: string, value: number): void {
 
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr_vm`. */
 function requireVsockAddress(address: VsockAddress): void {
+  if (address.cid === undefined) {
+    throw new TypeError(
+      "Cannot use address: must have a cid, a hostname or a path: current value has " +
+        (Object.keys(address).join(", ") || "nothing"),
+    );
+  }
   requireU32("cid", address.cid);
   requireU32("port", address.port);
   const { flags = 0 } = address;

@@ -76,6 +76,8 @@ test("listen() refuses wrong arguments before all else", () => {
   for (const options of types) {
     assertThrows(() => listen({ cid: 1, port: 1024 }, { transport, ...options }), TypeError);
   }
+  const nowhere = { port: 80 } as never;
+  assertThrows(() => listen(nowhere, { transport }), TypeError, "must have a cid");
   const address = { cid: 1, port: 1024 };
   assertThrows(() => listen(address, null as never), TypeError, "Cannot use options");
   assertThrows(() => listen(null as never), TypeError, "Cannot use address");
