@@ -295,6 +295,7 @@ export class EpollReactor implements Reactor {
 
   /** The thread is no more, or somebody closed the epoll: no wait would ever end. */
   #fail(watch: Watch, error: unknown): void {
+    if (this.#watch !== watch) return; // whose waits have ended before
     this.#watch = undefined;
     const waits = [...this.#entries.values()].flatMap((entry) => entry.waits);
     this.#entries.clear();
