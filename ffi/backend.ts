@@ -86,6 +86,11 @@ export const LIBC_PATHS: readonly string[] = [
   "/lib/libc.musl-aarch64.so.1",
 ];
 
+/** Whether `error` is Deno's word for a permission that it lacks. */
+export function isNotCapable(error: unknown): boolean {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
 /** libc cannot be called: no FFI in this runtime, no permission, or no such library. */
 export class FfiUnavailableError extends Error {
   /** Always `"FfiUnavailableError"`. */

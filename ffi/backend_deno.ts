@@ -10,6 +10,7 @@ import {
   type Backend,
   type CType,
   FfiUnavailableError,
+  isNotCapable,
   LIBC_NAMES,
   LIBC_PATHS,
   type Library,
@@ -57,10 +58,6 @@ function unavailable(library: string, cause: unknown): FfiUnavailableError {
   return new FfiUnavailableError("deno", library, "--allow-ffi", cause);
 }
 
-function isDenied(error: unknown): boolean {
-  return error instanceof Error && error.name === "NotCapable";
-}
-
 function isGranted(path?: string): boolean {
   const descriptor = path === undefined ? {} : { path };
   return deno().permissions.querySync({ name: "ffi", ...descriptor }).state === "granted";
@@ -78,7 +75,7 @@ function bufferAt(address: number, length: number): ArrayBuffer {
     const pointer = deno().UnsafePointer.create(toWide(address) as bigint);
     return deno().UnsafePointerView.getArrayBuffer(pointer, length);
   } catch (error) {
-    throw isDenied(error) ? unavailable("memory", error) : error;
+    throw isNotCapable(error) ? unavailable("memory", error) : error;
   }
 }
 
@@ -91,7 +88,7 @@ export const backend: Backend = {
     const library = openFirst(
       names(),
       (name) => ({ name, symbols: deno().dlopen(name, { ...symbols, ...OWN }).symbols }),
-      isDenied,
+      isNotCapable,
       unavailable,
     );
     const own = library.symbols as Own;

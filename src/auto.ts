@@ -18,7 +18,7 @@ import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/mod.ts";
-import { hasName } from "./resolve.ts";
+import { requireNoName } from "./resolve.ts";
 import type { SocketMaker, Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
@@ -97,15 +97,6 @@ function makerByName(
   throw new TypeError(
     `Cannot use transport: must be "auto", or one for ${formatAddress(address)}, ` +
       `or an object that makes sockets: current value is ${name}`,
-  );
-}
-
-/** To look up a name takes a while, which `connect()` has and `listen()` has not. */
-function requireNoName(address: TcpAddress): void {
-  if (!hasName(address)) return;
-  throw new RangeError(
-    "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
-      `0.0.0.0 or :: for all: current value is ${address.hostname}`,
   );
 }
 

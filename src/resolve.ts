@@ -13,6 +13,19 @@ export function hasName(address: Address): address is TcpAddress {
 }
 
 /**
+ * To look up a name takes a while, which `connect()` has and `listen()` has not.
+ *
+ * @throws {RangeError} If `address` has a name.
+ */
+export function requireNoName(address: Address): void {
+  if (!hasName(address)) return;
+  throw new RangeError(
+    "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
+      `0.0.0.0 or :: for all: current value is ${address.hostname}`,
+  );
+}
+
+/**
  * The addresses that the name in `address` stands for, by getaddrinfo(3), in the order to try them.
  *
  * `signal` ends the wait by rejecting with its reason.

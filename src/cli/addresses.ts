@@ -6,7 +6,7 @@
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import type { Address } from "../address.ts";
 import { parseAddress, type ParsedAddress } from "../address_text.ts";
-import { hasName } from "../resolve.ts";
+import { requireNoName } from "../resolve.ts";
 import { UsageError } from "./usage.ts";
 
 /** What an address is for. */
@@ -29,12 +29,7 @@ export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress 
 
 function requireUsable(use: Use, address: Address): void {
   if ("path" in address) encodeSockaddrUn(pathFor(use, address));
-  else if (use === "listen" && hasName(address)) {
-    throw new RangeError(
-      "Cannot use hostname: must be an IP address, 127.0.0.1 or ::1 for this machine alone, " +
-        `0.0.0.0 or :: for all: current value is ${address.hostname}`,
-    );
-  }
+  else if (use === "listen") requireNoName(address);
 }
 
 /** A VM that dials comes to a path of its own for each port. */

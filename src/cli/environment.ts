@@ -4,13 +4,14 @@
  * @module
  */
 import process from "node:process";
+import { isNotCapable } from "../../ffi/backend.ts";
 
 /** The value of a variable; one that may not be read is as if it were not set. */
 export function readVariable(name: string): string | undefined {
   try {
     return process.env[name];
   } catch (error) {
-    if (error instanceof Error && error.name === "NotCapable") return undefined;
+    if (isNotCapable(error)) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isNotCapable } from "../../ffi/backend.ts";
 import type { UnixAddress } from "../address.ts";
 import { type Claim, claimPath } from "./claim.ts";
 import { KernelSocket } from "./socket.ts";
@@ -30,8 +31,4 @@ export class UnixSocket extends KernelSocket<UnixAddress> {
       super.close();
     }
   }
-}
-
-function isNotCapable(error: unknown): boolean {
-  return error instanceof Error && error.name === "NotCapable";
 }
