@@ -80,6 +80,8 @@ export class Link implements Carrier, Disposable {
   #queue: Queued[] = [];
   /** `allocate()` gave `undefined` and `onRoom()` was not called since. */
   #hungry = false;
+  /** What the peer sees in our `starved`, which it looks at for every packet. */
+  #starved = false;
   /** Dead: nothing more is sent. Deaf: nothing more is received either. */
   #state: "open" | "dead" | "deaf" = "open";
 
@@ -160,7 +162,7 @@ export class Link implements Carrier, Disposable {
     this.#pulse.beat();
     // Before the ring: what the peer sent before it closed is in the ring by now.
     const last = this.#peer.load(WORD.state) === STATE.closed;
-    this.#collect();
+    if (this.#starved) this.#collect();
     this.#flush();
     const count = this.#in.count();
     if (count === BROKEN) this.#break("its ring counts more packets than fit");
@@ -287,6 +289,7 @@ export class Link implements Carrier, Disposable {
 
   /** Asks the peer to wake us for blocks and slots, and takes what came before it could see that. */
   #starve(): void {
+    this.#starved = true;
     this.#own.store(WORD.starved, 1);
     this.#collect();
     this.#flush();
@@ -299,7 +302,10 @@ export class Link implements Carrier, Disposable {
   #tellRoom(): void {
     const tell = this.#hungry && this.#arena.gained && this.#state === "open";
     if (tell) this.#hungry = false;
-    if (!this.#hungry && this.#queue.length === 0) this.#own.store(WORD.starved, 0);
+    if (this.#starved && !this.#hungry && this.#queue.length === 0) {
+      this.#starved = false;
+      this.#own.store(WORD.starved, 0);
+    }
     if (tell) this.#events.onRoom?.();
   }
 

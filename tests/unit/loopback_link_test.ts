@@ -212,8 +212,6 @@ const SPOILED: Readonly<Record<string, (slot: Uint32Array, own: Int32Array) => v
   "a record of no kind": (slot) => slot[12] = 3,
   "the end of a page 0 that never was": (slot) => slot[12] = 2,
   "a page 0 in a block that does not exist": (slot) => (slot[12] = 1, slot[11] = 0xffff_fffe),
-  "a block given back that it never had": (_, own) => own[WORD.returned] = 1,
-  "more blocks given back than there are": (_, own) => own[WORD.returned] = 1000,
 };
 
 for (const [what, spoil] of Object.entries(SPOILED)) {
@@ -226,6 +224,23 @@ for (const [what, spoil] of Object.entries(SPOILED)) {
     assertEquals([pumped(pair.b), pumped(pair.b)], [[], []]);
     assertEquals([reasons.length, pair.b.alive], [1, false]);
     assertMatch(reasons[0]!, /^the peer broke the rules of the link: /);
+  });
+}
+
+for (
+  const [what, returned] of [
+    ["a block given back that the peer never had", 1],
+    ["more blocks given back than there are", 1000],
+  ] as const
+) {
+  test(`Link.allocate() breaks the link on ${what}, once it takes blocks back`, () => {
+    const reasons: string[] = [];
+    using pair = new LinkPair(SMALL, {}, { onDead: (reason) => reasons.push(reason) });
+    new Int32Array(pair.ends[0].control)[WORD.returned] = returned;
+    for (let i = 0; i < 4; i++) assertEquals(pair.b.allocate(Uint8Array.of(1))?.bytes.length, 1);
+    assertEquals(pair.b.allocate(Uint8Array.of(1)), undefined);
+    assertEquals([reasons.length, pair.b.alive], [1, false]);
+    assertMatch(reasons[0]!, /^the peer broke the rules of the link: it gave back a block/);
   });
 }
 
