@@ -37,6 +37,8 @@ export interface Header {
 export interface Payload {
   /** The bytes; starts on a page of its own, and nothing else lies in its last page. */
   readonly bytes: Uint8Array;
+  /** Present where the memory is shared with other payloads in turn: nobody gets a view of it. */
+  readonly pooled?: true;
   /**
    * Copies `data` behind the bytes where the last page has room for all of it; `false` where not.
    * Only while nothing is lent.

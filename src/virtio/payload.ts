@@ -20,6 +20,7 @@ const SMALL = 128;
  * have room for what comes after.
  */
 export class PrivatePayload implements Payload {
+  readonly pooled = true;
   bytes: Uint8Array<ArrayBuffer>;
   #page: Uint8Array<ArrayBuffer> | undefined;
 

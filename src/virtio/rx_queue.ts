@@ -104,10 +104,8 @@ class Part implements Piece {
   }
 
   view(): Uint8Array {
-    const { payload } = this.#entry;
-    const { buffer, byteOffset } = payload.bytes;
-    return payload.lend?.(this.#start, this.length) ??
-      new Uint8Array(buffer, byteOffset + this.#start, this.length);
+    return this.#entry.payload.lend?.(this.#start, this.length) ??
+      this.#entry.part(this.#start, this.length);
   }
 
   release(): void {
@@ -226,7 +224,7 @@ export class RxQueue {
   map(pages: number, into: Piece[]): void {
     let room = pages;
     while (room > 0 && this.length > 0 && into.length < USR_HDR_MAX) {
-      const entry = this.#aligned();
+      const entry = this.#lendable();
       const length = Math.min(entry.length - entry.offset, room * USR_PAGE_SIZE);
       into.push(this.#piece(entry, length));
       room -= pagesOf(length);
@@ -258,10 +256,10 @@ export class RxQueue {
     return length === entry.length ? entry : new Part(entry, start, length, flags);
   }
 
-  /** The first packet; what is left of a partly read one moves to a page of its own. */
-  #aligned(): Entry {
+  /** The first packet, which can be lent; if need be what is left of it moves to its own pages. */
+  #lendable(): Entry {
     const entry = this.#entries[this.#head]!;
-    if (entry.offset % USR_PAGE_SIZE === 0) return entry;
+    if (entry.offset % USR_PAGE_SIZE === 0 && !entry.payload.pooled) return entry;
     const rest = new PagePayload(entry.part(entry.offset, entry.length - entry.offset));
     const moved = new Entry(rest, entry.flags);
     this.#credit.drained(entry.offset);

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { SysError } from "../../ffi/errno.ts";
 import { Credit, PACKET_OVERHEAD } from "../../src/virtio/credit.ts";
 import { PagePayload, PrivatePayload } from "../../src/virtio/payload.ts";
 import { type Piece, RxQueue } from "../../src/virtio/rx_queue.ts";
@@ -155,4 +156,24 @@ test("Payloads show the bytes of their packet and zeros, nothing of others", () 
   const page = new PagePayload(filled(10, 1), 4_086);
   assertEquals(new Uint8Array(page.bytes.buffer).indexOf(0xee), -1);
   assertEquals(new PagePayload(filled(10, 1)).bytes.buffer.byteLength, 10);
+});
+
+test("RxQueue.map() lends no memory that other payloads get later", () => {
+  const { rx, credit } = queue();
+  rx.push(new PrivatePayload(filled(100, 1)), 0);
+  const [piece] = map(rx, 4);
+  const view = piece!.view();
+  piece!.release();
+  assertEquals([view.length, credit.fwdCnt, rx.rxBytes], [0, 100, 0]);
+  assertEquals(new PrivatePayload(filled(100, 2)).bytes[0], 2);
+});
+
+test("Piece.view() is EFAULT where a view of another piece took the packet's memory away", () => {
+  const { rx } = queue();
+  rx.push(new PagePayload(filled(2 * 4096, 1)), 0);
+  const [first] = map(rx, 1);
+  (first!.view().buffer as ArrayBuffer).transfer();
+  const [second] = map(rx, 1);
+  const error = assertThrows(() => second!.view(), SysError);
+  assertEquals((error as SysError).code, "EFAULT");
 });
