@@ -80,6 +80,8 @@ export const LIBC_NAMES: readonly string[] = [
 export const LIBC_PATHS: readonly string[] = [
   "/lib/x86_64-linux-gnu/libc.so.6",
   "/lib/aarch64-linux-gnu/libc.so.6",
+  "/usr/lib/x86_64-linux-gnu/libc.so.6",
+  "/usr/lib/aarch64-linux-gnu/libc.so.6",
   "/lib64/libc.so.6",
   "/usr/lib/libc.so.6",
   "/lib/libc.musl-x86_64.so.1",
@@ -90,6 +92,9 @@ export const LIBC_PATHS: readonly string[] = [
 export function isNotCapable(error: unknown): boolean {
   return error instanceof Error && error.name === "NotCapable";
 }
+
+/** What {@linkcode FfiUnavailableError.library} is where memory is out of reach, and libc is not. */
+export const MEMORY = "memory";
 
 /** libc cannot be called: no FFI in this runtime, no permission, or no such library. */
 export class FfiUnavailableError extends Error {
@@ -110,6 +115,11 @@ export class FfiUnavailableError extends Error {
     this.library = library;
     this.flag = flag;
   }
+}
+
+/** Whether `error` says that memory may not be looked at by its address, though libc is there. */
+export function isDeniedMemory(error: unknown): boolean {
+  return error instanceof FfiUnavailableError && error.library === MEMORY;
 }
 
 /** The rows of `table` in a runtime's own form. */

@@ -14,6 +14,7 @@ import {
   LIBC_NAMES,
   LIBC_PATHS,
   type Library,
+  MEMORY,
   openFirst,
   type Signature,
   translate,
@@ -75,7 +76,7 @@ function bufferAt(address: number, length: number): ArrayBuffer {
     const pointer = deno().UnsafePointer.create(toWide(address) as bigint);
     return deno().UnsafePointerView.getArrayBuffer(pointer, length);
   } catch (error) {
-    throw isNotCapable(error) ? unavailable("memory", error) : error;
+    throw isNotCapable(error) ? unavailable(MEMORY, error) : error;
   }
 }
 

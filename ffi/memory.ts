@@ -123,6 +123,7 @@ export class MappedRegion implements Disposable {
    * @throws {TypeError} If `fd` is a file that can become shorter, or one of huge pages.
    * @throws {SysError} What mmap(2) refuses: `EINVAL` for an offset within a page, `ENODEV` for a
    * file that cannot be mapped, `EPERM` or `EACCES` for a `prot` it does not allow, `ENOMEM`.
+   * @throws {FfiUnavailableError} If this runtime may not look at memory by its address.
    */
   constructor(length: number, options: MappedRegionOptions = {}) {
     const { fd, offset = 0, prot = PROT_READ | PROT_WRITE, stolen = "retire" } = options;
@@ -134,6 +135,7 @@ export class MappedRegion implements Disposable {
     this.#keeps = stolen === "keep";
     this.#address = mmap(0, wholePages(length), prot, flags, fd ?? -1, offset);
     this.#length = length;
+    this.#requireLendable();
   }
 
   /** Where the region starts; 0 once it is unmapped, and another one after `resize()`. */
@@ -294,6 +296,17 @@ export class MappedRegion implements Disposable {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
     mmap(address, reserved, PROT_READ | PROT_WRITE, flags, -1, 0);
     throw new StolenViewError(all, reserved);
+  }
+
+  /** Deno that may open one library, and no more, has memory mapped and may not look at it. */
+  #requireLendable(): void {
+    try {
+      this.lend(0, 1);
+      this.releaseAll();
+    } catch (error) {
+      this.unmap();
+      throw error;
+    }
   }
 
   #requireMapped(what: string): void {

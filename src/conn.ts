@@ -10,6 +10,7 @@ import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } fro
 import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions, type WriteOptions } from "./output.ts";
 import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
+import type { SocketReceiver } from "./receive/socket_receiver.ts";
 import type { ZeroCopyStats } from "./send/writes.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
@@ -53,7 +54,7 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
   readonly options: SocketOptions;
   readonly #input: Input;
   readonly #output: Output;
-  readonly #receivers: Receiver[] = [];
+  #receivers: SocketReceiver[] = [];
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -166,7 +167,7 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
    */
   receiver(options?: ReceiverOptions): Receiver {
     const receiver = openReceiver(this.socket, options);
-    this.#receivers.push(receiver);
+    this.#receivers = [...this.#receivers.filter(({ closed }) => !closed), receiver];
     return receiver;
   }
 
@@ -227,9 +228,10 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
    */
   close(): void {
     try {
-      for (const receiver of this.#receivers.splice(0)) receiver.close();
+      this.#receivers.pop()?.close();
     } finally {
-      this.socket.close();
+      if (this.#receivers.length > 0) this.close();
+      else this.socket.close();
     }
   }
 

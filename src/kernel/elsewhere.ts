@@ -4,6 +4,7 @@
  * @module
  */
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
@@ -28,7 +29,10 @@ const unix: SocketMaker<UnixAddress> = {
   socket: openUnixSocket,
 };
 
-/** Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes. */
+/**
+ * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this runtime
+ * may look at them.
+ */
 function mapsTcp(family: Family<TcpAddress>): boolean {
   if (pageSize() !== USR_PAGE_SIZE) return false;
   try {
@@ -36,7 +40,7 @@ function mapsTcp(family: Family<TcpAddress>): boolean {
     using _region = socket.mapPages(USR_PAGE_SIZE);
     return true;
   } catch (error) {
-    if (error instanceof SysError) return false;
+    if (error instanceof SysError || isDeniedMemory(error)) return false;
     throw error;
   }
 }

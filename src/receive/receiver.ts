@@ -6,6 +6,7 @@
 import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
@@ -108,7 +109,7 @@ const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
  * @throws {VsockError} With mode `"map"`: `EOPNOTSUPP` where the transport cannot map or
  * `SO_VM_SOCKETS_ZEROCOPY` is off, `EBUSY` where the socket was mapped before.
  */
-export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): Receiver {
+export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): SocketReceiver {
   const { mode = "auto" } = options;
   if (!MODES.includes(mode)) {
     throw new TypeError(
@@ -205,10 +206,15 @@ function isZerocopyOn(socket: AnySocket): boolean {
 
 const UNKNOWN_OPTION: ReadonlySet<string> = new Set(["ENOPROTOOPT", "EOPNOTSUPP"]);
 
-/** Where `"auto"` copies: nothing to map, or mapped before, which works once. */
+/**
+ * Where `"auto"` copies: nothing to map, mapped before, which works once, no memory for it, or none
+ * that this runtime may look at.
+ */
+const UNMAPPABLE: ReadonlySet<string> = new Set(["EOPNOTSUPP", "ENODEV", "EBUSY", "ENOMEM"]);
+
 function isUnmappable(error: unknown): boolean {
-  return error instanceof VsockError &&
-    (error.code === "EOPNOTSUPP" || error.code === "ENODEV" || error.code === "EBUSY");
+  return isDeniedMemory(error) ||
+    (error instanceof VsockError && UNMAPPABLE.has(error.code));
 }
 
 /** Known while the socket is connected; for messages only. */

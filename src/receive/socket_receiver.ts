@@ -48,6 +48,11 @@ export class SocketReceiver implements Receiver {
     this.#source = source;
   }
 
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   async receive(options: ReceiveOptions = {}): Promise<Batch | null> {
     const spins = this.#requireOptions(options);
     this.#requireIdle();

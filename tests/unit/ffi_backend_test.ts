@@ -115,3 +115,15 @@ test("--allow-ffi=<path of libc> is enough for calls, not for mappings", {
   const printed = JSON.parse(await runChild(CHILD, [], [`--allow-ffi=${paths[0]}`]));
   assertEquals(printed, { imported: true, pipe: "works", mapping: "--allow-ffi" });
 });
+
+test("--allow-ffi=<path of libc> has a receiver copy, and lose nothing", {
+  skip: RUNTIME !== "deno"
+    ? "Deno's permission: run the suite on Deno too"
+    : paths.length === 0 && "libc is at none of the known paths: add its own to LIBC_PATHS",
+  timeout: 60_000,
+}, async () => {
+  const child = "./receive_narrow_child.ts";
+  const flags = [`--allow-ffi=${paths[0]}`, "--allow-net=127.0.0.1"];
+  const printed = JSON.parse(await runChild(child, [], flags));
+  assertEquals(printed, { bytes: 100_000, mapped: false });
+});
