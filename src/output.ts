@@ -7,7 +7,7 @@ import { MSG_EOR } from "../ffi/abi/socket.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { requireBytes, requireSeqpacket } from "./input.ts";
-import { noteSendError } from "./recv.ts";
+import { noteError } from "./recv.ts";
 import { Room } from "./send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "./send/writes.ts";
 import type { AnySocket } from "./socket.ts";
@@ -89,14 +89,16 @@ export class Output {
     if (data.length === 0) {
       throw new RangeError("Cannot send data: must have a byte: current value is 0 bytes");
     }
-    await this.write(data, options?.endOfRecord ? MSG_EOR : 0, options);
+    if (options === undefined) return void await this.write(data, 0, options);
+    const { endOfRecord, signal, timeoutMs } = options; // and not zeroCopy, which knows no flags
+    await this.write(data, endOfRecord ? MSG_EOR : 0, { signal, timeoutMs });
   }
 
   #send(p: Uint8Array, flags: number): number {
     try {
       return this.#socket.send(p, flags);
     } catch (cause) {
-      noteSendError(this.#socket, cause);
+      noteError(this.#socket, cause);
       throw cause;
     }
   }

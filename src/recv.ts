@@ -6,16 +6,19 @@
 import { type Code, SysError } from "../ffi/errno.ts";
 import type { AnySocket, MessageFlags } from "./socket.ts";
 
-/** What send(2) says of itself or of the peer's wish, not of how the connection ended. */
+/** What a call says of itself or of the peer's wish, not of how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
-  ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT"],
+  ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT", "EINVAL", "EOPNOTSUPP", "ENOMEM"],
 );
 
 /** Linux hands out the error that ended a connection once, to whoever asks first. */
 const ends = new WeakMap<AnySocket, number>();
 
-/** Remembers an error of send(2), so that whoever reads does not take the end for a clean one. */
-export function noteSendError(socket: AnySocket, error: unknown): void {
+/**
+ * Remembers an error of send(2) or recv(2), so that whoever reads later does not take the end for a
+ * clean one.
+ */
+export function noteError(socket: AnySocket, error: unknown): void {
   if (error instanceof SysError && !ORDINARY.has(error.code)) ends.set(socket, error.errno);
 }
 
@@ -62,7 +65,10 @@ function recvOrEnd(
   try {
     return socket.recv(buffer, flags, out);
   } catch (error) {
-    if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
+    if (!(error instanceof SysError) || error.code !== "ENOTCONN") {
+      noteError(socket, error);
+      throw error;
+    }
     if (out !== undefined) out.flags = 0;
     return 0;
   }

@@ -8,7 +8,7 @@ import { POLLERR } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
-import { endError, noteSendError } from "../recv.ts";
+import { endError, noteError } from "../recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
 import { limitWait, orAborted, pause, type WaitOptions } from "../waiting.ts";
 import { Room } from "./room.ts";
@@ -163,7 +163,7 @@ export class ZeroCopyWrites implements ZeroCopyStats {
       } while (end < loan.length);
       return end - start;
     } catch (cause) {
-      noteSendError(this.#socket, cause);
+      noteError(this.#socket, cause);
       throw cause;
     }
   }

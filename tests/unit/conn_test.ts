@@ -248,3 +248,50 @@ test("Conn.write leaves a node:buffer to its owner", { timeout: 60_000 }, async 
     assertEquals(chunk.length, length);
   }
 });
+
+test("Conn.close() closes all its receivers and the socket, though one of them throws", () => {
+  const socket = fakeSocket({
+    getsockopt: (_level, _name, value) => value.length,
+    poll: () => POLLIN,
+    recv: () => 1,
+  });
+  const conn = new Conn(socket);
+  const receivers = [0, 1, 2].map(() => conn.receiver({ mode: "copy" }));
+  const thrown = new Error("stolen");
+  const batches = receivers.map((receiver) => receiver.tryReceive()!);
+  for (const at of [0, 2]) {
+    Object.assign(batches[at]!, {
+      [Symbol.dispose]: () => {
+        throw thrown;
+      },
+    });
+  }
+  assertStrictEquals(assertThrows(() => conn.close(), Error), thrown);
+  assertEquals([socket.closed, batches[1]!.released], [true, true]);
+  for (const receiver of receivers) assertThrows(() => receiver.tryReceive(), VsockError);
+  conn.close();
+});
+
+test("Conn.read() gives the error that ended the connection each time", async () => {
+  let calls = 0;
+  const recv = (): number => {
+    if (calls++ === 0) throw new SysError("recv", "ECONNRESET");
+    return 0; // Linux tells it once
+  };
+  const conn = new Conn(fakeSocket({ recv, poll: () => POLLIN }));
+  for (let i = 0; i < 3; i++) {
+    assertEquals(await refusal(conn.read(new Uint8Array(1))), "recv ECONNRESET");
+  }
+  assertEquals(calls, 3);
+});
+
+test("Conn.read() does not take what a call says of itself for the end", async () => {
+  let calls = 0;
+  const recv = (): number => {
+    if (calls++ === 0) throw new SysError("recv", "EOPNOTSUPP");
+    return 0;
+  };
+  const conn = new Conn(fakeSocket({ recv, poll: () => POLLIN }));
+  assertEquals(await refusal(conn.read(new Uint8Array(1), { peek: true })), "recv EOPNOTSUPP");
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+});
