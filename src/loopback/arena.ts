@@ -8,7 +8,8 @@
  */
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Payload } from "../virtio/packet.ts";
-import { SMALL_BLOCK } from "./link_memory.ts";
+import { PagePayload } from "../virtio/payload.ts";
+import { LARGE_BLOCK, SMALL_BLOCK } from "./link_memory.ts";
 import { BROKEN, NONE, type ReturnReader, type ReturnWriter } from "./ring.ts";
 
 /** Where a payload's block goes when it is freed. */
@@ -53,6 +54,7 @@ export class BlockPayload implements Payload {
   readonly #block: number;
   readonly #blocks: Blocks;
   #home: Home | undefined;
+  #copy: PagePayload | undefined;
 
   /** The first `length` bytes of `block`, which `home` gets back. */
   constructor(home: Home, blocks: Blocks, block: number, length: number) {
@@ -64,19 +66,31 @@ export class BlockPayload implements Payload {
 
   append(data: Uint8Array): boolean {
     const { length } = this.bytes;
-    if (this.#home === undefined || length + data.length > pageEnd(length)) return false;
+    if (this.#home === undefined || this.#copy !== undefined) return false;
+    if (length + data.length > pageEnd(length)) return false;
     this.#blocks.whole(this.#block)!.set(data, length);
     this.bytes = this.#blocks.view(this.#block, length + data.length);
     return true;
   }
 
-  /** Does nothing: a SharedArrayBuffer cannot be detached. */
-  revoke(): void {}
+  /** Of the copy that `own()` has made: a SharedArrayBuffer cannot be detached. */
+  revoke(): void {
+    if (this.#copy === undefined) return;
+    this.#copy.revoke();
+    this.bytes = this.#copy.bytes;
+  }
+
+  /** The block stays, for the views of it that are lent. */
+  own(): void {
+    this.#copy ??= new PagePayload(this.bytes);
+    this.bytes = this.#copy.bytes;
+  }
 
   free(): void {
     if (this.#home === undefined) return;
     const home = this.#home;
     this.#home = undefined;
+    this.#copy?.free();
     this.bytes = EMPTY;
     home.giveBack(this.#block);
   }
@@ -127,7 +141,7 @@ class Shelf {
 }
 
 /** Where a block of our own is. */
-const AT = { home: 0, here: 1, peer: 2 } as const;
+const AT = { home: 0, here: 1, peer: 2, page: 3 } as const;
 
 /** Our own blocks: those we fill and send. */
 export class SendArena implements Home {
@@ -140,6 +154,9 @@ export class SendArena implements Home {
   readonly #dirty: Uint32Array;
   readonly #small: Shelf;
   readonly #large: Shelf;
+  /** How many may be page 0s: those stay away for as long as a connection lasts. */
+  readonly #pagesMax: number;
+  #pages = 0;
 
   /** Over `blocks`, all of them zero; `returns` is where the peer gives them back. */
   constructor(blocks: Blocks, returns: ReturnReader) {
@@ -150,7 +167,12 @@ export class SendArena implements Home {
     this.#small = new Shelf(blocks.count);
     this.#large = new Shelf(blocks.count);
     for (let block = 0; block < blocks.count; block++) this.#shelf(block).put(block);
+    this.capacity = this.#large.count * LARGE_BLOCK;
+    this.#pagesMax = Math.floor(this.#small.count / 2);
   }
+
+  /** Bytes that fit, in pieces of a large block each, when none is in use. */
+  readonly capacity: number;
 
   /** Blocks that are neither in use here nor with the peer. */
   get free(): number {
@@ -182,8 +204,11 @@ export class SendArena implements Home {
 
   /** A block for a page 0, all zero and with the peer at once, or NONE. */
   takePage(): number {
-    const block = this.#take(USR_PAGE_SIZE);
+    if (this.#pages >= this.#pagesMax) return NONE;
+    const block = this.#small.take();
     if (block === NONE) return NONE;
+    this.#at[block] = AT.page;
+    this.#pages++;
     this.#blocks.whole(block)!.fill(0, 0, this.#dirty[block]);
     this.#dirty[block] = USR_PAGE_SIZE;
     return block;
@@ -191,6 +216,7 @@ export class SendArena implements Home {
 
   /** The peer has `block` from now on, and may give it back. */
   lend(block: number): void {
+    if (this.#at[block] === AT.page) this.#pages--;
     this.#at[block] = AT.peer;
   }
 

@@ -123,6 +123,11 @@ export class Link implements Carrier, Disposable {
     return this.#state === "open";
   }
 
+  /** Bytes of payload that are under way at most. */
+  get capacity(): number {
+    return this.#arena.capacity;
+  }
+
   /** Blocks of this direction that are not in use. */
   get freeBlocks(): number {
     this.#collect();

@@ -45,9 +45,13 @@ export interface LinkEnd {
 
 /** What a link is made of. */
 export interface LinkOptions {
-  /** Blocks of 4 KiB for each direction. @default {512} */
+  /**
+   * Blocks of 4 KiB for each direction: a mapped connection keeps one of its receiver's, of which at
+   * most half go that way.
+   * @default {512}
+   */
   smallBlocks?: number;
-  /** Blocks of 64 KiB for each direction. @default {96} */
+  /** Blocks of 64 KiB for each direction; a message has to fit them. @default {96} */
   largeBlocks?: number;
   /** Packets that fit the ring of each direction; a power of two. @default {1024} */
   ringEntries?: number;

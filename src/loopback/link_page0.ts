@@ -104,8 +104,10 @@ export class OwnPage0 implements Page0 {
     if (this.#open) Atomics.store(this.words, 0, CLOSED);
   }
 
+  /** Whoever spins on it sees that, and asks the socket. */
   close(): void {
     if (!this.#open) return;
+    this.end();
     this.#open = false;
     this.#forget(this.#block);
   }

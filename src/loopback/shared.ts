@@ -109,7 +109,7 @@ class LinkedTransport extends LoopbackTransport implements LinkedLoopback {
 class LinkedNode extends StackNode implements Carrier {
   readonly #peerCid: number;
   readonly #link: Link;
-  readonly #deliver = (packet: Packet): void => this.deliver(packet);
+  readonly #deliver = (packet: Packet): void => this.#fromPeer(packet);
   #pumping = false;
   #listening = false;
 
@@ -135,6 +135,10 @@ class LinkedNode extends StackNode implements Carrier {
 
   override get blocks(): boolean {
     return true;
+  }
+
+  get messageMax(): number {
+    return this.#link.capacity;
   }
 
   override route(cid: number): Carrier | undefined {
@@ -167,13 +171,22 @@ class LinkedNode extends StackNode implements Carrier {
     }
   }
 
+  /** The thread at the other end has one CID and is to speak of no other connections. */
+  #fromPeer(packet: Packet): void {
+    if (packet.srcCid === this.#peerCid && this.cids.includes(packet.dstCid)) this.deliver(packet);
+    else packet.payload?.free();
+  }
+
   override listen(): void {
     if (this.#listening || !this.#link.alive) return;
     this.#listening = true;
     this.#link.waitAsync().then(() => {
       this.#listening = false;
-      this.pump();
-      this.listen();
+      try {
+        this.pump();
+      } finally {
+        this.listen(); // a tap that throws costs one packet
+      }
     });
   }
 

@@ -108,7 +108,12 @@ export class StackNode implements StackHost {
 
   /** A packet has come out of a carrier. */
   deliver(packet: Packet): void {
-    this.tapped(packet);
+    try {
+      this.tapped(packet);
+    } catch (error) {
+      packet.payload?.free();
+      throw error;
+    }
     this.stack.receive(packet);
   }
 

@@ -119,6 +119,7 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
 
 function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: number): number {
   const { credit } = sock;
+  if (data.length > (sock.carrier!.messageMax ?? Infinity)) throw new SysError("send", "EMSGSIZE");
   const space = credit.space();
   if (space > 0 && data.length > credit.txBufSize()) throw new SysError("send", "EMSGSIZE");
   if (space < data.length) {

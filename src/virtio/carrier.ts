@@ -16,6 +16,8 @@ export interface Destination {
 export interface Carrier {
   /** `false` where the peer has no SEQPACKET. */
   readonly seqpacket?: boolean;
+  /** Bytes of a message that it has memory for when nothing else is under way. @default Infinity */
+  readonly messageMax?: number;
   /**
    * Copies `data` (1 to 65536 bytes) into memory that the carrier can deliver; `undefined` where it
    * has none now. Then `Stack.room()` is called once there is. `to` says whom it is for. Of a stream

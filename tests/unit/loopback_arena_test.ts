@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { type BlockPayload, Blocks, ReceivedBlocks, SendArena } from "../../src/loopback/arena.ts";
 import { createLink, type LinkOptions, WORD } from "../../src/loopback/link_memory.ts";
-import { BROKEN, ReturnReader, ReturnWriter, Words } from "../../src/loopback/ring.ts";
+import { BROKEN, NONE, ReturnReader, ReturnWriter, Words } from "../../src/loopback/ring.ts";
 
 /** An arena, what its receiver does with the blocks, and the way back between them. */
 function arena(options: LinkOptions = {}) {
@@ -60,10 +60,38 @@ test("SendArena leaves nothing of an earlier packet, nor of what was appended to
 });
 
 test("SendArena gives a page 0 that is all zero", () => {
-  const { send, views } = arena({ smallBlocks: 1 });
-  filled(send, 4096).free();
+  const { send, views } = arena({ smallBlocks: 2 });
+  const used = [filled(send, 4096), filled(send, 4096)];
+  for (const payload of used) payload.free();
   const block = send.takePage();
   assertEquals(views.whole(block)!.every((byte) => byte === 0), true);
+});
+
+test("SendArena makes page 0s of half the small blocks at most, and of what they leave again", () => {
+  const { send, received } = arena({ smallBlocks: 4, largeBlocks: 1 });
+  const pages = [send.takePage(), send.takePage()];
+  assertEquals([pages.includes(NONE), send.takePage(), send.free], [false, NONE, 3]);
+  send.lend(pages[0]!); // it is closed
+  received.hold(pages[0]!);
+  received.giveBack(pages[0]!);
+  assertEquals([send.collect(), send.free, send.takePage() === NONE], [1, 4, false]);
+});
+
+test("BlockPayload.own() keeps what was there from whoever fills the block anew", () => {
+  const { send, received } = arena();
+  const block = filled(send, 10, 1).surrender(send);
+  send.lend(block);
+  const payload = received.payload(block, 10)!;
+  const lent = payload.bytes;
+  payload.own();
+  payload.own();
+  lent.fill(9); // the peer
+  assertEquals([payload.bytes[0], payload.append(Uint8Array.of(1)), send.collect()], [1, false, 0]);
+  const copy = payload.bytes;
+  payload.revoke();
+  assertEquals([copy.length, payload.bytes[9]], [0, 1]);
+  payload.free();
+  assertEquals([payload.bytes.length, lent.length, send.collect()], [0, 10, 1]);
 });
 
 test("SendArena uses the block that came back first", () => {

@@ -1,0 +1,147 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
+} from "../../ffi/abi/virtio_vsock.ts";
+import type { Conn } from "../../src/conn.ts";
+import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
+import { listen } from "../../src/listen.ts";
+import { openLink } from "../../src/loopback/link.ts";
+import {
+  createLoopbackLink,
+  type LinkedLoopback,
+  type LoopbackLinkOptions,
+  openLoopback,
+} from "../../src/loopback/mod.ts";
+import type { SocketOptionValues } from "../../src/options.ts";
+import type { SocketType } from "../../src/socket.ts";
+import { packet } from "./link_pair.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+const HOST = 2;
+const ADDRESS = { cid: HOST, port: 1024 };
+
+interface Ends extends Disposable {
+  readonly host: LinkedLoopback;
+  readonly guest: LinkedLoopback;
+}
+
+function open(options: LoopbackLinkOptions): Ends {
+  const [end, other] = createLoopbackLink(options);
+  const [host, guest] = [openLoopback(end), openLoopback(other)];
+  return {
+    host,
+    guest,
+    [Symbol.dispose](): void {
+      host.close();
+      guest.close();
+    },
+  };
+}
+
+/** A connection of the guest to the host: near, far. */
+async function pair(
+  { host, guest }: Ends,
+  type: SocketType = "stream",
+  options: SocketOptionValues = {},
+): Promise<[Conn, Conn]> {
+  using listener = listen(ADDRESS, { transport: host, type, options });
+  const near = await connect(ADDRESS, { transport: guest, type, options });
+  return [near, await listener.accept()];
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return (await assertRejects(() => promise, VsockError)).code;
+}
+
+test(
+  "openLoopback() hears of no connections but those of the CID at the other end",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink();
+    using host = openLoopback(end);
+    using hostile = openLink(other.link);
+    using listener = listen(ADDRESS, { transport: host });
+    using near = await connect(ADDRESS, { transport: host });
+    using far = await listener.accept();
+    const spoof = { srcCid: HOST, dstCid: HOST, dstPort: 1024, type: 1, bufAlloc: 262_144 };
+    const srcPort = far.remoteAddr.port;
+    const free = hostile.freeBlocks;
+    const payload = hostile.allocate(Uint8Array.of(6, 6, 6))!;
+    hostile.send(packet({ ...spoof, srcPort, op: VIRTIO_VSOCK_OP_RW, len: 3, payload }));
+    hostile.send(packet({ ...spoof, srcPort, op: VIRTIO_VSOCK_OP_RST }));
+    hostile.send(packet({ ...spoof, srcPort: 7777, op: VIRTIO_VSOCK_OP_REQUEST }));
+    hostile.send(packet({ ...spoof, srcCid: 3, dstCid: 9, op: VIRTIO_VSOCK_OP_REQUEST }));
+    await near.write(Uint8Array.of(1));
+    const p = new Uint8Array(8);
+    assertEquals([await far.read(p), p[0]], [1, 1]);
+    assertEquals(await codeOf(listener.accept({ timeoutMs: 50 })), "ETIMEDOUT");
+    assertEquals(hostile.freeBlocks, free);
+  },
+);
+
+test("sendMessage() over a link refuses what its blocks can never hold", TIMEOUT, async () => {
+  using ends = open({ largeBlocks: 2 });
+  const [near, far] = await pair(ends, "seqpacket", { bufferSize: 1 << 20 });
+  assertEquals(await codeOf(near.sendMessage(new Uint8Array(2 * 65_536 + 1))), "EMSGSIZE");
+  await near.sendMessage(new Uint8Array(2 * 65_536));
+  assertEquals((await far.receiveMessage())?.data.length, 2 * 65_536);
+  near.close();
+  far.close();
+});
+
+test("writes over a link go on, however many receivers map it", TIMEOUT, async () => {
+  using ends = open({ smallBlocks: 4, largeBlocks: 1 });
+  const conns: Conn[] = [];
+  const mapped: boolean[] = [];
+  for (let i = 0; i < 5; i++) {
+    const [near, far] = await pair(ends, "stream", { zeroCopyReceive: true });
+    mapped.push(near.receiver().mapped);
+    conns.push(near, far);
+  }
+  assertEquals(mapped, [true, true, false, false, false]);
+  const [near, far] = conns.slice(-2) as [Conn, Conn];
+  const p = new Uint8Array(8);
+  for (let i = 0; i < 20; i++) {
+    await near.write(Uint8Array.of(i));
+    assertEquals([await far.read(p), p[0]], [1, i]);
+  }
+  for (const conn of conns) conn.close();
+});
+
+test("a tap of a link that throws costs one packet, and not its memory", () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end, {
+    tap: () => {
+      throw new Error("tap");
+    },
+  });
+  using peer = openLink(other.link);
+  const free = peer.freeBlocks;
+  const payload = peer.allocate(Uint8Array.of(1))!;
+  peer.send(packet({ srcCid: 3, dstCid: HOST, op: VIRTIO_VSOCK_OP_RW, len: 1, payload }));
+  using socket = host.socket("stream");
+  assertThrows(() => socket.poll(0), Error, "tap");
+  assertEquals([socket.poll(0), peer.freeBlocks], [0, free]);
+});
+
+test("a peek over a link and the read after it are the same bytes", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end);
+  using guest = openLoopback(other);
+  using listener = listen(ADDRESS, { transport: host });
+  using near = await connect(ADDRESS, { transport: guest });
+  using far = await listener.accept();
+  await near.write(new TextEncoder().encode("length=0004"));
+  const [peeked, read] = [new Uint8Array(11), new Uint8Array(11)];
+  await far.read(peeked, { peek: true });
+  for (const block of other.link.lanes[1].blocks) {
+    const bytes = new Uint8Array(block, 0, 11);
+    if (bytes[0] !== 0) bytes.fill(57); // a peer that writes where it has no more business
+  }
+  await far.read(read);
+  assertEquals(peeked, read);
+});
