@@ -8,6 +8,9 @@ export interface Packet {
   /**
    * The payload, exactly; lent until the batch is released, and the same array at each reading.
    *
+   * Only to be read: the pages of a mapping are read-only, and a write into them ends the process by
+   * a signal. A batch that was copied takes a write; do not count on which one it is.
+   *
    * Afterwards reading it throws a `TypeError`, and an array kept from before has length 0 (unless
    * the batch is `volatile`).
    */
@@ -49,7 +52,7 @@ export interface Batch extends Iterable<Packet>, Disposable {
   readonly packetCount: number;
   /**
    * `true`: these are the pages that the packets arrived in, no copy was made. Over TCP it may be
-   * so of a part only, of `mappedBytes`.
+   * so of a part only, of `mappedBytes`. Writing there ends the process.
    */
   readonly mapped: boolean;
   /** Those of `byteLength` that lie in the pages that they arrived in; the others were copied. */

@@ -25,18 +25,16 @@ export class CopiedSource implements Source, Lender {
   readonly spins = false;
   readonly #socket: AnySocket;
   readonly #headers: UsrHeaders = new UsrHeaders();
+  readonly #options: SocketOptions;
   readonly #out: MessageFlags = { flags: 0 };
-  readonly #mayOutgrow: boolean;
   readonly #buffer: CopyBuffer;
   #broken: unknown;
 
   /** Copies at most `byteLength` bytes at once, but never a part of a message. */
   constructor(socket: AnySocket, byteLength: number) {
     this.#socket = socket;
+    this.#options = new SocketOptions(socket);
     this.#buffer = new CopyBuffer(byteLength);
-    // The credit given to the peer bounds a message.
-    this.#mayOutgrow = socket.type === "seqpacket" &&
-      new SocketOptions(socket).bufferSize > byteLength;
   }
 
   readable(): boolean {
@@ -46,7 +44,8 @@ export class CopiedSource implements Source, Lender {
   dequeue(): LentBatch | null | undefined {
     if (this.#broken !== undefined) throw this.#broken;
     const message = this.#socket.type === "seqpacket";
-    if (this.#mayOutgrow) this.#makeRoom();
+    // The credit that the peer was given bounds a message, and its user may raise that.
+    if (message && this.#options.bufferSize > this.#buffer.byteLength) this.#makeRoom();
     const length = message
       ? recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out)
       : recvConnected(this.#socket, this.#buffer.bytes, 0); // no msghdr, which is dearer

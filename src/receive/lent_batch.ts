@@ -4,6 +4,7 @@
  * @module
  */
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
+import { toVsockError } from "../error.ts";
 import type { Batch, Packet } from "./batch.ts";
 import type { UsrHeaders } from "./usr_hdr.ts";
 
@@ -68,7 +69,11 @@ export class LentBatch implements Batch {
   /** Lends the bytes of packet `index`. */
   lend(index: number): Uint8Array {
     const lender = requireHeld(this.#lender, "read packet data");
-    return lender.lend(this.#headers.firstPages[index]!, this.#headers.lengths[index]!);
+    try {
+      return lender.lend(this.#headers.firstPages[index]!, this.#headers.lengths[index]!);
+    } catch (cause) {
+      throw toVsockError("recv", cause);
+    }
   }
 
   release(): void {

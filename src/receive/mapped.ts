@@ -36,7 +36,8 @@ export class MappedSource implements Source, Lender {
   dequeue(): LentBatch | null | undefined {
     if (this.#broken !== undefined) throw this.#broken;
     // Looked at before the call: what is queued after it came before the close.
-    const closed = this.#page.pollValue === POLL_VALUE_CLOSED;
+    const gone = this.#mapping.page0.length === 0; // of which the call tells
+    const closed = !gone && this.#page.pollValue === POLL_VALUE_CLOSED;
     this.#mapping.mapRx();
     try {
       this.#headers.read(this.#page, this.#mapping.dataPages, this.#flagMask);

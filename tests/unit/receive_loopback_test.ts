@@ -206,3 +206,22 @@ test("Receiver.receiveSync() notices a dead peer while it spins", TIMEOUT, async
     assertEquals(end.code, "ECONNRESET");
   });
 });
+
+test(
+  "Receiver (copy) takes a message whole, however its buffer size was raised since",
+  TIMEOUT,
+  async () => {
+    using ends = await open(1, "seqpacket");
+    const { near, far } = ends;
+    using receiver = near.receiver({ mode: "copy", bufferBytes: 1 << 20 });
+    for (const { options } of [near, far]) {
+      options.bufferMaxSize = 2 << 20;
+      options.bufferSize = 2 << 20;
+    }
+    await far.write(Uint8Array.of(1)); // with which the news travels
+    (await receiver.receive())!.release();
+    await far.sendMessage(pattern(3 << 19));
+    using batch = (await receiver.receive())!;
+    assertEquals([...batch].map(({ data }) => data.length), [3 << 19]);
+  },
+);
