@@ -3,18 +3,21 @@
  *
  * @module
  */
-import type { Address } from "./address.ts";
-import { formatAddress } from "./address.ts";
+import { type Address, formatAddress, toAddr } from "./address.ts";
 import { netPermission } from "./deno_net.ts";
 import { type Op, VsockError } from "./error.ts";
 
 /**
  * Addresses that are allowed. Each pattern is an address as `formatAddress()` writes it: `2:1024`,
  * `127.0.0.1:80`, `[::1]:80`, `/run/app.sock`, `/run/fc.sock:1024`; `*` stands for anything,
- * `4294967295` for any CID or port to listen on. `"net"`: what Deno was started with `--allow-net`
- * for, such as `--allow-net=vsock:2:1024`; elsewhere than in Deno that is nothing.
+ * `4294967295` for any CID or port to listen on. Behind `vsock:`, `tcp:`, `unix:` or `hvsock:` it is
+ * of that family alone: `vsock:2:1024`. `"net"`: what Deno was started with `--allow-net` for, such
+ * as `--allow-net=vsock:2:1024`; elsewhere than in Deno that is nothing.
  */
 export type Permissions = readonly string[] | "net";
+
+/** Where a pattern says its family, as the text of an address does. */
+const SCHEMED = /^(vsock|tcp|unix|hvsock):(?:\/\/)?(.*)$/s;
 
 /** Those of {@linkcode restrict}, each of which must allow. */
 const restrictions: Permissions[] = [];
@@ -67,14 +70,25 @@ export function permit(op: Op, address: Address, own: Permissions | undefined): 
       if (net === "granted") continue;
       throw refusal(op, address, 'permissions are "net", and no --allow-net is for it');
     }
-    const text = formatAddress(address);
-    if (permissions.some((pattern) => matches(pattern, text))) continue;
+    if (permissions.some((pattern) => allows(pattern, address))) continue;
     throw refusal(op, address, `permissions are ${permissions.join(", ") || "none at all"}`);
   }
 }
 
 function refusal(op: Op, address: Address, hint: string): VsockError {
   return new VsockError(op, "EACCES", { address, hint });
+}
+
+/** Whether `address` is what `pattern` says, in its family where it says one. */
+function allows(pattern: string, address: Address): boolean {
+  const [, scheme, rest = pattern] = SCHEMED.exec(pattern) ?? [];
+  return (scheme === undefined || scheme === schemeOf(address)) &&
+    matches(rest, formatAddress(address));
+}
+
+function schemeOf(address: Address): string {
+  const { transport } = toAddr(address);
+  return transport === "hybrid" ? "hvsock" : transport;
 }
 
 /** Whether `text` is what `pattern` says, with `*` for any run of characters. */

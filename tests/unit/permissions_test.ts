@@ -3,6 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import type { Address } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
@@ -10,16 +11,17 @@ import { type Permissions, permit } from "../../src/permissions.ts";
 
 const CHILD = fileURLToPath(new URL("permissions_child.ts", import.meta.url));
 
+function may(permissions: Permissions, address: Address): boolean {
+  try {
+    permit("connect", address, permissions);
+    return true;
+  } catch (error) {
+    if (error instanceof VsockError && error.code === "EACCES") return false;
+    throw error;
+  }
+}
+
 test("permit() allows what a pattern says, and nothing else", () => {
-  const may = (permissions: Permissions, address: Parameters<typeof permit>[1]): boolean => {
-    try {
-      permit("connect", address, permissions);
-      return true;
-    } catch (error) {
-      if (error instanceof VsockError && error.code === "EACCES") return false;
-      throw error;
-    }
-  };
   const host = { cid: 2, port: 1024 };
   const path = { path: "/run/a/b.sock" };
   assertEquals(may(["2:1024"], host), true);
@@ -35,6 +37,24 @@ test("permit() allows what a pattern says, and nothing else", () => {
   assertEquals(may(["/run/b/*"], path), false);
   assertEquals(may(["[::1]:*"], { hostname: "::1", port: 80 }), true);
   assertEquals(may(["127.*"], { hostname: "127.0.0.1", port: 80 }), true);
+});
+
+test("permit() takes a pattern that says its family for that family alone", () => {
+  const addresses: readonly Address[] = [
+    { cid: 2, port: 1024 },
+    { hostname: "127.0.0.1", port: 1024 },
+    { path: "/run/a" },
+    { path: "/run/a", port: 1024 },
+  ];
+  const which = (pattern: string): boolean[] => addresses.map((one) => may([pattern], one));
+  for (const pattern of ["vsock:2:1024", "vsock://2:1024", "vsock:*:1024", "vsock:*"]) {
+    assertEquals(which(pattern), [true, false, false, false], pattern);
+  }
+  assertEquals(which("tcp:*:1024"), [false, true, false, false]);
+  assertEquals(which("unix:///run/*"), [false, false, true, false]);
+  assertEquals(which("hvsock:/run/a:1024"), [false, false, false, true]);
+  assertEquals(which("vsock:2:1025"), [false, false, false, false]);
+  assertEquals(may(["vsock:2:1024"], { path: "vsock:2:1024" }), false);
 });
 
 test("connect() and listen() refuse what is not permitted before anything is touched", async () => {
