@@ -11,6 +11,7 @@ import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions, type WriteOptions } from "./output.ts";
 import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
 import type { SocketReceiver } from "./receive/socket_receiver.ts";
+import { shutdownConnected } from "./recv.ts";
 import type { ZeroCopyStats } from "./send/writes.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
@@ -173,7 +174,9 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
 
   /**
    * Ends what this end sends: the peer reads what is under way, then end of stream. Reading goes
-   * on. Wraps shutdown(2) with `SHUT_WR`.
+   * on. Wraps shutdown(2) with `SHUT_WR`. It does nothing where both ends have closed already.
+   *
+   * @throws {VsockError} `ECONNRESET`, or what else has ended the connection before.
    */
   closeWrite(): Promise<void> {
     return this.#shutdown(SHUT_WR);
@@ -190,7 +193,7 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
 
   // deno-lint-ignore require-await
   async #shutdown(how: number): Promise<void> {
-    attempt("shutdown", this.remoteAddr, () => this.socket.shutdown(how));
+    attempt("shutdown", this.remoteAddr, () => shutdownConnected(this.socket, how));
   }
 
   /**

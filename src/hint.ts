@@ -55,6 +55,8 @@ const TCP: Hints = {
   "recv ETIMEDOUT": "nothing came within timeoutMs, or the peer is out of reach",
   "send ECONNRESET":
     "the peer closed with bytes unread, or its machine knows the connection no more",
+  "shutdown ECONNRESET":
+    "the peer closed with bytes unread, or its machine knows the connection no more",
 };
 
 const UNIX: Hints = {
@@ -66,6 +68,7 @@ const UNIX: Hints = {
   "connect ENOENT": "nobody listens there: there is no such path",
   "connect EPROTOTYPE": "it takes the other type, stream or seqpacket",
   "recv ECONNRESET": "the peer closed with bytes unread",
+  "shutdown ECONNRESET": "the peer closed with bytes unread",
 };
 
 function hintsOf(address: Address | undefined): Hints {

@@ -1,5 +1,5 @@
 /**
- * recv(2) on a socket that was connected once, and how such a connection ended.
+ * recv(2) and shutdown(2) on a socket that was connected once, and how such a connection ended.
  *
  * @module
  */
@@ -71,5 +71,19 @@ function recvOrEnd(
     }
     if (out !== undefined) out.flags = 0;
     return 0;
+  }
+}
+
+/**
+ * {@linkcode Socket.shutdown} of a connection: where that is over already, it throws the error that
+ * ended it; after a clean end there is nothing left to shut down.
+ */
+export function shutdownConnected(socket: AnySocket, how: number): void {
+  try {
+    socket.shutdown(how);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
+    const errno = endError(socket);
+    if (errno !== 0) throw new SysError("shutdown", errno);
   }
 }

@@ -160,8 +160,8 @@ export class ConnDuplex extends Duplex {
   /** Part of Duplex: call `end()`. */
   override _final(done: (error?: Error | null) => void): void {
     this.conn.closeWrite().then(() => done(), (error) => {
-      // The peer closed already: there is nobody to tell.
-      done(error instanceof VsockError && error.code === "ENOTCONN" ? null : error);
+      // The connection is over: there is nobody to tell, and reading gives what is left, and why.
+      done(error instanceof VsockError && error.code !== "EBADF" ? null : error);
     });
   }
 

@@ -7,6 +7,7 @@ import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { fakeSocket } from "./fake_socket.ts";
 import { openPair, pattern, readAll } from "./pair.ts";
+import { openTcpPair } from "./tcp_pair.ts";
 
 /** The code of the VsockError that `promise` rejects with, and its call. */
 async function refusal(promise: Promise<unknown>): Promise<string> {
@@ -294,4 +295,27 @@ test("Conn.read() does not take what a call says of itself for the end", async (
   const conn = new Conn(fakeSocket({ recv, poll: () => POLLIN }));
   assertEquals(await refusal(conn.read(new Uint8Array(1), { peek: true })), "recv EOPNOTSUPP");
   assertEquals(await conn.read(new Uint8Array(1)), null);
+});
+
+test("Conn.closeWrite() gives the error that ended the connection, and leaves it to read()", async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  await near.write(new Uint8Array(10));
+  assertEquals(await far.read(new Uint8Array(1)), 1);
+  far.close(); // with bytes unread
+  await near.socket.wait(POLLIN);
+  const error = await assertRejects(() => near.closeWrite(), VsockError);
+  assertEquals([error.op, error.code], ["shutdown", "ECONNRESET"]);
+  assertEquals(error.hint?.startsWith("the peer closed with bytes unread"), true);
+  assertEquals(await refusal(near.closeRead()), "shutdown ECONNRESET");
+  assertEquals(await refusal(near.read(new Uint8Array(1))), "recv ECONNRESET");
+});
+
+test("Conn.closeWrite() has nothing to do after a clean end, as in Deno", async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  far.close();
+  assertEquals(await near.read(new Uint8Array(1)), null);
+  for (let i = 0; i < 3; i++) await near.closeWrite();
+  await near.closeRead();
 });

@@ -3,10 +3,12 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
 import { assertEquals, assertInstanceOf, assertLess, assertThrows } from "@std/assert";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { toDuplex } from "../../src/http/duplex.ts";
 import { openPair, pattern, readAll } from "./pair.ts";
+import { openTcpPair } from "./tcp_pair.ts";
 
 const limit = { timeout: 60_000 };
 
@@ -113,6 +115,23 @@ test("ConnDuplex fails with a VsockError when the peer is gone", limit, async ()
   const [error] = await once(duplex, "error");
   assertInstanceOf(error, VsockError);
   assertEquals([error.code, pair.near.socket.closed], ["EPIPE", true]);
+});
+
+test("ConnDuplex.end after a reset leaves what has come to be read", limit, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  await near.write(pattern(10));
+  await far.read(new Uint8Array(1));
+  await far.write(pattern(5));
+  far.close(); // with bytes unread
+  await near.socket.wait(POLLRDHUP);
+  const duplex = toDuplex(near);
+  await new Promise<void>((resolve) => void duplex.end(resolve));
+  const chunks: Uint8Array[] = [];
+  duplex.on("data", (chunk) => chunks.push(chunk));
+  const [error] = await once(duplex, "error");
+  assertEquals(Buffer.concat(chunks), Buffer.from(pattern(5)));
+  assertEquals((error as VsockError).code, "ECONNRESET");
 });
 
 test("ConnDuplex.setTimeout emits timeout, and closes nothing", limit, async () => {
