@@ -13,11 +13,12 @@ import {
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
+import { SysError } from "../../ffi/errno.ts";
 import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
 import { process } from "../builtins.ts";
 import { Conn } from "../conn.ts";
-import { attempt } from "../error.ts";
+import { attempt, VsockError } from "../error.ts";
 import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
@@ -127,7 +128,13 @@ function inspect(fd: number): Found {
 
 function option(fd: number, name: number): number {
   const value = new Int32Array(1);
-  attempt("getsockopt", undefined, () => getsockopt(fd, SOL_SOCKET, name, value));
+  try {
+    getsockopt(fd, SOL_SOCKET, name, value);
+  } catch (cause) {
+    if (!(cause instanceof SysError)) throw cause;
+    const hint = cause.code === "EBADF" ? `this process has no fd ${fd} open` : undefined;
+    throw new VsockError("getsockopt", cause.errno, { hint, cause });
+  }
   return value[0]!;
 }
 

@@ -86,6 +86,11 @@ test("adoptSocket() refuses a descriptor that a socket here has already", { skip
   refuses("EBADF", () => adoptSocket(fd));
 });
 
+test("adoptConn() says that a descriptor is not open", () => {
+  const { code, hint } = assertThrows(() => adoptConn(CLOSED), VsockError);
+  assertEquals([code, hint], ["EBADF", `this process has no fd ${CLOSED} open`]);
+});
+
 test("listenFds() gives what LISTEN_FDS has, for the process that it is for", () => {
   const LISTEN_PID = String(process.pid);
   withEnv({ LISTEN_PID, LISTEN_FDS: "2", LISTEN_FDNAMES: "one" }, () => {
