@@ -198,7 +198,23 @@ export class Conn<A extends Address = VsockAddress> implements Disposable, Async
 
   /**
    * The bytes as a byte stream, which takes buffers of the reader (BYOB). It reads when asked and
-   * never ahead. At end of stream the connection stays open for writing; cancelling closes it.
+   * never ahead. At end of stream the connection stays open for writing; cancelling closes it, which
+   * leaving a `for await` does, unless that is over `values({ preventCancel: true })`.
+   *
+   * @example Read until there is enough, then answer
+   * ```ts
+   * import { connect, listen } from "@vsockit/vsockit";
+   *
+   * using listener = listen({ cid: 1, port: 5005 }, { transport: "loopback" });
+   * using near = await connect({ cid: 1, port: 5005 }, { transport: "loopback" });
+   * using far = await listener.accept();
+   *
+   * await near.write(new TextEncoder().encode("hello\n"));
+   * for await (const bytes of far.readable.values({ preventCancel: true })) {
+   *   if (bytes.at(-1) === 10) break;
+   * }
+   * await far.write(new TextEncoder().encode("hello yourself\n"));
+   * ```
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= readableOf(this);

@@ -6,6 +6,8 @@
 import type { Address } from "./address.ts";
 
 const CLOSED = "it was closed before";
+const CONN_CLOSED =
+  "it was closed before: cancelling `readable` does so too, as leaving a `for await` over it does";
 
 type Hints = Readonly<Record<string, string>>;
 
@@ -13,13 +15,16 @@ type Hints = Readonly<Record<string, string>>;
 const COMMON: Hints = {
   "accept EBUSY": "another accept is pending: await that one first",
   "accept ETIMEDOUT": "nobody connected within timeoutMs",
+  "recv EBADF": CONN_CLOSED,
   "recv EBUSY": "another read is pending: await that one first",
   "recv ETIMEDOUT": "nothing came within timeoutMs",
+  "send EBADF": CONN_CLOSED,
   "send EBUSY": "another write is pending: await that one first",
   "send EFAULT":
     "the buffer was transferred away during a zero-copy write: who knows what was sent",
   "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
   "send ETIMEDOUT": "the peer did not read within timeoutMs",
+  "shutdown EBADF": CONN_CLOSED,
   "socket ESOCKTNOSUPPORT": "this transport has no seqpacket sockets",
   "setsockopt EINVAL": "this option does not take this value, or not any more",
 };
@@ -82,7 +87,6 @@ export function hintFor(
   code: string,
   address?: Address | undefined,
 ): string | undefined {
-  if (code === "EBADF") return CLOSED;
   const key = `${op} ${code}`;
-  return hintsOf(address)[key] ?? COMMON[key];
+  return hintsOf(address)[key] ?? COMMON[key] ?? (code === "EBADF" ? CLOSED : undefined);
 }

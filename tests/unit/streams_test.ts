@@ -87,6 +87,28 @@ test("Conn.readable closes the connection when it is cancelled", { timeout: 60_0
   assertEquals(await near.read(new Uint8Array(4)), null);
 });
 
+test("Conn.readable that a loop leaves closes, and the hint of the next call says so", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.write(pattern(10));
+  for await (const bytes of far.readable) if (bytes.length === 10) break;
+  for (const call of [far.write(pattern(1)), far.read(pattern(1)), far.closeWrite()]) {
+    const { code, hint } = await assertRejects(() => call, VsockError);
+    assertEquals([code, hint?.includes("cancelling `readable`")], ["EBADF", true]);
+  }
+});
+
+test("Conn.readable.values({ preventCancel: true }) can be left open", async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  await near.write(pattern(10));
+  for await (const bytes of far.readable.values({ preventCancel: true })) {
+    if (bytes.length === 10) break;
+  }
+  await far.write(pattern(3));
+  assertEquals(await readAll(near, 3), pattern(3));
+});
+
 test("Conn.readable fails with the connection", { timeout: 60_000 }, async () => {
   using pair = await openPair();
   const { far } = pair;
