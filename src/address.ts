@@ -129,11 +129,24 @@ function requireVsockAddress(address: VsockAddress): void {
   }
 }
 
+/** The members that tell the family; `path` does so with a `port` or without. */
+const TELLING: readonly string[] = ["cid", "hostname", "path"];
+
+function requireOneFamily(address: Address): void {
+  const found = TELLING.filter((name) => name in address);
+  if (found.length <= 1) return;
+  throw new TypeError(
+    "Cannot use address: must have one of cid, hostname and path: " +
+      `current value has ${found.join(", ")}`,
+  );
+}
+
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr` of its family. */
 export function requireAddress(address: Address): void {
   if (typeof address !== "object" || address === null) {
     throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
   }
+  requireOneFamily(address);
   const { transport: family } = addrOf(address);
   const { transport = family } = address;
   if (transport !== family) {

@@ -1,8 +1,8 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
-import type { VsockAddress } from "../../src/address.ts";
+import { requireAddress, type VsockAddress } from "../../src/address.ts";
 import { connect, type ConnectOptions } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
@@ -175,4 +175,22 @@ test("connect() takes an address as a connection shows it, which says its transp
   assertEquals(again.remoteAddr, near.remoteAddr);
   const wrong = { transport: "tcp", ...ADDRESS } as unknown as VsockAddress;
   await assertRejects(() => connect(wrong, { transport }), TypeError, 'must be "vsock"');
+});
+
+test("connect() and listen() refuse an address of two families, and name the members", async () => {
+  const transport = fakeTransport();
+  const port = 1024;
+  const mixed: readonly object[] = [
+    { hostname: "127.0.0.1", port, path: "/x" },
+    { cid: 1, port, hostname: "::1" },
+    { path: "/x", cid: 1, port },
+  ];
+  for (const address of mixed) {
+    const has = ["cid", "hostname", "path"].filter((name) => name in address).join(", ");
+    const says = `must have one of cid, hostname and path: current value has ${has}`;
+    await assertRejects(() => connect(address as never, { transport }), TypeError, says);
+    assertThrows(() => listen(address as never, { transport }), TypeError, says);
+  }
+  requireAddress({ path: "/x", port });
+  requireAddress({ cid: 1, port, flags: 1 });
 });
