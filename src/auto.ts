@@ -66,6 +66,8 @@ export function selectTransport<A extends Address>(
   candidates: readonly Candidate[] = CANDIDATES,
 ): SocketMaker<A> {
   if (typeof choice === "object" && choice !== null && typeof choice.socket === "function") {
+    // A maker of VM sockets would look for a CID in vain.
+    if ("localCid" in choice && !("cid" in address)) throw unfit(choice.name, address);
     return choice;
   }
   const maker: SocketMaker = makerByName(choice as string, op, address, candidates);
@@ -94,9 +96,13 @@ function makerByName(
   } else if (name === "loopback") return sharedLoopback();
   else if (name === "vsock") return openVsock();
   else if (name === "auto") return firstOf(candidates, op, address);
-  throw new TypeError(
+  throw unfit(name, address);
+}
+
+function unfit(name: string, address: Address): TypeError {
+  return new TypeError(
     `Cannot use transport: must be "auto", or one for ${formatAddress(address)}, ` +
-      `or an object that makes sockets: current value is ${name}`,
+      `or an object that makes such sockets: current value is ${name}`,
   );
 }
 

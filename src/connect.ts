@@ -199,7 +199,7 @@ async function connectSocket<A extends Address>(
     const errno = socket.takeError();
     if (errno !== 0) throw new VsockError("connect", errno, { address, hint: socket.hint });
   } catch (cause) {
-    throw toVsockError("connect", cause, address);
+    throw toVsockError("connect", cause, address, socket.hint);
   }
 }
 

@@ -91,11 +91,16 @@ function isUnnamed(address: Address): boolean {
 
 /**
  * Gives a socket's `SysError` its context. Anything else, such as the reason of an abort, is given
- * back as it is.
+ * back as it is. `hint` is the socket's, where it has one.
  */
-export function toVsockError(op: Op, cause: unknown, address?: Address): unknown {
+export function toVsockError(
+  op: Op,
+  cause: unknown,
+  address?: Address,
+  hint?: string,
+): unknown {
   if (!(cause instanceof SysError)) return cause;
-  return new VsockError(op, cause.errno, { address, cause });
+  return new VsockError(op, cause.errno, { address, hint, cause });
 }
 
 /** Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}. */

@@ -68,7 +68,7 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly turns: Turns;
   /** MSG_ZEROCOPY; a socket that always copies has none. */
   readonly zeroCopy?: ZeroCopySend | undefined;
-  /** What a person can do about the error that `takeError()` gave last, where that is known. */
+  /** What a person can do about the last error of `connect()` or `takeError()`, where known. */
   readonly hint?: string | undefined;
 
   /** bind(2). */

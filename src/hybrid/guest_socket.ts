@@ -108,7 +108,10 @@ export class GuestSocket extends Carried<VsockAddress> {
   connect(address: VsockAddress): boolean {
     this.requireConnectable();
     this.clearError();
-    if (address.cid !== VMADDR_CID_HOST) throw new SysError("connect", "ENODEV");
+    if (address.cid !== VMADDR_CID_HOST) {
+      this.hint = "a guest reaches the host alone, CID 2";
+      throw new SysError("connect", "ENODEV");
+    }
     if (this.#port === undefined) this.#take(VMADDR_CID_ANY, VMADDR_PORT_ANY);
     try {
       this.unix.connect({ path: this.#machine.hostPath(address.port) });

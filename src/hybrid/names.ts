@@ -21,8 +21,10 @@ export interface End {
 export interface Names<A extends Address> {
   /** The name of a socket that has none. */
   readonly none: A;
-  /** The end of the VM that `address` names. @throws {SysError} `ENODEV` if it names none. */
-  peer(address: A): End;
+  /** What to say of an address that names no end of the VM. */
+  readonly elsewhere: string;
+  /** The end of the VM that `address` names; `undefined` if it names none. */
+  peer(address: A): End | undefined;
   /** The end of the host that `address` names. @throws {SysError} `EADDRNOTAVAIL` if it names none. */
   own(address: A): End;
   /** The end of the VM behind `path` that has connected here; its port is not told. */
@@ -34,6 +36,7 @@ export interface Names<A extends Address> {
 /** `{ path, port }`: the path names the VM. */
 export const BY_PATH: Names<HybridAddress> = {
   none: { path: "", port: VMADDR_PORT_ANY },
+  elsewhere: "", // a path has all ports
   peer: (address) => ({ ...address, cid: VMADDR_CID_ANY }),
   own: (address) => ({ ...address, cid: VMADDR_CID_HOST }),
   stranger: (path) => ({ path, cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY }),
@@ -44,10 +47,8 @@ export const BY_PATH: Names<HybridAddress> = {
 export function byCid(path: string, guest: number): Names<VsockAddress> {
   return {
     none: { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY },
-    peer({ cid, port }) {
-      if (cid !== guest) throw new SysError("connect", "ENODEV");
-      return { path, cid, port };
-    },
+    elsewhere: `this transport's VM is CID ${guest}`,
+    peer: ({ cid, port }) => cid === guest ? { path, cid, port } : undefined,
     own({ cid, port }) {
       if (cid !== VMADDR_CID_HOST && cid !== VMADDR_CID_ANY) {
         throw new SysError("bind", "EADDRNOTAVAIL");

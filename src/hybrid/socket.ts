@@ -94,7 +94,7 @@ export class HybridSocket<A extends Address> extends Carried<A> {
 
   connect(address: A): boolean {
     this.requireConnectable();
-    const target = this.#host.names.peer(address);
+    const target = this.#reach(address);
     if (this.#handshake !== undefined) this.#startOver();
     const { dialect } = this.#host;
     const { path, cid, port } = target;
@@ -110,6 +110,15 @@ export class HybridSocket<A extends Address> extends Carried<A> {
     this.become("connecting");
     this.#step();
     return this.isConnected();
+  }
+
+  /** The end of the VM that `address` names; ENODEV where it names none. */
+  #reach(address: A): End {
+    const { names } = this.#host;
+    const target = names.peer(address);
+    if (target !== undefined) return target;
+    this.hint = names.elsewhere;
+    throw new SysError("connect", "ENODEV");
   }
 
   /** After a time-out: the socket underneath was connected once, and is of no more use. */

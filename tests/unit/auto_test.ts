@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { type Address, formatAddress } from "../../src/address.ts";
 import { type Candidate, selectTransport } from "../../src/auto.ts";
 import { VsockError } from "../../src/error.ts";
 import { kernelTransports } from "../../src/kernel/reach.ts";
@@ -58,4 +59,23 @@ test("selectTransport() takes a transport as it is, and refuses other names", ()
   assertStrictEquals(selectTransport(first, "connect", address, []), first);
   assertEquals(selectTransport("loopback", "connect", address, []).name, "loopback");
   assertThrows(() => selectTransport("tcp" as "auto", "connect", address), TypeError, "must be");
+});
+
+test("selectTransport() refuses a transport of VM sockets for an address of another family", () => {
+  const others: readonly Address[] = [
+    { hostname: "127.0.0.1", port: 80 },
+    { path: "/x" },
+    { path: "/x", port: 80 },
+  ];
+  for (const address of others) {
+    const choice: SocketMaker<Address> = first as SocketMaker;
+    assertThrows(
+      () => selectTransport(choice, "connect", address),
+      TypeError,
+      `must be "auto", or one for ${
+        formatAddress(address)
+      }, or an object that makes such sockets: ` +
+        "current value is loopback",
+    );
+  }
 });

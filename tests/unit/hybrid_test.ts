@@ -200,6 +200,16 @@ test("openHybrid() speaks libkrun's dialect, a bare socket for each port", WAIT,
   assertEquals(await dialled.read(new Uint8Array(1)), null);
 });
 
+test("connect() says which CID a transport of one VM has", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  const hint = async (options: ConnectOptions): Promise<unknown> =>
+    (await assertRejects(() => connect({ cid: 4, port: 1 }, options), VsockError, "ENODEV")).hint;
+  assertEquals(await hint({ transport: openHybrid(path) }), "this transport's VM is CID 3");
+  using vmm = createVmm(path);
+  assertEquals(await hint({ transport: vmm.guest }), "a guest reaches the host alone, CID 2");
+});
+
 test("openHybrid() and createVmm() refuse wrong arguments before all else", () => {
   assertThrows(() => openHybrid("x", { dialect: "qemu" as "libkrun" }), TypeError, "qemu");
   assertThrows(() => openHybrid("", {}), TypeError, "Cannot use path");
