@@ -26,7 +26,6 @@ const COMMON: Hints = {
   "send ETIMEDOUT": "the peer did not read within timeoutMs",
   "shutdown EBADF": CONN_CLOSED,
   "socket ESOCKTNOSUPPORT": "this transport has no seqpacket sockets",
-  "setsockopt EINVAL": "this option does not take this value, or not any more",
 };
 
 const VSOCK: Hints = {
@@ -64,14 +63,21 @@ const TCP: Hints = {
     "the peer closed with bytes unread, or its machine knows the connection no more",
 };
 
+const UNWRITABLE = "this user may not write to that folder";
+const TAKEN = "somebody listens there, or it is no socket";
+const NO_FOLDER = "there is no such folder";
+
 const UNIX: Hints = {
-  "bind EACCES": "this user may not write to that folder",
-  "bind EADDRINUSE": "somebody listens there, or it is no socket",
-  "bind ENOENT": "there is no such folder",
+  "bind EACCES": UNWRITABLE,
+  "bind EADDRINUSE": TAKEN,
+  "bind ENOENT": NO_FOLDER,
   "connect EACCES": "this user may not write to that socket, or not enter its folder",
   "connect ECONNREFUSED": "nobody listens there now: who did is gone, or it is no socket",
   "connect ENOENT": "nobody listens there: there is no such path",
   "connect EPROTOTYPE": "it takes the other type, stream or seqpacket",
+  "listen EACCES": UNWRITABLE,
+  "listen EADDRINUSE": TAKEN,
+  "listen ENOENT": NO_FOLDER,
   "recv ECONNRESET": "the peer closed with bytes unread",
   "shutdown ECONNRESET": "the peer closed with bytes unread",
 };
@@ -79,6 +85,21 @@ const UNIX: Hints = {
 function hintsOf(address: Address | undefined): Hints {
   if (address === undefined || "cid" in address) return VSOCK;
   return "hostname" in address ? TCP : UNIX;
+}
+
+/** What to say of the option `key` where getsockopt(2) or setsockopt(2) gave `code`. */
+export function optionHint(code: string, key: string): string {
+  switch (code) {
+    case "EBADF":
+      return CLOSED;
+    case "EINVAL":
+      return `${key} does not take this value, or not any more`;
+    case "ENOPROTOOPT":
+    case "EOPNOTSUPP":
+      return `this socket has no ${key}: it is of another family, or the kernel lacks it`;
+    default:
+      return `the option is ${key}`;
+  }
 }
 
 /** The usual cure for `code` from `op` on `address`; `undefined` where there is none. */

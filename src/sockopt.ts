@@ -22,11 +22,15 @@ import {
   SO_VM_SOCKETS_BUFFER_SIZE,
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../ffi/abi/vm_sockets.ts";
-import { attempt } from "./error.ts";
+import { SysError } from "../ffi/errno.ts";
+import { type Op, toVsockError } from "./error.ts";
+import { optionHint } from "./hint.ts";
 import type { AnySocket } from "./socket.ts";
 
 /** One option: `T` is its value in TypeScript. */
 export interface Sockopt<T> {
+  /** Its name here. */
+  readonly key: string;
   readonly level: number;
   readonly name: number;
   /** Size of the C value in bytes. */
@@ -40,16 +44,27 @@ export interface Sockopt<T> {
 /** getsockopt(2). */
 export function getOption<T>(socket: AnySocket, option: Sockopt<T>): T {
   const value = new ArrayBuffer(option.size);
-  const { level, name } = option;
-  attempt("getsockopt", undefined, () => socket.getsockopt(level, name, new Uint8Array(value)));
+  const { level, name, key } = option;
+  tryOption("getsockopt", key, () => socket.getsockopt(level, name, new Uint8Array(value)));
   return option.decode(value);
 }
 
 /** setsockopt(2), after the check. */
 export function setOption<T>(socket: AnySocket, option: Sockopt<T>, value: T): void {
   option.check(value);
+  const { level, name, key } = option;
   const bytes = new Uint8Array(option.encode(value).buffer);
-  attempt("setsockopt", undefined, () => socket.setsockopt(option.level, option.name, bytes));
+  tryOption("setsockopt", key, () => socket.setsockopt(level, name, bytes));
+}
+
+/** Calls `f`; what its socket refuses is thrown with the option's name in the hint. */
+function tryOption(op: Op, key: string, f: () => void): void {
+  try {
+    f();
+  } catch (cause) {
+    const hint = cause instanceof SysError ? optionHint(cause.code, key) : undefined;
+    throw toVsockError(op, cause, undefined, hint);
+  }
 }
 
 const INT_MAX = 2 ** 31 - 1;
@@ -75,6 +90,7 @@ function requireBoolean(name: string, value: boolean): void {
 /** An `int` from 0 on. */
 function int(key: string, level: number, name: number): Sockopt<number> {
   return {
+    key,
     level,
     name,
     size: 4,
@@ -87,6 +103,7 @@ function int(key: string, level: number, name: number): Sockopt<number> {
 /** An `int` that is 0 or not. */
 function flag(key: string, level: number, name: number): Sockopt<boolean> {
   return {
+    key,
     level,
     name,
     size: 4,
@@ -99,6 +116,7 @@ function flag(key: string, level: number, name: number): Sockopt<boolean> {
 /** `unsigned long long` at level `AF_VSOCK`. */
 function bytes(key: string, name: number): Sockopt<number> {
   return {
+    key,
     level: AF_VSOCK,
     name,
     size: 8,
@@ -111,6 +129,7 @@ function bytes(key: string, name: number): Sockopt<number> {
 /** `struct timeval` of 64-bit words at level `AF_VSOCK`, here in milliseconds. */
 function timeout(key: string, name: number): Sockopt<number> {
   return {
+    key,
     level: AF_VSOCK,
     name,
     size: 16,
@@ -152,6 +171,7 @@ export const RCVLOWAT: Sockopt<number> = int("rcvlowat", SOL_SOCKET, SO_RCVLOWAT
 
 /** Zero-copy receive: a u64. */
 export const ZERO_COPY_RECEIVE: Sockopt<boolean> = {
+  key: "zeroCopyReceive",
   level: AF_VSOCK,
   name: SO_VM_SOCKETS_ZEROCOPY,
   size: 8,

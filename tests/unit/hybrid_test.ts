@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { HybridAddress } from "../../src/address.ts";
@@ -208,6 +209,14 @@ test("connect() says which CID a transport of one VM has", async () => {
   assertEquals(await hint({ transport: openHybrid(path) }), "this transport's VM is CID 3");
   using vmm = createVmm(path);
   assertEquals(await hint({ transport: vmm.guest }), "a guest reaches the host alone, CID 2");
+});
+
+test("createVmm() says what is wrong with its path", () => {
+  using folder = new UnixFolder();
+  const hint = (path: string): unknown => assertThrows(() => createVmm(path), VsockError).hint;
+  writeFileSync(folder.path("file"), "");
+  assertEquals(hint(folder.path("file")), "somebody listens there, or it is no socket");
+  assertEquals(hint(folder.path("none/vm.sock")), "there is no such folder");
 });
 
 test("openHybrid() and createVmm() refuse wrong arguments before all else", () => {

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
+import { openTcp } from "../../src/kernel/elsewhere.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import {
   applySocketOptions,
@@ -105,6 +106,21 @@ test("SocketOptions passes on the refusal of the socket", () => {
   assertEquals([error.op, error.code], ["setsockopt", "EINVAL"]);
   socket.close();
   assertEquals(assertThrows(() => options.bufferSize, VsockError).code, "EBADF");
+});
+
+test("SocketOptions names the option that the socket refuses", () => {
+  using socket = openTcp("127.0.0.1").socket("stream");
+  const options = new SocketOptions(socket);
+  const get = assertThrows(() => options.bufferSize, VsockError);
+  const set = assertThrows(() => options.zeroCopyReceive = true, VsockError);
+  for (const [error, key] of [[get, "bufferSize"], [set, "zeroCopyReceive"]] as const) {
+    assertEquals(
+      error.hint,
+      `this socket has no ${key}: it is of another family, or the kernel lacks it`,
+    );
+  }
+  const low = assertThrows(() => options.maxSegment = 1, VsockError);
+  assertEquals(low.hint, "maxSegment does not take this value, or not any more");
 });
 
 test("applySocketOptions() moves the bound that bufferSize needs", () => {
