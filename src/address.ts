@@ -6,6 +6,7 @@
  */
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
 import { net } from "./builtins.ts";
+import { shown } from "./shown.ts";
 
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
@@ -99,7 +100,7 @@ const U16_MAX = 0xffff;
 
 function requireInteger(name: string, value: number, max: number): void {
   if (typeof value !== "number") {
-    throw new TypeError(`Cannot use ${name}: must be a number: current value is ${value}`);
+    throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
   }
   if (!Number.isInteger(value) || value < 0 || value > max) {
     throw new RangeError(
@@ -144,14 +145,17 @@ function requireOneFamily(address: Address): void {
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr` of its family. */
 export function requireAddress(address: Address): void {
   if (typeof address !== "object" || address === null) {
-    throw new TypeError(`Cannot use address: must be an object: current value is ${address}`);
+    throw new TypeError(
+      `Cannot use address: must be an object: current value is ${shown(address)}`,
+    );
   }
   requireOneFamily(address);
   const { transport: family } = addrOf(address);
   const { transport = family } = address;
   if (transport !== family) {
     throw new TypeError(
-      `Cannot use transport: must be "${family}", as the address is: current value is ${transport}`,
+      `Cannot use transport: must be "${family}", as the address is: ` +
+        `current value is ${shown(transport)}`,
     );
   }
   if ("hostname" in address) {
@@ -167,9 +171,8 @@ export function requireAddress(address: Address): void {
 
 function requireString(name: string, value: string): void {
   if (typeof value !== "string" || value === "") {
-    const current = value === "" ? "empty" : String(value);
     throw new TypeError(
-      `Cannot use ${name}: must be a string of some length: current value is ${current}`,
+      `Cannot use ${name}: must be a string of some length: current value is ${shown(value)}`,
     );
   }
 }

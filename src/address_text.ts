@@ -19,6 +19,7 @@ import {
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
+import { shown } from "./shown.ts";
 import type { SocketType } from "./socket.ts";
 
 /** What {@linkcode parseAddress} found. */
@@ -102,7 +103,7 @@ const SSH_PORT = 22;
  */
 export function parseAddress(text: string): ParsedAddress {
   if (typeof text !== "string") {
-    throw new TypeError(`Cannot parse address: must be a string: current value is ${text}`);
+    throw new TypeError(`Cannot parse address: must be a string: current value is ${shown(text)}`);
   }
   const parsed = readText(text);
   requireAddress(parsed.address);
@@ -270,5 +271,7 @@ function schemeOf(family: string, type: SocketType | undefined): string {
 
 function onlyStream(family: string, type: SocketType | undefined): string {
   if (type === undefined || type === "stream") return family;
-  throw new TypeError(`Cannot use type: must be "stream" for ${family}: current value is ${type}`);
+  throw new TypeError(
+    `Cannot use type: must be "stream" for ${family}: current value is ${shown(type)}`,
+  );
 }

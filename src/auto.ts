@@ -19,6 +19,7 @@ import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/mod.ts";
 import { requireNoName } from "./resolve.ts";
+import { shown } from "./shown.ts";
 import type { SocketMaker, Transport, TransportChoice } from "./transport.ts";
 
 /** A transport that this library has, and what it is for. */
@@ -102,7 +103,7 @@ function makerByName(
 function unfit(name: string, address: Address): TypeError {
   return new TypeError(
     `Cannot use transport: must be "auto", or one for ${formatAddress(address)}, ` +
-      `or an object that makes such sockets: current value is ${name}`,
+      `or an object that makes such sockets: current value is ${shown(name)}`,
   );
 }
 

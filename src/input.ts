@@ -8,6 +8,7 @@ import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { recvConnected } from "./recv.ts";
+import { shown } from "./shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
@@ -154,7 +155,7 @@ export class Input {
 /** Throws a TypeError unless `p` is a Uint8Array. */
 export function requireBytes(use: string, p: Uint8Array): void {
   if (!(p instanceof Uint8Array)) {
-    throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${p}`);
+    throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
 }
 

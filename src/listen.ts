@@ -17,6 +17,7 @@ import { Listener } from "./listener.ts";
 import { openSocket, readWanted } from "./open.ts";
 import { type Permissions, permit } from "./permissions.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
+import { shown } from "./shown.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 
@@ -102,7 +103,9 @@ export function listen<A extends Address>(
   options: ListenOptions<A> = {},
 ): Listener<A> {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
+    throw new TypeError(
+      `Cannot use options: must be an object: current value is ${shown(options)}`,
+    );
   }
   const { transport = "auto", backlog = 128, options: given = {} } = options;
   const { address, type } = readWanted(where, options.type);

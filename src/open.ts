@@ -7,6 +7,7 @@ import { type Address, requireAddress } from "./address.ts";
 import { parseAddress } from "./address_text.ts";
 import { attempt } from "./error.ts";
 import { applySocketOptions, type SocketOptionValues } from "./options.ts";
+import { shown } from "./shown.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { SocketMaker } from "./transport.ts";
 
@@ -36,7 +37,8 @@ export function readWanted<A extends Address>(
   const parsed = parseAddress(where);
   if (type !== undefined && type !== (parsed.type ?? type)) {
     throw new TypeError(
-      `Cannot use type: must be "${parsed.type}" as in the address: current value is ${type}`,
+      `Cannot use type: must be "${parsed.type}" as in the address: ` +
+        `current value is ${shown(type)}`,
     );
   }
   return { address: parsed.address as A, type: type ?? parsed.type ?? "stream" };
@@ -45,7 +47,7 @@ export function readWanted<A extends Address>(
 function requireType(type: SocketType): void {
   if (type !== "stream" && type !== "seqpacket") {
     throw new TypeError(
-      `Cannot use type: must be "stream" or "seqpacket": current value is ${type}`,
+      `Cannot use type: must be "stream" or "seqpacket": current value is ${shown(type)}`,
     );
   }
 }

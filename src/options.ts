@@ -4,6 +4,7 @@
  * @module
  */
 import { type Address, formatAddress } from "./address.ts";
+import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 import {
   BUFFER_MAX_SIZE,
@@ -116,7 +117,7 @@ function* given(values: SocketOptionValues): Generator<[Sockopt<number | boolean
 /** Throws a TypeError or RangeError unless all of `values` can be set on a socket for `address`. */
 export function requireSocketOptions(values: SocketOptionValues, address: Address): void {
   if (typeof values !== "object" || values === null) {
-    throw new TypeError(`Cannot use options: must be an object: current value is ${values}`);
+    throw new TypeError(`Cannot use options: must be an object: current value is ${shown(values)}`);
   }
   for (const [option, value] of given(values)) option.check(value);
   // A port behind a path is one of a VM.
@@ -127,7 +128,7 @@ export function requireSocketOptions(values: SocketOptionValues, address: Addres
     if (value === undefined || families.includes(family)) continue;
     throw new TypeError(
       `Cannot set ${name}: must be on a socket of ${families.join(" or ")}: ` +
-        `current value is ${value} for ${formatAddress(address)}`,
+        `current value is ${shown(value)} for ${formatAddress(address)}`,
     );
   }
 }

@@ -6,6 +6,7 @@
 import { type Address, formatAddress, toAddr } from "./address.ts";
 import { netPermission } from "./deno_net.ts";
 import { type Op, VsockError } from "./error.ts";
+import { shown } from "./shown.ts";
 
 /**
  * Addresses that are allowed. Each pattern is an address as `formatAddress()` writes it: `2:1024`,
@@ -29,7 +30,8 @@ function requirePermissions(permissions: Permissions): void {
     return;
   }
   throw new TypeError(
-    `Cannot use permissions: must be "net" or a list of strings: current value is ${permissions}`,
+    'Cannot use permissions: must be "net" or a list of strings: ' +
+      `current value is ${shown(permissions)}`,
   );
 }
 

@@ -8,6 +8,7 @@ import { MODULE_LOOKS } from "./probe/modules.ts";
 import { RUNTIME_LOOKS } from "./probe/runtime.ts";
 import { SYSTEM_LOOKS } from "./probe/system.ts";
 import { VSOCK_LOOKS } from "./probe/vsock.ts";
+import { shown } from "./shown.ts";
 
 const LOOKS: ReadonlyMap<string, Look> = new Map([
   ...Object.entries(RUNTIME_LOOKS),
@@ -46,7 +47,7 @@ export function probe(
   for (const name of wanted) {
     if (!LOOKS.has(name)) {
       const known = [...LOOKS.keys()].join(", ");
-      throw new TypeError(`Cannot probe: must be of ${known}: current value is ${name}`);
+      throw new TypeError(`Cannot probe: must be of ${known}: current value is ${shown(name)}`);
     }
   }
   return new Map(wanted.map((name) => [name, lookSafely(LOOKS.get(name)!)]));

@@ -25,6 +25,7 @@ import {
 import { SysError } from "../ffi/errno.ts";
 import { type Op, toVsockError } from "./error.ts";
 import { optionHint } from "./hint.ts";
+import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 
 /** One option: `T` is its value in TypeScript. */
@@ -71,7 +72,7 @@ const INT_MAX = 2 ** 31 - 1;
 
 function requireNumber(name: string, value: number, max: number, whole: boolean): void {
   if (typeof value !== "number") {
-    throw new TypeError(`Cannot set ${name}: must be a number: current value is ${value}`);
+    throw new TypeError(`Cannot set ${name}: must be a number: current value is ${shown(value)}`);
   }
   if (!(value >= 0 && value <= max) || (whole && !Number.isInteger(value))) {
     const kind = whole ? "an integer" : "a number";
@@ -83,7 +84,7 @@ function requireNumber(name: string, value: number, max: number, whole: boolean)
 
 function requireBoolean(name: string, value: boolean): void {
   if (typeof value !== "boolean") {
-    throw new TypeError(`Cannot set ${name}: must be a boolean: current value is ${value}`);
+    throw new TypeError(`Cannot set ${name}: must be a boolean: current value is ${shown(value)}`);
   }
 }
 

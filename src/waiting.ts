@@ -5,6 +5,7 @@
  */
 import type { Address } from "./address.ts";
 import { type Op, VsockError } from "./error.ts";
+import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 import { turn } from "./turns.ts";
 
@@ -25,11 +26,15 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 /** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
 export function requireWaitOptions(options: WaitOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot use options: must be an object: current value is ${options}`);
+    throw new TypeError(
+      `Cannot use options: must be an object: current value is ${shown(options)}`,
+    );
   }
   const { signal, timeoutMs = Infinity } = options;
   if (typeof timeoutMs !== "number") {
-    throw new TypeError(`Cannot use timeoutMs: must be a number: current value is ${timeoutMs}`);
+    throw new TypeError(
+      `Cannot use timeoutMs: must be a number: current value is ${shown(timeoutMs)}`,
+    );
   }
   if (!(timeoutMs >= 0) || (timeoutMs > TIMER_MAX_MS && timeoutMs !== Infinity)) {
     throw new RangeError(
@@ -39,7 +44,9 @@ export function requireWaitOptions(options: WaitOptions): void {
   }
   if (signal === undefined) return;
   if (!(signal instanceof AbortSignal)) {
-    throw new TypeError(`Cannot use signal: must be an AbortSignal: current value is ${signal}`);
+    throw new TypeError(
+      `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
+    );
   }
   signal.throwIfAborted();
 }

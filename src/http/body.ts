@@ -5,6 +5,7 @@
  */
 import { nextTick } from "node:process";
 import type { Readable, Writable } from "node:stream";
+import { shown } from "../shown.ts";
 
 /**
  * The bytes of an incoming message. It takes a chunk when asked and never ahead.
@@ -120,7 +121,7 @@ function drained(outgoing: Writable): Promise<void> {
 
 function requireBytes(what: string, value: unknown): asserts value is Uint8Array {
   if (value instanceof Uint8Array) return;
-  throw new TypeError(`Cannot ${what}: must be of Uint8Arrays: current value is ${typeof value}`);
+  throw new TypeError(`Cannot ${what}: must be of Uint8Arrays: current value is ${shown(value)}`);
 }
 
 /** Header fields of a message, several of one name included. */

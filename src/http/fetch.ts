@@ -5,6 +5,7 @@
  */
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
+import { shown } from "../shown.ts";
 import { requireWaitOptions } from "../waiting.ts";
 import { type Body, exchange, failure, StaleError } from "./exchange.ts";
 import { Pool, type PooledConn } from "./pool.ts";
@@ -50,7 +51,9 @@ export interface FetchClient extends Disposable {
 export function createFetch(options: FetchOptions): FetchClient {
   const { connect, maxConnections = 8, idleTimeoutMs = 4_000 } = options;
   if (typeof connect !== "function") {
-    throw new TypeError(`Cannot use connect: must be a function: current value is ${connect}`);
+    throw new TypeError(
+      `Cannot use connect: must be a function: current value is ${shown(connect)}`,
+    );
   }
   if (!(maxConnections >= 1)) {
     throw new RangeError(

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
+import { shown } from "../shown.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
@@ -71,7 +72,7 @@ function urlOf({ url = "", headers: { host = "localhost" } }: IncomingMessage): 
  */
 export async function respond(response: Response, outgoing: ServerResponse): Promise<void> {
   if (!(response instanceof Response)) {
-    throw new TypeError(`Cannot respond: must be a Response: current value is ${typeof response}`);
+    throw new TypeError(`Cannot respond: must be a Response: current value is ${shown(response)}`);
   }
   const { status, statusText, headers, body, bodyUsed } = response;
   if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");

@@ -10,6 +10,7 @@ import type { Addr, Address, VsockAddress } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
+import { shown } from "../shown.ts";
 import { turn } from "../turns.ts";
 import { requireWaitOptions } from "../waiting.ts";
 import { Connection } from "./connection.ts";
@@ -98,7 +99,9 @@ export function serve<A extends Address = VsockAddress>(
     );
   }
   if (typeof handler !== "function") {
-    throw new TypeError(`Cannot serve: handler must be a function: current value is ${handler}`);
+    throw new TypeError(
+      `Cannot serve: handler must be a function: current value is ${shown(handler)}`,
+    );
   }
   const { signal, idleTimeoutMs } = options;
   // An aborted one is as good as another: the listener has to be closed.

@@ -10,6 +10,7 @@ import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { UnixAddress } from "../address.ts";
+import { shown } from "../shown.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, SocketMaker, Transport } from "../transport.ts";
 import { type DialectName, DIALECTS } from "./dialect.ts";
@@ -86,7 +87,8 @@ function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
   const dialect = DIALECTS[name];
   if (dialect === undefined) {
     throw new TypeError(
-      `Cannot use dialect: must be "firecracker", "hyperkit" or "libkrun": current value is ${name}`,
+      'Cannot use dialect: must be "firecracker", "hyperkit" or "libkrun": ' +
+        `current value is ${shown(name)}`,
     );
   }
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {

@@ -6,6 +6,7 @@
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { socket } from "../../ffi/libc.ts";
 import type { Address } from "../address.ts";
+import { shown } from "../shown.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
 import { UNIX } from "./family_unix.ts";
@@ -34,7 +35,7 @@ function makeSocket(domain: number, type: SocketType): number {
   const flags = TYPES[type];
   if (flags === undefined) {
     throw new TypeError(
-      `Cannot make a socket: must be "stream" or "seqpacket": current value is ${type}`,
+      `Cannot make a socket: must be "stream" or "seqpacket": current value is ${shown(type)}`,
     );
   }
   return socket(domain, flags | SOCK_NONBLOCK | SOCK_CLOEXEC);

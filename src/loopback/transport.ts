@@ -6,6 +6,7 @@
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
 import { requireU32 } from "../address.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
+import { shown } from "../shown.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
@@ -109,7 +110,8 @@ function requireFaults(faults: LoopbackFaults): void {
 function requireNumber(name: string, value: number, min: number, max: number): void {
   if (typeof value !== "number" || !(value >= min && value <= max)) {
     throw new RangeError(
-      `Cannot use ${name}: must be a number from ${min} to ${max}: current value is ${value}`,
+      `Cannot use ${name}: must be a number from ${min} to ${max}: ` +
+        `current value is ${shown(value)}`,
     );
   }
 }

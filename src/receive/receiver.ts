@@ -11,6 +11,7 @@ import { SysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
+import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
 import type { WaitOptions } from "../waiting.ts";
 import { KernelSocket } from "../kernel/socket.ts";
@@ -113,7 +114,7 @@ export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): 
   const { mode = "auto" } = options;
   if (!MODES.includes(mode)) {
     throw new TypeError(
-      `Cannot use mode: must be "auto", "map" or "copy": current value is ${String(mode)}`,
+      `Cannot use mode: must be "auto", "map" or "copy": current value is ${shown(mode)}`,
     );
   }
   const pages = pagesOf(options);
@@ -124,7 +125,8 @@ function pagesOf({ pages, bufferBytes }: ReceiverOptions): number {
   if (bufferBytes === undefined) return requireCount("pages", pages ?? DEFAULT_PAGES, MAX_PAGES);
   if (pages !== undefined) {
     throw new TypeError(
-      `Cannot use bufferBytes: must not be given with pages: current value is ${bufferBytes}`,
+      "Cannot use bufferBytes: must not be given with pages: " +
+        `current value is ${shown(bufferBytes)}`,
     );
   }
   const bytes = requireCount("bufferBytes", bufferBytes, MAX_PAGES * USR_PAGE_SIZE);
@@ -134,7 +136,7 @@ function pagesOf({ pages, bufferBytes }: ReceiverOptions): number {
 function requireCount(name: string, value: number, max: number): number {
   if (typeof value !== "number") {
     throw new TypeError(
-      `Cannot use ${name}: must be a number: current value is ${String(value)}`,
+      `Cannot use ${name}: must be a number: current value is ${shown(value)}`,
     );
   }
   if (!Number.isInteger(value) || value < 1 || value > max) {

@@ -7,6 +7,7 @@ import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/pol
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { endError } from "../recv.ts";
+import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
 import { limitWait, pause, requireWaitOptions } from "../waiting.ts";
 import type { Batch } from "./batch.ts";
@@ -201,7 +202,7 @@ export class SocketReceiver implements Receiver {
     const { wait = "poll" } = options;
     if (wait !== "poll" && wait !== "spin") {
       throw new TypeError(
-        `Cannot use wait: must be "poll" or "spin": current value is ${String(wait)}`,
+        `Cannot use wait: must be "poll" or "spin": current value is ${shown(wait)}`,
       );
     }
     return wait === "spin" && this.#source.spins;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { shown } from "../shown.ts";
 import type { Socket, SocketType } from "../socket.ts";
 import type { Capabilities, Transport } from "../transport.ts";
 import type { StackNode } from "./node.ts";
@@ -27,7 +28,7 @@ export class StackTransport implements Transport {
   socket(type: SocketType): Socket {
     if (type !== "stream" && type !== "seqpacket") {
       throw new TypeError(
-        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${String(type)}`,
+        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${shown(type)}`,
       );
     }
     return new StackSocket(this.#node, type);

@@ -75,7 +75,7 @@ test("selectTransport() refuses a transport of VM sockets for an address of anot
       `must be "auto", or one for ${
         formatAddress(address)
       }, or an object that makes such sockets: ` +
-        "current value is loopback",
+        'current value is "loopback"',
     );
   }
 });

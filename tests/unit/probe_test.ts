@@ -24,7 +24,7 @@ test("probe() says why of each capability, and names the runtime", () => {
 
 test("probe() looks at what is asked for alone, and refuses other names", () => {
   assertEquals([...probe(["epoll", "libc"]).keys()], ["epoll", "libc"]);
-  assertThrows(() => probe(["epol"]), TypeError, "current value is epol");
+  assertThrows(() => probe(["epol"]), TypeError, 'current value is "epol"');
 });
 
 test("probe() agrees with what sockets do", { skip }, () => {

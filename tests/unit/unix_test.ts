@@ -110,7 +110,7 @@ test("what goes wrong on a path says what can be done", async () => {
   }
   const nowhere = assertThrows(() => listen({ path: folder.path("no/app") }), VsockError);
   assertMatch(nowhere.message, /ENOENT \(errno 2\): there is no such folder$/);
-  assertThrows(() => listen({ path: "" }), TypeError, "current value is empty");
+  assertThrows(() => listen({ path: "" }), TypeError, 'current value is ""');
 });
 
 test("an error of an accepted connection, whose peer has no path, has no hole in it", async () => {
