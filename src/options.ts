@@ -4,6 +4,7 @@
  * @module
  */
 import { type Address, formatAddress } from "./address.ts";
+import { requireKnown } from "./known.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 import {
@@ -116,9 +117,7 @@ function* given(values: SocketOptionValues): Generator<[Sockopt<number | boolean
 
 /** Throws a TypeError or RangeError unless all of `values` can be set on a socket for `address`. */
 export function requireSocketOptions(values: SocketOptionValues, address: Address): void {
-  if (typeof values !== "object" || values === null) {
-    throw new TypeError(`Cannot use options: must be an object: current value is ${shown(values)}`);
-  }
+  requireKnown("options", values, Object.keys(BY_NAME));
   for (const [option, value] of given(values)) option.check(value);
   // A port behind a path is one of a VM.
   const vsock = "cid" in address || ("path" in address && "port" in address);

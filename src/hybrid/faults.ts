@@ -7,7 +7,9 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
+import { requireKnown } from "../known.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
+import { shown } from "../shown.ts";
 import { WOULD_BLOCK } from "../socket.ts";
 
 /** Faults of a stand-in for a VMM. */
@@ -29,8 +31,18 @@ export interface HybridFaults {
 const SPLIT_MS = 3;
 const DELAY_MAX_MS = 2 ** 31 - 1;
 
-/** Throws a RangeError unless `faults` can be made. */
-export function requireFaults({ delayMs = 0, splitBytes = 1 }: HybridFaults): void {
+const KNOWN: readonly (keyof HybridFaults)[] = ["answer", "text", "delayMs", "splitBytes"];
+const ANSWERS: readonly unknown[] = ["ok", "none", "close", "silence"];
+
+/** Throws a TypeError or RangeError unless `faults` can be made. */
+export function requireFaults(faults: HybridFaults): void {
+  requireKnown("faults", faults, KNOWN);
+  const { answer = "ok", delayMs = 0, splitBytes = 1 } = faults;
+  if (!ANSWERS.includes(answer)) {
+    throw new TypeError(
+      `Cannot use answer: must be of ${ANSWERS.join(", ")}: current value is ${shown(answer)}`,
+    );
+  }
   if (!(delayMs >= 0 && delayMs <= DELAY_MAX_MS)) {
     throw new RangeError(
       `Cannot use delayMs: must be from 0 to ${DELAY_MAX_MS}: current value is ${delayMs}`,

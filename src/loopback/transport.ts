@@ -6,6 +6,7 @@
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
 import { requireU32 } from "../address.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
+import { requireKnown } from "../known.ts";
 import { shown } from "../shown.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
@@ -49,6 +50,7 @@ export class LoopbackTransport extends StackTransport {
  * and CID 2 lead to it. There is nothing to close.
  *
  * @throws {RangeError} If `seed`, `delayMs` or a fault is out of range.
+ * @throws {TypeError} If there is no such fault.
  *
  * @example Listen and connect, with every third packet order another
  * ```ts
@@ -98,13 +100,13 @@ function shortener(
   };
 }
 
+const PROBABILITIES = ["refuse", "shortReads", "shortWrites"] as const;
+const BYTE_COUNTS = ["resetAfterBytes", "dropAfterBytes", "creditLimit"] as const;
+
 function requireFaults(faults: LoopbackFaults): void {
-  for (const name of ["refuse", "shortReads", "shortWrites"] as const) {
-    requireNumber(name, faults[name] ?? 0, 0, 1);
-  }
-  for (const name of ["resetAfterBytes", "dropAfterBytes", "creditLimit"] as const) {
-    requireNumber(name, faults[name] ?? 0, 0, Infinity);
-  }
+  requireKnown("faults", faults, [...PROBABILITIES, ...BYTE_COUNTS]);
+  for (const name of PROBABILITIES) requireNumber(name, faults[name] ?? 0, 0, 1);
+  for (const name of BYTE_COUNTS) requireNumber(name, faults[name] ?? 0, 0, Infinity);
 }
 
 function requireNumber(name: string, value: number, min: number, max: number): void {

@@ -229,6 +229,13 @@ test("openHybrid() and createVmm() refuse wrong arguments before all else", () =
   for (const faults of [{ splitBytes: 0 }, { splitBytes: 1.5 }, { delayMs: -1 }]) {
     assertThrows(() => createVmm("x", { faults }), RangeError, "Cannot use");
   }
+  const refuses = (faults: object, says: string): void =>
+    void assertThrows(() => createVmm("x", { faults }), TypeError, says);
+  refuses(
+    { delay: 5 },
+    "no members but answer, text, delayMs, splitBytes: current value has delay",
+  );
+  refuses({ answer: "closed" }, "Cannot use answer: must be of ok, none, close, silence");
   const transport = openHybrid("/nowhere");
   const error = assertThrows(() => listen({ cid: 2, port: 1 }, { transport, type: "seqpacket" }));
   assertEquals((error as VsockError).code, "ESOCKTNOSUPPORT");

@@ -145,6 +145,14 @@ test("delayMs: packets are late by the clock, and stay in order", LONG, async ()
 });
 
 test("createLoopback() refuses what is out of range", () => {
+  const misspelt = { refuse: 1, shortRead: 0.5 } as LoopbackFaults;
+  assertThrows(
+    () => createLoopback({ faults: misspelt }),
+    TypeError,
+    "Cannot use faults: must have no members but refuse, shortReads, shortWrites, " +
+      "resetAfterBytes, dropAfterBytes, creditLimit: current value has shortRead",
+  );
+  assertThrows(() => createLoopback({ faults: null as never }), TypeError, "must be an object");
   assertThrows(() => createLoopback({ seed: -1 }), RangeError);
   assertThrows(() => createLoopback({ seed: 2 ** 32 }), RangeError);
   assertThrows(() => createLoopback({ delayMs: NaN }), RangeError);

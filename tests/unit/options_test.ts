@@ -139,6 +139,14 @@ test("applySocketOptions() leaves the bound that is given", () => {
   assertEquals([options.bufferSize, options.bufferMaxSize], [1 << 20, 1 << 20]);
 });
 
+test("requireSocketOptions() refuses an option that there is not", () => {
+  const misspelt = { bufSize: 1, rcvlowat: 1 } as SocketOptionValues;
+  const error = assertThrows(() => requireSocketOptions(misspelt, ADDRESS), TypeError);
+  const [, rest] = error.message.split("Cannot use options: must have no members but ");
+  assertEquals(rest?.includes("bufferSize, "), true);
+  assertEquals(rest?.endsWith(": current value has bufSize"), true);
+});
+
 test("requireSocketOptions() refuses an option that the family does not have", () => {
   const tcp = { hostname: "::1", port: 80 };
   assertThrows(
