@@ -111,6 +111,7 @@ export class Input {
   }
 
   #tryRead(p: Uint8Array, peek: boolean): number | null | undefined {
+    if (p.length === 0) requireBytes("read into p", p); // lost during the wait
     const n = recvConnected(this.#socket, p, peek ? MSG_PEEK : 0);
     if (n === WOULD_BLOCK) return undefined;
     if (n === 0) return this.#emptyOrEnd(p);
@@ -121,6 +122,7 @@ export class Input {
   #tryMessage(options: ReceiveMessageOptions | undefined): Message | null | undefined {
     const { buffer, maxBytes = Infinity, peek = false } = options ?? {};
     let into = buffer;
+    if (into !== undefined) requireBytes("receive into buffer", into); // lost during the wait
     if (into === undefined) {
       const length = recvConnected(this.#socket, this.#probe, MSG_PEEK | MSG_TRUNC);
       if (length === WOULD_BLOCK) return undefined;
@@ -152,11 +154,15 @@ export class Input {
   }
 }
 
-/** Throws a TypeError unless `p` is a Uint8Array. */
+/** Throws a TypeError unless `p` is a Uint8Array that still has its buffer. */
 export function requireBytes(use: string, p: Uint8Array): void {
   if (!(p instanceof Uint8Array)) {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
+  if (p.length > 0 || !(p.buffer instanceof ArrayBuffer) || !p.buffer.detached) return;
+  throw new TypeError(
+    `Cannot ${use}: must have its buffer: current value is one that was transferred away`,
+  );
 }
 
 /** Throws a TypeError unless `socket` keeps the bounds of messages. */

@@ -113,8 +113,10 @@ export class Output {
     try {
       using limit = limitWait("send", options, this.#peer);
       const room = new Room(this.#socket);
-      for (let vain = 0; taken < p.length;) {
+      const { length } = p;
+      for (let vain = 0; taken < length;) {
         const ready = await room.wait(limit.signal);
+        requireBytes("write p", p); // lost during the wait
         const n = this.#send(p.subarray(taken), flags);
         if (n > 0) {
           this.bytes += n;

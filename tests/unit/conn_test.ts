@@ -104,6 +104,47 @@ test("Conn refuses wrong arguments before all else", async () => {
   assertEquals(far.socket.poll(POLLIN), 0);
 });
 
+/** Bytes whose buffer is somebody else's by now. */
+function lost(): Uint8Array {
+  const p = new Uint8Array(4);
+  p.buffer.transfer();
+  return p;
+}
+
+test("Conn refuses bytes that were transferred away, over each carrier", async () => {
+  for (const open of [openPair, openTcpPair]) {
+    using pair = await open();
+    const { near, far } = pair;
+    const says = "must have its buffer: current value is one that was transferred away";
+    await near.write(pattern(3));
+    await assertRejects(() => far.read(lost()), TypeError, `Cannot read into p: ${says}`);
+    await assertRejects(() => far.write(lost()), TypeError, `Cannot write p: ${says}`);
+    await assertRejects(() => far.write(lost(), { zeroCopy: true }), TypeError, says);
+    assertEquals(await far.read(new Uint8Array(8)), 3);
+    assertEquals(await far.write(new Uint8Array(0)), 0);
+  }
+  using pair = await openPair("seqpacket");
+  await assertRejects(() => pair.near.sendMessage(lost()), TypeError, "Cannot send data");
+  const receiving = pair.far.receiveMessage({ buffer: lost() });
+  await assertRejects(() => receiving, TypeError, "Cannot receive into buffer");
+});
+
+test("Conn rejects where bytes are transferred away while it waits", async () => {
+  for (const open of [openPair, openTcpPair]) {
+    using pair = await open();
+    const { near, far } = pair;
+    const [into, from] = [new Uint8Array(4), new Uint8Array(16 << 20)];
+    const both = [near.read(into), near.write(from)];
+    structuredClone([into.buffer, from.buffer], { transfer: [into.buffer, from.buffer] });
+    const ended = both.map((call) => assertRejects(() => call, TypeError));
+    await far.write(pattern(1));
+    const sink = new Uint8Array(1 << 20);
+    while (near.bytesWritten > far.bytesRead) await far.read(sink);
+    await Promise.all(ended);
+    assertEquals(await near.read(new Uint8Array(4)), 1);
+  }
+});
+
 test("Conn rejects with EBADF after close()", async () => {
   using pair = await openPair();
   const { near } = pair;
