@@ -161,7 +161,9 @@ function readTcp(rest: Piece): TcpAddress {
   const [host, port] = splitPort(rest, "HOST:PORT");
   const [, inner] = /^\[(.*)\]$/s.exec(host.text) ?? [];
   const hostname = inner ?? host.text;
-  if (hostname === "" || /[\s/[\]]/.test(hostname)) throw wrong(host, "host", "be a name or an IP");
+  if (hostname === "" || /[\s/[\]*]/.test(hostname)) {
+    throw wrong(host, "host", "be a name or an IP; 0.0.0.0 and [::] are any");
+  }
   if (inner === undefined && hostname.includes(":")) {
     throw wrong(host, "IPv6 address", "stand in brackets");
   }
@@ -185,7 +187,13 @@ function readCid(piece: Piece): number {
   const named = CIDS.get(text);
   if (named !== undefined) return named;
   const rule = `be a number up to ${U32_MAX}, or any, hypervisor, local or host`;
-  return readNumber(piece, "CID", rule, U32_MAX);
+  const hint = isBareName(piece) ? `; over TCP it is tcp:${piece.whole}` : "";
+  return readNumber(piece, "CID", rule + hint, U32_MAX);
+}
+
+/** Whether it may be the name of a machine, with nothing before it that says another family. */
+function isBareName({ text, at }: Piece): boolean {
+  return at === 0 && /^[a-z][a-z0-9-]*$/.test(text);
 }
 
 function readPort(piece: Piece, max: number): number {
