@@ -42,6 +42,9 @@ const VSOCK: Hints = {
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both",
 };
 
+const RESET = "the peer closed with bytes unread, or its machine knows the connection no more";
+const TOO_LATE = "the peer had closed before what was sent last came there: that is lost";
+
 const TCP: Hints = {
   "bind EACCES": "ports below net.ipv4.ip_unprivileged_port_start (1024) need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE": "another socket has this port; 0 lets bind choose",
@@ -54,13 +57,12 @@ const TCP: Hints = {
   "connect EINVAL": "a link-local address needs its interface behind it: fe80::1%eth0",
   "connect ENETUNREACH": "this machine has no way to this address",
   "connect ETIMEDOUT": "no answer: is that machine up, and does a firewall let this port through",
-  "recv ECONNRESET":
-    "the peer closed with bytes unread, or its machine knows the connection no more",
+  "recv ECONNRESET": RESET,
+  "recv EPIPE": TOO_LATE,
   "recv ETIMEDOUT": "nothing came within timeoutMs, or the peer is out of reach",
-  "send ECONNRESET":
-    "the peer closed with bytes unread, or its machine knows the connection no more",
-  "shutdown ECONNRESET":
-    "the peer closed with bytes unread, or its machine knows the connection no more",
+  "send ECONNRESET": RESET,
+  "shutdown ECONNRESET": RESET,
+  "shutdown EPIPE": TOO_LATE,
 };
 
 const UNWRITABLE = "this user may not write to that folder";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
@@ -350,6 +350,17 @@ test("Conn.closeWrite() gives the error that ended the connection, and leaves it
   assertEquals(error.hint?.startsWith("the peer closed with bytes unread"), true);
   assertEquals(await refusal(near.closeRead()), "shutdown ECONNRESET");
   assertEquals(await refusal(near.read(new Uint8Array(1))), "recv ECONNRESET");
+});
+
+test("Conn.closeWrite() says that what was sent after the peer's end is lost", async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  far.close();
+  assertEquals(await near.write(pattern(3)), 3);
+  await near.socket.wait(POLLERR);
+  const error = await assertRejects(() => near.closeWrite(), VsockError);
+  assertEquals([error.op, error.code], ["shutdown", "EPIPE"]);
+  assertEquals(error.hint?.endsWith("that is lost"), true);
 });
 
 test("Conn.closeWrite() has nothing to do after a clean end, as in Deno", async () => {
