@@ -28,15 +28,15 @@ export interface MappedRegionOptions {
    * A socket that can be mapped, or a memfd with `F_SEAL_SHRINK`, of ordinary pages, such as
    * `createMemfd()` makes. Stays the caller's, who may close it at once.
    */
-  readonly fd?: number;
+  readonly fd?: number | undefined;
   /** Where in `fd` to start, in bytes; a multiple of the page size. @default {0} */
-  readonly offset?: number;
+  readonly offset?: number | undefined;
   /**
    * `PROT_*`. A write into a view of memory without `PROT_WRITE`, and a touch of memory without
    * `PROT_READ`, end the process: no runtime has typed arrays that refuse.
    * @default {PROT_READ | PROT_WRITE}
    */
-  readonly prot?: number;
+  readonly prot?: number | undefined;
   /**
    * What becomes of the region once a buffer was transferred away: `"retire"` puts empty pages in its
    * place; `"keep"` leaves it in use, and its pages mapped until the process ends, so that whoever
@@ -44,7 +44,7 @@ export interface MappedRegionOptions {
    *
    * @default {"retire"}
    */
-  readonly stolen?: "retire" | "keep";
+  readonly stolen?: "retire" | "keep" | undefined;
 }
 
 let page = 0;

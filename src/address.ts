@@ -11,19 +11,19 @@ import { shown } from "./shown.ts";
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
   /** As Deno has it in an address; what it is of shows anyway. @default {"vsock"} */
-  readonly transport?: "vsock";
+  readonly transport?: "vsock" | undefined;
   /** Context ID, unsigned 32-bit: 1 is this machine, 2 the host, 4294967295 any (bind only). */
   readonly cid: number;
   /** Port, unsigned 32-bit, host byte order; 4294967295 lets bind choose. */
   readonly port: number;
   /** `svm_flags`; `VMADDR_FLAG_TO_HOST` (1) is the only legal one. @default {0} */
-  readonly flags?: number;
+  readonly flags?: number | undefined;
 }
 
 /** Where a TCP socket is. */
 export interface TcpAddress {
   /** As Deno has it in an address; what it is of shows anyway. @default {"tcp"} */
-  readonly transport?: "tcp";
+  readonly transport?: "tcp" | undefined;
   /** An IPv4 or IPv6 address, the latter without brackets; `connect()` takes a name too. */
   readonly hostname: string;
   /** Port, 0 to 65535; 0 lets bind choose. */
@@ -33,7 +33,7 @@ export interface TcpAddress {
 /** Where a Unix domain socket is. */
 export interface UnixAddress {
   /** As Deno has it in an address; what it is of shows anyway. @default {"unix"} */
-  readonly transport?: "unix";
+  readonly transport?: "unix" | undefined;
   /** Path in the file system, or an abstract name behind `"\0"`: 107 bytes of UTF-8 at most. */
   readonly path: string;
 }
@@ -41,7 +41,7 @@ export interface UnixAddress {
 /** Where a port of a VM is whose VMM has a Unix socket for the host: Firecracker and others. */
 export interface HybridAddress {
   /** As Deno has it in an address; what it is of shows anyway. @default {"hybrid"} */
-  readonly transport?: "hybrid";
+  readonly transport?: "hybrid" | undefined;
   /** The path that the VMM listens on, its `uds_path`; what a guest dials is `path_PORT`. */
   readonly path: string;
   /** Port, unsigned 32-bit; 4294967295 lets bind choose. */

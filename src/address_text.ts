@@ -27,7 +27,7 @@ export interface ParsedAddress {
   /** The address. */
   readonly address: Address;
   /** `"seqpacket"` or `"stream"` where the text says so; left out otherwise. */
-  readonly type?: SocketType;
+  readonly type?: SocketType | undefined;
 }
 
 /** A piece of the text, and where it starts: for errors. */

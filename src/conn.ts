@@ -4,7 +4,7 @@
  * @module
  */
 import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
-import { type Addr, type Address, toAddr, type VsockAddress } from "./address.ts";
+import { type Addr, type Address, toAddr } from "./address.ts";
 import { attempt } from "./error.ts";
 import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./input.ts";
 import { SocketOptions } from "./options.ts";
@@ -44,7 +44,7 @@ import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
  * }
  * ```
  */
-export class Conn<A extends Address = VsockAddress> implements Disposable, AsyncDisposable {
+export class Conn<A extends Address = Address> implements Disposable, AsyncDisposable {
   /** The socket underneath, for poll bits and what else has no name here. Closing closes it. */
   readonly socket: Socket<A>;
   /** This end; the CID is 4294967295, any, for a socket that connect bound by itself. */

@@ -67,7 +67,10 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
  * await conn.write(new TextEncoder().encode("hello\n"));
  * ```
  */
-export function connect(address: VsockAddress, options?: ConnectOptions): Promise<Conn>;
+export function connect(
+  address: VsockAddress,
+  options?: ConnectOptions,
+): Promise<Conn<VsockAddress>>;
 /**
  * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose addresses
  * are tried one after the other; `timeoutMs` is for all of that. A link-local IPv6 address has its
@@ -105,7 +108,10 @@ export function connect(
  *
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function connect(address: string, options?: ConnectOptions<Address>): Promise<Conn<Address>>;
+export function connect(
+  address: Address | string,
+  options?: ConnectOptions<Address>,
+): Promise<Conn>;
 /** Connects to an address of any family. */
 export async function connect<A extends Address>(
   where: A | string,

@@ -58,7 +58,7 @@ export interface ListenOptions<A extends Address = VsockAddress> {
  * console.log(`listening on port ${listener.addr.port}`);
  * ```
  */
-export function listen(address: VsockAddress, options?: ListenOptions): Listener;
+export function listen(address: VsockAddress, options?: ListenOptions): Listener<VsockAddress>;
 /**
  * Listens on a TCP port; as above, over TCP. `hostname` is an IP address: `0.0.0.0` or `::` for any
  * of this machine. A name is a RangeError: looking one up would have to be waited for, which
@@ -96,7 +96,7 @@ export function listen(
  *
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function listen(address: string, options?: ListenOptions<Address>): Listener<Address>;
+export function listen(address: Address | string, options?: ListenOptions<Address>): Listener;
 /** Listens on an address of any family. */
 export function listen<A extends Address>(
   where: A | string,

@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLIN } from "../ffi/abi/poll.ts";
-import { type Addr, type Address, toAddr, type VsockAddress } from "./address.ts";
+import { type Addr, type Address, toAddr } from "./address.ts";
 import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
@@ -29,7 +29,7 @@ import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waitin
  * }
  * ```
  */
-export class Listener<A extends Address = VsockAddress>
+export class Listener<A extends Address = Address>
   implements Disposable, AsyncDisposable, AsyncIterable<Conn<A>> {
   /** The socket underneath. Closing closes it. */
   readonly socket: Socket<A>;

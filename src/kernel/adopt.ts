@@ -77,7 +77,7 @@ const FDS_MAX = 65_536;
  * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket, `ENOTCONN` if it is
  * not connected.
  */
-export function adoptConn(fd: number): Conn {
+export function adoptConn(fd: number): Conn<VsockAddress> {
   const found = inspect(fd);
   if (found.listens) throw mismatch(fd, "a connection", "a listener");
   attempt("getpeername", undefined, () => getpeername(fd, new SockaddrVm(0, 0).bytes));
@@ -92,7 +92,7 @@ export function adoptConn(fd: number): Conn {
  * @throws {TypeError} If it is no STREAM or SEQPACKET socket of AF_VSOCK, or does not listen.
  * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
  */
-export function adoptListener(fd: number): Listener {
+export function adoptListener(fd: number): Listener<VsockAddress> {
   const found = inspect(fd);
   if (!found.listens) throw mismatch(fd, "a listener", "a socket that does not listen");
   return new Listener(takeOver(fd, found));

@@ -14,17 +14,17 @@ import type { WireEnd } from "./wire.ts";
 /** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */
 export interface LoopbackFaults {
   /** Probability, 0 to 1, that a connection request is answered by RST. @default {0} */
-  readonly refuse?: number;
+  readonly refuse?: number | undefined;
   /** A connection is reset once it has carried this many bytes. @default {Infinity} */
-  readonly resetAfterBytes?: number;
+  readonly resetAfterBytes?: number | undefined;
   /** A connection loses every packet once it has carried this many bytes. @default {Infinity} */
-  readonly dropAfterBytes?: number;
+  readonly dropAfterBytes?: number | undefined;
   /** What each end believes the other's buffer to be, at most, in bytes. @default {Infinity} */
-  readonly creditLimit?: number;
+  readonly creditLimit?: number | undefined;
   /** Probability, 0 to 1, that a STREAM recv gives only a part of what it could. @default {0} */
-  readonly shortReads?: number;
+  readonly shortReads?: number | undefined;
   /** Probability, 0 to 1, that a STREAM send takes only a part of what it could. @default {0} */
-  readonly shortWrites?: number;
+  readonly shortWrites?: number | undefined;
 }
 
 /** How a {@linkcode ChaosWire} chooses. */

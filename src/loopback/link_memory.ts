@@ -50,15 +50,15 @@ export interface LinkOptions {
    * most half go that way.
    * @default {512}
    */
-  smallBlocks?: number;
+  smallBlocks?: number | undefined;
   /** Blocks of 64 KiB for each direction; a message has to fit them. @default {96} */
-  largeBlocks?: number;
+  largeBlocks?: number | undefined;
   /** Packets that fit the ring of each direction; a power of two. @default {1024} */
-  ringEntries?: number;
+  ringEntries?: number | undefined;
   /** Milliseconds without a sign of life after which an end is dead. @default {5000} */
-  deadAfterMs?: number;
+  deadAfterMs?: number | undefined;
   /** Where every ring index starts: near 2^32 it soon wraps. @default {0} */
-  firstIndex?: number;
+  firstIndex?: number | undefined;
 }
 
 /**

@@ -19,7 +19,7 @@ import { Wire } from "./wire.ts";
 /** How {@linkcode createLoopbackLink} is laid out. */
 export interface LoopbackLinkOptions extends Omit<LinkOptions, "firstIndex"> {
   /** The CID of each end, unsigned 32-bit. @default {[2, 3]} */
-  readonly cids?: readonly [number, number];
+  readonly cids?: readonly [number, number] | undefined;
 }
 
 /** One end of a link: goes through `postMessage()` and `workerData`, and is opened once. */

@@ -22,17 +22,17 @@ export interface LoopbackOptions {
    *
    * @default {undefined} Packets are delivered in the order they were sent.
    */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** The most that a packet is late, in milliseconds. @default {0} */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** What goes wrong. @default {{}} Nothing. */
-  readonly faults?: LoopbackFaults;
+  readonly faults?: LoopbackFaults | undefined;
   /** `CAP_NET_BIND_SERVICE`: without it bind to a port up to 1023 is EACCES. @default {true} */
-  readonly privileged?: boolean;
+  readonly privileged?: boolean | undefined;
   /** The time it lives in. @default {realClock} */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Sees every packet just before it is delivered, with the time of the clock. */
-  readonly tap?: Tap;
+  readonly tap?: Tap | undefined;
 }
 
 /** A transport whose both ends are in this thread. */

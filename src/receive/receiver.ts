@@ -35,11 +35,11 @@ export interface ReceiverOptions {
    *
    * @default {"auto"}
    */
-  readonly mode?: "auto" | "map" | "copy";
+  readonly mode?: "auto" | "map" | "copy" | undefined;
   /** Most that one batch holds, in data pages of 4096 bytes: 1 to 262143. @default {128} */
-  readonly pages?: number;
+  readonly pages?: number | undefined;
   /** The same in bytes, rounded up to pages; give one of the two. */
-  readonly bufferBytes?: number;
+  readonly bufferBytes?: number | undefined;
 }
 
 /** How to wait for data. */

@@ -39,7 +39,7 @@ export interface PcapOptions {
    *
    * @default {performance.timeOrigin} Right for the real clock.
    */
-  readonly originMs?: number;
+  readonly originMs?: number | undefined;
 }
 
 /**

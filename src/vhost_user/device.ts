@@ -6,7 +6,7 @@
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import { requireU32 } from "../address.ts";
+import { requireU32, type VsockAddress } from "../address.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
@@ -57,7 +57,12 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
    * refused.
    */
   readonly onConnect?:
-    | ((port: number, type: SocketType, guest: VsockGuest, accept: () => Conn) => void)
+    | ((
+      port: number,
+      type: SocketType,
+      guest: VsockGuest,
+      accept: () => Conn<VsockAddress>,
+    ) => void)
     | undefined;
   /** Sees every packet, with the time in milliseconds as `performance.now()` counts. */
   readonly tap?: Tap | undefined;
@@ -132,7 +137,7 @@ class Device extends StackTransport implements VsockDevice {
       state: (cid) => this.#tell(cid, (guest) => options.onState?.(guest)),
       connect: (cid, port, type, accept) =>
         this.#tell(cid, (guest) => {
-          const open = (): Conn =>
+          const open = (): Conn<VsockAddress> =>
             new Conn(attempt("accept", { cid: VMADDR_CID_HOST, port }, accept));
           options.onConnect?.(port, type, guest, open);
         }),

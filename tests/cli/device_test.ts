@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Address, HybridAddress } from "../../src/address.ts";
+import type { Address, HybridAddress, VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
 import { openHybrid } from "../../src/hybrid/transport.ts";
@@ -45,7 +45,7 @@ async function halfCloses(one: AnyConn, other: AnyConn): Promise<void> {
 async function intoGuest(
   device: DeviceProcess,
   machine: Machine,
-): Promise<[Conn<HybridAddress>, Conn]> {
+): Promise<[Conn<HybridAddress>, Conn<VsockAddress>]> {
   using listener = listen({ cid: CID, port: PORT }, { transport: machine.transport });
   const near = await connect({ path: device.udsPath, port: PORT });
   return [near, await listener.accept()];

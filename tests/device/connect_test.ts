@@ -7,6 +7,7 @@ import {
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
 } from "../../ffi/abi/virtio_vsock.ts";
+import type { VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
@@ -39,14 +40,14 @@ after(() => device.close());
 
 test("onConnect() accepts at once, without a listener", LIMIT, async () => {
   using machine = await Machine.start({ socketPath });
-  const conns: Conn[] = [];
+  const conns: Conn<VsockAddress>[] = [];
   const told: unknown[] = [];
   act = (port, type, { cid }, accept) => {
     told.push([port, type, cid]);
     conns.push(accept());
   };
   const { transport } = machine;
-  const dial = (type: "stream" | "seqpacket"): Promise<Conn> =>
+  const dial = (type: "stream" | "seqpacket"): Promise<Conn<VsockAddress>> =>
     connect({ cid: 2, port: 80 }, { transport, type });
   const fars = await Promise.all([dial("stream"), dial("stream"), dial("seqpacket")]);
   assertEquals(told, [
@@ -70,8 +71,9 @@ test("onConnect() accepts at once, without a listener", LIMIT, async () => {
 
 test("onConnect() accepts once, and not after it has returned", LIMIT, async () => {
   using machine = await Machine.start({ socketPath });
-  const dial = (): Promise<Conn> => connect({ cid: 2, port: 81 }, { transport: machine.transport });
-  let late: () => Conn = () => {
+  const dial = (): Promise<Conn<VsockAddress>> =>
+    connect({ cid: 2, port: 81 }, { transport: machine.transport });
+  let late: () => Conn<VsockAddress> = () => {
     throw new Error("nobody has connected");
   };
   act = (_port, _type, _guest, accept) => void (late = accept);
@@ -88,7 +90,7 @@ test("onConnect() accepts once, and not after it has returned", LIMIT, async () 
 test("onConnect() keeps nothing of a guest that is gone by then", LIMIT, async () => {
   await leavesNothing(async () => {
     using machine = await Machine.start({ socketPath });
-    const conns: Conn[] = [];
+    const conns: Conn<VsockAddress>[] = [];
     act = (_port, _type, _guest, accept) => void conns.push(accept());
     for (let count = 0; count < 20; count++) {
       const socket = machine.transport.socket("stream");
@@ -103,7 +105,7 @@ test("onConnect() keeps nothing of a guest that is gone by then", LIMIT, async (
 
 test("onConnect() is told once of a connection, whatever the guest repeats", LIMIT, async () => {
   using guest = await RawGuest.start({ socketPath });
-  const conns: Conn[] = [];
+  const conns: Conn<VsockAddress>[] = [];
   act = (_port, _type, _guest, accept) => void conns.push(accept());
   const request = { op: VIRTIO_VSOCK_OP_REQUEST, dstPort: 83 };
   for (let count = 0; count < 5; count++) guest.send(request);

@@ -7,6 +7,7 @@ import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { openVsock } from "../../src/kernel/transport.ts";
 import { listen } from "../../src/listen.ts";
+import type { VsockAddress } from "../../src/address.ts";
 import type { Listener } from "../../src/listener.ts";
 import type { SocketType } from "../../src/socket.ts";
 
@@ -18,7 +19,7 @@ function descriptors(): number {
 }
 
 /** Connects, writes a byte, and closes both ends. */
-async function meet(listener: Listener, type: SocketType): Promise<void> {
+async function meet(listener: Listener<VsockAddress>, type: SocketType): Promise<void> {
   const { port } = listener.addr;
   const [near, far] = await Promise.all([
     connect({ cid: 1, port }, { transport, type }),
@@ -31,7 +32,7 @@ async function meet(listener: Listener, type: SocketType): Promise<void> {
 }
 
 /** Has the thread that watches descriptors, and the ring, come up with what they need. */
-async function warmUp(listener: Listener): Promise<void> {
+async function warmUp(listener: Listener<VsockAddress>): Promise<void> {
   await assertRejects(() => listener.accept({ timeoutMs: 100 }), VsockError, "ETIMEDOUT");
   await meet(listener, listener.type);
 }

@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
+import type { VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
 import { openVsock } from "../../src/kernel/transport.ts";
@@ -18,7 +19,7 @@ test("connect() holds 10,000 connections open, each with a pending read that its
   const address = { cid: 1, port: VMADDR_PORT_ANY };
   using listener = listen(address, { transport, backlog: AT_ONCE });
   const { port } = listener.addr;
-  const [near, far]: [Conn[], Conn[]] = [[], []];
+  const [near, far]: [Conn<VsockAddress>[], Conn<VsockAddress>[]] = [[], []];
   try {
     while (near.length < CONNECTIONS) {
       const some = Array.from({ length: AT_ONCE }, () => connect({ cid: 1, port }, { transport }));

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { POLLIN, POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
+import type { VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { KernelSocket } from "../../src/kernel/socket.ts";
@@ -20,7 +21,9 @@ import { assertSysError } from "../unit/ffi_helpers.ts";
 const timeout = 120_000;
 
 /** Two connected ends of which the receiver gives `credit` bytes. */
-async function pair(credit: number): Promise<{ near: Conn; far: Conn } & Disposable> {
+async function pair(
+  credit: number,
+): Promise<{ near: Conn<VsockAddress>; far: Conn<VsockAddress> } & Disposable> {
   const options = {
     transport: openVsock(),
     type: "seqpacket",

@@ -4,7 +4,7 @@
  * @module
  */
 import { SysError } from "../../../ffi/errno.ts";
-import type { UnixAddress } from "../../address.ts";
+import type { UnixAddress, VsockAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { attempt, VsockError } from "../../error.ts";
@@ -47,7 +47,7 @@ export class Bridge {
   }
 
   /** The guest connects to `port`: accepts that where somebody listens on its path. */
-  fromGuest(port: number, type: SocketType, accept: () => Conn): void {
+  fromGuest(port: number, type: SocketType, accept: () => Conn<VsockAddress>): void {
     const way: Way = { cid: this.#cid, port, from: "guest" };
     if (this.#closed.signal.aborted) return;
     const full = this.#host.sessions.full(this.#cid);
@@ -69,7 +69,7 @@ export class Bridge {
   async #toGuest(unix: KernelSocket<UnixAddress>, port: number): Promise<boolean> {
     const way: Way = { cid: this.#cid, port, from: "host" };
     const { device, sessions } = this.#host;
-    let conn: Conn | undefined;
+    let conn: Conn<VsockAddress> | undefined;
     try {
       const { signal } = this.#closed;
       conn = await connect({ cid: this.#cid, port }, { transport: device, signal });

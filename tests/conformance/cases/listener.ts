@@ -1,6 +1,6 @@
 /** `listen()`, `Listener`, and the byte streams of a `Conn`. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Conn, connect, listen, VsockError } from "../../../mod.ts";
+import { type Conn, connect, listen, type VsockAddress, VsockError } from "../../../mod.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
 import type { Case, Near } from "../case.ts";
 import type { Far, FarSocket } from "../far.ts";
@@ -8,7 +8,10 @@ import { ANY, bytes, rejects } from "../helpers.ts";
 import { concat } from "../verbs.ts";
 
 /** A near Conn that a near listener accepted, and the far socket. */
-async function acceptedPair(near: Near, far: Far): Promise<{ conn: Conn; there: FarSocket }> {
+async function acceptedPair(
+  near: Near,
+  far: Far,
+): Promise<{ conn: Conn<VsockAddress>; there: FarSocket }> {
   const listener = near.keep(listen(ANY, { transport: near.transport }));
   const there = await far.socket();
   const connecting = there.connect({ cid: near.cid, port: listener.addr.port });
