@@ -174,12 +174,15 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
 
   /**
    * Ends what this end sends: the peer reads what is under way, then end of stream. Reading goes
-   * on. Wraps shutdown(2) with `SHUT_WR`. It does nothing where both ends have closed already.
+   * on. A `write()` that is pending comes first, and no other begins. Wraps shutdown(2) with
+   * `SHUT_WR`. It does nothing where both ends have closed already.
    *
    * @throws {VsockError} `ECONNRESET`, or what else has ended the connection before.
    */
-  closeWrite(): Promise<void> {
-    return this.#shutdown(SHUT_WR);
+  async closeWrite(): Promise<void> {
+    const rest = this.#output.end();
+    if (rest !== undefined) await rest;
+    await this.#shutdown(SHUT_WR);
   }
 
   /**

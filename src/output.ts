@@ -36,6 +36,9 @@ export class Output {
   readonly #peer: Address;
   #zeroCopy: ZeroCopyWrites | undefined;
   #pending = false;
+  /** Settles with the write that is pending, whatever becomes of it. */
+  #rest: Promise<unknown> | undefined;
+  #ended = false;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
   constructor(socket: AnySocket, peer: Address) {
@@ -60,6 +63,7 @@ export class Output {
     try {
       requireBytes("write p", p);
       if (options !== undefined) requireWaitOptions(options);
+      if (this.#ended) throw new VsockError("send", "EPIPE", { address: this.#peer });
       const zeroCopy = options?.zeroCopy === true;
       if (this.#pending || (this.#zeroCopy?.going && !zeroCopy)) {
         throw new VsockError("send", "EBUSY", { address: this.#peer });
@@ -71,7 +75,15 @@ export class Output {
     }
     if (taken > 0) this.bytes += taken;
     if (taken === p.length) return this.#socket.turns.give(taken);
-    return this.#writeRest(p, Math.max(taken, 0), flags, options);
+    const rest = this.#writeRest(p, Math.max(taken, 0), flags, options);
+    this.#rest = rest.catch(() => {});
+    return rest;
+  }
+
+  /** No write begins any more: what the socket has yet to take of those that have, or nothing. */
+  end(): Promise<unknown> | undefined {
+    this.#ended = true;
+    return this.#pending ? this.#rest : this.#zeroCopy?.rest;
   }
 
   async #lend(p: Uint8Array, options: WriteOptions): Promise<number> {

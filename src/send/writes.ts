@@ -96,6 +96,11 @@ export class ZeroCopyWrites implements ZeroCopyStats {
     return this.#going > 0;
   }
 
+  /** When all bytes of those that have begun are taken, or will not be; nothing where they are. */
+  get rest(): Promise<void> | undefined {
+    return this.going ? this.#last : undefined;
+  }
+
   /** Sends all of `p`; settles when the kernel no longer reads any of it, however that came. */
   async write(p: Uint8Array, options: WaitOptions): Promise<number> {
     const loan = new Loan(p);

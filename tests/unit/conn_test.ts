@@ -371,3 +371,29 @@ test("Conn.closeWrite() has nothing to do after a clean end, as in Deno", async 
   for (let i = 0; i < 3; i++) await near.closeWrite();
   await near.closeRead();
 });
+
+for (const zeroCopy of [false, true]) {
+  test(`Conn.closeWrite() lets a ${zeroCopy ? "zero-copy " : ""}write that is pending go first`, {
+    timeout: 60_000,
+  }, async () => {
+    using pair = await openPair();
+    const { near, far } = pair;
+    const sent = pattern(1 << 20);
+    const writing = near.write(sent, { zeroCopy });
+    const closing = near.closeWrite();
+    assertEquals(await refusal(near.write(Uint8Array.of(1), { zeroCopy })), "send EPIPE");
+    assertEquals(await readAll(far, 2 << 20), sent);
+    assertEquals([await writing, await closing], [1 << 20, undefined]);
+    assertEquals(await refusal(near.write(Uint8Array.of(1))), "send EPIPE");
+  });
+}
+
+test("Conn.closeWrite() goes on where the write before it fails", { timeout: 60_000 }, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const writing = near.write(pattern(1 << 20), { timeoutMs: 20 });
+  const closing = near.closeWrite();
+  assertEquals(await refusal(writing), "send ETIMEDOUT");
+  await closing;
+  assertEquals((await readAll(far, 2 << 20)).length, near.bytesWritten);
+});
