@@ -11,6 +11,9 @@ import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./op
 import type { Socket, SocketType } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
 
+/** Connections in a row that are gone already, after which others have their turn. */
+const GONE_MAX = 128;
+
 /**
  * A listening socket, from `listen()`. Whoever got it closes it; `using` does so. Connections that
  * it has given stay open then.
@@ -57,7 +60,8 @@ export class Listener<A extends Address = Address>
   }
 
   /**
-   * Takes the next connection, waiting for it; wraps accept4(2). The caller closes it.
+   * Takes the next connection, waiting for it; wraps accept4(2). The caller closes it. One that its
+   * peer has reset before is passed over.
    *
    * @throws {VsockError} `EBADF` after `close()`, `EBUSY` while another accept is pending.
    */
@@ -91,15 +95,19 @@ export class Listener<A extends Address = Address>
   }
 
   #tryAccept(): Conn<A> | undefined {
-    const socket = this.socket.accept();
-    if (socket === undefined) return undefined;
-    try {
-      applySocketOptions(socket, this.#forEach);
-      return new Conn(socket);
-    } catch (cause) {
-      socket.close();
-      throw cause;
+    for (let gone = 0; gone < GONE_MAX; gone++) {
+      const socket = this.socket.accept();
+      if (socket === undefined) return undefined;
+      try {
+        applySocketOptions(socket, this.#forEach);
+        return new Conn(socket);
+      } catch (cause) {
+        socket.close();
+        // TCP queues a connection that was reset all the same: it has no peer any more.
+        if (!(cause instanceof VsockError && cause.code === "ENOTCONN")) throw cause;
+      }
     }
+    return undefined;
   }
 
   /** Accepts until `close()`. Leaving the loop closes the listener, as in Deno. */

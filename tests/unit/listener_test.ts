@@ -1,5 +1,7 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { SO_LINGER, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
@@ -131,6 +133,40 @@ test("Listener.accept() closes a connection that it cannot set up", async () => 
   using listener = new Listener(fakeSocket({ accept: () => child }), { rcvlowat: 5 });
   assertEquals(await refusal(listener.accept()), "setsockopt EINVAL");
   assertEquals(child.closed, true);
+});
+
+test("Listener.accept() passes over connections that are gone", { timeout: 60_000 }, async () => {
+  const gone = Array.from({ length: 300 }, () =>
+    fakeSocket({
+      remoteAddress(): never {
+        throw new SysError("getpeername", "ENOTCONN");
+      },
+    }));
+  const queue = [...gone, fakeSocket({ remoteAddress: () => ({ cid: 1, port: 7 }) })];
+  const socket = fakeSocket({ accept: () => queue.shift(), wait: () => Promise.resolve(POLLIN) });
+  using conn = await new Listener(socket).accept();
+  assertEquals(conn.remoteAddr.port, 7);
+  assert(gone.every(({ closed }) => closed));
+});
+
+test("Listener.accept() passes over TCP connections that were reset", {
+  timeout: 60_000,
+}, async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 }, { options: { zeroCopySend: true } });
+  const reset = async (): Promise<void> => {
+    const conn = await connect(listener.addr);
+    conn.socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
+    conn.close();
+  };
+  for (let count = 0; count < 3; count++) await reset();
+  using near = await connect(listener.addr);
+  using far = await listener.accept();
+  assertEquals(far.remoteAddr, near.localAddr);
+  const accepting = listener.accept();
+  await reset();
+  using later = await connect(listener.addr);
+  using second = await accepting;
+  assertEquals(second.remoteAddr, later.localAddr);
 });
 
 test("Listener is closed by using and by await using", async () => {
