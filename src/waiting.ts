@@ -89,7 +89,7 @@ export function limitWait(
 }
 
 /** `promise`, or before that the reason of `signal`. */
-export function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);

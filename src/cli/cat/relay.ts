@@ -7,6 +7,7 @@ import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
+import { orAborted } from "../../waiting.ts";
 import type { Pipes } from "./pipes.ts";
 
 const BUFFER_BYTES = 65_536;
@@ -98,14 +99,11 @@ async function* untilAborted(
   chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {});
   const iterator = chunks[Symbol.asyncIterator]();
   for (;;) {
     signal.throwIfAborted();
-    const next = await Promise.race([iterator.next(), aborted]);
+    // Not a race with one promise for all: that would keep what each of them has won.
+    const next = await orAborted(iterator.next(), signal);
     if (next.done) return;
     yield next.value;
   }
