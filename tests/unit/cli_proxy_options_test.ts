@@ -22,12 +22,23 @@ test("parseOptions() of proxy reads two addresses and has defaults", () => {
 test("parseOptions() of proxy refuses to listen for all by accident", () => {
   const open = ["vsock:any:5000", ":5000", "vsock:-1:5000", "tcp:0.0.0.0:80", "tcp:[::]:80"];
   open.push("tcp:[0:0:0:0:0:0:0:0]:80", "tcp:[::ffff:0.0.0.0]:80", "vsock:4294967295:1");
+  const ips = ["::FFFF:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff:0:0", "0::0", "::%lo", "::%1"];
+  ips.push("::0.0.0.0", "0:0:0:0:0:0:0.0.0.0");
+  open.push(...ips.map((ip) => `tcp:[${ip}]:80`));
   for (const listen of open) {
     refuses("must have --allow PEER, or --open", listen, TARGET);
     parseOptions(["--open", listen, TARGET]);
     parseOptions(["--allow", "vsock:3", listen, TARGET]);
   }
-  for (const listen of ["vsock:2:5000", "tcp:127.0.0.1:80", "tcp:[::1]:80", "unix:/run/l"]) {
+  for (
+    const listen of [
+      "vsock:2:5000",
+      "tcp:127.0.0.1:80",
+      "tcp:[::1]:80",
+      "unix:/run/l",
+      "tcp:[::ff00:0:0]:80",
+    ]
+  ) {
     parseOptions([listen, TARGET]);
   }
 });

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { AF_INET, AF_INET6 } from "../../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import { inet_pton } from "../../../ffi/libc.ts";
 import type { Address } from "../../address.ts";
 import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
@@ -60,7 +62,8 @@ export const FLAGS_HELP: string = describeFlags(FLAGS);
 const BACKLOG = 1_024;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const CONNECTIONS_MAX = 1_000_000;
-const UNSPECIFIED = /^(0\.0\.0\.0|::|::ffff:0\.0\.0\.0|0*(:0*){2,7})$/;
+/** What stands for all addresses of this machine, or for all of its IPv4 ones. */
+const UNSPECIFIED: readonly string[] = ["0.0.0.0", "::", "::ffff:0.0.0.0"];
 
 /**
  * Reads the command line.
@@ -118,8 +121,18 @@ function writeAddress(name: string, address: Address, type: SocketType): string 
 
 /** Whether everybody who reaches this machine reaches `address`. */
 function isOpen(address: Address): boolean {
-  if ("hostname" in address) return UNSPECIFIED.test(address.hostname);
+  if ("hostname" in address) return UNSPECIFIED.some((ip) => isSameIp(ip, address.hostname));
   return "cid" in address && address.cid === VMADDR_CID_ANY;
+}
+
+/** Whether both are the same address, however they are written, and of whatever scope. */
+function isSameIp(one: string, other: string): boolean {
+  return bytesOf(one).join() === bytesOf(other).join();
+}
+
+function bytesOf(ip: string): Uint8Array {
+  const [text = ""] = ip.split("%");
+  return inet_pton(text.includes(":") ? AF_INET6 : AF_INET, text);
 }
 
 function patternOf(given: Given, flag: string): Pattern {
