@@ -28,6 +28,7 @@ export class Proxy implements AsyncDisposable {
   readonly #listener: Listener<Address>;
   readonly #sessions: Set<Served> = new Set();
   readonly #accepting: Promise<void>;
+  #onOver: () => void = () => {};
   #ids = 0;
 
   /** Starts to listen. @throws {VsockError} If it cannot. */
@@ -69,8 +70,8 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Resolves when one of the sessions is over. */
-  async #someSession(): Promise<void> {
-    await Promise.race([...this.#sessions].map(({ over }) => over));
+  #someSession(): Promise<void> {
+    return new Promise((resolve) => this.#onOver = resolve);
   }
 
   #start(near: Conn<Address>): void {
@@ -83,6 +84,7 @@ export class Proxy implements AsyncDisposable {
       },
       over: this.#serve(++this.#ids, near, ends, gone.signal).finally(() => {
         this.#sessions.delete(session);
+        this.#onOver();
       }),
     };
     this.#sessions.add(session);
