@@ -4,7 +4,11 @@
  * @module
  */
 import process from "node:process";
+import { POLLOUT } from "../../ffi/abi/poll.ts";
+import { pollNow } from "../kernel/poll.ts";
 import { readVariable } from "./environment.ts";
+
+const FDS = { out: 1, err: 2 };
 
 /** The two streams of a command, and what the second one can show. */
 export interface Terminal {
@@ -12,6 +16,8 @@ export interface Terminal {
   out(text: string): void;
   /** Writes errors and progress. */
   err(text: string): void;
+  /** Whether a line for the stream goes at once, whatever its reader does. @default {true} */
+  ready?(stream: "out" | "err"): boolean;
   /** Whether `err` is a terminal on which a line can be drawn over. */
   readonly interactive: boolean;
   /** Whether `err` takes colours: `interactive`, and `NO_COLOR` is not set. */
@@ -31,6 +37,7 @@ export function processTerminal(): Terminal {
   return {
     out: (text: string): void => void stdout.write(text),
     err: (text: string): void => void stderr.write(text),
+    ready: (stream): boolean => pollNow(FDS[stream], POLLOUT) !== 0,
     interactive,
     color: interactive && !plain,
     outColor: stdout.isTTY === true && capable && !plain,

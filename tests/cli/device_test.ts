@@ -149,12 +149,26 @@ test(
       await device.event("close");
       const nowhere = { cid: 2, port: 5001 };
       await assertRejects(() => connect(nowhere, { transport: machine.transport }));
-      await device.event("refuse");
     }
     while (device.descriptors > before) await setTimeout(1);
     assertEquals(machine.guest.faults, []);
   },
 );
+
+test("vsockit device tells of a guest's refusals once a second", WAIT, async () => {
+  using device = await DeviceProcess.start();
+  using machine = await device.boot();
+  const { transport } = machine;
+  for (let port = 5000; port < 5100; port++) {
+    await assertRejects(() => connect({ cid: 2, port }, { transport }), Error, "ECONNRESET");
+  }
+  assertEquals((await device.event("refuse")).port, 5000);
+  const counts: number[] = [];
+  for (let left = 99; left > 0; left -= counts.at(-1)!) {
+    counts.push((await device.event("refuse")).count ?? 1);
+  }
+  assert(counts.length < 10, `${counts}`);
+});
 
 test("vsockit device tells the guest that a host reads no more", WAIT, async () => {
   using device = await DeviceProcess.start();

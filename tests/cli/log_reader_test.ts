@@ -11,6 +11,8 @@ import { DeviceProcess } from "./device_process.ts";
 import { Running } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };
+/** Lines of so many are more than a pipe has room for. */
+const CONNECTIONS = 2_000;
 
 for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as const) {
   test(`proxy ${flag} serves on when nobody reads its log, and drains`, WAIT, async () => {
@@ -38,6 +40,46 @@ for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as con
     assertEquals(await proxy.ended, 0);
     assertEquals(existsSync(at), false);
   });
+}
+
+for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as const) {
+  test(`proxy ${flag} serves on when its log is not read, and ends`, WAIT, async () => {
+    using folder = new UnixFolder();
+    const [at, to] = [folder.path("l"), folder.path("t")];
+    using proxy = new Running("proxy", flag, `unix:${at}`, `unix:${to}`);
+    await once(proxy.child[log]!, "data");
+    const exited = once(proxy.child, "exit");
+    proxy.child[log]!.pause();
+    for (let count = 0; count < CONNECTIONS; count++) await failing(at);
+    process.kill(proxy.child.pid!, "SIGTERM");
+    await exited;
+    proxy.child[log]!.resume();
+    assertEquals(await proxy.ended, 0);
+  });
+}
+
+test("proxy --json tells how many lines were lost", WAIT, async () => {
+  using folder = new UnixFolder();
+  const [at, to] = [folder.path("l"), folder.path("t")];
+  using proxy = new Running("proxy", "--json", `unix:${at}`, `unix:${to}`);
+  await once(proxy.child.stdout!, "data");
+  proxy.child.stdout!.pause();
+  for (let count = 0; count < CONNECTIONS; count++) await failing(at);
+  proxy.child.stdout!.resume();
+  let more = 0;
+  for (; !proxy.out.includes('"event":"lost"'); more++) await failing(at);
+  process.kill(proxy.child.pid!, "SIGTERM");
+  assertEquals(await proxy.ended, 0);
+  const entries = proxy.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const lost = entries.flatMap(({ event, count }) => event === "lost" ? [count] : []);
+  const told = entries.filter(({ event }) => event === "close").length;
+  assertEquals(lost.reduce((sum, count) => sum + count, told), CONNECTIONS + more);
+});
+
+/** A connection by a proxy that has no target: a line in its log. */
+async function failing(path: string): Promise<void> {
+  using near = await connect({ path });
+  assertEquals(await near.read(new Uint8Array(1)), null);
 }
 
 test("device --json serves on when nobody reads its log", WAIT, async () => {

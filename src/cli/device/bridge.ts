@@ -13,14 +13,15 @@ import { VmmPath } from "../../hybrid/vmm_path.ts";
 import type { KernelSocket } from "../../kernel/socket.ts";
 import type { SocketType } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
-import type { Log } from "./log.ts";
+import type { Repeats } from "../repeats.ts";
+import type { Refusal } from "./log.ts";
 import type { Sessions, Way } from "./sessions.ts";
 
 /** What a bridge needs of its device. */
 export interface BridgeHost {
   readonly device: Transport;
   readonly sessions: Sessions;
-  readonly log: Log;
+  readonly refusals: Repeats<Refusal>;
 }
 
 /**
@@ -85,7 +86,7 @@ export class Bridge {
   }
 
   #refuse(way: Way, reason: string): void {
-    this.#host.log({ event: "refuse", ...way, reason });
+    this.#host.refusals.tell(`${way.cid} ${way.from}`, { event: "refuse", ...way, reason });
   }
 
   /** Unlinks the path, and takes no more connections from either side. */

@@ -4,10 +4,23 @@
  * @module
  */
 import type { GuestCounters } from "../../vhost_user/guest_tx.ts";
+import { textLines } from "../log_lines.ts";
+import { lastOf } from "../repeats.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Who has opened a connection. */
 export type Origin = "guest" | "host";
+
+/** A connection that could not be made. */
+export interface Refusal {
+  readonly event: "refuse";
+  readonly cid: number;
+  readonly port: number;
+  readonly from: Origin;
+  readonly reason: string;
+  /** How many were refused in that second, of which this is the last. @default {1} */
+  readonly count?: number | undefined;
+}
 
 /** One thing that has happened; in JSON, an object a line with these members and `time`. */
 export type Entry =
@@ -45,13 +58,7 @@ export type Entry =
     /** What broke it. */
     readonly reason?: string | undefined;
   }
-  | {
-    readonly event: "refuse";
-    readonly cid: number;
-    readonly port: number;
-    readonly from: Origin;
-    readonly reason: string;
-  }
+  | Refusal
   /** What the VMM or the guest has done wrong, or what went wrong here. */
   | { readonly event: "fault"; readonly cid?: number | undefined; readonly reason: string }
   | ({ readonly event: "counters"; readonly cid: number; readonly up: boolean } & GuestCounters)
@@ -66,7 +73,8 @@ export type Log = (entry: Entry) => void;
 
 /** Lines for people on `err`. */
 export function textLog(terminal: Terminal): Log {
-  return (entry) => terminal.err(`${describe(entry)}\n`);
+  const write = textLines(terminal);
+  return (entry) => write(describe(entry));
 }
 
 function describe(entry: Entry): string {
@@ -84,7 +92,7 @@ function describe(entry: Entry): string {
       return `#${id} closed after ${ms} ms: ${bytes}${reason === undefined ? "" : `: ${reason}`}`;
     }
     case "refuse":
-      return `${describeWay(entry)} refused: ${entry.reason}`;
+      return `${describeWay(entry)} refused${lastOf(entry)}: ${entry.reason}`;
     case "fault":
       return `${entry.cid === undefined ? "fault" : `guest ${entry.cid} fault`}: ${entry.reason}`;
     case "counters":

@@ -6,7 +6,8 @@
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
 import { pcapTap } from "../../stack/pcap.ts";
 import { Bridge } from "./bridge.ts";
-import type { Log } from "./log.ts";
+import { Repeats } from "../repeats.ts";
+import type { Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";
 import { Sessions } from "./sessions.ts";
@@ -17,6 +18,7 @@ const END_MS = 5_000;
 /** A device that serves. */
 export class DeviceService implements Disposable {
   readonly #log: Log;
+  readonly #refusals: Repeats<Refusal>;
   readonly #sessions: Sessions;
   readonly #pcap: PcapFile | undefined;
   readonly #device: VsockDevice;
@@ -26,6 +28,7 @@ export class DeviceService implements Disposable {
   constructor(options: DeviceOptions, log: Log) {
     const { guests: [first], siblings, pcap } = options;
     this.#log = log;
+    this.#refusals = new Repeats<Refusal>(log);
     this.#sessions = new Sessions(log);
     this.#pcap = pcap === undefined ? undefined : new PcapFile(({ message: why }) => {
       log({ event: "fault", reason: `no more packets are recorded: ${why}` });
@@ -60,7 +63,7 @@ export class DeviceService implements Disposable {
 
   #addBridge({ cid, udsPath }: GuestChoice): void {
     if (udsPath === undefined) return;
-    const host = { device: this.#device, sessions: this.#sessions, log: this.#log };
+    const host = { device: this.#device, sessions: this.#sessions, refusals: this.#refusals };
     this.#bridges.set(cid, new Bridge(cid, udsPath, host));
   }
 
@@ -90,6 +93,7 @@ export class DeviceService implements Disposable {
   [Symbol.dispose](): void {
     for (const bridge of this.#bridges.values()) bridge.close();
     this.#device.close();
+    this.#refusals[Symbol.dispose]();
     this.#pcap?.[Symbol.dispose]();
   }
 }

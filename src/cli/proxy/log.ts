@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { textLines } from "../log_lines.ts";
+import { lastOf } from "../repeats.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** One thing that has happened; in JSON, an object a line with these members and `time`. */
@@ -27,6 +29,8 @@ export interface Entry {
   readonly active?: number | undefined;
   /** Connections that were cut. */
   readonly cut?: number | undefined;
+  /** How many of a peer were refused in that second, of which this is the last. @default {1} */
+  readonly count?: number | undefined;
   /** What broke the connection. */
   readonly reason?: string | undefined;
 }
@@ -36,10 +40,11 @@ export type Log = (entry: Entry) => void;
 
 /** Lines for people on `err`: what goes wrong, and all of it where `verbose`. */
 export function textLog(terminal: Terminal, verbose: boolean): Log {
+  const write = textLines(terminal);
   return (entry) => {
     const { event, reason } = entry;
     if (!verbose && (event === "open" || (event === "close" && reason === undefined))) return;
-    terminal.err(`${describe(entry)}\n`);
+    write(describe(entry));
   };
 }
 
@@ -54,7 +59,9 @@ function describe(entry: Entry): string {
     case "close":
       return `#${id} ${peer} closed after ${ms} ms: ${sent} bytes there, ${received} back${why}`;
     case "refuse":
-      return `#${id} ${peer} refused${target === undefined ? "" : `: its target is ${target}`}`;
+      return `#${id} ${peer} refused${lastOf(entry)}${
+        target === undefined ? "" : `: its target is ${target}`
+      }`;
     case "full":
       return `no more descriptors${why}`;
     case "drain":

@@ -13,7 +13,8 @@ import { VsockError } from "../../error.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
 import { drain, type Served } from "../drain.ts";
-import type { Log } from "./log.ts";
+import { Repeats } from "../repeats.ts";
+import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
 import { type Flow, relay } from "../relay.ts";
@@ -26,6 +27,7 @@ export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions;
   readonly #log: Log;
   readonly #listener: Listener<Address>;
+  readonly #refusals: Repeats<Entry>;
   readonly #sessions: Set<Served> = new Set();
   readonly #accepting: Promise<void>;
   #onOver: () => void = () => {};
@@ -35,6 +37,7 @@ export class Proxy implements AsyncDisposable {
   constructor(options: ProxyOptions, log: Log) {
     this.#options = options;
     this.#log = log;
+    this.#refusals = new Repeats(log);
     this.#listener = listen(options.listen, { backlog: options.backlog });
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
@@ -129,7 +132,7 @@ export class Proxy implements AsyncDisposable {
 
   #refuse(id: number, near: Conn<Address>, peer: string, target?: string): void {
     near.close();
-    this.#log({ event: "refuse", id, peer, target });
+    this.#refusals.tell(hostOf(near.remoteAddr), { event: "refuse", id, peer, target });
   }
 
   /**
@@ -140,7 +143,9 @@ export class Proxy implements AsyncDisposable {
   async drain(timeoutMs: number, signal: AbortSignal): Promise<number> {
     this.#listener.close();
     this.#log({ event: "drain", active: this.#sessions.size });
-    return await drain(this.#sessions, timeoutMs, signal);
+    const cut = await drain(this.#sessions, timeoutMs, signal);
+    this.#refusals[Symbol.dispose]();
+    return cut;
   }
 
   /** Ends it, and what it serves, at once. */
@@ -149,6 +154,7 @@ export class Proxy implements AsyncDisposable {
     const sessions = [...this.#sessions];
     for (const session of sessions) session.cut();
     await Promise.all(sessions.map(({ over }) => over));
+    this.#refusals[Symbol.dispose]();
   }
 }
 
@@ -156,6 +162,12 @@ export class Proxy implements AsyncDisposable {
 function nameOf(peer: Address): string {
   if (!("path" in peer)) return formatAddress(peer);
   return peer.path === "" ? "a Unix socket" : formatAddress({ path: peer.path });
+}
+
+/** From where somebody has connected, by whatever port. */
+function hostOf(peer: Address): string {
+  if ("path" in peer) return peer.path;
+  return "cid" in peer ? String(peer.cid) : peer.hostname;
 }
 
 /** Sends small pieces at once: they were put together by whoever sent them first. */

@@ -1,0 +1,29 @@
+/**
+ * The lines of a log, which never wait for whoever reads them.
+ *
+ * @module
+ */
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * Writes lines to `stream`, each shorter than a page: a pipe that has room takes as much at once.
+ * Lines for which there is none are lost, and the next one comes behind what `tell` says of that.
+ */
+export function logLines(
+  terminal: Terminal,
+  stream: "out" | "err",
+  tell: (lost: number) => string,
+): (line: string) => void {
+  let lost = 0;
+  return (line) => {
+    if (terminal.ready?.(stream) === false) return void lost++;
+    const before = lost === 0 ? "" : `${tell(lost)}\n`;
+    lost = 0;
+    terminal[stream](`${before}${line}\n`);
+  };
+}
+
+/** Lines for people on `err`. */
+export function textLines(terminal: Terminal): (line: string) => void {
+  return logLines(terminal, "err", (lost) => `lines lost, since nobody read them: ${lost}`);
+}
