@@ -1,9 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type Entry, qemuArguments } from "../../src/cli/device/log.ts";
 import { parseOptions } from "../../src/cli/device/options.ts";
 import { PcapFile } from "../../src/cli/device/pcap_file.ts";
 import { Sessions } from "../../src/cli/device/sessions.ts";
+import { descriptorLimit, shareOf } from "../../src/cli/device/share.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
@@ -73,20 +75,32 @@ test("PcapFile records no more once that fails, and says so", () => {
   assertMatch(failures[0]!, /ENOSPC|No space left/i);
 });
 
-test("Sessions has no more of one guest than Firecracker", async () => {
+test("shareOf() leaves descriptors for all guests, and for what else there is", () => {
+  assertEquals([shareOf(1, Infinity), shareOf(9, 1 << 20)], [1_023, 1_023], "as Firecracker");
+  assertEquals([shareOf(1, 1_024), shareOf(2, 1_024), shareOf(4, 1_024)], [880, 432, 208]);
+  assertEquals(shareOf(100, 256), 1);
+});
+
+test("descriptorLimit() is what the shell tells", () => {
+  const command = 'cat /proc/$PPID/limits | grep "Max open files"';
+  const told = execFileSync("/bin/sh", ["-c", command], { encoding: "utf8" });
+  assertEquals(descriptorLimit(), Number(told.split(/ {2,}/)[1]));
+});
+
+test("Sessions has no more of one guest than it may", async () => {
   const entries: Entry[] = [];
-  const sessions = new Sessions((entry) => entries.push(entry));
+  const sessions = new Sessions((entry) => entries.push(entry), 100);
   const transport = createLoopback();
   using listener = listen({ cid: 1, port: 1024 }, { transport });
   using conn = await connect({ cid: 1, port: 1024 }, { transport });
   using far = await listener.accept();
-  for (let count = 0; count < 1_023; count++) {
+  for (let count = 0; count < 100; count++) {
     assertEquals(sessions.full(3), undefined);
     sessions.start({ cid: 3, port: 5, from: "guest" }, conn.socket, far.socket);
   }
-  assertEquals(sessions.full(3), "it has 1023 connections");
+  assertEquals(sessions.full(3), "it has 100 connections");
   assertEquals(sessions.full(4), undefined);
   await sessions.end(10_000, new AbortController().signal);
   assertEquals(sessions.full(3), undefined);
-  assertEquals(entries.filter(({ event }) => event === "close").length, 1_023);
+  assertEquals(entries.filter(({ event }) => event === "close").length, 100);
 });

@@ -11,6 +11,7 @@ import type { Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";
 import { Sessions } from "./sessions.ts";
+import { descriptorLimit, shareOf } from "./share.ts";
 
 /** Milliseconds in which connections are to end. */
 const END_MS = 5_000;
@@ -26,10 +27,11 @@ export class DeviceService implements Disposable {
 
   /** Starts to listen. @throws {Error} If it cannot. */
   constructor(options: DeviceOptions, log: Log) {
-    const { guests: [first], siblings, pcap } = options;
+    const { guests, siblings, pcap } = options;
+    const [first] = guests;
     this.#log = log;
     this.#refusals = new Repeats<Refusal>(log);
-    this.#sessions = new Sessions(log);
+    this.#sessions = new Sessions(log, shareOf(guests.length, descriptorLimit()));
     this.#pcap = pcap === undefined ? undefined : new PcapFile(({ message: why }) => {
       log({ event: "fault", reason: `no more packets are recorded: ${why}` });
     });

@@ -10,9 +10,6 @@ import { drain, type Served } from "../drain.ts";
 import { type Flow, relay } from "../relay.ts";
 import type { Log, Origin } from "./log.ts";
 
-/** As many as Firecracker serves: a guest must not use up the descriptors of all. */
-const GUEST_MAX = 1_023;
-
 /** Between whom a connection is. */
 export interface Way {
   readonly cid: number;
@@ -31,18 +28,21 @@ interface Session extends Served {
 /** All connections of a device. */
 export class Sessions {
   readonly #log: Log;
+  readonly #most: number;
   readonly #sessions: Set<Session> = new Set();
   #ids = 0;
 
-  constructor(log: Log) {
+  /** `most`: of one guest, which must not use up the descriptors of all. */
+  constructor(log: Log, most: number) {
     this.#log = log;
+    this.#most = most;
   }
 
   /** Why the guest `cid` can have no more connections, if so. */
   full(cid: number): string | undefined {
     let count = 0;
     for (const session of this.#sessions) if (session.cid === cid) count++;
-    return count < GUEST_MAX ? undefined : `it has ${count} connections`;
+    return count < this.#most ? undefined : `it has ${count} connections`;
   }
 
   /** Moves bytes between both until both have ended, and closes them. */

@@ -1,0 +1,31 @@
+/**
+ * How many connections a guest may have: each takes a descriptor, which others need too.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+
+/** As many as Firecracker serves. */
+const MOST = 1_023;
+/** Descriptors of the runtime, of files, and of who has connected and not asked for a port yet. */
+const KEPT = 128;
+/** Descriptors of a guest without connections: its VMM, its rings, its paths. */
+const KEPT_EACH = 16;
+
+/** Connections that each of so many guests may have, of `limit` descriptors. */
+export function shareOf(guests: number, limit: number): number {
+  const share = Math.floor((limit - KEPT) / guests) - KEPT_EACH;
+  return Math.max(1, Math.min(share, MOST));
+}
+
+/** Descriptors that this process may have, `RLIMIT_NOFILE`; `Infinity` where that is not told. */
+export function descriptorLimit(): number {
+  let limits: string;
+  try {
+    limits = readFileSync("/proc/self/limits", "utf8");
+  } catch {
+    return Infinity;
+  }
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
+  return soft === undefined ? Infinity : Number(soft);
+}
