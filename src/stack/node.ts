@@ -62,6 +62,8 @@ export class StackNode implements StackHost {
   /** Mappings by their start, for the address checks of MAP_RX. */
   readonly mappings: Map<number, { readonly length: number; readonly owner: VsockSock }> =
     new Map();
+  /** Its sockets that listen. */
+  readonly listening: Set<Disposable> = new Set();
   readonly #tap: Tap | undefined;
   #wire: Carrier | undefined;
   #sockets = 0;

@@ -67,6 +67,7 @@ export class StackSocket implements Socket {
   listen(backlog: number): void {
     this.#enter("listen");
     calls.listen(this.sock, backlog);
+    this.#node.listening.add(this);
   }
 
   connect(address: VsockAddress): boolean {
@@ -107,6 +108,7 @@ export class StackSocket implements Socket {
     if (this.#closed) return;
     this.#node.pump();
     this.#closed = true;
+    this.#node.listening.delete(this);
     release(this.#node.stack, this.sock);
     this.sock.wake = undefined;
     this.sock.page = undefined;

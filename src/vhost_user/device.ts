@@ -86,7 +86,7 @@ export interface VsockDevice extends Transport, Disposable {
    * @throws {VsockError} `EADDRINUSE` if somebody listens on `socketPath`.
    */
   addGuest(options: VsockGuestOptions): VsockGuest;
-  /** Closes all guests. The second call does nothing. */
+  /** Closes all guests, and all listeners for them. The second call does nothing. */
   close(): void;
 }
 
@@ -181,6 +181,7 @@ class Device extends StackTransport implements VsockDevice {
 
   close(): void {
     for (const guest of [...this.#guests.values()]) guest.close();
+    for (const listener of [...this.#node.listening]) listener[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -76,6 +76,7 @@ for (const [end, run] of Object.entries(ENDS)) {
       await Promise.resolve(run(machine, device));
       machine.guest.stop();
       await Promise.all(all);
+      if (listener.socket.closed) return; // with the device
       using queued = await listener.accept();
       await isReset(queued.read(new Uint8Array(1), SOON));
     });
@@ -198,6 +199,27 @@ test("VsockDevice.close() takes its path away, and another device can have it", 
       await machine.frontEnd.closed();
     }
   });
+});
+
+test("VsockDevice.close() ends accept with EBADF, and the iteration", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const device = makeDevice();
+  using one = listen({ cid: 2, port: 5000 }, { transport: device });
+  using two = listen({ cid: 2, port: 5001 }, { transport: device });
+  using closed = listen({ cid: 2, port: 5002 }, { transport: device });
+  closed.close();
+  const accepting = assertRejects(() => one.accept(SOON), VsockError);
+  const serving = (async () => {
+    for await (const conn of two) conn.close();
+  })();
+  device.guest.close();
+  device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID }); // they go on for that
+  assertEquals([one.socket.closed, two.socket.closed], [false, false]);
+  device.close();
+  device.close();
+  assertEquals((await accepting).code, "EBADF");
+  await serving;
 });
 
 test("VsockDevice takes another memory table, and drops the one before", {
