@@ -29,6 +29,9 @@ to a port of CID 2, it reaches the Unix socket at PATH_PORT. An end of stream
 goes on alone, so the other way stays open. Sockets are made with mode 0600.
 
 ${FLAGS_HELP}
+The log waits for nobody: lines that its reader leaves no room for are lost, and
+counted. Refusals of one guest are told once a second.
+
 SIGUSR2 shows how much has gone by. SIGTERM and SIGINT end all connections, and
 then the device; a second signal cuts them.
 

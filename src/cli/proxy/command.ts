@@ -25,6 +25,9 @@ ${FLAGS_HELP}
 PEER and TARGET of --allow are vsock:CID, tcp:IP or tcp:IP/BITS, unix:PATH or
 hvsock:PATH; the first two take :PORT, and * stands for any.
 
+The log waits for nobody: lines that its reader leaves no room for are lost, and
+counted. Refusals of one peer are told once a second.
+
 SIGTERM and SIGINT drain: the proxy accepts no more, and ends when all
 connections have, or after --drain-timeout; a second signal cuts them.
 
