@@ -66,7 +66,10 @@ const TCP: Hints = {
 };
 
 const UNWRITABLE = "this user may not write to that folder";
-const TAKEN = "somebody listens there, or it is no socket";
+const DEAD = "Deno" in globalThis
+  ? "; a dead one gives way with --allow-read and --allow-write of its folder"
+  : "";
+const TAKEN = `somebody listens there, or it is no socket${DEAD}`;
 const NO_FOLDER = "there is no such folder";
 
 const UNIX: Hints = {

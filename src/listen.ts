@@ -71,7 +71,8 @@ export function listen(
 /**
  * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above. A
  * dead socket that is there gives way, none but this user may connect, and closing unlinks it: for
- * which Deno wants `--allow-read` and `--allow-write` of that path.
+ * which Deno wants `--allow-read` and `--allow-write` of that path, or of its folder where a dead
+ * socket is in the way.
  *
  * @throws {VsockError} `EADDRINUSE` if somebody listens there.
  */
@@ -81,8 +82,9 @@ export function listen(
 ): Listener<HybridAddress>;
 /**
  * Listens on a path; as above, over AF_UNIX. A dead socket that is there gives way, and closing
- * unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path; without the former
- * the path stays, and a dead socket is in the way. Who may connect is for the umask to say.
+ * unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path, and for a dead
+ * socket, which is moved aside first, of its folder; without them it stays, and is in the way. Who
+ * may connect is for the umask to say.
  *
  * @throws {VsockError} `EADDRINUSE` if somebody listens there, or if it is no socket.
  */
