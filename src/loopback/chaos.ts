@@ -8,7 +8,8 @@ import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virt
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import { localPayload } from "../virtio/payload.ts";
-import type { Clock } from "../stack/clock.ts";
+import { immediate } from "../builtins.ts";
+import { type Clock, realClock } from "../stack/clock.ts";
 import type { WireEnd } from "./wire.ts";
 
 /** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */
@@ -57,12 +58,21 @@ export class ChaosWire implements Carrier {
   readonly #options: ChaosOptions;
   readonly #flows = new Map<string, Flow>();
   readonly #carried = new Map<string, Carried>();
+  readonly #soon: (step: () => void) => void;
+  /**
+   * What packets are late from. While some are under way the real clock has no say, only what is
+   * delivered moves it on: which packet overtakes which is drawn, and not a matter of how fast this
+   * machine is.
+   */
+  #now = 0;
   #scheduled = false;
   #armed = false;
 
   constructor(end: WireEnd, options: ChaosOptions) {
     this.#end = end;
     this.#options = options;
+    // With the real clock a packet that is late comes once all is done that the last one has caused.
+    this.#soon = options.delayMs > 0 && options.clock === realClock ? immediate : queueMicrotask;
   }
 
   allocate(data: Uint8Array, { remote, local }: Destination): Payload {
@@ -72,9 +82,11 @@ export class ChaosWire implements Carrier {
   send(packet: Packet): void {
     const { clock, random, delayMs } = this.#options;
     const key = `${packet.srcCid}:${packet.srcPort}>${packet.dstCid}:${packet.dstPort}`;
+    const idle = this.#flows.size === 0;
+    if (idle || clock !== realClock) this.#now = Math.max(this.#now, clock.now());
     let flow = this.#flows.get(key);
     if (flow === undefined) this.#flows.set(key, flow = { packets: [], last: 0 });
-    flow.last = Math.max(flow.last, clock.now() + (delayMs > 0 ? random() * delayMs : 0));
+    flow.last = Math.max(flow.last, this.#now + (delayMs > 0 ? random() * delayMs : 0));
     flow.packets.push({ packet, at: flow.last });
     this.#schedule();
   }
@@ -82,27 +94,18 @@ export class ChaosWire implements Carrier {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(this.#step);
+    this.#soon(this.#step);
   }
 
   /** Delivers one packet, then lets others run. */
   readonly #step = (): void => {
     this.#scheduled = false;
-    const { clock, random, shuffle } = this.#options;
-    const now = clock.now();
-    const due: [string, Flow][] = [];
-    let next = Infinity;
-    for (const entry of this.#flows) {
-      const { at } = entry[1].packets[0]!;
-      if (at <= now) due.push(entry);
-      else next = Math.min(next, at);
-    }
-    if (due.length === 0) {
-      if (next < Infinity) this.#arm(next - now);
-      return;
-    }
-    const [key, flow] = due[shuffle ? Math.floor(random() * due.length) : 0]!;
-    const { packet } = flow.packets.shift()!;
+    const [key, flow] = this.#next();
+    const { packet, at } = flow.packets[0]!;
+    const early = at - this.#options.clock.now();
+    if (early > 0) return this.#arm(early);
+    this.#now = Math.max(this.#now, at);
+    flow.packets.shift();
     if (flow.packets.length === 0) this.#flows.delete(key);
     if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
     try {
@@ -111,6 +114,15 @@ export class ChaosWire implements Carrier {
       if (this.#flows.size > 0) this.#schedule();
     }
   };
+
+  /** The flow that comes next: the earliest, or where none is late the one that is drawn. */
+  #next(): [string, Flow] {
+    const { random, shuffle, delayMs } = this.#options;
+    const flows = [...this.#flows];
+    if (delayMs === 0) return flows[shuffle ? Math.floor(random() * flows.length) : 0]!;
+    const atOf = ([, { packets }]: [string, Flow]): number => packets[0]!.at;
+    return flows.reduce((first, flow) => atOf(flow) < atOf(first) ? flow : first);
+  }
 
   #arm(ms: number): void {
     if (this.#armed) return;

@@ -7,11 +7,12 @@ import { createLoopback, ManualClock, pcapTap } from "../../src/loopback/mod.ts"
 const LONG = { timeout: 60_000 };
 
 /** Ten clients talk at once; what went over the wire, and the order in which they were done. */
-async function run(seed: number): Promise<{ wire: string; order: string }> {
+async function run(seed: number, delayMs = 0): Promise<{ wire: string; order: string }> {
   const pieces: Uint8Array[] = [];
-  const clock = new ManualClock();
+  const clock = delayMs === 0 ? new ManualClock() : undefined;
   const transport = createLoopback({
     seed,
+    delayMs,
     clock,
     faults: { shortReads: 0.3, shortWrites: 0.3 },
     tap: pcapTap((piece) => pieces.push(piece), { originMs: 0 }),
@@ -43,7 +44,8 @@ async function run(seed: number): Promise<{ wire: string; order: string }> {
   for (let i = 0; i < 10; i++) echo(await listener.accept());
   await asked;
   const hash = createHash("sha256");
-  for (const piece of pieces) hash.update(piece);
+  // With the times of each, where those are the clock's.
+  for (const piece of pieces) hash.update(delayMs === 0 ? piece : piece.subarray(8));
   return { wire: hash.digest("hex"), order: order.join() };
 }
 
@@ -56,4 +58,10 @@ test("createLoopback() with another seed takes another order", LONG, async () =>
   const orders = new Set<string>();
   for (let seed = 1; seed <= 8; seed++) orders.add((await run(seed)).order);
   assert(orders.size > 4, `${orders.size} orders of 8 seeds`);
+});
+
+test("createLoopback() with the same seed replays delays too, in real time", LONG, async () => {
+  const [first, second] = [await run(42, 3), await run(42, 3)];
+  assertEquals(second, first);
+  assert((await run(43, 3)).wire !== first.wire);
 });
