@@ -11,6 +11,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, findCommand } from "./commands.ts";
 import { splitLetters } from "./flags.ts";
@@ -37,13 +38,27 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, 
  * Runs one command line.
  *
  * @param args Everything behind the program's name: the subcommand, then its arguments.
- * @param terminal Where to print. @default The streams of this process.
+ * @param terminal Where to print. @default The streams of this process. A reader of standard output
+ * that goes away ends the process then, quietly, unless the subcommand is one that serves.
  * @returns The exit code: 0 done, 1 failed, 2 wrong usage. Errors are printed, never thrown.
  */
-export async function main(
-  args: readonly string[],
-  terminal: Terminal = processTerminal(),
-): Promise<number> {
+export async function main(args: readonly string[], terminal?: Terminal): Promise<number> {
+  if (terminal !== undefined) return await runLine(args, terminal);
+  const onLost = (): void => {
+    if (findCommand(args[0])?.serves !== true) process.exit();
+  };
+  const onUnheard = (): void => {}; // nobody left to tell
+  process.stdout.on("error", onLost);
+  process.stderr.on("error", onUnheard);
+  try {
+    return await runLine(args, processTerminal());
+  } finally {
+    process.stdout.off("error", onLost);
+    process.stderr.off("error", onUnheard);
+  }
+}
+
+async function runLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const explains = args[0] === "help" && args.length > 1;
   const [name, ...rest] = explains ? [...args.slice(1), "--help"] : args;
   if (name === "--version" || name === "-V") {

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -43,6 +44,19 @@ function checkCommand(path: string): void {
   }
 }
 
+/** A Node that cannot even parse the package is told what the command needs. */
+function checkOldNode(path: string): void {
+  const versions = "Object.defineProperty(process,'versions',{value:{node:'20.1.0'}})";
+  const command = ["--import", `data:text/javascript,${versions}`];
+  const vsockit = join(path, "node_modules", ".bin", "vsockit");
+  const { status, stderr } = spawnSync(node, [...command, vsockit, "--help"], { encoding: "utf8" });
+  assertEquals(status, 1);
+  assertStringIncludes(
+    stderr,
+    "must run on Node 26 or later, Deno or Bun: current value is Node 20",
+  );
+}
+
 /** The declarations need no types but those of the language and the web; http those of Node. */
 function checkTypes(path: string): void {
   const names = Array.from(OWN_NAMES.keys());
@@ -67,6 +81,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   const path = install(folder.path);
   checkExample(path);
   checkCommand(path);
+  checkOldNode(path);
   checkTypes(path);
 });
 
