@@ -6,6 +6,7 @@
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import type { Address } from "../address.ts";
 import { parseAddress, type ParsedAddress } from "../address_text.ts";
+import { portPath } from "../hybrid/dialect.ts";
 import { requireNoName } from "../resolve.ts";
 import { UsageError } from "./usage.ts";
 
@@ -34,5 +35,6 @@ function requireUsable(use: Use, address: Address): void {
 
 /** A VM that dials comes to a path of its own for each port. */
 function pathFor(use: Use, address: Extract<Address, { readonly path: string }>): string {
-  return use === "listen" && "port" in address ? `${address.path}_${address.port}` : address.path;
+  const { path } = address;
+  return use === "listen" && "port" in address ? portPath(path, address.port) : path;
 }

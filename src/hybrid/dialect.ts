@@ -26,7 +26,7 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   // Also Cloud Hypervisor and vhost-device-vsock.
   firecracker: {
     dialPath: (path) => path,
-    servePath: (path, _, port) => `${path}_${port}`,
+    servePath: (path, _, port) => portPath(path, port),
     hello: (_, port) => `CONNECT ${port}\n`,
     acks: true,
   },
@@ -47,7 +47,12 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
 
 /** `path` with the port in place of `{port}`, or behind it. */
 function pathOfPort(path: string, port: number): string {
-  return path.includes(PORT) ? path.replaceAll(PORT, `${port}`) : `${path}_${port}`;
+  return path.includes(PORT) ? path.replaceAll(PORT, `${port}`) : portPath(path, port);
+}
+
+/** Where Firecracker's VM that is behind `path` finds `port` of the host. */
+export function portPath(path: string, port: number): string {
+  return `${path}_${port}`;
 }
 
 function hex(u32: number): string {

@@ -9,6 +9,7 @@ import { requireAddress, requireU32, type UnixAddress } from "../address.ts";
 import { attempt } from "../error.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";
+import { portPath } from "./dialect.ts";
 import { answerOf, type HybridFaults, requireFaults, sendAnswer } from "./faults.ts";
 import { GuestSocket, type Machine } from "./guest_socket.ts";
 import { CAPABILITIES, openStream } from "./transport.ts";
@@ -80,7 +81,7 @@ class StandIn implements Vmm {
     this.#faults = faults;
     const machine = this.#machine = {
       cid,
-      hostPath: (port: number) => `${path}_${port}`,
+      hostPath: (port: number) => portPath(path, port),
       ports: new Map<number, GuestSocket>(),
     };
     this.guest = {

@@ -8,6 +8,7 @@ import type { UnixAddress, VsockAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { attempt, VsockError } from "../../error.ts";
+import { portPath } from "../../hybrid/dialect.ts";
 import { openStream } from "../../hybrid/transport.ts";
 import { VmmPath } from "../../hybrid/vmm_path.ts";
 import type { KernelSocket } from "../../kernel/socket.ts";
@@ -57,7 +58,7 @@ export class Bridge {
     let unix: KernelSocket<UnixAddress> | undefined;
     try {
       unix = openStream("stream");
-      unix.connect({ path: `${this.#path}_${port}` });
+      unix.connect({ path: portPath(this.#path, port) });
       this.#host.sessions.start(way, accept().socket, unix);
     } catch (error) {
       unix?.close();
