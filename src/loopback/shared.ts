@@ -146,7 +146,16 @@ class LinkedNode extends StackNode implements Carrier {
     return super.route(cid);
   }
 
-  /** Half a buffer: waking a thread takes longer than it takes the other one to drain the rest. */
+  /**
+   * From half a buffer on: waking a thread takes longer than it takes the other one to drain the
+   * rest. Not at each packet that a reader waited for, which costs the sender as much as to send
+   * one: only where what it may still send is not enough for that reader.
+   */
+  override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
+    return seqpacket || credit.below(this.lowCredit(credit.bufAlloc)) ||
+      credit.believed() < rcvlowat - rx.rxBytes;
+  }
+
   protected override lowCredit(bufAlloc: number): number {
     return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
   }
