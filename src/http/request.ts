@@ -78,7 +78,7 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
   if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");
   if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
   const reader = body === null ? undefined : new BodyReader(body);
-  const length = headers.has("content-length") ? undefined : await reader?.length();
+  const length = await lengthOf(response, reader, outgoing.req.method);
   const fields = new Map<string, string | string[]>(headers);
   const cookies = headers.getSetCookie();
   if (cookies.length > 0) fields.set("set-cookie", cookies);
@@ -89,6 +89,20 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
   if (outgoing.req.method !== "HEAD") return await sendBody(reader, outgoing);
   outgoing.end();
   await reader.cancel();
+}
+
+/** Statuses whose responses have no body, and hence no length of one. */
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+
+/** The length to tell where the Response does not; `undefined` where that is not known. */
+async function lengthOf(
+  { status, headers }: Response,
+  body: BodyReader | undefined,
+  method: string | undefined,
+): Promise<number | undefined> {
+  if (headers.has("content-length")) return undefined;
+  if (body !== undefined) return await body.length();
+  return method === "HEAD" || BODILESS.has(status) ? undefined : 0;
 }
 
 /** What node:http sees to by itself. */

@@ -29,6 +29,32 @@ for (const [name, [make, length]] of Object.entries(WHOLE)) {
   });
 }
 
+/** Responses without a body, and the lengths that are told for GET and for HEAD. */
+const BODILESS: Readonly<Record<string, [() => Response, string | null, string | null]>> = {
+  "null": [() => new Response(null), "0", null],
+  "a redirect": [() => Response.redirect("http://a/b"), "0", null],
+  "status 204": [() => new Response(null, { status: 204 }), null, null],
+  "status 205": [() => new Response(null, { status: 205 }), "0", null],
+  "status 304": [() => new Response(null, { status: 304 }), null, null],
+  "status 304 with a length": [
+    () => new Response(null, { status: 304, headers: { "content-length": "5" } }),
+    "5",
+    "5",
+  ],
+};
+for (const [name, [make, forGet, forHead]] of Object.entries(BODILESS)) {
+  test(`serve sends no chunks for ${name}`, limit, async () => {
+    await using site = new Site(make, {}, { maxConnections: 1 });
+    for (const [method, length] of [["GET", forGet], ["HEAD", forHead]] as const) {
+      const response = await site.fetch("/", { method });
+      const told = ["content-length", "transfer-encoding"].map((n) => response.headers.get(n));
+      assertEquals([method, ...told], [method, length, null]);
+      assertEquals(await response.text(), "");
+    }
+    assertEquals(site.dials, 1);
+  });
+}
+
 test("serve sends a body of several chunks as chunks", limit, async () => {
   await using site = new Site(() => new Response(chunks("ab", "cd", "e")), {}, {
     maxConnections: 1,
