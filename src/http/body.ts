@@ -41,10 +41,16 @@ type Result = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]
 export class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #ahead: Promise<Result>[] = [];
+  #late = false;
 
   /** Locks `body`. */
   constructor(body: ReadableStream<Uint8Array>) {
     this.#reader = body.getReader();
+  }
+
+  /** Whether `length()` has found that the first chunk is yet to come. */
+  get late(): boolean {
+    return this.#late;
   }
 
   /** As of the stream's own reader. */
@@ -65,6 +71,7 @@ export class BodyReader {
    */
   async length(): Promise<number | undefined> {
     const first = await this.#peek();
+    this.#late = first === undefined;
     if (first === undefined) return undefined;
     if (first.done) return 0;
     const second = await this.#peek();

@@ -85,6 +85,7 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
   if (length !== undefined) fields.set("content-length", `${length}`);
   for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
   outgoing.writeHead(status, statusText || undefined);
+  if (reader?.late) outgoing.flushHeaders();
   if (reader === undefined) return void outgoing.end();
   if (outgoing.req.method !== "HEAD") return await sendBody(reader, outgoing);
   outgoing.end();

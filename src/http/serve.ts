@@ -224,6 +224,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     try {
       const response = await onError(error);
       if (!outgoing.headersSent) return await respond(response, outgoing);
+      outgoing.flushHeaders();
       await turn(); // what was written before goes out: the client learns that it was heard
       outgoing.destroy();
     } catch (second) {

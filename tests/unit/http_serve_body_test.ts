@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { bytes, readText, Site } from "./http_helpers.ts";
 
 const limit = { timeout: 20_000 };
@@ -88,6 +88,47 @@ test("serve does not let the first chunk wait for the second", limit, async () =
   assertEquals((await reader.read()).value, bytes("second"));
   await reader.cancel();
 });
+
+test("serve does not let the head wait for the first chunk", limit, async () => {
+  let end = (): void => {};
+  await using site = new Site(() => {
+    return new Response(new ReadableStream({ start: (body) => void (end = () => body.close()) }));
+  });
+  const response = await site.fetch("/");
+  end();
+  assertEquals(await response.text(), "");
+});
+
+/** Bodies that cannot be sent, without a byte that went before. */
+const BAD: Readonly<Record<string, () => ReadableStream>> = {
+  "fails late": () => {
+    return new ReadableStream({
+      async pull(): Promise<void> {
+        await setImmediate();
+        throw new RangeError("body");
+      },
+    });
+  },
+  "is of no bytes": () => {
+    return new ReadableStream({
+      start: (body) => body.enqueue("text"),
+    });
+  },
+};
+for (const [name, make] of Object.entries(BAD)) {
+  test(`serve is asked once where a body ${name}`, limit, async () => {
+    let asked = 0;
+    await using site = new Site((request) => {
+      if (request.url.endsWith("/good")) return new Response("good");
+      asked += 1;
+      return new Response(make());
+    }, { onError: () => new Response("late") });
+    await (await site.fetch("/good")).text();
+    const response = await site.fetch("/");
+    await assertRejects(() => response.text(), TypeError, "ECONNRESET");
+    assertEquals(asked, 1);
+  });
+}
 
 test("serve writes head and body of a known length once, without a chunk", limit, async () => {
   await using site = new Site(() => new Response("hello"));
