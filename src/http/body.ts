@@ -90,20 +90,29 @@ export class BodyReader {
  * Writes all of `body`, each chunk when the one before is on its way, and ends `outgoing`. Where
  * `outgoing` is closed before its end, `body` is cancelled.
  *
- * @throws What `body` fails with; then `outgoing` is still open.
+ * @param length What the peer was told of its length, `undefined` for nothing.
+ * @throws {TypeError} If `body` is longer or shorter; then `outgoing` is still open.
+ * @throws What `body` fails with; likewise.
  */
 export async function sendBody(
   body: BodyReader,
   outgoing: Writable,
+  length?: number,
 ): Promise<void> {
+  let sent = 0;
   const onClose = (): void => void body.cancel(outgoing.errored ?? undefined); // ends a pending read
   outgoing.once("close", onClose);
   try {
     while (!outgoing.destroyed) {
       const { value, done } = await body.read();
       if (outgoing.destroyed) break;
-      if (done) return void outgoing.end();
+      if (done) {
+        if (length !== undefined && sent < length) throw wrongLength(length, `${sent}`);
+        return void outgoing.end();
+      }
       requireBytes("send a body", value);
+      sent += value.byteLength;
+      if (length !== undefined && sent > length) throw wrongLength(length, `${sent} or more`);
       if (!outgoing.write(value)) await drained(outgoing);
     }
     await body.cancel();
@@ -124,6 +133,13 @@ function drained(outgoing: Writable): Promise<void> {
     };
     outgoing.on("drain", settle).on("close", settle);
   });
+}
+
+/** A body has `bytes`, and its peer was told of `told`. */
+export function wrongLength(told: number, bytes: string): TypeError {
+  return new TypeError(
+    `Cannot send a body of ${bytes} bytes: content-length must be that: current value is ${told}`,
+  );
 }
 
 function requireBytes(what: string, value: unknown): asserts value is Uint8Array {

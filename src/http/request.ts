@@ -5,8 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
-import { shown } from "../shown.ts";
+import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
@@ -71,39 +70,57 @@ function urlOf({ url = "", headers: { host = "localhost" } }: IncomingMessage): 
  * @throws What its body fails with; then a part may have been sent.
  */
 export async function respond(response: Response, outgoing: ServerResponse): Promise<void> {
-  if (!(response instanceof Response)) {
-    throw new TypeError(`Cannot respond: must be a Response: current value is ${shown(response)}`);
-  }
-  const { status, statusText, headers, body, bodyUsed } = response;
-  if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");
-  if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
+  requireResponse(response);
+  const { status, statusText, headers, body } = response;
+  const told = toldLength(headers);
   const reader = body === null ? undefined : new BodyReader(body);
-  const length = await lengthOf(response, reader, outgoing.req.method);
+  const bodiless = outgoing.req.method === "HEAD" || BODILESS.has(status);
+  const length = await (bodiless ? told ?? reader?.length() : lengthOf(reader, told));
   const fields = new Map<string, string | string[]>(headers);
   const cookies = headers.getSetCookie();
   if (cookies.length > 0) fields.set("set-cookie", cookies);
   if (length !== undefined) fields.set("content-length", `${length}`);
   for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
   outgoing.writeHead(status, statusText || undefined);
-  if (reader?.late) outgoing.flushHeaders();
   if (reader === undefined) return void outgoing.end();
-  if (outgoing.req.method !== "HEAD") return await sendBody(reader, outgoing);
+  if (reader.late) outgoing.flushHeaders();
+  if (!bodiless) return await sendBody(reader, outgoing, length);
   outgoing.end();
   await reader.cancel();
+}
+
+function requireResponse(response: Response): void {
+  if (!(response instanceof Response)) {
+    throw new TypeError(`Cannot respond: must be a Response: current value is ${typeof response}`);
+  }
+  const { status, bodyUsed } = response;
+  if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");
+  if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
 }
 
 /** Statuses whose responses have no body, and hence no length of one. */
 const BODILESS: ReadonlySet<number> = new Set([204, 304]);
 
-/** The length to tell where the Response does not; `undefined` where that is not known. */
+/** What the handler says that the length is. */
+function toldLength(headers: Headers): number | undefined {
+  const text = headers.get("content-length");
+  if (text === null) return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new TypeError(
+    `Cannot respond: content-length must be a number of bytes: current value is ${text}`,
+  );
+}
+
+/** The length to tell, `undefined` where nobody knows it; throws where another one is `told`. */
 async function lengthOf(
-  { status, headers }: Response,
   body: BodyReader | undefined,
-  method: string | undefined,
+  told: number | undefined,
 ): Promise<number | undefined> {
-  if (headers.has("content-length")) return undefined;
-  if (body !== undefined) return await body.length();
-  return method === "HEAD" || BODILESS.has(status) ? undefined : 0;
+  const length = body === undefined ? 0 : await body.length();
+  if (told !== undefined && length !== undefined && told !== length) {
+    throw wrongLength(told, `${length}`);
+  }
+  return length ?? told;
 }
 
 /** What node:http sees to by itself. */

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { bytes, readText, Site } from "./http_helpers.ts";
 
 const limit = { timeout: 20_000 };
@@ -99,6 +99,48 @@ test("serve does not let the head wait for the first chunk", limit, async () => 
   assertEquals(await response.text(), "");
 });
 
+/** Responses whose content-length is wrong, and what is told of them before anything is sent. */
+const WRONG: Readonly<Record<string, [() => Response, string]>> = {
+  "is more than a string has": [() => new Response("x", lengthIs("999")), "of 1 bytes"],
+  "is less than a string has": [() => new Response("four", lengthIs("2")), "of 4 bytes"],
+  "is told of no body": [() => new Response(null, lengthIs("5")), "of 0 bytes"],
+  "is no number": [() => new Response("x", lengthIs("1, 1")), "must be a number of bytes"],
+};
+for (const [name, [make, message]] of Object.entries(WRONG)) {
+  test(`serve tells onError of a content-length that ${name}`, limit, async () => {
+    const errors: unknown[] = [];
+    const onError = (error: unknown): Response => {
+      errors.push(error);
+      return new Response("sorry", { status: 500 });
+    };
+    await using site = new Site(make, { onError });
+    const response = await site.fetch("/");
+    assertEquals([response.status, await response.text(), site.dials], [500, "sorry", 1]);
+    assertMatch(`${errors}`, new RegExp(`^TypeError: Cannot .*${message}`));
+  });
+}
+
+/** Streams whose content-length is wrong, which their ends tell. */
+const WRONG_STREAMS: Readonly<Record<string, [string, string]>> = {
+  "short of its content-length": ["5", "of 4 bytes"],
+  "beyond its content-length": ["3", "of 4 or more bytes"],
+};
+for (const [name, [length, message]] of Object.entries(WRONG_STREAMS)) {
+  test(`serve resets a response that is ${name}, and tells onError`, limit, async () => {
+    const errors: unknown[] = [];
+    const onError = (error: unknown): Response => {
+      errors.push(error);
+      return new Response("late");
+    };
+    await using site = new Site(() => new Response(chunks("ab", "cd"), lengthIs(length)), {
+      onError,
+    });
+    const response = await site.fetch("/");
+    await assertRejects(() => response.text(), TypeError, "ECONNRESET");
+    assertMatch(`${errors}`, new RegExp(`^TypeError: Cannot .*${message}`));
+  });
+}
+
 /** Bodies that cannot be sent, without a byte that went before. */
 const BAD: Readonly<Record<string, () => ReadableStream>> = {
   "fails late": () => {
@@ -137,6 +179,10 @@ test("serve writes head and body of a known length once, without a chunk", limit
   const text = await readText(conn);
   assertEquals(text.slice(text.indexOf("\r\n\r\n")), "\r\n\r\nhello");
 });
+
+function lengthIs(length: string): ResponseInit {
+  return { headers: { "content-length": length } };
+}
 
 /** A stream whose chunks take a turn of the event loop each. */
 function chunks(...texts: string[]): ReadableStream<Uint8Array> {
