@@ -5,9 +5,8 @@
  */
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
-import { shown } from "../shown.ts";
-import { requireWaitOptions } from "../waiting.ts";
 import { type Body, exchange, failure, StaleError } from "./exchange.ts";
+import { requireCount, requireFunction, requireMs, requireObject } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
 
 /** For {@linkcode createFetch}. */
@@ -45,22 +44,15 @@ export interface FetchClient extends Disposable {
  * request. Its caller closes it; `using` does so. Bodies stream both ways, and neither is read
  * ahead. See `serve()` for an example.
  *
- * @throws {TypeError} If `connect` is not a function.
+ * @throws {TypeError} If `connect` is not a function, or another option not a number.
  * @throws {RangeError} If an option is out of range.
  */
 export function createFetch(options: FetchOptions): FetchClient {
+  requireObject("options", options);
   const { connect, maxConnections = 8, idleTimeoutMs = 4_000 } = options;
-  if (typeof connect !== "function") {
-    throw new TypeError(
-      `Cannot use connect: must be a function: current value is ${shown(connect)}`,
-    );
-  }
-  if (!(maxConnections >= 1)) {
-    throw new RangeError(
-      `Cannot use maxConnections: must be at least 1: current value is ${maxConnections}`,
-    );
-  }
-  requireWaitOptions({ timeoutMs: idleTimeoutMs });
+  requireFunction("connect", connect);
+  requireCount("maxConnections", maxConnections);
+  requireMs("idleTimeoutMs", idleTimeoutMs);
   const pool = new Pool(connect, maxConnections, idleTimeoutMs);
   return {
     fetch: (input, init): Promise<Response> => fetchBy(pool, input, init),

@@ -12,9 +12,9 @@ import { VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
 import { shown } from "../shown.ts";
 import { turn } from "../turns.ts";
-import { requireWaitOptions } from "../waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
+import { requireFunction, requireMs, requireObject, say } from "./options.ts";
 import { pushBack, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */
@@ -72,7 +72,9 @@ export interface HttpServer<A extends Address = VsockAddress> extends AsyncDispo
  * response has a `content-length` where it is one chunk, as a string is. `request.url` is `http:`
  * with the client's `Host`. What is not HTTP gets 400 and is closed.
  *
- * @throws {TypeError} If the listener is of type seqpacket, or `handler` is not a function.
+ * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
+ * or an option is of another type.
+ * @throws {RangeError} If `idleTimeoutMs` is out of range.
  *
  * @example Ask a server within one process
  * ```ts
@@ -93,6 +95,11 @@ export function serve<A extends Address = VsockAddress>(
   handler: ServeHandler<A>,
   options: ServeOptions = {},
 ): HttpServer<A> {
+  if (typeof (listener as Partial<Listener> | null | undefined)?.accept !== "function") {
+    throw new TypeError(
+      `Cannot serve: the first argument must be a Listener: current value is ${say(listener)}`,
+    );
+  }
   if (listener.type !== "stream") {
     throw new TypeError(
       `Cannot serve: listener must be of type stream: current value is ${listener.type}`,
@@ -100,14 +107,25 @@ export function serve<A extends Address = VsockAddress>(
   }
   if (typeof handler !== "function") {
     throw new TypeError(
-      `Cannot serve: handler must be a function: current value is ${shown(handler)}`,
+      `Cannot serve: handler must be a function: current value is ${say(handler)}`,
     );
   }
-  const { signal, idleTimeoutMs } = options;
-  // An aborted one is as good as another: the listener has to be closed.
-  const aborted = signal instanceof AbortSignal && signal.aborted;
-  requireWaitOptions({ signal: aborted ? undefined : signal, timeoutMs: idleTimeoutMs });
+  requireServeOptions(options);
   return new RunningServer(listener, handler, options);
+}
+
+function requireServeOptions(options: ServeOptions): void {
+  requireObject("options", options);
+  const { signal, onError, upgrade, idleTimeoutMs } = options;
+  // One that is aborted already is as good: the listener has to be closed.
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot use signal: must be an AbortSignal: current value is ${say(signal)}`,
+    );
+  }
+  if (onError !== undefined) requireFunction("onError", onError);
+  if (upgrade !== undefined) requireFunction("upgrade", upgrade);
+  if (idleTimeoutMs !== undefined) requireMs("idleTimeoutMs", idleTimeoutMs);
 }
 
 /** What accept(2) fails with for a while only: the next one may not. */

@@ -1,8 +1,8 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
-import { createFetch, type FetchOptions } from "../../src/http/fetch.ts";
+import { createFetch } from "../../src/http/fetch.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import { bytes, Site } from "./http_helpers.ts";
@@ -15,12 +15,6 @@ test("fetch refuses what is not of http:, and dials nothing", limit, async () =>
     await assertRejects(() => site.client.fetch(url), TypeError, "must be of http:");
   }
   assertEquals(site.dials, 0);
-});
-
-test("createFetch refuses options without connect", () => {
-  for (const options of [{}, { connect: "vm" }]) {
-    assertThrows(() => createFetch(options as unknown as FetchOptions), TypeError, "use connect");
-  }
 });
 
 test("fetch fails with the error of its own body as the cause", limit, async () => {

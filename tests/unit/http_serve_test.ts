@@ -6,7 +6,6 @@ import {
   assertLess,
   assertMatch,
   assertRejects,
-  assertThrows,
 } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
 import { serve } from "../../src/http/serve.ts";
@@ -286,29 +285,9 @@ test("fetch rejects with the reason of its signal", limit, async () => {
   }, RangeError);
 });
 
-test("serve refuses a handler that is none, and leaves the listener", () => {
-  using listener = listen({ cid: 1, port: 1 }, { transport: createLoopback() });
-  assertThrows(() => serve(listener, undefined!), TypeError, "handler must be a function");
-  assertEquals(listener.socket.closed, false);
-});
-
 test("serve closes the listener where its signal is aborted already", limit, async () => {
   using listener = listen({ cid: 1, port: 1 }, { transport: createLoopback() });
   const server = serve(listener, () => new Response(), { signal: AbortSignal.abort() });
   await server.finished;
   assertEquals(listener.socket.closed, true);
-});
-
-test("serve refuses a listener of messages", () => {
-  using listener = listen({ cid: 1, port: 1 }, {
-    transport: createLoopback(),
-    type: "seqpacket",
-  });
-  let error: unknown;
-  try {
-    serve(listener, () => new Response());
-  } catch (cause) {
-    error = cause;
-  }
-  assertInstanceOf(error, TypeError);
 });

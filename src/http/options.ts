@@ -1,0 +1,50 @@
+/**
+ * What the options of a server and of a client may be.
+ *
+ * @module
+ */
+
+/** The longest delay of a timer in milliseconds. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
+export function requireMs(name: string, value: unknown): asserts value is number {
+  requireNumber(name, value);
+  if (value >= 0 && value <= TIMER_MAX_MS || value === Infinity) return;
+  throw new RangeError(
+    `Cannot use ${name}: must be from 0 to ${TIMER_MAX_MS}, or Infinity: current value is ${value}`,
+  );
+}
+
+/** Throws unless `value` is a number of things, at least one, or Infinity. */
+export function requireCount(name: string, value: unknown): asserts value is number {
+  requireNumber(name, value);
+  if (value >= 1 && (Number.isInteger(value) || value === Infinity)) return;
+  throw new RangeError(
+    `Cannot use ${name}: must be an integer of at least 1, or Infinity: current value is ${value}`,
+  );
+}
+
+/** Throws unless `value` is a function. */
+export function requireFunction(name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw new TypeError(`Cannot use ${name}: must be a function: current value is ${say(value)}`);
+}
+
+/** Throws unless `value` can have options. */
+export function requireObject(name: string, value: unknown): asserts value is object {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${say(value)}`);
+}
+
+function requireNumber(name: string, value: unknown): asserts value is number {
+  if (typeof value === "number") return;
+  throw new TypeError(`Cannot use ${name}: must be a number: current value is ${say(value)}`);
+}
+
+/** A value in an error: what would be long, or no text, by its type. */
+export function say(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return "an object";
+  return typeof value === "string" ? `"${value}"` : String(value);
+}
