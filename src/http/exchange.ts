@@ -55,7 +55,7 @@ export function exchange(
     });
     outgoing.once("response", (message) => {
       incoming = message;
-      resolve(responseOf(message, request.method, end, toError));
+      resolve(withUrl(responseOf(message, request.method, end, toError), request.url));
     });
     send(outgoing, body).catch((cause) => {
       failed = failure("the body of the request failed", cause);
@@ -105,6 +105,15 @@ function responseOf(
   }
   incoming.resume();
   return new Response(null, init);
+}
+
+/** Gives a Response, and what is cloned from it, the URL that was asked for. */
+function withUrl(response: Response, url: string): Response {
+  const clone = (): Response => withUrl(Response.prototype.clone.call(response), url);
+  return Object.defineProperties(response, {
+    url: { value: url.replace(/#.*/, "") },
+    clone: { value: clone },
+  });
 }
 
 /** What a socket refused, or node:http's word for a reset as the reset that it is. */

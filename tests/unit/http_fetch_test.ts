@@ -17,6 +17,19 @@ test("fetch refuses what is not of http:, and dials nothing", limit, async () =>
   assertEquals(site.dials, 0);
 });
 
+test("fetch gives a response its URL, clones too", limit, async () => {
+  await using site = new Site((request) => new Response(request.url));
+  const asked = new URL("http://vm:8080/a/../b?c=1#d");
+  for (const input of [asked, asked.href, new Request(asked)]) {
+    const response = await site.client.fetch(input);
+    const clone = response.clone().clone();
+    assertEquals(await response.text(), "http://vm:8080/b?c=1");
+    for (const { url } of [response, clone]) assertEquals(url, "http://vm:8080/b?c=1");
+    assertEquals(await clone.text(), "http://vm:8080/b?c=1");
+  }
+  assertEquals((await site.fetch("/", { method: "HEAD" })).url, "http://localhost/");
+});
+
 test("fetch fails with the error of its own body as the cause", limit, async () => {
   await using site = new Site(async (request) => new Response(await request.text()));
   const why = new RangeError("no more");
