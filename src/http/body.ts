@@ -8,18 +8,23 @@ import type { Readable, Writable } from "node:stream";
 import { shown } from "../shown.ts";
 
 /**
- * The bytes of an incoming message. It takes a chunk when asked and never ahead.
+ * The bytes of an incoming message. It takes a chunk when asked, or a few ahead.
  *
  * @param incoming The message.
  * @param onCancel What to do when its reader wants no more.
  * @param toError What the stream fails with when `incoming` does.
+ * @param ahead Bytes to take before they are asked for: chunks until there are as many.
  */
 export function bodyOf(
   incoming: Readable,
   onCancel: (reason: unknown) => void,
   toError: (cause: unknown) => unknown,
+  ahead = 0,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks = incoming.iterator({ destroyOnReturn: false });
+  const strategy: QueuingStrategy<Uint8Array<ArrayBuffer>> = new ByteLengthQueuingStrategy({
+    highWaterMark: ahead,
+  });
   return new ReadableStream({
     async pull(controller): Promise<void> {
       try {
@@ -32,7 +37,7 @@ export function bodyOf(
       }
     },
     cancel: onCancel,
-  }, { highWaterMark: 0 });
+  }, strategy);
 }
 
 type Result = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]>>;

@@ -6,6 +6,7 @@
 import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
 import { VsockError } from "../error.ts";
 import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
+import { failure } from "./failure.ts";
 import type { PooledConn } from "./pool.ts";
 
 /** What a request carries: `Uint8Array` where its length is to be told. */
@@ -55,7 +56,9 @@ export function exchange(
     });
     outgoing.once("response", (message) => {
       incoming = message;
-      resolve(withUrl(responseOf(message, request.method, end, toError), request.url));
+      const response = responseOf(message, request.method, end, toError);
+      conn.isHeldBy(response.body);
+      resolve(withUrl(response, request.url));
     });
     send(outgoing, body).catch((cause) => {
       failed = failure("the body of the request failed", cause);
@@ -88,6 +91,9 @@ async function send(outgoing: ClientRequest, body: Body): Promise<void> {
   else outgoing.end(body);
 }
 
+/** A response that ends within so many bytes needs no reader to free its connection. */
+const AHEAD = 65_536;
+
 /** Statuses whose responses have no body. */
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -101,7 +107,7 @@ function responseOf(
   const init = { status, statusText, headers: headersOf(rawHeaders) };
   incoming.on("error", () => {}); // who reads the body is told of it
   if (method !== "HEAD" && !BODILESS.has(status)) {
-    return new Response(bodyOf(incoming, onCancel, toError), init);
+    return new Response(bodyOf(incoming, onCancel, toError, AHEAD), init);
   }
   incoming.resume();
   return new Response(null, init);
@@ -122,10 +128,4 @@ function lost(cause: unknown): TypeError {
   const reset = cause === undefined || code === "ECONNRESET" && !(cause instanceof VsockError);
   const error = reset ? new VsockError("recv", "ECONNRESET", { cause }) : cause;
   return failure("the connection failed", error);
-}
-
-/** As the web's fetch says it: a TypeError, here with what failed and why. */
-export function failure(what: string, cause: unknown): TypeError {
-  const why = cause instanceof Error ? cause.message : `${cause}`;
-  return new TypeError(`Cannot fetch: ${what}: ${why}`, { cause });
 }

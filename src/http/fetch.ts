@@ -5,7 +5,7 @@
  */
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
-import { type Body, exchange, failure, StaleError } from "./exchange.ts";
+import { type Body, exchange, StaleError } from "./exchange.ts";
 import { requireCount, requireFunction, requireMs, requireObject } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
 
@@ -15,9 +15,15 @@ export interface FetchOptions {
   readonly connect: () => Promise<Conn<Address>>;
   /**
    * Connections at a time, those that are being opened included; further requests wait for one, in
-   * order. A response holds its own until its body is read to the end, or cancelled. @default {8}
+   * order. A response holds its own until all of it has come: one of 64 KiB or more until its body
+   * is read to the end, or cancelled. @default {8}
    */
   readonly maxConnections?: number | undefined;
+  /**
+   * Milliseconds that a request waits while each connection is held by a response whose body nobody
+   * reads; then it fails, as that would have no end. @default {10_000}
+   */
+  readonly unreadTimeoutMs?: number | undefined;
   /** Milliseconds that a connection is kept without a request. @default {4_000} */
   readonly idleTimeoutMs?: number | undefined;
 }
@@ -31,6 +37,8 @@ export interface FetchClient extends Disposable {
    *
    * @throws {TypeError} "Cannot fetch" with a `cause`: a `VsockError` where the connection failed,
    * what `connect` or the body of the request failed with.
+   * @throws {TypeError} "Cannot fetch" if no connection is free as bodies are neither read nor
+   * cancelled, for `unreadTimeoutMs`.
    * @throws {TypeError} "Cannot fetch" if the URL is not of `http:`, or the client is closed.
    * @throws The reason of `signal` where that is aborted.
    */
@@ -41,19 +49,20 @@ export interface FetchClient extends Disposable {
 
 /**
  * Makes a client that fetches over connections that `connect` opens, and keeps them for the next
- * request. Its caller closes it; `using` does so. Bodies stream both ways, and neither is read
- * ahead. See `serve()` for an example.
+ * request. Its caller closes it; `using` does so. Bodies stream both ways; that of a response is
+ * read 64 KiB ahead. See `serve()` for an example.
  *
  * @throws {TypeError} If `connect` is not a function, or another option not a number.
  * @throws {RangeError} If an option is out of range.
  */
 export function createFetch(options: FetchOptions): FetchClient {
   requireObject("options", options);
-  const { connect, maxConnections = 8, idleTimeoutMs = 4_000 } = options;
+  const { connect, maxConnections = 8, idleTimeoutMs = 4_000, unreadTimeoutMs = 10_000 } = options;
   requireFunction("connect", connect);
   requireCount("maxConnections", maxConnections);
   requireMs("idleTimeoutMs", idleTimeoutMs);
-  const pool = new Pool(connect, maxConnections, idleTimeoutMs);
+  requireMs("unreadTimeoutMs", unreadTimeoutMs);
+  const pool = new Pool({ connect, maxConnections, idleTimeoutMs, unreadTimeoutMs });
   return {
     fetch: (input, init): Promise<Response> => fetchBy(pool, input, init),
     close: () => pool.close(),
@@ -96,8 +105,7 @@ function isWhole(body: RequestInit["body"]): boolean {
 async function take(pool: Pool, body: Body, signal: AbortSignal): Promise<PooledConn> {
   try {
     return await pool.take(signal);
-  } catch (cause) {
-    const error = signal.aborted ? signal.reason : failure("connect failed", cause);
+  } catch (error) {
     if (body instanceof ReadableStream) await body.cancel(error).catch(() => {});
     throw error;
   }

@@ -9,6 +9,7 @@ import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import { type ConnDuplex, toDuplex } from "./duplex.ts";
+import { failure } from "./failure.ts";
 
 type OnConnection = (error: Error | null, stream: Duplex) => void;
 
@@ -23,6 +24,8 @@ export class PooledConn extends Agent {
   kept = false;
   /** Whether the agent has it. */
   #given = false;
+  #body: ReadableStream | null = null;
+  #heldSince = 0;
   readonly #onFree: () => void;
 
   /** `onFree` is called after each request that leaves the connection as good as before. */
@@ -30,7 +33,21 @@ export class PooledConn extends Agent {
     const timeout = idleTimeoutMs === Infinity ? {} : { timeout: Math.max(1, idleTimeoutMs) };
     super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, ...timeout });
     this.duplex = duplex;
-    this.#onFree = (): void => onFree(this);
+    this.#onFree = (): void => {
+      this.#body = null;
+      onFree(this);
+    };
+  }
+
+  /** A response with this body has it, until all of it is read. */
+  isHeldBy(body: ReadableStream | null): void {
+    this.#body = body;
+    this.#heldSince = performance.now();
+  }
+
+  /** How long a response has had it that nobody reads, in milliseconds; 0 where that is not so. */
+  get unreadMs(): number {
+    return this.#body?.locked === false ? performance.now() - this.#heldSince : 0;
   }
 
   /** Part of Agent. */
@@ -51,17 +68,41 @@ export class PooledConn extends Agent {
 }
 
 /** One who waits for a connection. */
-interface Turn {
+class Turn {
+  readonly #wait = Promise.withResolvers<PooledConn>();
+  #over = false;
+
+  /** What it comes to. */
+  get promise(): Promise<PooledConn> {
+    return this.#wait.promise;
+  }
+
   /** Takes it; false where the wait is over. */
-  take(conn: PooledConn): boolean;
-  fail(error: unknown): void;
+  take(conn: PooledConn): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#wait.resolve(conn);
+    return true;
+  }
+
+  /** Ends the wait. */
+  fail(error: unknown): void {
+    this.#over = true;
+    this.#wait.reject(error);
+  }
+}
+
+/** Those of a fetch client, with none left out. */
+interface PoolOptions {
+  readonly connect: () => Promise<Conn<Address>>;
+  readonly maxConnections: number;
+  readonly idleTimeoutMs: number;
+  readonly unreadTimeoutMs: number;
 }
 
 /** See the module. */
 export class Pool {
-  readonly #connect: () => Promise<Conn<Address>>;
-  readonly #maxConnections: number;
-  readonly #idleTimeoutMs: number;
+  readonly #options: PoolOptions;
   readonly #open = new Set<PooledConn>();
   #idle: PooledConn[] = [];
   readonly #waiting = new Set<Turn>();
@@ -69,14 +110,8 @@ export class Pool {
   readonly #closing = new AbortController();
 
   /** At most `maxConnections` are open or being opened at any time. */
-  constructor(
-    connect: () => Promise<Conn<Address>>,
-    maxConnections: number,
-    idleTimeoutMs: number,
-  ) {
-    this.#connect = async (): Promise<Conn<Address>> => await connect(); // what it throws, too
-    this.#maxConnections = maxConnections;
-    this.#idleTimeoutMs = idleTimeoutMs;
+  constructor(options: PoolOptions) {
+    this.#options = options;
   }
 
   /** Aborts when the pool is closed. */
@@ -88,42 +123,54 @@ export class Pool {
    * A connection for one request, in the order of the calls. It comes back by itself after the
    * request; where that fails, its taker destroys it.
    *
-   * @throws What `connect` throws.
+   * @throws {TypeError} If `connect` fails, or nobody reads the responses that have them all.
    * @throws The reason of `signal`, which is aborted when the pool is closed, too.
    */
   async take(signal: AbortSignal): Promise<PooledConn> {
     signal.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<PooledConn>();
-    let over = false;
-    const turn: Turn = {
-      take: (conn): boolean => {
-        if (over) return false;
-        over = true;
-        resolve(conn);
-        return true;
-      },
-      fail: reject,
-    };
-    const onAbort = (): void => {
-      over = true;
+    const turn = new Turn();
+    const leave = (reason: unknown): void => {
       this.#waiting.delete(turn);
-      reject(signal.reason);
+      turn.fail(reason);
     };
+    const onAbort = (): void => leave(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     this.#waiting.add(turn);
     this.#next();
+    const stopWatch = this.#waiting.has(turn) ? this.#watch(leave) : undefined;
     try {
-      return await promise;
+      return await turn.promise;
     } finally {
+      stopWatch?.();
       signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Tells one who waits that it is in vain. The timer holds the event loop: nothing else may. */
+  #watch(leave: (reason: unknown) => void): () => void {
+    const ms = Math.max(1, this.#options.unreadTimeoutMs);
+    if (ms === Infinity) return () => {};
+    const since = performance.now();
+    const look = (): void => {
+      const left = ms - Math.min(performance.now() - since, this.#unreadMs());
+      if (left > 0) timer = setTimeout(look, Math.ceil(left));
+      else leave(unread(this.#open.size));
+    };
+    let timer = setTimeout(look, ms);
+    return () => clearTimeout(timer);
+  }
+
+  /** How long all connections have been held by responses that nobody reads, in milliseconds. */
+  #unreadMs(): number {
+    if (this.#dialling > 0) return 0;
+    return Math.min(...Array.from(this.#open, (conn) => conn.unreadMs));
   }
 
   /** Gives those who wait what there is: kept connections, and places for new ones. */
   #next(): void {
     for (const turn of this.#waiting) {
       const conn = this.#takeIdle();
-      const full = this.#open.size + this.#dialling >= this.#maxConnections;
+      const full = this.#open.size + this.#dialling >= this.#options.maxConnections;
       if (conn === undefined && full) return;
       this.#waiting.delete(turn);
       if (conn === undefined) this.#dial(turn);
@@ -141,12 +188,13 @@ export class Pool {
   }
 
   async #dial(turn: Turn): Promise<void> {
+    const { connect } = this.#options;
     this.#dialling += 1;
     try {
-      const conn = this.#adopt(toDuplex(await this.#connect()));
+      const conn = this.#adopt(toDuplex(await connect()));
       if (!turn.take(conn)) this.#giveBack(conn);
     } catch (error) {
-      turn.fail(error);
+      turn.fail(failure("connect failed", error));
     } finally {
       this.#dialling -= 1;
       this.#next();
@@ -154,7 +202,7 @@ export class Pool {
   }
 
   #adopt(duplex: ConnDuplex): PooledConn {
-    const conn = new PooledConn(duplex, this.#idleTimeoutMs, (free) => {
+    const conn = new PooledConn(duplex, this.#options.idleTimeoutMs, (free) => {
       free.kept = true;
       this.#giveBack(free);
     });
@@ -183,4 +231,11 @@ export class Pool {
     this.#closing.abort(new TypeError("Cannot fetch: the client is closed"));
     for (const { duplex } of this.#open) duplex.destroy();
   }
+}
+
+function unread(count: number): TypeError {
+  return new TypeError(
+    "Cannot fetch: the body of each response must be read or cancelled: " +
+      `current value is ${count} unread, which hold all connections`,
+  );
 }

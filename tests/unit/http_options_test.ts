@@ -34,6 +34,7 @@ const FETCH = {
   connect: [...NO_FUNCTION, [undefined, TypeError, "must be a function"] as const],
   maxConnections: NO_COUNT,
   idleTimeoutMs: NO_MS,
+  unreadTimeoutMs: NO_MS,
 };
 for (const [name, values] of Object.entries(FETCH)) {
   test(`createFetch refuses a wrong ${name} by name`, () => {
