@@ -13,10 +13,15 @@ import type { PooledConn } from "./pool.ts";
 export type Body = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
 
 /** A kept connection was closed before a byte of an answer came: its server was not there. */
-export class StaleError extends TypeError {}
+export class StaleError extends TypeError {
+  /** As `failed`, which it is if the request is not sent once more. */
+  constructor(failed: TypeError) {
+    super(failed.message, { cause: failed.cause });
+  }
+}
 
-/** What may be sent twice. */
-const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** What may be sent twice: it comes to the same. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
 /**
  * Sends `request` with `body` on `conn`, which is free again, or destroyed, when the response is
@@ -48,8 +53,9 @@ export function exchange(
   return new Promise((resolve, reject) => {
     outgoing.on("error", (cause) => {
       const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
-      const stale = silent && body === null && SAFE.has(request.method) && !signal.aborted;
-      reject(stale ? new StaleError("Stale", { cause }) : toError(cause));
+      const again = IDEMPOTENT.has(request.method) && !(body instanceof ReadableStream);
+      const stale = silent && again && !signal.aborted;
+      reject(stale ? new StaleError(lost(cause)) : toError(cause));
     });
     outgoing.once("close", () => {
       if (incoming === undefined) reject(toError(undefined)); // where no error was told

@@ -33,7 +33,9 @@ export interface FetchClient extends Disposable {
   /**
    * As the web's `fetch()`; the host of the URL becomes the `Host` header and leads nowhere. It
    * follows no redirect, decodes no `Content-Encoding`, and keeps no cookie. Aborting its signal,
-   * or cancelling the body of the response, closes the connection.
+   * or cancelling the body of the response, closes the connection. What may be sent twice, GET,
+   * HEAD, OPTIONS, PUT and DELETE without a stream, is sent once more where a kept connection was
+   * closed before a byte came.
    *
    * @throws {TypeError} "Cannot fetch" with a `cause`: a `VsockError` where the connection failed,
    * what `connect` or the body of the request failed with.
@@ -86,6 +88,7 @@ async function fetchBy(
   } catch (error) {
     // The server closed a kept connection just then: it has not seen the request.
     if (!(error instanceof StaleError)) throw error;
+    pool.dropIdle(); // it may have closed all of them, and the next one has to be open
     return await exchange(await take(pool, body, signal), request, body, signal);
   }
 }

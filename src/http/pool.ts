@@ -187,6 +187,11 @@ export class Pool {
     return undefined;
   }
 
+  /** Closes the kept connections: what comes next has a new one, or one that another request had. */
+  dropIdle(): void {
+    for (const { duplex } of this.#idle) duplex.destroy();
+  }
+
   async #dial(turn: Turn): Promise<void> {
     const { connect } = this.#options;
     this.#dialling += 1;

@@ -5,7 +5,7 @@ import type { Conn } from "../../src/conn.ts";
 import { createFetch } from "../../src/http/fetch.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
-import { bytes, Site } from "./http_helpers.ts";
+import { bytes, Site, source } from "./http_helpers.ts";
 
 const limit = { timeout: 20_000 };
 
@@ -89,7 +89,7 @@ const LOST = "TypeError: Cannot fetch: the connection failed: ";
 /** Fetches twice from a server that sends these texts, one a request, and closes at an empty one. */
 async function fetchTwice(
   answers: readonly string[],
-  init: RequestInit = {},
+  init: RequestInit | (() => RequestInit) = {},
 ): Promise<[string, number]> {
   const [transport, address] = [createLoopback(), { cid: 1, port: 4002 }];
   using listener = listen(address, { transport });
@@ -107,7 +107,10 @@ async function fetchTwice(
   using client = createFetch({ connect: () => connect(address, { transport }) });
   let told = "";
   for (let i = 0; i < 2; i++) {
-    told = await client.fetch("http://vm/", init).then((response) => response.text()).catch(String);
+    const given = typeof init === "function" ? init() : init;
+    told = await client.fetch("http://vm/", given).then((response) => response.text()).catch(
+      String,
+    );
   }
   return [told, asked];
 }
@@ -121,9 +124,51 @@ test("fetch does not ask again after a byte of an answer", limit, async () => {
   assertEquals([told.startsWith(LOST), asked], [true, 2]);
 });
 
-test("fetch does not ask again with what is not safe to send twice", limit, async () => {
-  const [told, asked] = await fetchTwice([OK, "", OK], { method: "POST", body: "once" });
-  assertEquals([told.startsWith(LOST), asked], [true, 2]);
+for (const method of ["OPTIONS", "PUT", "DELETE"]) {
+  test(`fetch asks again by ${method}`, limit, async () => {
+    const init = { method, body: method === "PUT" ? "all" : null };
+    const [told, asked] = await fetchTwice([OK, "", OK], init);
+    assertEquals([told, asked], ["ok", 3]);
+  });
+}
+
+const ONCE: Readonly<Record<string, () => RequestInit>> = {
+  "POST": () => ({ method: "POST", body: "once" }),
+  "a stream": () => {
+    const stream: RequestInit & { duplex: "half" } = {
+      method: "PUT",
+      body: source(9),
+      duplex: "half",
+    };
+    return stream;
+  },
+};
+for (const [name, init] of Object.entries(ONCE)) {
+  test(`fetch does not ask again with ${name}`, limit, async () => {
+    const [told, asked] = await fetchTwice([OK, "", OK], init);
+    assertEquals([told.startsWith(LOST), asked], [true, 2]);
+  });
+}
+
+test("fetch asks again on a new connection where all kept ones are stale", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4003 }];
+  using listener = listen(address, { transport });
+  let [dials, asked] = [0, 0];
+  const answer = async (conn: Conn, isStale: boolean): Promise<void> => {
+    for (let first = true; await conn.read(new Uint8Array(4096)) !== null; first = false) {
+      asked += 1;
+      if (isStale && !first) return conn.close();
+      await conn.write(bytes(OK));
+    }
+  };
+  (async () => {
+    for (;;) answer(await listener.accept(), ++dials <= 3);
+  })().catch(() => {});
+  using client = createFetch({ connect: () => connect(address, { transport }) });
+  const fetchText = async (): Promise<string> => await (await client.fetch("http://vm/")).text();
+  await Promise.all([fetchText(), fetchText(), fetchText()]);
+  asked = 0;
+  assertEquals([await fetchText(), asked, dials], ["ok", 2, 4]);
 });
 
 test("fetch takes a response that ends with a kept connection", limit, async () => {
