@@ -82,6 +82,7 @@ async function fetchBy(
   requireHttp(request.url);
   const signal = AbortSignal.any([request.signal, pool.closed]);
   signal.throwIfAborted();
+  tellType(request, init.body);
   const body = isWhole(init.body) ? new Uint8Array(await request.arrayBuffer()) : request.body;
   try {
     return await exchange(await take(pool, body, signal), request, body, signal);
@@ -103,6 +104,12 @@ function requireHttp(url: string): void {
 function isWhole(body: RequestInit["body"]): boolean {
   return typeof body === "string" || body instanceof URLSearchParams ||
     body instanceof ArrayBuffer || ArrayBuffer.isView(body);
+}
+
+/** Bun tells the type of a text nowhere, and that of other bodies only before they are read. */
+function tellType({ headers }: Request, body: RequestInit["body"]): void {
+  if (typeof body !== "string" || headers.has("content-type")) return;
+  headers.set("content-type", "text/plain;charset=UTF-8");
 }
 
 async function take(pool: Pool, body: Body, signal: AbortSignal): Promise<PooledConn> {

@@ -30,6 +30,24 @@ test("fetch gives a response its URL, clones too", limit, async () => {
   assertEquals((await site.fetch("/", { method: "HEAD" })).url, "http://localhost/");
 });
 
+/** Bodies that have a type, and what it begins with. */
+const TYPES: readonly [string, () => BodyInit, string][] = [
+  ["a string", () => "a", "text/plain;charset=UTF-8"],
+  ["parameters", () => new URLSearchParams("a=1"), "application/x-www-form-urlencoded"],
+  ["a Blob", () => new Blob(["a"], { type: "text/x" }), "text/x"],
+  ["a form", () => new FormData(), "multipart/form-data; boundary="],
+];
+for (const [name, make, type] of TYPES) {
+  test(`fetch tells the type of ${name}, unless it is given`, limit, async () => {
+    await using site = new Site(({ headers }) => new Response(headers.get("content-type")));
+    const told = async (headers: HeadersInit): Promise<string> => {
+      return await (await site.fetch("/", { method: "POST", body: make(), headers })).text();
+    };
+    const own = await told({});
+    assertEquals([own.startsWith(type), await told({ "content-type": "a/b" })], [true, "a/b"], own);
+  });
+}
+
 test("fetch fails with the error of its own body as the cause", limit, async () => {
   await using site = new Site(async (request) => new Response(await request.text()));
   const why = new RangeError("no more");
