@@ -236,18 +236,13 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     }
   }
 
-  /** A failure after the head is sent can be told by a reset only. */
+  /** Where onError fails too, its error is told as without one. */
   async #fail(error: unknown, outgoing: ServerResponse): Promise<void> {
     const { onError = logged } = this.#options;
     try {
-      const response = await onError(error);
-      if (!outgoing.headersSent) return await respond(response, outgoing);
-      outgoing.flushHeaders();
-      await turn(); // what was written before goes out: the client learns that it was heard
-      outgoing.destroy();
+      await tell(await onError(error), outgoing);
     } catch (second) {
-      logged(second);
-      outgoing.destroy();
+      await tell(logged(second), outgoing).catch(() => outgoing.destroy());
     }
   }
 
@@ -284,6 +279,17 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
+}
+
+/** Sends the response of a failure; one after the head is sent can be told by a reset only. */
+async function tell(response: Response, outgoing: ServerResponse): Promise<void> {
+  if (!outgoing.headersSent) {
+    for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
+    return await respond(response, outgoing);
+  }
+  outgoing.flushHeaders();
+  await turn(); // what was written before goes out: the client learns that it was heard
+  outgoing.destroy();
 }
 
 function logged(error: unknown): Response {

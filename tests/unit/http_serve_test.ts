@@ -156,6 +156,38 @@ test("serve answers 500 where the handler throws", limit, async () => {
   assertEquals(site.dials, 1);
 });
 
+test("serve answers 500 where onError fails, and asks once", limit, async (t) => {
+  const onErrors: readonly (() => Response)[] = [
+    () => {
+      throw new RangeError("second");
+    },
+    () => "no response" as unknown as Response,
+  ];
+  const error = t.mock.method(console, "error", () => {});
+  for (const onError of onErrors) {
+    let asked = 0;
+    await using site = new Site((request) => {
+      if (request.url.endsWith("/good")) return new Response("good");
+      asked += 1;
+      throw new RangeError("handler");
+    }, { onError });
+    await (await site.fetch("/good")).text();
+    const response = await site.fetch("/");
+    const told = [response.status, await response.text(), asked];
+    assertEquals(told, [500, "Internal Server Error", 1]);
+  }
+  assertEquals(error.mock.callCount(), 2);
+});
+
+test("serve sends no field of a response that cannot be sent", limit, async () => {
+  await using site = new Site(() => {
+    return new Response("x", { headers: { "a-field": "a", "set-cookie": "b=1", "x-a": "\x01" } });
+  }, { onError: () => new Response("sorry", { status: 500 }) });
+  const response = await site.fetch("/");
+  assertEquals([response.status, await response.text()], [500, "sorry"]);
+  assertEquals(["a-field", "set-cookie"].map((name) => response.headers.get(name)), [null, null]);
+});
+
 test("serve resets a response whose body fails", limit, async () => {
   const onError = (): Response => new Response("late");
   let fail = (): void => {};
