@@ -54,7 +54,9 @@ function hasBody({ method, headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
 }
 
-function urlOf({ url = "", headers: { host = "localhost" } }: IncomingMessage): string {
+function urlOf({ url = "", httpVersion, headers }: IncomingMessage): string {
+  const { host = httpVersion === "1.0" ? "localhost" : "" } = headers;
+  if (host === "") throw new TypeError("Cannot serve: must have a Host"); // Bun does not look
   if (/^https?:\/\//i.test(url)) return url;
   if (url !== "*" && !url.startsWith("/")) {
     throw new TypeError(`Cannot serve ${url}: must be a path`);

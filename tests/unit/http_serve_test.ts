@@ -234,6 +234,7 @@ const MALFORMED: Readonly<Record<string, string>> = {
   "noise": "\0\x01\x02 noise\r\n\r\n",
   "no HTTP version": "GET / NOPE\r\n\r\n",
   "a host with a path": "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+  "no host": "GET / HTTP/1.1\r\n\r\n",
   "a target that is no path": "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
   "two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 };
