@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { shown } from "../shown.ts";
 
 /** The longest delay of a timer in milliseconds. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -28,23 +29,16 @@ export function requireCount(name: string, value: unknown): asserts value is num
 /** Throws unless `value` is a function. */
 export function requireFunction(name: string, value: unknown): void {
   if (typeof value === "function") return;
-  throw new TypeError(`Cannot use ${name}: must be a function: current value is ${say(value)}`);
+  throw new TypeError(`Cannot use ${name}: must be a function: current value is ${shown(value)}`);
 }
 
 /** Throws unless `value` can have options. */
 export function requireObject(name: string, value: unknown): asserts value is object {
   if (typeof value === "object" && value !== null) return;
-  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${say(value)}`);
+  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${shown(value)}`);
 }
 
 function requireNumber(name: string, value: unknown): asserts value is number {
   if (typeof value === "number") return;
-  throw new TypeError(`Cannot use ${name}: must be a number: current value is ${say(value)}`);
-}
-
-/** A value in an error: what would be long, or no text, by its type. */
-export function say(value: unknown): string {
-  if (typeof value === "function") return "a function";
-  if (typeof value === "object" && value !== null) return "an object";
-  return typeof value === "string" ? `"${value}"` : String(value);
+  throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
 }

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { shown } from "../shown.ts";
 import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
@@ -93,7 +94,7 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
 
 function requireResponse(response: Response): void {
   if (!(response instanceof Response)) {
-    throw new TypeError(`Cannot respond: must be a Response: current value is ${typeof response}`);
+    throw new TypeError(`Cannot respond: must be a Response: current value is ${shown(response)}`);
   }
   const { status, bodyUsed } = response;
   if (status < 200) throw new TypeError("Cannot respond: must be of a status from 200 to 599");

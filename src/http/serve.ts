@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Addr, Address, VsockAddress } from "../address.ts";
+import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
@@ -14,11 +14,11 @@ import { shown } from "../shown.ts";
 import { turn } from "../turns.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
-import { requireFunction, requireMs, requireObject, say } from "./options.ts";
+import { requireFunction, requireMs, requireObject } from "./options.ts";
 import { pushBack, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */
-export interface ServeHandlerInfo<A extends Address = VsockAddress> {
+export interface ServeHandlerInfo<A extends Address = Address> {
   /** The client's end. */
   readonly remoteAddr: Addr<A>;
   /** This end. */
@@ -28,7 +28,7 @@ export interface ServeHandlerInfo<A extends Address = VsockAddress> {
 }
 
 /** Answers a request. `request.signal` aborts when its client is gone. */
-export type ServeHandler<A extends Address = VsockAddress> = (
+export type ServeHandler<A extends Address = Address> = (
   request: Request,
   info: ServeHandlerInfo<A>,
 ) => Response | Promise<Response>;
@@ -53,7 +53,7 @@ export interface ServeOptions {
 }
 
 /** A running server, from {@linkcode serve}. Disposing is `shutdown()`. */
-export interface HttpServer<A extends Address = VsockAddress> extends AsyncDisposable {
+export interface HttpServer<A extends Address = Address> extends AsyncDisposable {
   /** Where it listens. */
   readonly addr: Addr<A>;
   /** Settles when it listens no more and each connection is closed; rejects where accept fails. */
@@ -90,14 +90,14 @@ export interface HttpServer<A extends Address = VsockAddress> extends AsyncDispo
  * console.log(await response.text());
  * ```
  */
-export function serve<A extends Address = VsockAddress>(
+export function serve<A extends Address = Address>(
   listener: Listener<A>,
   handler: ServeHandler<A>,
   options: ServeOptions = {},
 ): HttpServer<A> {
   if (typeof (listener as Partial<Listener> | null | undefined)?.accept !== "function") {
     throw new TypeError(
-      `Cannot serve: the first argument must be a Listener: current value is ${say(listener)}`,
+      `Cannot serve: the first argument must be a Listener: current value is ${shown(listener)}`,
     );
   }
   if (listener.type !== "stream") {
@@ -107,7 +107,7 @@ export function serve<A extends Address = VsockAddress>(
   }
   if (typeof handler !== "function") {
     throw new TypeError(
-      `Cannot serve: handler must be a function: current value is ${say(handler)}`,
+      `Cannot serve: handler must be a function: current value is ${shown(handler)}`,
     );
   }
   requireServeOptions(options);
@@ -120,7 +120,7 @@ function requireServeOptions(options: ServeOptions): void {
   // One that is aborted already is as good: the listener has to be closed.
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(
-      `Cannot use signal: must be an AbortSignal: current value is ${say(signal)}`,
+      `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
     );
   }
   if (onError !== undefined) requireFunction("onError", onError);

@@ -1,4 +1,5 @@
 /** A server and a client on a loopback of their own. */
+import type { VsockAddress } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
 import { createFetch, type FetchClient, type FetchOptions } from "../../src/http/fetch.ts";
@@ -21,7 +22,7 @@ export class Site implements AsyncDisposable {
   readonly #transport = createLoopback();
 
   constructor(
-    handler: ServeHandler,
+    handler: ServeHandler<VsockAddress>,
     options: ServeOptions = {},
     fetchOptions: Partial<FetchOptions> = {},
   ) {

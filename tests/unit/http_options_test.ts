@@ -27,7 +27,7 @@ const NO_COUNT: readonly [unknown, ErrorClass, string][] = [
 ];
 const NO_FUNCTION: readonly [unknown, ErrorClass, string][] = [
   ["vm", TypeError, 'must be a function: current value is "vm"'],
-  [{}, TypeError, "must be a function: current value is an object"],
+  [{}, TypeError, "must be a function: current value is Object"],
 ];
 
 const FETCH = {
@@ -64,7 +64,7 @@ const SERVE = {
   onError: NO_FUNCTION,
   upgrade: NO_FUNCTION,
   idleTimeoutMs: NO_MS,
-  signal: [[{}, TypeError, "must be an AbortSignal: current value is an object"]] as const,
+  signal: [[{}, TypeError, "must be an AbortSignal: current value is Object"]] as const,
 };
 for (const [name, values] of Object.entries(SERVE)) {
   test(`serve refuses a wrong ${name} by name, and leaves the listener`, () => {
@@ -80,7 +80,7 @@ for (const [name, values] of Object.entries(SERVE)) {
 
 test("serve refuses a handler that is none, and leaves the listener", () => {
   using listener = listen({ cid: 1, port: 1 }, { transport: createLoopback() });
-  for (const [value, said] of [[undefined, "undefined"], [{}, "an object"]]) {
+  for (const [value, said] of [[undefined, "undefined"], [{}, "Object"]]) {
     const begin = (): unknown => serve(listener, value as ServeHandler);
     assertThrows(begin, TypeError, `handler must be a function: current value is ${said}`);
   }
@@ -93,7 +93,7 @@ test("serve says that the listener comes first", () => {
   assertThrows(
     () => serve(...swapped),
     TypeError,
-    "Cannot serve: the first argument must be a Listener: current value is a function",
+    "Cannot serve: the first argument must be a Listener: current value is Function",
   );
   const none = undefined as unknown as Listener;
   assertThrows(() => serve(none, handler), TypeError, "current value is undefined");
