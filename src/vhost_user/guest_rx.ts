@@ -63,6 +63,21 @@ class PlacedPayload extends AddedPayload {
   }
 }
 
+/** A copy of a payload that does not lie in buffers of the guest yet. */
+class HeldPayload extends PrivatePayload {
+  readonly #freed: () => void;
+
+  constructor(data: Uint8Array, freed: () => void) {
+    super(data);
+    this.#freed = freed;
+  }
+
+  override free(): void {
+    super.free();
+    this.#freed();
+  }
+}
+
 /** A packet that waits for buffers, and how much of its payload the guest has. */
 interface Waiting {
   readonly packet: Packet;
@@ -91,6 +106,8 @@ export class RxWriter {
   /** Packets that wait for buffers. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  /** Payloads that are to go by `#waiting`, or do: nothing may be placed before them. */
+  #held = 0;
   #tail: Tail | undefined;
 
   constructor(queue: Virtqueue, memory: GuestMemory) {
@@ -110,13 +127,13 @@ export class RxWriter {
 
   /** Copies `data`, or of a stream as much as there are buffers for, to where the guest gets it. */
   allocate(data: Uint8Array, to: Destination): Payload | undefined {
-    if (this.#waiting.length === 0) {
+    if (this.#waiting.length === 0 && this.#held === 0) {
       if (!to.seqpacket && this.#canAdd(data, to)) return new AddedPayload(data);
       const placed = this.#place(data, to.seqpacket);
       if (placed !== undefined) return placed;
     }
     if (to.seqpacket && this.#waitingBytes + data.length <= WAITING_MAX) {
-      return new PrivatePayload(data);
+      return this.#hold(data);
     }
     this.wantsRoom = true;
     return undefined;
@@ -161,6 +178,11 @@ export class RxWriter {
   stop(): void {
     for (const { packet } of this.#waiting.splice(0)) packet.payload?.free();
     this.#waitingBytes = 0;
+  }
+
+  #hold(data: Uint8Array): Payload {
+    this.#held++;
+    return new HeldPayload(data, () => this.#held--);
   }
 
   #canAdd({ length }: Uint8Array, { local, remote }: Destination): boolean {
