@@ -132,9 +132,7 @@ export class RxWriter {
       const placed = this.#place(data, to.seqpacket);
       if (placed !== undefined) return placed;
     }
-    if (to.seqpacket && this.#waitingBytes + data.length <= WAITING_MAX) {
-      return this.#hold(data);
-    }
+    if (to.seqpacket && this.#mayWait(data)) return this.#hold(data);
     this.wantsRoom = true;
     return undefined;
   }
@@ -178,6 +176,15 @@ export class RxWriter {
   stop(): void {
     for (const { packet } of this.#waiting.splice(0)) packet.payload?.free();
     this.#waitingBytes = 0;
+  }
+
+  /**
+   * Whether a part of a message may wait for buffers: behind others only while nobody was refused,
+   * who would have to wait until there are none, and find more of them each time.
+   */
+  #mayWait({ length }: Uint8Array): boolean {
+    if (this.wantsRoom && this.#waiting.length > 0) return false;
+    return this.#waitingBytes + length <= WAITING_MAX;
   }
 
   #hold(data: Uint8Array): Payload {

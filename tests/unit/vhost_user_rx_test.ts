@@ -8,6 +8,7 @@ import {
   VIRTIO_VSOCK_TYPE_SEQPACKET,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import { seeded } from "../../src/loopback/random.ts";
 import { emit } from "../../src/virtio/connection.ts";
 import { BUFFER_MAX, RxRig } from "./vhost_user_rig.ts";
@@ -70,4 +71,19 @@ test("RxWriter places nothing before a packet of the same message that has no ro
   rig.flush();
   flow.check();
   assertEquals(rig.ops, new Set([VIRTIO_VSOCK_OP_RW]));
+});
+
+test("RxWriter has messages wait behind others no longer once a stream waits for room", () => {
+  const rig = new RxRig(64);
+  const messages = [0, 1, 2].map(() => rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET));
+  const stream = rig.connect(VIRTIO_VSOCK_TYPE_STREAM);
+  for (const flow of messages) flow.send(new Uint8Array(10_000));
+  for (let turn = 0; stream.send(Uint8Array.of(1)) === WOULD_BLOCK; turn++) {
+    assert(turn < 20, "the stream waits for ever");
+    for (const flow of messages) flow.send(new Uint8Array(10_000));
+    rig.post(3_776, 4);
+    rig.flush();
+  }
+  rig.flush();
+  stream.check();
 });
