@@ -4,6 +4,7 @@
  * @module
  */
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
+import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Destination } from "../virtio/carrier.ts";
 import { type Chain, type GuestMemory, refuse } from "../virtio/chain.ts";
 import {
@@ -18,7 +19,7 @@ import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { scatter } from "./spans.ts";
 
 const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
-/** Bytes of messages that may wait here for buffers of the guest. */
+/** Bytes of memory that messages may take here while they wait for buffers of the guest. */
 const WAITING_MAX = 4 * 1024 * 1024;
 
 /** A buffer of the guest with a part of a payload in it, which lacks its header. */
@@ -105,8 +106,7 @@ export class RxWriter {
   readonly #spare: Chain[] = [];
   /** Packets that wait for buffers. */
   readonly #waiting: Waiting[] = [];
-  #waitingBytes = 0;
-  /** Payloads that are to go by `#waiting`, or do: nothing may be placed before them. */
+  /** Bytes of memory of payloads that are in `#waiting`, or will be: none is placed before them. */
   #held = 0;
   #tail: Tail | undefined;
 
@@ -146,7 +146,6 @@ export class RxWriter {
       this.#add(packet, payload.bytes);
     } else {
       this.#waiting.push({ packet, offset: 0 });
-      this.#waitingBytes += packet.len;
       this.flush();
     }
   }
@@ -175,21 +174,22 @@ export class RxWriter {
   /** Frees what waits. */
   stop(): void {
     for (const { packet } of this.#waiting.splice(0)) packet.payload?.free();
-    this.#waitingBytes = 0;
   }
 
   /**
    * Whether a part of a message may wait for buffers: behind others only while nobody was refused,
-   * who would have to wait until there are none, and find more of them each time.
+   * who would have to wait until there are none, and find more of them each time. A message that is
+   * the first to wait may be of any size, or it would never be sent.
    */
   #mayWait({ length }: Uint8Array): boolean {
-    if (this.wantsRoom && this.#waiting.length > 0) return false;
-    return this.#waitingBytes + length <= WAITING_MAX;
+    if (this.#waiting.length === 0) return true;
+    return !this.wantsRoom && this.#held + memoryOf(length) <= WAITING_MAX;
   }
 
   #hold(data: Uint8Array): Payload {
-    this.#held++;
-    return new HeldPayload(data, () => this.#held--);
+    const memory = memoryOf(data.length);
+    this.#held += memory;
+    return new HeldPayload(data, () => this.#held -= memory);
   }
 
   #canAdd({ length }: Uint8Array, { local, remote }: Destination): boolean {
@@ -275,7 +275,6 @@ export class RxWriter {
         scatter(this.#memory, chain, HEADER_SIZE, data);
       }
       entry.offset += length;
-      this.#waitingBytes -= length;
       sent(packet, length);
       this.#push(packet, { chain, length }, entry.offset < len ? flags & ~SEQ_END : flags);
     } while (entry.offset < len);
@@ -293,6 +292,11 @@ export class RxWriter {
     encodeHeader({ ...packet, len, flags }, this.#view);
     scatter(this.#memory, chain, 0, this.#header);
   }
+}
+
+/** What a payload of `length` bytes takes while it is held: a page at least. */
+function memoryOf(length: number): number {
+  return Math.max(USR_PAGE_SIZE, length);
 }
 
 /** `length` bytes of `packet` have left. */

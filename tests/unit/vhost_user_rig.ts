@@ -15,8 +15,6 @@ import { Driver, ringIn, view } from "./virtqueue_driver.ts";
 const GUEST_CID = 42;
 /** Bytes of the largest buffer that can be posted. */
 export const BUFFER_MAX = 70_000;
-/** The sender's receive buffer, and so the most that is on its way. */
-const BUFFER_SIZE = 1 << 20;
 
 /** A connection: its socket here, and what its guest has got of it. */
 export class RxFlow {
@@ -96,10 +94,10 @@ export class RxRig {
     });
   }
 
-  /** A connection to the guest. */
-  connect(type: number): RxFlow {
+  /** A connection to the guest, with up to `bufferSize` bytes on their way. */
+  connect(type: number, bufferSize = 1 << 20): RxFlow {
     const sock = new VsockSock(type);
-    sock.bufferMaxSize = sock.bufferSize = BUFFER_SIZE;
+    sock.bufferMaxSize = sock.bufferSize = bufferSize;
     const port = 1 + this.#flows.size;
     sock.local = { cid: VMADDR_CID_HOST, port };
     sock.remote = { cid: GUEST_CID, port };

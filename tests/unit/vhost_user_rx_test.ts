@@ -16,6 +16,8 @@ import { BUFFER_MAX, RxRig } from "./vhost_user_rig.ts";
 const RUNS = Number(process.env["VSOCKIT_RUNS"] ?? 8);
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const STEPS = 400;
+/** Bytes of memory that messages may take while they wait. */
+const WAITING_MAX = 4 << 20;
 const SIZES = [1, 100, 4_096, 65_536, 65_537, 139_264, 300_000];
 const BUFFERS = [45, 100, 3_776, 4_140, BUFFER_MAX];
 
@@ -86,4 +88,40 @@ test("RxWriter has messages wait behind others no longer once a stream waits for
   }
   rig.flush();
   stream.check();
+});
+
+test("RxWriter counts a page for each small message that waits", () => {
+  const rig = new RxRig(64);
+  const flow = rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET);
+  let count = 0;
+  while (flow.send(Uint8Array.of(count)) === 1) count++;
+  assertEquals(count, WAITING_MAX / 4_096);
+  while (rig.rx.waiting > 0) {
+    rig.post(100, 64);
+    rig.flush();
+  }
+  flow.check();
+  assertEquals(flow.send(Uint8Array.of(1)), 1);
+});
+
+test("RxWriter has one message of any size wait, and no other beside it", () => {
+  const rig = new RxRig(64);
+  const size = WAITING_MAX + 100_000;
+  const [first, second] = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET, size));
+  assertEquals(first!.send(new Uint8Array(size)), size);
+  for (const length of [1, size]) assertEquals(second!.send(new Uint8Array(length)), WOULD_BLOCK);
+  while (rig.rx.waiting > 0) {
+    rig.post(BUFFER_MAX, 64);
+    rig.flush();
+  }
+  assertEquals(second!.send(new Uint8Array(size)), size);
+  first!.check();
+});
+
+test("RxWriter counts the parts of a message that are not sent yet", () => {
+  const rig = new RxRig(64);
+  const size = WAITING_MAX - 1;
+  const [first, second] = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET, size));
+  assertEquals(first!.send(Uint8Array.of(1)), 1);
+  assertEquals(second!.send(new Uint8Array(size)), WOULD_BLOCK);
 });
