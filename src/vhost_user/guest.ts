@@ -88,6 +88,8 @@ export class Guest implements Carrier, TxEnd {
   /** Whether there may be something to show the guest, and whether a microtask is to do so. */
   #unshown = false;
   #scheduled = false;
+  /** Whether it goes on in the next turn of the event loop. */
+  #resting = false;
 
   constructor(cid: number, host: GuestHost) {
     this.cid = cid;
@@ -112,7 +114,7 @@ export class Guest implements Carrier, TxEnd {
     return this.#napEnd !== Infinity;
   }
 
-  /** Packets that wait for the guest to post buffers. */
+  /** Packets of the host that wait for the guest to post buffers. */
   get waiting(): number {
     return this.#driver?.rx.waiting ?? 0;
   }
@@ -174,11 +176,34 @@ export class Guest implements Carrier, TxEnd {
       return;
     }
     this.#guarded(({ rx }) => {
-      this.counters.txPackets++;
-      this.counters.txBytes += packet.len;
+      this.#count(packet);
       rx.send(packet);
     });
     this.#schedule();
+  }
+
+  /**
+   * Takes a packet of another guest over, and sends it: `false` where more than `limit` bytes of
+   * that guest would wait, or where no driver runs.
+   */
+  forward(packet: Packet, limit: number): boolean {
+    if (!(this.#driver?.rx.forward(packet, limit) ?? false)) return false;
+    this.#host.sent(packet);
+    this.#count(packet);
+    this.#schedule();
+    return true;
+  }
+
+  #count({ len }: Packet): void {
+    this.counters.txPackets++;
+    this.counters.txBytes += len;
+  }
+
+  /** The guest has kicked the device. */
+  kicked(): void {
+    this.counters.kicks++;
+    this.#driver?.rx.shareRoom();
+    this.pump();
   }
 
   /** Takes what the guest has sent, and sends what it has room for. */
@@ -195,12 +220,17 @@ export class Guest implements Carrier, TxEnd {
   #look(driver: Driver): void {
     const { rx, tx } = driver;
     if (this.#unshown) this.#flush(driver);
-    if (this.#awake || rx.waiting > 0 || rx.wantsRoom || tx.queue.available() > 0) {
+    if (this.#awake || this.#owes(driver) || tx.queue.available() > 0) {
       this.#turn(driver);
     } else if (this.moderated && performance.now() >= this.#napEnd) {
       this.#endNap();
       if (tx.queue.enableKicks()) this.#turn(driver);
     }
+  }
+
+  /** Whether somebody waits for the guest to post buffers. */
+  #owes({ rx }: Driver): boolean {
+    return rx.waiting > 0 || rx.forwarded > 0 || rx.wantsRoom;
   }
 
   accepts(header: Header): boolean {
@@ -277,12 +307,10 @@ export class Guest implements Carrier, TxEnd {
       rx.flush();
       if (rx.publish()) this.#call(rings[RX]!);
       if (tx.queue.publish()) this.#call(rings[TX]!);
-      if (rx.wantsRoom && rx.hasRoom) {
-        rx.wantsRoom = false;
-        this.#host.room();
-      }
-      if (rx.waiting === 0 && !rx.wantsRoom) return rx.queue.disableKicks();
-    } while (rx.queue.enableKicks());
+      if (rx.giveRoom()) this.#host.room();
+      if (!this.#owes(driver)) return rx.queue.disableKicks();
+    } while (rx.queue.enableKicks() && !rx.givesRoom);
+    if (rx.givesRoom) this.#later();
   }
 
   #call(ring: Vring): void {
@@ -305,9 +333,15 @@ export class Guest implements Carrier, TxEnd {
     });
   }
 
-  /** In the next turn of the event loop. */
+  /** Goes on in the next turn of the event loop. */
   #later(): void {
-    setImmediate(() => this.pump());
+    if (this.#resting) return;
+    this.#resting = true;
+    setImmediate(() => {
+      this.#resting = false;
+      this.#driver?.rx.shareRoom();
+      this.pump();
+    });
   }
 
   /** What `use` gives; `undefined` where no driver runs, or where it has just broken a ring. */

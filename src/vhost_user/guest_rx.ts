@@ -106,6 +106,12 @@ export class RxWriter {
   readonly #spare: Chain[] = [];
   /** Packets that wait for buffers. */
   readonly #waiting: Waiting[] = [];
+  /** Those of other guests, and the bytes of memory that they take, by CID. */
+  readonly #forwarded: Waiting[] = [];
+  readonly #forwardedBytes: Map<number, number> = new Map();
+  /** Whose turn it is, and whether the host has one that it may not have used yet. */
+  #othersNext = false;
+  #givesRoom = false;
   /** Bytes of memory of payloads that are in `#waiting`, or will be: none is placed before them. */
   #held = 0;
   #tail: Tail | undefined;
@@ -115,9 +121,14 @@ export class RxWriter {
     this.#memory = memory;
   }
 
-  /** Packets that wait for buffers of the guest. */
+  /** Packets of the host that wait for buffers of the guest. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Those of other guests. */
+  get forwarded(): number {
+    return this.#forwarded.length;
   }
 
   /** Chains that were taken off the ring and are unused. */
@@ -150,19 +161,47 @@ export class RxWriter {
     }
   }
 
-  /** Sends what waits, as far as there are buffers. */
+  /** Takes a packet of another guest over: `false` where more than `limit` bytes of it would wait. */
+  forward(packet: Packet, limit: number): boolean {
+    const bytes = (this.#forwardedBytes.get(packet.srcCid) ?? 0) + memoryOf(packet.len);
+    if (bytes > limit) return false;
+    this.#forwardedBytes.set(packet.srcCid, bytes);
+    this.#forwarded.push({ packet, offset: 0 });
+    return true;
+  }
+
+  /** Sends what waits, as far as there are buffers: of the host and of other guests in turn. */
   flush(): void {
-    let sent = 0;
-    try {
-      while (sent < this.#waiting.length && this.#sendWaiting(this.#waiting[sent]!)) sent++;
-    } finally {
-      if (sent > 0) this.#waiting.splice(0, sent); // also where the next one breaks the ring
+    while (this.#waiting.length > 0 || this.#forwarded.length > 0) {
+      if (!(this.#othersNext ? this.#sendForwarded() : this.#sendOwn())) return;
+      this.#othersNext = !this.#othersNext;
     }
   }
 
   /** Whether a payload of a stream could be placed. */
   get hasRoom(): boolean {
     return this.#waiting.length === 0 && (this.#spare.length > 0 || this.queue.available() > 0);
+  }
+
+  /**
+   * Whether who was refused is to be told of room now. It is theirs until `shareRoom()`, whatever
+   * other guests have sent.
+   */
+  giveRoom(): boolean {
+    if (!this.wantsRoom || !this.hasRoom) return false;
+    this.wantsRoom = false;
+    this.#givesRoom = this.#forwarded.length > 0;
+    return true;
+  }
+
+  /** Whether `shareRoom()` is to be called once who was told of room has had a turn. */
+  get givesRoom(): boolean {
+    return this.#givesRoom;
+  }
+
+  /** Has what other guests have sent go on. */
+  shareRoom(): void {
+    this.#givesRoom = false;
   }
 
   /** Ends the last packet, and shows the guest all there is: whether it has to be called. */
@@ -173,7 +212,9 @@ export class RxWriter {
 
   /** Frees what waits. */
   stop(): void {
-    for (const { packet } of this.#waiting.splice(0)) packet.payload?.free();
+    for (const waiting of [this.#waiting, this.#forwarded]) {
+      for (const { packet } of waiting.splice(0)) packet.payload?.free();
+    }
   }
 
   /**
@@ -259,6 +300,30 @@ export class RxWriter {
     if (tail === undefined) return;
     this.#tail = undefined;
     this.queue.push(tail.chain.head, HEADER_SIZE + tail.length);
+  }
+
+  /** Sends the first of what waits, or a part of it: whether it is gone. */
+  #sendFirst(waiting: Waiting[]): boolean {
+    if (!this.#sendWaiting(waiting[0]!)) return false;
+    waiting.shift();
+    return true;
+  }
+
+  /** Has the host have its turn: whether that is over. */
+  #sendOwn(): boolean {
+    if (this.#waiting.length === 0) return !this.wantsRoom && !this.#givesRoom;
+    return this.#sendFirst(this.#waiting);
+  }
+
+  /** Likewise other guests. */
+  #sendForwarded(): boolean {
+    const packet = this.#forwarded[0]?.packet;
+    if (packet === undefined) return true;
+    if (!this.#sendFirst(this.#forwarded)) return false;
+    const left = this.#forwardedBytes.get(packet.srcCid)! - memoryOf(packet.len);
+    if (left > 0) this.#forwardedBytes.set(packet.srcCid, left);
+    else this.#forwardedBytes.delete(packet.srcCid);
+    return true;
   }
 
   /** Sends a packet, or a part of it: whether it is gone. */

@@ -26,8 +26,8 @@ import { Watcher } from "./watcher.ts";
 
 /** Of a buffer of so many bytes one packet may wait for the next. */
 const BURST_BYTES = 4 * VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
-/** Packets that may wait for a guest to post buffers before others lose their way to it. */
-const SIBLING_WAITING_MAX = 4_096;
+/** Bytes of memory that packets of one guest may take while another has no buffers for them. */
+const FORWARDED_MAX = 4 * 1024 * 1024;
 
 const TYPES: ReadonlyMap<number, SocketType> = new Map([
   [VIRTIO_VSOCK_TYPE_STREAM, "stream"],
@@ -192,14 +192,12 @@ export class DeviceNode extends StackNode implements GuestHost {
   #forward(packet: Packet, from: Guest): void {
     const to = this.#guests.get(packet.dstCid);
     const may = to !== undefined && this.#siblings.has(from) && this.#siblings.has(to);
-    if (may && to.up && to.waiting < SIBLING_WAITING_MAX) {
-      to.send(packet);
-      return;
-    }
+    if (may && to.forward(packet, FORWARDED_MAX)) return;
     packet.payload?.free();
     this.stack.resetNoSock(packet);
+    if (!may) return;
     // One that was dropped is missing: the other end must not go on either.
-    const full = may && to.up && to.waiting < 2 * SIBLING_WAITING_MAX;
-    if (full) to.send({ ...packet, len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, payload: undefined });
+    const reset = { ...packet, len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, payload: undefined };
+    to.forward(reset, 2 * FORWARDED_MAX);
   }
 }

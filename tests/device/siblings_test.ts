@@ -1,0 +1,94 @@
+/** Guests that send to each other, and what that is to the host's connections with them. */
+import { test } from "node:test";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
+import type { Conn } from "../../src/conn.ts";
+import { listen } from "../../src/listen.ts";
+import { createVsockDevice } from "../../src/vhost_user/device.ts";
+import { freshPath, GUEST_CID } from "./lab.ts";
+import { RawGuest } from "./raw_guest.ts";
+
+const SOON = { timeoutMs: 4_000 };
+const PORT = 1_024;
+const FULL = 65_536;
+/** Bytes of memory that packets of one guest may take while another has no buffers for them. */
+const FORWARDED_MAX = 4 << 20;
+
+/** Two guests, the second of which has 64 buffers and a connection with the host. */
+async function withSiblings(
+  check: (from: RawGuest, to: RawGuest, conn: Conn) => Promise<void>,
+): Promise<void> {
+  const device = { socketPath: freshPath(), guestCid: GUEST_CID, siblings: true };
+  using first = createVsockDevice(device);
+  const second = { socketPath: freshPath(), guestCid: GUEST_CID + 1, siblings: true };
+  first.addGuest(second);
+  using listener = listen({ cid: 2, port: PORT }, { transport: first });
+  using from = await RawGuest.start(device);
+  using to = await RawGuest.start(second);
+  await to.connect(PORT);
+  using conn = await listener.accept(SOON);
+  await check(from, to, conn);
+}
+
+/** Sends `count` packets to the other guest, where nobody has asked for them. */
+async function flood(from: RawGuest, count: number, size: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    from.send({ op: VIRTIO_VSOCK_OP_RW, dstCid: GUEST_CID + 1, dstPort: 9 }, new Uint8Array(size));
+    if (i % 16 === 15) await from.taken();
+  }
+  await from.taken();
+}
+
+test("VsockDevice takes what a guest sends whose buffers another one has filled", {
+  timeout: 30_000,
+}, async () => {
+  await withSiblings(async (from, to, conn) => {
+    await flood(from, 400, 1);
+    to.send({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT }, Uint8Array.of(1, 2, 3));
+    assertEquals(await conn.read(new Uint8Array(10), SOON), 3);
+  });
+});
+
+for (const size of [100, 40_000]) {
+  test(`VsockDevice sends to a guest in turn what another one has sent: ${size} bytes`, {
+    timeout: 30_000,
+  }, async () => {
+    await withSiblings(async (from, to, conn) => {
+      await flood(from, 60, FULL);
+      const writing = conn.write(new Uint8Array(size));
+      let [others, own] = [0, 0];
+      while (own < size) {
+        const { srcCid, len } = await to.next();
+        if (srcCid === 2) own += len;
+        else others++;
+      }
+      await writing;
+      // What filled the ring, and one packet beside each of the host.
+      assertLess(others, 64 + 17 * (1 + Math.ceil(size / 4_096)));
+      while ((await to.next()).srcCid === 2);
+    });
+  });
+}
+
+test("VsockDevice resets what it does not take for another guest", {
+  timeout: 30_000,
+}, async () => {
+  await withSiblings(async (from, to) => {
+    let count = 0;
+    const request = { op: VIRTIO_VSOCK_OP_RW, dstCid: GUEST_CID + 1, dstPort: 9 };
+    while (!from.rx.driver.hasUsed()) {
+      from.send(request, new Uint8Array(FULL));
+      await from.taken();
+      assert(++count < 200, "all is taken");
+    }
+    assertLess(Math.abs(count - FORWARDED_MAX / FULL - 4), 2); // four are in its buffers
+    const { op, srcCid } = await from.next();
+    assertEquals([op, srcCid], [VIRTIO_VSOCK_OP_RST, GUEST_CID + 1]);
+    let last = await to.next();
+    for (let bytes = 0; last.op === VIRTIO_VSOCK_OP_RW; last = await to.next()) {
+      bytes += last.len;
+      assertLess(bytes, (count + 1) * FULL);
+    }
+    assertEquals([last.op, last.srcCid], [VIRTIO_VSOCK_OP_RST, GUEST_CID]);
+  });
+});
