@@ -30,6 +30,8 @@ const MODE = 0o600;
 const BACKLOG = 1;
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
 const FULL_MS = 100;
+/** Messages of a VMM that are handled before the event loop gets a turn: a start takes about 30. */
+const MESSAGES = 64;
 /** Bytes of an eventfd's counter. */
 const COUNTER_SIZE = 8;
 const counter = new Uint8Array(COUNTER_SIZE);
@@ -150,13 +152,13 @@ export class GuestPort implements VsockGuest {
   }
 
   /** One VMM at a time: a second one is turned away. */
-  #accept(): void {
+  #accept(): boolean {
     try {
-      for (let vmm; (vmm = this.#listener.accept()) !== undefined;) {
-        if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
-        if (this.#vmm === undefined) this.#greet(vmm as KernelSocket<UnixAddress>);
-        else vmm.close();
-      }
+      const vmm = this.#listener.accept();
+      if (vmm === undefined) return false;
+      if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
+      if (this.#vmm === undefined) this.#greet(vmm as KernelSocket<UnixAddress>);
+      else vmm.close();
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#host.fault(error);
@@ -164,6 +166,7 @@ export class GuestPort implements VsockGuest {
       this.#host.watcher.remove(this.#listener.fd);
       startTimer(() => !this.#listener.closed && this.#listen(), FULL_MS);
     }
+    return false;
   }
 
   #greet(vmm: KernelSocket<UnixAddress>): void {
@@ -179,15 +182,18 @@ export class GuestPort implements VsockGuest {
     watcher.add(vmm.fd, () => this.#hear(), this.#fail);
   }
 
-  /** Handles what the VMM has sent. */
-  #hear(): void {
+  /** Handles what the VMM has sent: whether there may be more. */
+  #hear(): boolean {
     const session = this.#session!;
-    this.#orHangUp(() => {
-      for (let more: boolean | null = true; more;) {
-        more = session.step();
-        if (more === null) return this.#hangUp();
-        if (more) this.#update(session);
+    return this.#orHangUp(() => {
+      for (let count = 0; count < MESSAGES; count++) {
+        const more = session.step();
+        if (more === null) this.#hangUp();
+        if (!more) return false;
+        this.#update(session);
+        if (this.#session !== session) return false; // whoever was told has closed the guest
       }
+      return true;
     });
   }
 
@@ -202,22 +208,24 @@ export class GuestPort implements VsockGuest {
     if (this.up) this.#wake();
   }
 
-  #kicked(fd: number): void {
-    this.#orHangUp(() => {
+  #kicked(fd: number): boolean {
+    return this.#orHangUp(() => {
       const got = read(fd, counter);
       if (got !== COUNTER_SIZE && got !== WOULD_BLOCK) {
         throw new FrontEndError(`a kick must be an eventfd: it gave ${got} bytes`);
       }
       this.#guest.kicked();
+      return false;
     });
   }
 
-  #orHangUp(act: () => void): void {
+  #orHangUp(act: () => boolean): boolean {
     try {
-      act();
+      return act();
     } catch (error) {
       if (!(error instanceof FrontEndError) && !(error instanceof SysError)) throw error;
       this.#fail(error);
+      return false;
     }
   }
 

@@ -15,7 +15,7 @@ const IN_A_ROW = 16;
 /** The descriptors of one device. None of them keeps the process alive. */
 export class Watcher {
   readonly #hold: Hold = new Hold();
-  readonly #watched: Map<number, () => void> = new Map();
+  readonly #watched: Map<number, () => boolean> = new Map();
   /** All that is watched, for poll(2); made anew when that has changed. */
   #fds: PollFds | undefined;
 
@@ -29,10 +29,11 @@ export class Watcher {
   }
 
   /**
-   * Calls `ready` whenever `fd` can be read, until `remove(fd)`. `fail` is told where that cannot be
-   * waited for: a VMM may send any descriptor.
+   * Calls `ready` whenever `fd` can be read, until `remove(fd)`; in the next turn of the event loop
+   * where it gives `true`, as it had enough to do. `fail` is told where that cannot be waited for: a
+   * VMM may send any descriptor.
    */
-  add(fd: number, ready: () => void, fail: (error: Error) => void): void {
+  add(fd: number, ready: () => boolean, fail: (error: Error) => void): void {
     this.#watched.set(fd, ready);
     this.#fds = undefined;
     this.#run(fd, ready).catch((error) => {
@@ -58,12 +59,12 @@ export class Watcher {
     }
   }
 
-  async #run(fd: number, ready: () => void): Promise<void> {
+  async #run(fd: number, ready: () => boolean): Promise<void> {
     for (let count = 1; this.#watched.get(fd) === ready; count++) {
       await reactor().wait(fd, POLLIN, this.#hold);
-      if (this.#watched.get(fd) === ready) ready();
+      const enough = this.#watched.get(fd) === ready && ready();
       // One that is always ready would let nobody else run.
-      if (count % IN_A_ROW === 0) await setImmediate();
+      if (enough || count % IN_A_ROW === 0) await setImmediate();
     }
   }
 }
