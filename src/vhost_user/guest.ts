@@ -15,6 +15,7 @@ import { RxWriter } from "./guest_rx.ts";
 import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import type { Session } from "./session.ts";
+import { TURN } from "./turn.ts";
 import type { Vring } from "./vring.ts";
 
 /** The rings that a guest's driver has, by index; QEMU keeps the event ring to itself. */
@@ -22,8 +23,6 @@ export const RX = 0;
 export const TX = 1;
 /** How many rings reach us. */
 export const RINGS = 2;
-/** Packets that one turn takes from a guest before others get theirs. */
-const TURN = 256;
 /** Payloads from so many bytes on are a part of something larger: more will follow. */
 const BULK_BYTES = 32 * 1024;
 /** The most chains that wait for each other before the guest kicks. */
@@ -166,7 +165,11 @@ export class Guest implements Carrier, TxEnd {
   }
 
   allocate(data: Uint8Array, to: Destination): Payload | undefined {
-    return this.#guarded(({ rx }) => rx.allocate(data, to));
+    return this.#guarded(({ rx }) => {
+      const payload = rx.allocate(data, to);
+      if (rx.spent) this.#later();
+      return payload;
+    });
   }
 
   send(packet: Packet): void {
@@ -199,11 +202,12 @@ export class Guest implements Carrier, TxEnd {
     this.counters.txBytes += len;
   }
 
-  /** The guest has kicked the device. */
-  kicked(): void {
+  /** The guest has kicked the device: whether enough is done of this turn of the event loop. */
+  kicked(): boolean {
     this.counters.kicks++;
     this.#driver?.rx.shareRoom();
     this.pump();
+    return this.#resting;
   }
 
   /** Takes what the guest has sent, and sends what it has room for. */
@@ -219,6 +223,7 @@ export class Guest implements Carrier, TxEnd {
 
   #look(driver: Driver): void {
     const { rx, tx } = driver;
+    rx.renew();
     if (this.#unshown) this.#flush(driver);
     if (this.#awake || this.#owes(driver) || tx.queue.available() > 0) {
       this.#turn(driver);
@@ -288,15 +293,16 @@ export class Guest implements Carrier, TxEnd {
     this.#napEnd = Infinity;
   }
 
-  /** Takes packets, as long as there is room for what they are answered by: how many. */
+  /** Takes packets, as long as there is room for what they are answered by: their work. */
   #take(driver: Driver, limit: number): number {
     const { rx, tx } = driver;
-    let count = 0;
-    while (count < limit && this.#driver === driver && rx.waiting < rx.queue.size) {
-      if (!tx.take()) break;
-      count++;
+    let done = 0;
+    while (done < limit && this.#driver === driver && rx.waiting < rx.queue.size) {
+      const work = tx.take();
+      if (work === 0) break;
+      done += work;
     }
-    return count;
+    return done;
   }
 
   /** Shows the guest all that there is for it. */
@@ -309,8 +315,8 @@ export class Guest implements Carrier, TxEnd {
       if (tx.queue.publish()) this.#call(rings[TX]!);
       if (rx.giveRoom()) this.#host.room();
       if (!this.#owes(driver)) return rx.queue.disableKicks();
-    } while (rx.queue.enableKicks() && !rx.givesRoom);
-    if (rx.givesRoom) this.#later();
+    } while (rx.queue.enableKicks() && !rx.givesRoom && !rx.spent);
+    if (rx.givesRoom || rx.spent) this.#later();
   }
 
   #call(ring: Vring): void {

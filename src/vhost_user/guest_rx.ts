@@ -17,6 +17,7 @@ import {
 import { PrivatePayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { scatter } from "./spans.ts";
+import { TURN, workOf } from "./turn.ts";
 
 const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
 /** Bytes of memory that messages may take here while they wait for buffers of the guest. */
@@ -112,6 +113,8 @@ export class RxWriter {
   /** Whose turn it is, and whether the host has one that it may not have used yet. */
   #othersNext = false;
   #givesRoom = false;
+  /** Work that is left of this turn. */
+  #left = TURN;
   /** Bytes of memory of payloads that are in `#waiting`, or will be: none is placed before them. */
   #held = 0;
   #tail: Tail | undefined;
@@ -170,7 +173,7 @@ export class RxWriter {
     return true;
   }
 
-  /** Sends what waits, as far as there are buffers: of the host and of other guests in turn. */
+  /** Sends what waits, as far as there are buffers in this turn: of the host and of other guests in turn. */
   flush(): void {
     while (this.#waiting.length > 0 || this.#forwarded.length > 0) {
       if (!(this.#othersNext ? this.#sendForwarded() : this.#sendOwn())) return;
@@ -180,7 +183,18 @@ export class RxWriter {
 
   /** Whether a payload of a stream could be placed. */
   get hasRoom(): boolean {
-    return this.#waiting.length === 0 && (this.#spare.length > 0 || this.queue.available() > 0);
+    return this.#waiting.length === 0 && !this.spent &&
+      (this.#spare.length > 0 || this.queue.available() > 0);
+  }
+
+  /** Whether no buffer is used before `renew()`, however many there are. */
+  get spent(): boolean {
+    return this.#left <= 0;
+  }
+
+  /** Begins a turn. */
+  renew(): void {
+    this.#left = TURN;
   }
 
   /**
@@ -240,8 +254,10 @@ export class RxWriter {
   }
 
   #next(): Chain | undefined {
+    if (this.spent) return undefined;
     const chain = this.#spare.shift() ?? this.queue.pop();
     if (chain === undefined) return undefined;
+    this.#left -= workOf(chain);
     if (chain.readable > 0) refuse("a buffer to receive", "writable", "readable");
     // With no room for a byte, a stream would never get on.
     if (chain.writable <= HEADER_SIZE) {

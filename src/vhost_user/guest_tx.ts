@@ -17,6 +17,7 @@ import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { BorrowedPayload, HeldChain } from "./borrowed.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { gather, joined, requireBytes, spansOf } from "./spans.ts";
+import { workOf } from "./turn.ts";
 
 /** Payloads below that, or in pieces below that on average, are copied: it costs less. */
 const BORROW_MIN = 2 * USR_PAGE_SIZE;
@@ -78,16 +79,16 @@ export class TxReader {
   }
 
   /**
-   * Takes a packet: whether there was one.
+   * Takes a packet: its work, 0 where there was none.
    *
    * @throws {VirtqueueError} If the guest has broken the ring.
    */
-  take(): boolean {
+  take(): number {
     const chain = this.queue.pop();
-    if (chain === undefined) return false;
+    if (chain === undefined) return 0;
     this.#counters.rxPackets++;
     this.#take(chain);
-    return true;
+    return workOf(chain);
   }
 
   /**

@@ -214,8 +214,7 @@ export class GuestPort implements VsockGuest {
       if (got !== COUNTER_SIZE && got !== WOULD_BLOCK) {
         throw new FrontEndError(`a kick must be an eventfd: it gave ${got} bytes`);
       }
-      this.#guest.kicked();
-      return false;
+      return this.#guest.kicked();
     });
   }
 

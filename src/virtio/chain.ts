@@ -21,6 +21,8 @@ import { DESC_WORDS, type SplitRing } from "./split_ring.ts";
 const [ADDR, LEN, FLAGS] = [VRING_DESC.at.addr / 4, VRING_DESC.at.len / 4, VRING_DESC.at.flags / 4];
 /** Bytes of a chain: its sum must fit `len` of a used element, nearly. */
 const CHAIN_MAX = 2 ** 32;
+/** Descriptors of a chain, as QEMU has it: several chains may lead into the same ones. */
+const DESCRIPTORS_MAX = 1_024;
 
 /** Guest memory by guest-physical address. */
 export interface GuestMemory {
@@ -42,6 +44,8 @@ export interface Segment {
 export interface Chain {
   /** The index of its first descriptor: what names it when it is given back. */
   readonly head: number;
+  /** How many descriptors it has, empty ones too: from 1 to 1024. */
+  readonly descriptors: number;
   /** The buffers; the writable ones come last. */
   readonly segments: readonly Segment[];
   /** Bytes that the device can read. */
@@ -66,6 +70,7 @@ export function refuse(what: string, rule: string, value: number | string): neve
 /** A chain while it is copied. */
 class Draft implements Chain {
   readonly head: number;
+  descriptors = 0;
   readonly segments: Segment[] = [];
   readable = 0;
   writable = 0;
@@ -75,6 +80,7 @@ class Draft implements Chain {
   }
 
   add(address: number, length: number, writable: boolean): void {
+    this.descriptors++;
     if (length === 0) return;
     if (writable) this.writable += length;
     else if (this.writable === 0) this.readable += length;
@@ -88,6 +94,8 @@ export class ChainReader {
   readonly #ring: SplitRing;
   readonly #memory: GuestMemory;
   readonly #indirect: boolean;
+  /** The most descriptors of a chain. */
+  readonly #max: number;
   /** The indirect table that is being read: a copy. */
   #table: Uint32Array = new Uint32Array(0);
   #tableBytes: Uint8Array = new Uint8Array(0);
@@ -97,6 +105,7 @@ export class ChainReader {
     this.#ring = ring;
     this.#memory = memory;
     this.#indirect = indirect;
+    this.#max = Math.min(ring.size, DESCRIPTORS_MAX);
   }
 
   /**
@@ -106,11 +115,12 @@ export class ChainReader {
    */
   read(head: number): Chain {
     const { size, desc } = this.#ring;
+    const max = this.#max;
     if (!(head < size)) refuse("a head", `below ${size}`, head);
     const draft = new Draft(head);
     let [table, entries, index, inTable] = [desc, size, head, false];
     for (let count = 1;; count++) {
-      if (count > size) refuse("the length of a chain", `at most ${size}`, "more");
+      if (count > max) refuse("the length of a chain", `at most ${max}`, "more");
       const at = index * DESC_WORDS;
       const [low, high] = [table[at + ADDR]!, table[at + ADDR + 1]!];
       const [length, control] = [table[at + LEN]!, table[at + FLAGS]!];
@@ -138,10 +148,10 @@ export class ChainReader {
 
   /** Copies the indirect table at `address`, once: how many descriptors it has. */
   #load(address: number, length: number): number {
-    const { size } = this.#ring;
+    const max = this.#max;
     if (!this.#indirect) refuse("a descriptor", "direct, by the features", "indirect");
-    if (!(length > 0 && length % VRING_DESC.size === 0 && length <= size * VRING_DESC.size)) {
-      refuse("the bytes of an indirect table", `16 for each of up to ${size}`, length);
+    if (!(length > 0 && length % VRING_DESC.size === 0 && length <= max * VRING_DESC.size)) {
+      refuse("the bytes of an indirect table", `16 for each of up to ${max}`, length);
     }
     const live = this.#memory.bytes(address, length);
     if (live?.length !== length) refuse("an indirect table", "within guest memory", address);

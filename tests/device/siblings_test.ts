@@ -23,8 +23,8 @@ async function withSiblings(
   const second = { socketPath: freshPath(), guestCid: GUEST_CID + 1, siblings: true };
   first.addGuest(second);
   using listener = listen({ cid: 2, port: PORT }, { transport: first });
-  using from = await RawGuest.start(device);
-  using to = await RawGuest.start(second);
+  using from = await RawGuest.start({ socketPath: device.socketPath });
+  using to = await RawGuest.start({ socketPath: second.socketPath });
   await to.connect(PORT);
   using conn = await listener.accept(SOON);
   await check(from, to, conn);

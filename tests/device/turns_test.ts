@@ -2,12 +2,22 @@
 import { setImmediate } from "node:timers";
 import { test } from "node:test";
 import { assert } from "@std/assert";
+import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
+import { close, eventfd, write } from "../../ffi/file_calls.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
 import { frame, FrontEnd } from "./front_end.ts";
+import { TX } from "../../src/vhost_user/guest.ts";
+import { view, writeDesc } from "../unit/virtqueue_driver.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
+import { RawGuest } from "./raw_guest.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+
+const NEXT = 1;
+const RING_SIZE = 2_048;
+/** Descriptors that all chains of a guest share, and how many chains there are. */
+const [TAIL, CHAINS] = [1_023, 256];
 
 /** How many turns the event loop has while `act` goes on. */
 async function turnsOf(act: () => Promise<void>): Promise<number> {
@@ -38,3 +48,40 @@ test("VsockDevice gives the event loop a turn after some messages of a VMM", {
   });
   assert(turns >= 32, `4096 messages took ${turns} turns`);
 });
+
+/** Makes chains of 1024 descriptors available, without a kick: packets of 0 bytes, which are dropped. */
+function offerLongChains({ tx }: RawGuest): void {
+  const desc = view(tx.memory.desc);
+  const start = RING_SIZE - TAIL;
+  for (let i = 0; i < CHAINS; i++) writeDesc(desc, i, 0, 0, NEXT, start);
+  for (let i = start; i < RING_SIZE; i++) {
+    writeDesc(desc, i, 0, 0, i === RING_SIZE - 1 ? 0 : NEXT, i === RING_SIZE - 1 ? 0 : i + 1);
+  }
+  const avail = new Uint16Array(tx.memory.avail.buffer, tx.memory.avail.byteOffset, 2 + CHAINS);
+  for (let i = 0; i < CHAINS; i++) avail[2 + i] = i;
+  Atomics.store(avail, 1, CHAINS);
+}
+
+for (const semaphore of [false, true]) {
+  const name = semaphore ? "a kick that is ready again and again" : "one kick";
+  test(`VsockDevice gives the event loop a turn after some descriptors of a guest: ${name}`, {
+    timeout: 30_000,
+  }, async () => {
+    using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+    const { socketPath } = device.guest;
+    using guest = await RawGuest.start({ socketPath, ringSize: RING_SIZE, indirect: false }, 0);
+    const kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0));
+    const { used } = guest.tx.memory;
+    const usedWords = new Uint16Array(used.buffer, used.byteOffset, 2);
+    const { frontEnd } = guest.machine;
+    await frontEnd.setEvent(REQUEST.SET_VRING_KICK, TX, kick);
+    await frontEnd.settled();
+    offerLongChains(guest);
+    const turns = await turnsOf(async () => {
+      write(kick, new Uint8Array(BigUint64Array.of(1_000n).buffer));
+      while (usedWords[1]! < CHAINS) await new Promise<void>((resolve) => setImmediate(resolve));
+    });
+    close(kick);
+    assert(turns >= 16, `${CHAINS} chains took ${turns} turns`);
+  });
+}

@@ -95,7 +95,7 @@ export class RxRig {
   }
 
   /** A connection to the guest, with up to `bufferSize` bytes on their way. */
-  connect(type: number, bufferSize = 1 << 20): RxFlow {
+  connect(type: number, bufferSize: number = 1 << 20): RxFlow {
     const sock = new VsockSock(type);
     sock.bufferMaxSize = sock.bufferSize = bufferSize;
     const port = 1 + this.#flows.size;
@@ -122,12 +122,10 @@ export class RxRig {
 
   /** What a device does at the end of a turn, and then the guest: it takes what has come. */
   flush(): void {
+    this.rx.renew();
     this.rx.flush();
     this.rx.publish();
-    if (this.rx.wantsRoom && this.rx.hasRoom) {
-      this.rx.wantsRoom = false;
-      this.stack.room();
-    }
+    if (this.rx.giveRoom()) this.stack.room();
     for (let used; (used = this.#driver.getUsed()) !== undefined;) {
       const address = this.#posted.get(used.head)!;
       this.#take(this.#memory.slice(address, address + used.length));

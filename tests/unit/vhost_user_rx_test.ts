@@ -125,3 +125,22 @@ test("RxWriter counts the parts of a message that are not sent yet", () => {
   assertEquals(first!.send(Uint8Array.of(1)), 1);
   assertEquals(second!.send(new Uint8Array(size)), WOULD_BLOCK);
 });
+
+test("RxWriter uses no more than 256 buffers in a turn", () => {
+  const rig = new RxRig(512);
+  const stream = rig.connect(VIRTIO_VSOCK_TYPE_STREAM);
+  rig.post(45, 512);
+  assertEquals(stream.send(new Uint8Array(1_000)), 256);
+  assertEquals([stream.send(new Uint8Array(1_000)), rig.rx.hasRoom], [WOULD_BLOCK, false]);
+  rig.flush();
+  assertEquals([stream.send(new Uint8Array(1_000)), rig.rx.spent], [256, true]);
+  const message = rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET);
+  rig.flush();
+  rig.post(45, 512);
+  assertEquals(message.send(new Uint8Array(300)), 300);
+  rig.flush();
+  assertEquals(rig.rx.waiting, 1);
+  rig.flush();
+  rig.flush();
+  for (const flow of [stream, message]) flow.check();
+});

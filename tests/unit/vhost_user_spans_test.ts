@@ -5,6 +5,7 @@ import { gather, joined, scatter, spansOf } from "../../src/vhost_user/spans.ts"
 
 const chain = {
   head: 0,
+  descriptors: 3,
   readable: 30,
   writable: 0,
   segments: [

@@ -207,6 +207,20 @@ test("Virtqueue.pop() loads each word of the driver once, and trusts its copy", 
   assertEquals(asked, [[tables.address + heads[1]! * SIZE * 16, 32]]);
 });
 
+test("Virtqueue.pop() takes chains of up to 1024 descriptors, and tells how many", () => {
+  const size = 2_048;
+  const rows = (count: number): Rows =>
+    Array.from({ length: count }, (_, i) => [0, 0, i === count - 1 ? 0 : NEXT, i + 1]);
+  for (const make of [offer, (to: Pair, _: number, rows: Rows) => offerTable(to, rows)]) {
+    const longest = pair({ size });
+    make(longest, 0, rows(1_024));
+    assertEquals(longest.queue.pop()?.descriptors, 1_024);
+    const longer = pair({ size });
+    make(longer, 0, rows(1_025));
+    assertThrows(() => longer.queue.pop(), VirtqueueError, "1024");
+  }
+});
+
 test("Virtqueue does not survive its memory: it is a TypeError, or broken", () => {
   const { driver, queue, options } = pair({ size: SIZE });
   driver.add([{ address: 0, length: 1, writable: true }]);
