@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
+import { clearImmediate, setImmediate } from "node:timers";
 import { VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { startTimer } from "../waiting.ts";
@@ -87,8 +87,8 @@ export class Guest implements Carrier, TxEnd {
   /** Whether there may be something to show the guest, and whether a microtask is to do so. */
   #unshown = false;
   #scheduled = false;
-  /** Whether it goes on in the next turn of the event loop. */
-  #resting = false;
+  /** What goes on in the next turn of the event loop. */
+  #rest: ReturnType<typeof setImmediate> | undefined;
 
   constructor(cid: number, host: GuestHost) {
     this.cid = cid;
@@ -207,8 +207,21 @@ export class Guest implements Carrier, TxEnd {
     this.counters.kicks++;
     this.#driver?.rx.shareRoom();
     this.pump();
-    return this.#resting;
+    return this.resting;
   }
+
+  /** Whether it has done enough, and goes on in the next turn of the event loop. */
+  get resting(): boolean {
+    return this.#rest !== undefined;
+  }
+
+  /** Does now what it is to do then. */
+  readonly goOn = (): void => {
+    clearImmediate(this.#rest);
+    this.#rest = undefined;
+    this.#driver?.rx.shareRoom();
+    this.pump();
+  };
 
   /** Takes what the guest has sent, and sends what it has room for. */
   pump(): void {
@@ -339,15 +352,8 @@ export class Guest implements Carrier, TxEnd {
     });
   }
 
-  /** Goes on in the next turn of the event loop. */
   #later(): void {
-    if (this.#resting) return;
-    this.#resting = true;
-    setImmediate(() => {
-      this.#resting = false;
-      this.#driver?.rx.shareRoom();
-      this.pump();
-    });
+    this.#rest ??= setImmediate(this.goOn);
   }
 
   /** What `use` gives; `undefined` where no driver runs, or where it has just broken a ring. */

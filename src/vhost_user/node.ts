@@ -119,8 +119,14 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   override block(ready: () => number, timeoutMs: number): number {
-    const sleep = (ms: number): void => this.watcher.waitSync(Math.ceil(Math.min(ms, this.#nap())));
-    return this.blockBy(sleep, ready, timeoutMs);
+    return this.blockBy((ms) => this.#sleep(ms), ready, timeoutMs);
+  }
+
+  /** Sleeps for at most so many milliseconds; not at all where a guest waits for the event loop. */
+  #sleep(ms: number): void {
+    const resting = [...this.#guests.values()].filter((guest) => guest.resting);
+    for (const guest of resting) guest.goOn();
+    if (resting.length === 0) this.watcher.waitSync(Math.ceil(Math.min(ms, this.#nap())));
   }
 
   /** Milliseconds until packets may have come that nobody kicks for. */

@@ -1,20 +1,26 @@
 /** Whatever a VMM and its guest do, the event loop gets its turns. */
 import { setImmediate } from "node:timers";
 import { test } from "node:test";
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
 import { close, eventfd, write } from "../../ffi/file_calls.ts";
+import { listen } from "../../src/listen.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
 import { frame, FrontEnd } from "./front_end.ts";
 import { TX } from "../../src/vhost_user/guest.ts";
+import { HEADER_SIZE } from "../../src/virtio/packet.ts";
 import { view, writeDesc } from "../unit/virtqueue_driver.ts";
+import type { GuestRing } from "./guest_ring.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 const NEXT = 1;
+const PORT = 1_024;
 const RING_SIZE = 2_048;
 /** Descriptors that all chains of a guest share, and how many chains there are. */
 const [TAIL, CHAINS] = [1_023, 256];
@@ -57,9 +63,14 @@ function offerLongChains({ tx }: RawGuest): void {
   for (let i = start; i < RING_SIZE; i++) {
     writeDesc(desc, i, 0, 0, i === RING_SIZE - 1 ? 0 : NEXT, i === RING_SIZE - 1 ? 0 : i + 1);
   }
-  const avail = new Uint16Array(tx.memory.avail.buffer, tx.memory.avail.byteOffset, 2 + CHAINS);
-  for (let i = 0; i < CHAINS; i++) avail[2 + i] = i;
-  Atomics.store(avail, 1, CHAINS);
+  offer(tx, Array.from({ length: CHAINS }, (_, i) => i));
+}
+
+/** Makes chains available by their heads. */
+function offer({ memory: { avail } }: GuestRing, heads: readonly number[]): void {
+  const words = new Uint16Array(avail.buffer, avail.byteOffset, 2 + RING_SIZE);
+  heads.forEach((head, i) => words[2 + words[1]! + i] = head);
+  Atomics.store(words, 1, words[1]! + heads.length);
 }
 
 for (const semaphore of [false, true]) {
@@ -85,3 +96,21 @@ for (const semaphore of [false, true]) {
     assert(turns >= 16, `${CHAINS} chains took ${turns} turns`);
   });
 }
+
+test("VsockDevice goes on with a guest while the host's thread blocks", {
+  timeout: 30_000,
+}, async () => {
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using listener = listen({ cid: 2, port: PORT }, { transport: device });
+  const { socketPath } = device.guest;
+  using guest = await RawGuest.start({ socketPath, ringSize: RING_SIZE, indirect: false }, 4);
+  await guest.connect(PORT);
+  using conn = await listener.accept();
+  const { address, bytes } = guest.scratch();
+  guest.write({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT, len: 1 }, Uint8Array.of(7), bytes);
+  offerLongChains(guest);
+  writeDesc(view(guest.tx.memory.desc), CHAINS, address, HEADER_SIZE + 1, 0, 0);
+  offer(guest.tx, [CHAINS]);
+  guest.tx.kickNow();
+  assertEquals(conn.socket.waitSync(POLLIN, 2_000), POLLIN);
+});
