@@ -235,6 +235,9 @@ export function release(stack: Stack, sock: VsockSock): void {
   if (closeConnection(stack, sock)) {
     sock.done = true;
     removeSock(stack, sock);
+  } else {
+    // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
+    sock.rx.discard();
   }
   sock.shutdown = SHUTDOWN_MASK;
   for (const child of sock.acceptQueue.splice(0)) release(stack, child);

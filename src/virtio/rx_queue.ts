@@ -231,6 +231,13 @@ export class RxQueue {
     }
   }
 
+  /** Frees what nobody will read, and counts it as queued: no credit is given for it. */
+  discard(): void {
+    for (let i = this.#head; i < this.#entries.length; i++) this.#entries[i]!.drop();
+    this.#entries = [];
+    this.#head = 0;
+  }
+
   /** Drops everything. */
   clear(): void {
     while (this.length > 0) this.#drain();

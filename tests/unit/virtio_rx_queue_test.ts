@@ -177,3 +177,17 @@ test("Piece.view() is EFAULT where a view of another piece took the packet's mem
   const error = assertThrows(() => second!.view(), SysError);
   assertEquals((error as SysError).code, "EFAULT");
 });
+
+test("RxQueue.discard() frees what nobody will read, and counts it until clear()", () => {
+  const { rx, credit } = queue();
+  const payloads = [1, 2].map((value) => new Watched(filled(8_192, value)));
+  for (const payload of payloads) assert(rx.push(payload, EOM));
+  const [piece] = map(rx, 1);
+  rx.discard();
+  assertEquals(payloads.map(({ freed }) => freed), [0, 1]);
+  assertEquals([rx.rxBytes, rx.msgCount, credit.bufUsed, credit.fwdCnt], [12_288, 2, 16_384, 0]);
+  piece!.release();
+  rx.clear();
+  assertEquals(payloads.map(({ freed }) => freed), [1, 1]);
+  assertEquals([rx.rxBytes, rx.msgCount], [0, 0]);
+});
