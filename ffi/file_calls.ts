@@ -7,12 +7,17 @@
  * @module
  */
 import { STATFS } from "./abi/statfs.ts";
+import { IOVEC, RWF_NOWAIT, SYS_preadv2 } from "./abi/uio.ts";
+import type { Wide } from "./backend.ts";
 import { libraryFor, requireBytes, requireSize, retry } from "./call.ts";
-import { ERRNO } from "./errno.ts";
+import { ERRNO, SysError, WOULD_BLOCK } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
 
 const pair: Int32Array<ArrayBuffer> = new Int32Array(2);
+const iovec: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(IOVEC.size));
+/** An offset of -1. */
+const NO_OFFSET = 0xffff_ffff_ffff_ffffn as bigint & Wide;
 
 /** Wraps close(2). After EINTR the descriptor is gone on Linux, so it is not closed again. */
 export function close(fd: number): void {
@@ -34,6 +39,32 @@ export function read(fd: number, buffer: Bytes): number {
   let count: number;
   do count = calls.read(fd, buffer, length); while (count === -1 && retry("read", ERRNO.EAGAIN));
   return count;
+}
+
+/**
+ * Wraps preadv2(2) of one buffer, with `RWF_NOWAIT` and where the file stands: as `read()`, but it
+ * never waits. O_NONBLOCK can be cleared by whoever else has the file. EOPNOTSUPP where the file
+ * knows no such read.
+ */
+export function readNoWait(fd: number, buffer: Bytes): number {
+  const { calls, errno, wide, pointerOf } = libraryFor(fd);
+  requireBytes("buffer", buffer);
+  const number = wide(SYS_preadv2);
+  for (;;) {
+    setPointer(iovec, IOVEC.at.iov_base, pointerOf(buffer));
+    setPointer(iovec, IOVEC.at.iov_len, buffer.byteLength);
+    const [vec, one, flags] = [wide(pointerOf(iovec)), wide(1), wide(RWF_NOWAIT)];
+    const count = Number(calls.syscall(number, wide(fd), vec, one, NO_OFFSET, wide(0), flags));
+    if (count !== -1) return count;
+    const code = errno();
+    if (code === ERRNO.EAGAIN) return WOULD_BLOCK;
+    if (code !== ERRNO.EINTR) throw new SysError("preadv2", code);
+  }
+}
+
+function setPointer(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 0x1_0000_0000, true);
+  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
 /** Wraps write(2): bytes written, or `WOULD_BLOCK`. */

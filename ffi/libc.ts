@@ -4,7 +4,7 @@
  * @module
  */
 export { close, dup2, eventfd, fcntl, fstatfs, ftruncate, ioctl, lseek } from "./file_calls.ts";
-export { pipe2, read, readlink, sysconf, write } from "./file_calls.ts";
+export { pipe2, read, readlink, readNoWait, sysconf, write } from "./file_calls.ts";
 export { if_nametoindex, inet_ntop, inet_pton } from "./inet_calls.ts";
 export { madvise, memfd_create, mmap, mprotect, mremap, munmap } from "./mman_calls.ts";
 export { accept4, bind, connect, getpeername, getsockname } from "./socket_calls.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
-import { read } from "../../ffi/libc.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import type { UnixAddress } from "../address.ts";
 import { VsockError } from "../error.ts";
@@ -20,6 +19,7 @@ import {
   startTimer,
   type WaitOptions,
 } from "../waiting.ts";
+import { COUNTER_SIZE, takeEvents } from "./eventfds.ts";
 import { type Guest, RINGS } from "./guest.ts";
 import type { GuestCounters } from "./guest_tx.ts";
 import { FrontEndError } from "./protocol.ts";
@@ -32,9 +32,6 @@ const BACKLOG = 1;
 const FULL_MS = 100;
 /** Messages of a VMM that are handled before the event loop gets a turn: a start takes about 30. */
 const MESSAGES = 64;
-/** Bytes of an eventfd's counter. */
-const COUNTER_SIZE = 8;
-const counter = new Uint8Array(COUNTER_SIZE);
 
 /** What a port needs of its device. */
 export interface PortHost {
@@ -210,7 +207,7 @@ export class GuestPort implements VsockGuest {
 
   #kicked(fd: number): boolean {
     return this.#orHangUp(() => {
-      const got = read(fd, counter);
+      const got = takeEvents(fd);
       if (got !== COUNTER_SIZE && got !== WOULD_BLOCK) {
         throw new FrontEndError(`a kick must be an eventfd: it gave ${got} bytes`);
       }

@@ -3,22 +3,19 @@
  *
  * @module
  */
-import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import {
   VRING_AVAIL_ALIGN_SIZE,
   VRING_DESC_ALIGN_SIZE,
   VRING_USED_ALIGN_SIZE,
 } from "../../ffi/abi/virtio_ring.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, fcntl, readlink, write } from "../../ffi/libc.ts";
+import { close, readlink } from "../../ffi/libc.ts";
 import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
+import { signalEvent } from "./eventfds.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { FrontEndError, type VringAddress } from "./protocol.ts";
-
-/** What an eventfd is told. */
-const ONE: Uint8Array<ArrayBuffer> = new Uint8Array(BigUint64Array.of(1n).buffer);
 
 /** The eventfds of a ring, by what they are for. */
 export type Event = "kick" | "call" | "err";
@@ -95,8 +92,6 @@ export class Vring {
       this.#forget(before);
       close(before);
     }
-    // One that blocks could hold us for ever.
-    if (fd !== undefined) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   }
 
   /**
@@ -140,7 +135,7 @@ export class Vring {
     const fd = this.#fds.get(event);
     if (fd === undefined) return;
     try {
-      write(fd, ONE);
+      signalEvent(fd);
     } catch (error) {
       // A pipe that nobody reads: nobody wants to know.
       if (!(error instanceof SysError)) throw error;

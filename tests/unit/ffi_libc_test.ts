@@ -125,6 +125,17 @@ test("eventfd() counts, and gives 1 at a time with EFD_SEMAPHORE", () => {
   libc.close(fd);
 });
 
+test("readNoWait() reads an eventfd, and never waits for one that blocks", () => {
+  const fd = libc.eventfd(2, 0);
+  const count = new BigUint64Array(3);
+  assertEquals(libc.readNoWait(fd, count.subarray(1)), 8);
+  assertEquals([...count], [0n, 2n, 0n]);
+  assertEquals(libc.readNoWait(fd, count), WOULD_BLOCK);
+  assertSysError("preadv2", "EINVAL", () => libc.readNoWait(fd, new Uint8Array(4)));
+  assertSysError("preadv2", "EBADF", () => libc.readNoWait(CLOSED, count));
+  libc.close(fd);
+});
+
 test("fcntl() gets and sets flags", () => {
   const [reader, writer] = libc.pipe2(0);
   assertEquals(libc.fcntl(reader, F_GETFD), 0);
