@@ -12,10 +12,8 @@ export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
 /** Exit code: the command line was wrong; nothing was started. */
 export const EXIT_USAGE = 2;
-/** Exit code: ended by SIGINT, as a shell tells it. */
-export const EXIT_INTERRUPTED = 130;
-/** Exit code: ended by SIGTERM. */
-export const EXIT_TERMINATED = 143;
+/** Exit code, with the number of a signal added: ended by that, as a shell tells it. */
+export const EXIT_SIGNAL = 128;
 
 /** One subcommand. It joins `vsockit` by one entry in the list of `commands.ts`. */
 export interface Command {

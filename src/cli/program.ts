@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { EXIT_INTERRUPTED, EXIT_TERMINATED } from "./command.ts";
+import { EXIT_SIGNAL } from "./command.ts";
 import { main } from "./mod.ts";
 
 /** `main()`, and all that it has printed is out. */
@@ -14,7 +14,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const code = await main(args);
   // What was interrupted is not printed to its end. A read of standard input that is pending would
   // keep the process for ever.
-  if (code !== EXIT_INTERRUPTED && code !== EXIT_TERMINATED) {
+  if (code < EXIT_SIGNAL) {
     await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
   }
   return code;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import process from "node:process";
 
 const NAMES = ["SIGTERM", "SIGINT"] as const;
@@ -33,6 +35,31 @@ export class Signals implements Disposable {
 
   [Symbol.dispose](): void {
     for (const name of NAMES) process.off(name, this.#onSignal);
+  }
+}
+
+/**
+ * The signals that a terminal ends its programs by, and SIGTERM; but for SIGHUP where that is ignored,
+ * as by nohup(1): whoever listens for it undoes that.
+ */
+export function endingSignals(): readonly NodeJS.Signals[] {
+  const { SIGHUP } = constants.signals;
+  const others = [...NAMES, "SIGQUIT"] as const;
+  return isIgnored(SIGHUP, processStatus()) ? others : [...others, "SIGHUP"];
+}
+
+/** Whether the process with that `/proc/PID/status` ignores `signal`. */
+export function isIgnored(signal: number, status: string): boolean {
+  const [, mask = "0"] = /^SigIgn:\s*(\w+)$/m.exec(status) ?? [];
+  return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
+}
+
+/** Nothing where Deno may not read it. */
+function processStatus(): string {
+  try {
+    return readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return "";
   }
 }
 

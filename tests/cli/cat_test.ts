@@ -5,6 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { formatBytes } from "../../src/cli/cat/watch.ts";
+import { endingSignals } from "../../src/cli/signals.ts";
 import { vsockit } from "./captured.ts";
 import { listening, type Place, testCat } from "./cat_cases.ts";
 import { Running } from "./process.ts";
@@ -52,6 +53,44 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     assertEquals(existsSync(place.listen.slice("unix:".length)), false);
   });
 }
+
+for (
+  const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+    ["SIGQUIT", 131],
+  ] as const
+) {
+  const ignored = !endingSignals().includes(signal);
+  const skip = ignored && `${signal} is ignored: run it without nohup`;
+  test(
+    `cat --exec ends on ${signal} with ${code}, and its command`,
+    { ...LIMIT, skip },
+    async () => {
+      using place = openPath();
+      const [server, address] = await listening(place, "-e", "sleep 600 & echo up >&2; wait");
+      using _server = server;
+      using client = new Running("cat", address); // it ends when nobody has the other end any more
+      await server.says(/^up$/m);
+      process.kill(server.child.pid!, signal);
+      assertEquals([await client.ended, await server.ended], [0, code]);
+    },
+  );
+}
+
+test("cat --exec of a VM's port ends what the shell has started", LIMIT, async () => {
+  using place = openPath();
+  const path = place.listen.slice("unix:".length);
+  const command = "sleep 600 & echo up >&2; wait";
+  using server = new Running("cat", "-l", "-v", "-e", command, `hvsock://${path}:5000`);
+  await server.says(/^listening on hvsock:/m);
+  using client = new Running("cat", `unix:${path}_5000`);
+  await server.says(/^up$/m);
+  process.kill(server.child.pid!, "SIGTERM");
+  // Whoever inherits its standard error keeps that open.
+  assertEquals([await client.ended, await server.ended], [0, 143]);
+});
 
 test("cat --keep receives from one after the other", LIMIT, async () => {
   using place = openPath();

@@ -41,6 +41,19 @@ test("completions are offered by the Tab of a terminal", OPTIONS, async () => {
   await terminal.sees(/(yes|no ).* {2}io_uring {2}/);
 });
 
+test("cat --exec ends by the Ctrl-C of a terminal, and its command", OPTIONS, async () => {
+  using server = new Tmux();
+  using client = new Tmux();
+  const address = `unix:${server.folder}/socket`;
+  server.type(`vsockit cat -l -v -e 'sleep 600 & echo up >&2; wait' ${address}; echo code=$?`);
+  await server.sees(/^listening on unix/m);
+  client.type(`clear; vsockit cat ${address}; echo code=$?`);
+  await server.sees(/^up$/m);
+  server.press("C-c");
+  await server.sees(/^\^Ccode=130$/m);
+  await client.sees(/^code=0$/m);
+});
+
 test("cat talks between two terminals, line by line, until both end", OPTIONS, async () => {
   using server = new Tmux();
   using client = new Tmux();

@@ -3,15 +3,10 @@
  *
  * @module
  */
+import { constants } from "node:os";
 import process from "node:process";
-import {
-  type Command,
-  EXIT_FAILURE,
-  EXIT_INTERRUPTED,
-  EXIT_OK,
-  EXIT_TERMINATED,
-  EXIT_USAGE,
-} from "../command.ts";
+import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE } from "../command.ts";
+import { endingSignals } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
 import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
@@ -32,17 +27,13 @@ tcp://HOST:PORT, unix:PATH.
 
 ${FLAGS_HELP}
 A command gets VSOCKIT_PEER, the address of the other end, in its environment.
+It has no terminal, and is a process group, to which SIGTERM goes when SIGINT,
+SIGTERM, SIGHUP or SIGQUIT ends vsockit.
 How much has moved is shown where only standard error is a terminal.
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, the command too, ${EXIT_USAGE} wrong usage, nothing started,
-${EXIT_INTERRUPTED} ended by SIGINT, ${EXIT_TERMINATED} by SIGTERM.
+${EXIT_SIGNAL} and the number of the signal that ended it.
 `;
-
-/** What each signal ends it with. */
-const ENDINGS: Readonly<Record<string, number>> = {
-  SIGINT: EXIT_INTERRUPTED,
-  SIGTERM: EXIT_TERMINATED,
-};
 
 /** The subcommand `cat`. */
 export const cat: Command = {
@@ -54,11 +45,12 @@ export const cat: Command = {
     const options = parseOptions(args);
     const interrupt = new AbortController();
     let code = EXIT_OK;
-    const onSignal = (name: string): void => {
-      code = ENDINGS[name]!;
+    const onSignal = (name: NodeJS.Signals): void => {
+      code = EXIT_SIGNAL + constants.signals[name];
       interrupt.abort(new Error("Interrupted"));
     };
-    for (const name of Object.keys(ENDINGS)) process.once(name, onSignal);
+    const signals = endingSignals();
+    for (const name of signals) process.once(name, onSignal);
     using pipes = new ProcessPipes();
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
@@ -67,7 +59,7 @@ export const cat: Command = {
       if (interrupt.signal.aborted) return code;
       throw error;
     } finally {
-      for (const name of Object.keys(ENDINGS)) process.off(name, onSignal);
+      for (const name of signals) process.off(name, onSignal);
     }
   },
 };

@@ -16,7 +16,8 @@ import { relay } from "./relay.ts";
 
 /**
  * Gives `conn` to `sh -c command` as its standard input and output; it ends with the child, and is
- * closed. `VSOCKIT_PEER` is the address of the peer. `signal` ends the child by SIGTERM.
+ * closed. `VSOCKIT_PEER` is the address of the peer. `signal` ends the child, and what that has
+ * started, by SIGTERM.
  *
  * @returns Why the command failed; `undefined` where it ended with 0.
  */
@@ -29,7 +30,7 @@ export async function execOn(
   const direct = socket instanceof KernelSocket;
   const child = spawnShell(command, conn.remoteAddr, direct ? passOn(socket) : "pipe");
   if (direct) conn.close();
-  const stop = (): void => void child.kill("SIGTERM");
+  const stop = (): void => terminateGroup(child);
   signal.addEventListener("abort", stop, { once: true });
   try {
     const ended = endOf(child);
@@ -45,9 +46,20 @@ export async function execOn(
 
 function spawnShell(command: string, peer: Address, end: number | "pipe"): ChildProcess {
   return spawn("/bin/sh", ["-c", command], {
+    detached: true, // a process group of its own
     stdio: [end, end, "inherit"],
     env: { ...process.env, VSOCKIT_PEER: formatAddress(peer) },
   });
+}
+
+/** SIGTERM to the shell and to its commands, which would live on without it. */
+function terminateGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return; // it could not be started
+  try {
+    process.kill(-pid, "SIGTERM");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // else it has just ended
+  }
 }
 
 /** The descriptor, as programs expect it: reading waits. Nobody here reads any more. */
