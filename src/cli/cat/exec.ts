@@ -34,7 +34,7 @@ export async function execOn(
   signal.addEventListener("abort", stop, { once: true });
   try {
     const ended = endOf(child);
-    if (direct) return await ended;
+    if (direct || child.pid === undefined) return await ended; // nor has it pipes
     const relaying = relay(conn, pipesOf(child), { lines: false, receiveOnly: false, signal });
     const [failure] = await Promise.all([ended.finally(() => conn.closeRead()), relaying]);
     return failure;

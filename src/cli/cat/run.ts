@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Address, formatAddress } from "../../address.ts";
 import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
@@ -11,6 +12,7 @@ import { VsockError } from "../../error.ts";
 import { whyNotConnect, whyNotListen } from "../../kernel/reach.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
+import { FULL_MS, isExhausted } from "../exhausted.ts";
 import type { Terminal } from "../terminal.ts";
 import { execOn } from "./exec.ts";
 import type { CatOptions } from "./options.ts";
@@ -79,14 +81,30 @@ async function accept(
   options: CatOptions,
   around: Surroundings,
 ): Promise<Conn<Address>> {
-  const timeoutMs = options.timeoutMs;
-  const conn = await listener.accept({ timeoutMs, signal: around.signal });
+  const conn = await acceptPatiently(listener, options, around);
   say(
     options,
     around,
     `connected from ${formatAddress(conn.remoteAddr) || "a socket without a name"}`,
   );
   return conn;
+}
+
+/** accept(2), and again where descriptors have run out for a while. */
+async function acceptPatiently(
+  listener: Listener<Address>,
+  { timeoutMs }: CatOptions,
+  { terminal, signal }: Surroundings,
+): Promise<Conn<Address>> {
+  for (;;) {
+    try {
+      return await listener.accept({ timeoutMs, signal });
+    } catch (error) {
+      if (!isExhausted(error)) throw error;
+      terminal.err(`vsockit cat: ${error.message}\n`);
+      await sleep(FULL_MS);
+    }
+  }
 }
 
 /** Serves one connection to its end. */

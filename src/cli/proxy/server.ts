@@ -9,18 +9,15 @@ import { TCP_NODELAY } from "../../../ffi/abi/tcp.ts";
 import { type Address, formatAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
-import { VsockError } from "../../error.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
 import { drain, type Served } from "../drain.ts";
+import { FULL_MS, isExhausted } from "../exhausted.ts";
 import { Repeats } from "../repeats.ts";
 import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
 import { type Flow, relay } from "../relay.ts";
-
-/** Milliseconds until accept(2) is tried again when descriptors have run out. */
-const FULL_MS = 100;
 
 /** A proxy that listens. */
 export class Proxy implements AsyncDisposable {
@@ -174,10 +171,4 @@ function hostOf(peer: Address): string {
 function sendAtOnce(conn: Conn<Address>): void {
   if (conn.localAddr.transport !== "tcp") return;
   conn.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, new Uint8Array(Int32Array.of(1).buffer));
-}
-
-function isExhausted(error: unknown): error is VsockError {
-  if (!(error instanceof VsockError)) return false;
-  return error.code === "EMFILE" || error.code === "ENFILE" || error.code === "ENOBUFS" ||
-    error.code === "ENOMEM";
 }

@@ -1,0 +1,76 @@
+/** `vsockit cat --keep` where descriptors run out for a while. */
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { UnixFolder } from "../unit/unix_folder.ts";
+import { Running } from "./process.ts";
+
+const WAIT = { timeout: 60_000 };
+const PLENTY = 256;
+
+/** Lets a process have descriptors below `most`, beside those that it has. */
+function limit({ child }: Running, most: number): void {
+  execFileSync("prlimit", ["--pid", String(child.pid), `--nofile=${most}:`]);
+}
+
+/** The descriptor that a process gets next. */
+function nextDescriptor({ child }: Running): number {
+  const open = new Set(readdirSync(`/proc/${child.pid}/fd`));
+  let next = 0;
+  while (open.has(String(next))) next++;
+  return next;
+}
+
+/** A client that has sent "hello" and its end. */
+function greet(address: string): Running {
+  const client = new Running("cat", address);
+  client.feed("hello");
+  return client;
+}
+
+/** Has it served once: it has all descriptors then that the runtime wants for itself. */
+async function warmUp(server: Running, address: string): Promise<void> {
+  await server.says(/^listening on/m);
+  using client = greet(address);
+  assertEquals(await client.ended, 0);
+}
+
+for (const flags of [[], ["-e", "cat"]] as const) {
+  const name = ["cat --keep", ...flags].join(" ");
+  test(`${name} tells of a passing failure of accept(), and goes on`, WAIT, async () => {
+    using folder = new UnixFolder();
+    const address = `unix:${folder.path("s")}`;
+    using server = new Running("cat", "-lkv", ...flags, address);
+    await warmUp(server, address);
+    limit(server, nextDescriptor(server));
+    using client = greet(address);
+    await server.says(/(^vsockit cat: Cannot accept .*: EMFILE.*\n){2}/m);
+    limit(server, PLENTY);
+    assertEquals([await client.ended, client.err], [0, ""]);
+    server.child.kill("SIGINT");
+    assertEquals(await server.ended, 130);
+    assertEquals(client.out + server.out, flags.length > 0 ? "hello" : "hellohello");
+  });
+}
+
+for (const family of ["unix", "hvsock"] as const) {
+  test(`cat -k -e over ${family} goes on where a command cannot be started`, WAIT, async () => {
+    using folder = new UnixFolder();
+    const path = folder.path("s");
+    const [listen, to] = family === "unix"
+      ? [`unix:${path}`, `unix:${path}`]
+      : [`hvsock://${path}:5000`, `unix:${path}_5000`];
+    using server = new Running("cat", "-lkv", "-e", "cat", listen);
+    await warmUp(server, to);
+    limit(server, nextDescriptor(server) + 1);
+    using refused = new Running("cat", to);
+    await server.says(/^vsockit cat: .*(EMFILE|too many open files).*\n/im);
+    assertEquals([await refused.ended, refused.out], [0, ""]);
+    limit(server, PLENTY);
+    using client = greet(to);
+    assertEquals([await client.ended, client.out, client.err], [0, "hello", ""]);
+    server.child.kill("SIGINT");
+    assertEquals(await server.ended, 130);
+  });
+}
