@@ -27,7 +27,7 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** Words that it takes beside flags, where those can be listed: for the shells. */
   readonly words?: readonly string[];
-  /** Whether it serves others, and so goes on where nobody reads what it prints. */
+  /** Whether it serves others: where nobody reads what it prints it goes on, or ends by itself. */
   readonly serves?: boolean;
   /**
    * Runs with the arguments behind the name, `--help` not among them, and gives the exit code.

@@ -41,6 +41,7 @@ export const cat: Command = {
   summary: "connect standard input and output, or a command, to a socket",
   help: HELP,
   flags: FLAGS,
+  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const interrupt = new AbortController();
@@ -49,9 +50,10 @@ export const cat: Command = {
       code = EXIT_SIGNAL + constants.signals[name];
       interrupt.abort(new Error("Interrupted"));
     };
+    const onLost = (): void => interrupt.abort(new Error("Nobody reads standard output"));
     const signals = endingSignals();
     for (const name of signals) process.once(name, onSignal);
-    using pipes = new ProcessPipes();
+    using pipes = new ProcessPipes(onLost);
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
       return code;

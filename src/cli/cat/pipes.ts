@@ -25,7 +25,13 @@ export interface Pipes extends Disposable {
 
 /** Those of this process. */
 export class ProcessPipes implements Pipes {
+  readonly #onLost: () => void;
   #reading = false;
+
+  /** `onLost` is called when nobody reads what goes out any more. */
+  constructor(onLost: () => void) {
+    this.#onLost = onLost;
+  }
 
   get quiet(): boolean {
     return process.stdin.isTTY !== true && process.stdout.isTTY !== true;
@@ -38,7 +44,11 @@ export class ProcessPipes implements Pipes {
 
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      process.stdout.write(bytes, (error) => error ? reject(error) : resolve());
+      process.stdout.write(bytes, (error) => {
+        if (!error) return resolve();
+        if ((error as NodeJS.ErrnoException).code === "EPIPE") this.#onLost();
+        reject(error);
+      });
     });
   }
 
