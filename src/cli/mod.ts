@@ -9,6 +9,14 @@
  * console.log(exitCode);
  * ```
  *
+ * `perf` starts Workers from a file. A bundle of a program that has `perf` needs that as a second
+ * entry, beside the first one:
+ *
+ * ```sh
+ * bun build --compile --entry-naming '[name].[ext]' --outfile program program.ts \
+ *   node_modules/@vsockit/vsockit/dist/src/cli/perf/worker.js
+ * ```
+ *
  * @module
  */
 import process from "node:process";

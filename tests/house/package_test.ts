@@ -44,6 +44,29 @@ function checkCommand(path: string): void {
   }
 }
 
+/** The command in a bundle of somebody's own: with the Worker of perf, or told how to have it. */
+function checkBundle(path: string): void {
+  const program = 'import { main } from "@vsockit/vsockit/cli";\n' +
+    "process.exitCode = await main(process.argv.slice(2));\n";
+  writeFileSync(join(path, "program.mjs"), program);
+  const worker = "node_modules/@vsockit/vsockit/dist/src/cli/perf/worker.js";
+  const naming = ["--entry-naming", "[name].[ext]"];
+  const perf = ["perf", "-m", "1", "--json"];
+  const lacking = join(path, "lacking");
+  run(path, [bun, "build", "--compile", "--outfile", lacking, "program.mjs"]);
+  const { status, stderr } = spawnSync(lacking, perf, { encoding: "utf8" });
+  assertEquals(status, 1);
+  assertStringIncludes(stderr, `bun build ${naming[0]} '${naming[1]}' PROGRAM ${worker}\n`);
+
+  const whole = join(path, "whole");
+  const entries = [...naming, "program.mjs", worker];
+  run(path, [bun, "build", "--compile", "--outfile", whole, ...entries]);
+  run(path, [bun, "build", "--target=node", "--outdir", "bundle", ...entries]);
+  for (const command of [[whole], [node, "bundle/program.js"]]) {
+    assertEquals(JSON.parse(run(path, [...command, ...perf]).stdout).bytes, 1 << 20);
+  }
+}
+
 /** A Node that cannot even parse the package is told what the command needs. */
 function checkOldNode(path: string): void {
   const versions = "Object.defineProperty(process,'versions',{value:{node:'20.1.0'}})";
@@ -81,6 +104,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   const path = install(folder.path);
   checkExample(path);
   checkCommand(path);
+  checkBundle(path);
   checkOldNode(path);
   checkTypes(path);
 });

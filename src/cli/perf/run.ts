@@ -20,11 +20,10 @@ import { TRANSPORTS } from "./transports.ts";
 import { watch } from "./watch.ts";
 import type { EndTask } from "./end.ts";
 import type { EndReport } from "./worker.ts";
+import { requireWorker, WORKER_URL } from "./worker_url.ts";
 
-const built = !import.meta.url.endsWith(".ts");
 const INTERVAL_MS = 100;
 const MOMENT_MS = 500;
-const WORKER_URL = startable(new URL(built ? "./worker.js" : "./worker.ts", import.meta.url));
 
 /**
  * Runs both ends of `plan`; `onProgress` is called now and then with the part received, 0 to 1.
@@ -46,11 +45,11 @@ export async function runPlan(
     ...{ control: control.memory, warmUpControl: new Control().memory },
   };
   const onTick = (): void => onProgress(control.received / plan.bytes);
-  const watching = watch(control, onTick, stalledAfterMs);
   const ends = [
     start<Transmitted>({ ...shared, role: "transmitter", end: link.transmitter }),
     start<Received>({ ...shared, role: "receiver", end: link.receiver, machine: link.machine }),
   ] as const;
+  const watching = watch(control, onTick, stalledAfterMs);
   try {
     const both = bothOf(ends[0].outcome, ends[1].outcome);
     const [sent, received] = await Promise.race([both, watching.stalled]);
@@ -111,17 +110,12 @@ export interface End<Result> {
   readonly outcome: Promise<Result>;
 }
 
-/** Starts one end on a Worker, which the caller terminates. */
+/** Starts one end on a Worker, which the caller terminates. Throws where its script is missing. */
 export function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
+  requireWorker(WORKER_URL);
   const worker = new Worker(WORKER_URL, { workerData: task });
   const outcome = outcomeOf<Result>(task.role, worker);
   return { worker, outcome };
-}
-
-/** From a registry Deno has this module as https:, which a Worker cannot be but can import. */
-function startable(url: URL): URL {
-  if (url.protocol === "file:") return url;
-  return new URL(`data:text/javascript,${encodeURIComponent(`import "${url}";`)}`);
 }
 
 /** What the Worker reports, or why it did not. */
