@@ -173,7 +173,7 @@ export class RxWriter {
     return true;
   }
 
-  /** Sends what waits, as far as there are buffers in this turn: of the host and of other guests in turn. */
+  /** Sends what waits, as far as this turn has buffers: of the host and of other guests in turn. */
   flush(): void {
     while (this.#waiting.length > 0 || this.#forwarded.length > 0) {
       if (!(this.#othersNext ? this.#sendForwarded() : this.#sendOwn())) return;
