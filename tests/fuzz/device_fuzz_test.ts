@@ -9,7 +9,9 @@ import { seeded } from "../../src/loopback/random.ts";
 import { leavesNothing } from "../device/footprint.ts";
 import { World } from "./device_world.ts";
 
-const RUNS = Number(process.env["VSOCKIT_RUNS"] ?? 40);
+/** So many that none of what is looked for below is missing by chance. */
+const DEFAULT_RUNS = 200;
+const RUNS = Number(process.env["VSOCKIT_RUNS"] ?? DEFAULT_RUNS);
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const STEPS = 1_000;
 /** Steps between two ends of a microtask, where the device sends what it has. */
@@ -44,7 +46,7 @@ test("VsockDevice serves others whatever a guest and its VMM do", {
     }
   });
   if (RUNS > 1_000) console.log(counts);
-  if (RUNS < 10) return;
+  if (RUNS < DEFAULT_RUNS) return;
   for (const what of ["packets", "received", "mapped", "faults", "boots", "messages"]) {
     assert((counts[what] ?? 0) > 0, `no ${what} in ${JSON.stringify(counts)}`);
   }
