@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { UnixFolder } from "../unit/unix_folder.ts";
 import { Running } from "./process.ts";
@@ -14,9 +15,13 @@ function limit({ child }: Running, most: number): void {
   execFileSync("prlimit", ["--pid", String(child.pid), `--nofile=${most}:`]);
 }
 
+function descriptors({ child }: Running): string[] {
+  return readdirSync(`/proc/${child.pid}/fd`);
+}
+
 /** The descriptor that a process gets next. */
-function nextDescriptor({ child }: Running): number {
-  const open = new Set(readdirSync(`/proc/${child.pid}/fd`));
+function nextDescriptor(process: Running): number {
+  const open = new Set(descriptors(process));
   let next = 0;
   while (open.has(String(next))) next++;
   return next;
@@ -29,11 +34,20 @@ function greet(address: string): Running {
   return client;
 }
 
-/** Has it served once: it has all descriptors then that the runtime wants for itself. */
+/**
+ * Has it served once: it has all descriptors then that the runtime wants for itself, and none of
+ * that connection's once they have been the same for a while.
+ */
 async function warmUp(server: Running, address: string): Promise<void> {
   await server.says(/^listening on/m);
   using client = greet(address);
   assertEquals(await client.ended, 0);
+  for (let before = "", same = 0; same < 10;) {
+    const now = descriptors(server).join();
+    same = now === before ? same + 1 : 0;
+    before = now;
+    await sleep(50);
+  }
 }
 
 for (const flags of [[], ["-e", "cat"]] as const) {
