@@ -42,7 +42,7 @@ export class StackSocket implements Socket {
     this.type = type;
     this.sock = accepted ??
       new VsockSock(type === "stream" ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
-    this.#waiters = new Waiters(node.hold, (events) => this.poll(events));
+    this.#waiters = new Waiters(node.hold, (events) => this.#holding(events));
     node.opened();
   }
 
@@ -160,9 +160,13 @@ export class StackSocket implements Socket {
   }
 
   poll(events: number): number {
-    if (this.#closed) return POLLNVAL;
-    this.#node.pump();
-    return this.sock.poll() & (events | ALWAYS);
+    if (!this.#closed) this.#node.pump();
+    return this.#holding(events);
+  }
+
+  /** Takes nothing in, so that it can be asked while something is. */
+  #holding(events: number): number {
+    return this.#closed ? POLLNVAL : this.sock.poll() & (events | ALWAYS);
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {

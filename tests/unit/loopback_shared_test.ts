@@ -4,6 +4,7 @@ import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_OP_SHUTDOWN,
 } from "../../ffi/abi/virtio_vsock.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
@@ -18,6 +19,7 @@ import {
 } from "../../src/loopback/mod.ts";
 import type { SocketOptionValues } from "../../src/options.ts";
 import type { SocketType } from "../../src/socket.ts";
+import type { Tap } from "../../src/stack/node.ts";
 import { packet } from "./link_pair.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -144,4 +146,33 @@ test("a peek over a link and the read after it are the same bytes", TIMEOUT, asy
   }
   await far.read(read);
   assertEquals(peeked, read);
+});
+
+test("what comes over a link while waits are woken ends each of them once", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  let onShutdown = (): void => {};
+  const tap: Tap = ({ op }) => {
+    if (op === VIRTIO_VSOCK_OP_SHUTDOWN) onShutdown();
+  };
+  using host = openLoopback(end, { tap });
+  using guest = openLoopback(other);
+  using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+  using near = await connect({ cid: 3, port: 1024 }, { transport: host });
+  using far = await listener.accept();
+  const writing = near.write(new Uint8Array(1 << 20));
+  const reading = near.read(new Uint8Array(8));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  onShutdown = (): void => { // as the other thread may, between the call and its wake-up
+    onShutdown = (): void => {};
+    far.socket.recv(new Uint8Array(1 << 19), 0);
+    far.socket.send(new Uint8Array(5), 0);
+  };
+  await near.closeRead();
+  await reading;
+  for (let left = 1 << 20; left > 0;) {
+    const n = await far.read(new Uint8Array(1 << 20), { timeoutMs: 10_000 });
+    left -= n ?? left;
+    if (near.bytesWritten === 1 << 20) break;
+  }
+  assertEquals(await writing, 1 << 20);
 });
