@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { POLLHUP, POLLIN, POLLRDHUP } from "../ffi/abi/poll.ts";
+import { POLLIN } from "../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
-import { recvConnected } from "./recv.ts";
+import { isEnd, recvConnected } from "./recv.ts";
 import { shown } from "./shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "./socket.ts";
 import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
@@ -136,7 +136,7 @@ export class Input {
     );
     if (length === WOULD_BLOCK) return undefined;
     const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;
-    if (length === 0 && !endOfRecord && this.#ended()) return null;
+    if (length === 0 && !endOfRecord && isEnd(this.#socket)) return null;
     const data = into.subarray(0, length);
     if (!peek) this.bytes += data.length;
     return { data, length, truncated: length > data.length, endOfRecord };
@@ -145,12 +145,7 @@ export class Input {
   /** What a recv of 0 bytes means: no room in `p`, a message without bytes, or the end. */
   #emptyOrEnd(p: Uint8Array): 0 | null {
     if (p.length === 0) return 0;
-    return this.#socket.type === "stream" || this.#ended() ? null : 0;
-  }
-
-  /** An empty message gives 0 as the end does; only after the end is nothing more to come. */
-  #ended(): boolean {
-    return (this.#socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
+    return this.#socket.type === "stream" || isEnd(this.#socket) ? null : 0;
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { POLLHUP, POLLRDHUP } from "../ffi/abi/poll.ts";
 import { type Code, SysError } from "../ffi/errno.ts";
 import type { AnySocket, MessageFlags } from "./socket.ts";
 
@@ -54,6 +55,13 @@ export function recvConnected(
   const errno = endError(socket);
   if (errno !== 0) throw new SysError("recv", errno);
   return 0;
+}
+
+/** What a recv of 0 bytes was where there are messages: the end, or a message without bytes. */
+export function isEnd(socket: AnySocket): boolean {
+  const over = (socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
+  // AF_UNIX tells that the peer has closed before its last messages are read.
+  return over && (socket.inq?.() ?? 0) === 0;
 }
 
 function recvOrEnd(

@@ -108,6 +108,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   takeError(): number;
   /** `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count. */
   outq(): number;
+  /** `FIONREAD`: bytes that can be read; there where a message may have none, as over AF_UNIX. */
+  readonly inq?: (() => number) | undefined;
   /** getsockname(2). */
   localAddress(): A;
   /** getpeername(2). */

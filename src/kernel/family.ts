@@ -21,6 +21,8 @@ export interface Family<A extends Address = Address> {
    * some: what is queued has to go then.
    */
   readonly tellsLate?: boolean;
+  /** Whether a message can have no bytes. */
+  readonly emptyMessages?: boolean;
   /** How it sends with MSG_ZEROCOPY; without it the family does not. */
   readonly zeroCopy?: {
     /** Bytes to hand to one send(2) at most. */

@@ -17,6 +17,7 @@ export const UNIX: Family<UnixAddress> = {
   domain: AF_UNIX,
   cutsMessages: false,
   tellsLate: true, // unix_poll() looks at the room alone
+  emptyMessages: true,
   encode: ({ path }) => encodeSockaddrUn(path),
   read: (call) => ({ path: decodeSockaddrUn(filled.subarray(0, call(filled))) }),
 };

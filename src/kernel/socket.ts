@@ -17,7 +17,7 @@ import {
   SOCK_NONBLOCK,
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
-import { SIOCOUTQ } from "../../ffi/abi/sockios.ts";
+import { FIONREAD, SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
@@ -237,6 +237,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   outq(): number {
     libc.ioctl(this.#enter("ioctl"), SIOCOUTQ, number);
+    return number[0]!;
+  }
+
+  get inq(): (() => number) | undefined {
+    return this.family.emptyMessages ? this.#inq : undefined;
+  }
+
+  #inq(): number {
+    libc.ioctl(this.#enter("ioctl"), FIONREAD, number);
     return number[0]!;
   }
 

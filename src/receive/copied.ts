@@ -8,7 +8,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
-import { recvConnected } from "../recv.ts";
+import { isEnd, recvConnected } from "../recv.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { CopyBuffer } from "./copy_buffer.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
@@ -44,19 +44,30 @@ export class CopiedSource implements Source, Lender {
   dequeue(): LentBatch | null | undefined {
     if (this.#broken !== undefined) throw this.#broken;
     const message = this.#socket.type === "seqpacket";
-    // The credit that the peer was given bounds a message, and its user may raise that.
-    if (message && this.#options.bufferSize > this.#buffer.byteLength) this.#makeRoom();
-    const length = message
-      ? recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out)
-      : recvConnected(this.#socket, this.#buffer.bytes, 0); // no msghdr, which is dearer
-    if (length === WOULD_BLOCK) return undefined;
-    if (length === 0) return null;
+    let length: number;
+    do {
+      length = this.#receive(message);
+      if (length === WOULD_BLOCK) return undefined;
+      if (length === 0 && !(message && !isEnd(this.#socket))) return null;
+    } while (length === 0); // a batch has bytes: a message without any is passed over
     if (length > this.#buffer.byteLength) {
       const hint = `a message of ${length} bytes was cut to ${this.#buffer.byteLength}`;
       throw this.#broken = new VsockError("recv", "EMSGSIZE", { hint });
     }
     this.#headers.setOne(length, message ? seqFlags(this.#out.flags) : 0);
     return new LentBatch(this.#headers, this);
+  }
+
+  #receive(message: boolean): number {
+    const { bytes } = this.#buffer;
+    if (!message) return recvConnected(this.#socket, bytes, 0); // no msghdr, which is dearer
+    if (this.#mayOutgrow()) this.#makeRoom();
+    return recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out);
+  }
+
+  /** AF_UNIX knows no credit, which elsewhere bounds a message; its user may raise that any time. */
+  #mayOutgrow(): boolean {
+    return this.#socket.inq !== undefined || this.#options.bufferSize > this.#buffer.byteLength;
   }
 
   /** Grows the buffer to the length of the next message. */
