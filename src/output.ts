@@ -128,7 +128,7 @@ export class Output {
       const { length } = p;
       for (let vain = 0; taken < length;) {
         const ready = await room.wait(limit.signal);
-        requireBytes("write p", p); // lost during the wait
+        requireKept(p, length);
         const n = this.#send(p.subarray(taken), flags);
         if (n > 0) {
           this.bytes += n;
@@ -145,4 +145,13 @@ export class Output {
       this.#pending = false;
     }
   }
+}
+
+/** Throws a TypeError where `p` has lost its buffer, or a part of it, during a wait. */
+function requireKept(p: Uint8Array, length: number): void {
+  requireBytes("write p", p);
+  if (p.length >= length) return;
+  throw new TypeError(
+    `Cannot write p: must keep its ${length} bytes meanwhile: current value is ${p.length}`,
+  );
 }

@@ -25,13 +25,14 @@ const NOTHING: Claim = { release(): void {} };
  */
 export function claimPath(path: string, bind: () => void, mode?: number): Claim {
   requirePermitted(path);
+  const place = placeOf(path);
   try {
     bind();
   } catch (error) {
     if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
     bind();
   }
-  const claim = holdPath(path);
+  const claim = holdPath(place);
   try {
     if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
     return claim;
@@ -50,13 +51,23 @@ function requirePermitted(path: string): void {
   }
 }
 
+/** Where `path` is, however the working directory changes. */
+function placeOf(path: string): string {
+  return path.startsWith("\0") || path.startsWith("/") ? path : `${process().cwd()}/${path}`;
+}
+
 /** The claim of whoever has just bound a socket to `path`. */
 function holdPath(path: string): Claim {
   if (path.startsWith("\0")) return NOTHING;
   let mine = identify(path);
   return {
     release(): void {
-      if (mine !== undefined && identify(path) === mine) ignoreMissing(() => fs().unlinkSync(path));
+      if (mine === undefined) return;
+      try {
+        if (identify(path) === mine) fs().unlinkSync(path);
+      } catch {
+        // It is gone, or its folder is: closing goes on.
+      }
       mine = undefined;
     },
   };
@@ -74,7 +85,7 @@ function clearDead(path: string): boolean {
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
-  const aside = `${path}.${process().pid}.dead`;
+  const aside = `${path}.${crypto.randomUUID()}.dead`;
   let moved = false;
   ignoreMissing(() => {
     fs().renameSync(path, aside);

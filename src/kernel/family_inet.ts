@@ -7,7 +7,7 @@ import { IPPROTO_TCP, SockaddrIn, SockaddrIn6 } from "../../ffi/abi/in.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/abi/socket.ts";
 import { TCP_USER_TIMEOUT } from "../../ffi/abi/tcp.ts";
 import { if_nametoindex, inet_ntop, inet_pton, setsockopt } from "../../ffi/libc.ts";
-import type { TcpAddress } from "../address.ts";
+import { requireU32, type TcpAddress } from "../address.ts";
 import type { Family } from "./family.ts";
 
 /** One of each will do: no call of a thread starts inside of another. */
@@ -64,5 +64,7 @@ function abandon(fd: number): void {
 
 function scopeId(scope: string | undefined): number {
   if (scope === undefined) return 0;
-  return /^\d+$/.test(scope) ? Number(scope) : if_nametoindex(scope);
+  if (!/^\d+$/.test(scope)) return if_nametoindex(scope);
+  requireU32("scope", Number(scope));
+  return Number(scope);
 }

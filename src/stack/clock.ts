@@ -57,6 +57,9 @@ export class ManualClock implements Clock {
 
   /** Moves the time on by `ms`, running what becomes due at its own time and in its order. */
   advance(ms: number): void {
+    if (!(ms >= 0)) {
+      throw new RangeError(`Cannot use ms: must be a number from 0: current value is ${ms}`);
+    }
     const end = this.#now + ms;
     for (;;) {
       let first: { at: number; run: () => void } | undefined;

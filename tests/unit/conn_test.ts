@@ -397,3 +397,13 @@ test("Conn.closeWrite() goes on where the write before it fails", { timeout: 60_
   await closing;
   assertEquals((await readAll(far, 2 << 20)).length, near.bytesWritten);
 });
+
+test("Conn.write() refuses bytes that a resizable buffer has lost meanwhile", async () => {
+  using pair = await openPair();
+  const { near } = pair;
+  const buffer = new ArrayBuffer(1 << 20, { maxByteLength: 1 << 20 });
+  const writing = near.write(new Uint8Array(buffer));
+  buffer.resize(1000);
+  await readAll(pair.far, 262_144);
+  await assertRejects(() => writing, TypeError, "must keep its 1048576 bytes");
+});

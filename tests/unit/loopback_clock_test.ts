@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { ManualClock } from "../../src/loopback/mod.ts";
 
 test("ManualClock.advance() runs what becomes due at its own time and in its order", () => {
@@ -16,4 +16,11 @@ test("ManualClock.advance() runs what becomes due at its own time and in its ord
   clock.advance(30);
   assertEquals(ran, ["a 10", "nested 15", "b 20"]);
   assertEquals(clock.now(), 30);
+});
+
+test("ManualClock.advance() goes on, never back", () => {
+  const clock = new ManualClock();
+  clock.advance(1_000);
+  for (const ms of [-1, NaN]) assertThrows(() => clock.advance(ms), RangeError, "Cannot use ms");
+  assertEquals(clock.now(), 1_000);
 });

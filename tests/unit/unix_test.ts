@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
@@ -152,4 +152,52 @@ test("two unref'd connections that answer each other for ever do not keep the pr
 }, async () => {
   using folder = new UnixFolder();
   assertEquals(await runChild("./unref_child.ts", folder.path("app")), "");
+});
+
+test(
+  "messages of AF_UNIX without bytes are no end, though the peer has closed",
+  limit,
+  async () => {
+    using folder = new UnixFolder();
+    const path = folder.path("s");
+    using listener = listen({ path }, { type: "seqpacket" });
+    for (const receives of [false, true]) {
+      const near = await connect({ path }, { type: "seqpacket" });
+      using far = await listener.accept();
+      const sent = ["one", "", "", "two", "x".repeat(10_000)];
+      for (const text of sent) await near.write(new TextEncoder().encode(text));
+      near.close();
+      const got: string[] = [];
+      if (receives) {
+        for await (const batch of far.receiver({ bufferBytes: 4096 })) {
+          for (const { data } of batch) got.push(new TextDecoder().decode(data));
+        }
+      } else {
+        for (let next = await far.receiveMessage(); next; next = await far.receiveMessage()) {
+          got.push(new TextDecoder().decode(next.data));
+        }
+      }
+      assertEquals(got, receives ? sent.filter((text) => text !== "") : sent);
+    }
+  },
+);
+
+test("close() unlinks a path from wherever the process is, and never throws", limit, () => {
+  using folder = new UnixFolder();
+  const home = process.cwd();
+  const moved = folder.path("moved");
+  mkdirSync(folder.path("there"));
+  process.chdir(folder.path("there"));
+  try {
+    const listener = listen({ path: "relative" });
+    const other = listen({ path: "other" });
+    process.chdir(home);
+    listener.close();
+    assertEquals(existsSync(folder.path("there/relative")), false);
+    renameSync(folder.path("there"), moved);
+    writeFileSync(folder.path("there"), "");
+    other.close();
+  } finally {
+    process.chdir(home);
+  }
 });
