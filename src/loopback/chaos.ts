@@ -60,9 +60,9 @@ export class ChaosWire implements Carrier {
   readonly #carried = new Map<string, Carried>();
   readonly #soon: (step: () => void) => void;
   /**
-   * What packets are late from. While some are under way the real clock has no say, only what is
-   * delivered moves it on: which packet overtakes which is drawn, and not a matter of how fast this
-   * machine is.
+   * The time that delays count from. While packets are under way the real clock has no say in it,
+   * only a delivery moves it on: which packet overtakes which is drawn, and not a matter of how fast
+   * this machine is.
    */
   #now = 0;
   #scheduled = false;
@@ -71,7 +71,7 @@ export class ChaosWire implements Carrier {
   constructor(end: WireEnd, options: ChaosOptions) {
     this.#end = end;
     this.#options = options;
-    // With the real clock a packet that is late comes once all is done that the last one has caused.
+    // In real time the next packet comes in another turn: what the last one has caused is done then.
     this.#soon = options.delayMs > 0 && options.clock === realClock ? immediate : queueMicrotask;
   }
 
@@ -100,6 +100,7 @@ export class ChaosWire implements Carrier {
   /** Delivers one packet, then lets others run. */
   readonly #step = (): void => {
     this.#scheduled = false;
+    if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
     const [key, flow] = this.#next();
     const { packet, at } = flow.packets[0]!;
     const early = at - this.#options.clock.now();

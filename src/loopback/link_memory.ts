@@ -47,7 +47,7 @@ export interface LinkEnd {
 export interface LinkOptions {
   /**
    * Blocks of 4 KiB for each direction: a mapped connection keeps one of its receiver's, of which at
-   * most half go that way.
+   * most half go that way, none of a single one.
    * @default {512}
    */
   smallBlocks?: number | undefined;

@@ -1,4 +1,5 @@
 import { test } from "node:test";
+import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Conn, connect, listen, VsockError } from "../../mod.ts";
 import {
@@ -180,3 +181,30 @@ test("privileged: without it ports up to 1023 are EACCES, port 0 too", () => {
   }
   listen({ cid: 1, port: 1_024 }, { transport }).close();
 });
+
+test(
+  "delayMs: a timer of real time that comes when all is delivered finds nothing",
+  LONG,
+  async () => {
+    const transport = createLoopback({ delayMs: 1 });
+    using listener = listen({ cid: 1, port: 1024 }, { transport });
+    using near = await connect({ cid: 1, port: 1024 }, { transport });
+    using far = await listener.accept();
+    const reading = (async (): Promise<number> => {
+      let got = 0;
+      const p = new Uint8Array(1024);
+      for (let n = await far.read(p); n !== null; n = await far.read(p)) got += n;
+      return got;
+    })();
+    // Timers are late: a packet that is sent meanwhile has those before it delivered.
+    let sent = 0;
+    for (const end = performance.now() + 500; performance.now() < end; sent++) {
+      await near.write(Uint8Array.of(1));
+      for (const gap = performance.now() + Math.random() * 1.5; performance.now() < gap;) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    await near.closeWrite();
+    assertEquals(await reading, sent);
+  },
+);
