@@ -10,7 +10,6 @@ import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } fro
 import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions, type WriteOptions } from "./output.ts";
 import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
-import type { SocketReceiver } from "./receive/socket_receiver.ts";
 import { shutdownConnected } from "./recv.ts";
 import type { ZeroCopyStats } from "./send/writes.ts";
 import type { Socket, SocketType } from "./socket.ts";
@@ -55,7 +54,7 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   readonly options: SocketOptions;
   readonly #input: Input;
   readonly #output: Output;
-  #receivers: SocketReceiver[] = [];
+  readonly #receivers: Set<Receiver> = new Set();
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -167,8 +166,9 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * @returns The receiver. Its caller closes it; closing the connection does so too.
    */
   receiver(options?: ReceiverOptions): Receiver {
-    const receiver = openReceiver(this.socket, options);
-    this.#receivers = [...this.#receivers.filter(({ closed }) => !closed), receiver];
+    const forget = (): void => void this.#receivers.delete(receiver);
+    const receiver = openReceiver(this.socket, options, forget);
+    this.#receivers.add(receiver);
     return receiver;
   }
 
@@ -177,7 +177,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * on. A `write()` that is pending comes first, and no other begins. Wraps shutdown(2) with
    * `SHUT_WR`. It does nothing where both ends have closed already.
    *
-   * @throws {VsockError} `ECONNRESET`, or what else has ended the connection before.
+   * @throws {VsockError} `ECONNRESET`, or what else has ended the connection before; not over
+   * AF_UNIX, which does not tell.
    */
   async closeWrite(): Promise<void> {
     const rest = this.#output.end();
@@ -250,10 +251,9 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    */
   close(): void {
     try {
-      this.#receivers.pop()?.close();
+      closeAll(this.#receivers);
     } finally {
-      if (this.#receivers.length > 0) this.close();
-      else this.socket.close();
+      this.socket.close();
     }
   }
 
@@ -267,4 +267,17 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+/** Closes all of them, then throws what the first has thrown, if any has. */
+function closeAll(receivers: Iterable<Receiver>): void {
+  const failures: unknown[] = [];
+  for (const receiver of receivers) {
+    try {
+      receiver.close();
+    } catch (failure) {
+      failures.push(failure);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }

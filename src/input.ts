@@ -156,7 +156,7 @@ export function requireBytes(use: string, p: Uint8Array): void {
   }
   if (p.length > 0 || !(p.buffer instanceof ArrayBuffer) || !p.buffer.detached) return;
   throw new TypeError(
-    `Cannot ${use}: must have its buffer: current value is one that was transferred away`,
+    `Cannot ${use}: must have its buffer: current value is bytes that were transferred away`,
   );
 }
 

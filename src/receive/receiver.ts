@@ -110,7 +110,11 @@ const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
  * @throws {VsockError} With mode `"map"`: `EOPNOTSUPP` where the transport cannot map or
  * `SO_VM_SOCKETS_ZEROCOPY` is off, `EBUSY` where the socket was mapped before.
  */
-export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): SocketReceiver {
+export function openReceiver(
+  socket: AnySocket,
+  options: ReceiverOptions = {},
+  onClose: () => void = () => {},
+): Receiver {
   const { mode = "auto" } = options;
   if (!MODES.includes(mode)) {
     throw new TypeError(
@@ -118,7 +122,7 @@ export function openReceiver(socket: AnySocket, options: ReceiverOptions = {}): 
     );
   }
   const pages = pagesOf(options);
-  return new SocketReceiver(socket, peerOf(socket), openSource(socket, mode, pages));
+  return new SocketReceiver(socket, peerOf(socket), openSource(socket, mode, pages), onClose);
 }
 
 function pagesOf({ pages, bufferBytes }: ReceiverOptions): number {

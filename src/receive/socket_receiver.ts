@@ -34,6 +34,7 @@ export class SocketReceiver implements Receiver {
   readonly #socket: AnySocket;
   readonly #peer: Address | undefined;
   readonly #source: Source;
+  readonly #onClose: () => void;
   readonly #closing: AbortController = new AbortController();
   #open: LentBatch | undefined;
   #receiving = false;
@@ -41,17 +42,18 @@ export class SocketReceiver implements Receiver {
   #closed = false;
   #failure: unknown;
 
-  /** Reads from `socket` by `source`. `peer` is for messages. */
-  constructor(socket: AnySocket, peer: Address | undefined, source: Source) {
+  /** Reads from `socket` by `source`. `peer` is for messages; `onClose` is called by `close()`. */
+  constructor(
+    socket: AnySocket,
+    peer: Address | undefined,
+    source: Source,
+    onClose: () => void,
+  ) {
     this.mapped = source.mapped;
     this.#socket = socket;
     this.#peer = peer;
     this.#source = source;
-  }
-
-  /** Whether `close()` was called. */
-  get closed(): boolean {
-    return this.#closed;
+    this.#onClose = onClose;
   }
 
   async receive(options: ReceiveOptions = {}): Promise<Batch | null> {
@@ -129,6 +131,7 @@ export class SocketReceiver implements Receiver {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#onClose();
     this.#closing.abort(new VsockError("recv", "EBADF", { address: this.#peer }));
     try {
       this.#open?.[Symbol.dispose]();

@@ -115,7 +115,7 @@ test("Conn refuses bytes that were transferred away, over each carrier", async (
   for (const open of [openPair, openTcpPair]) {
     using pair = await open();
     const { near, far } = pair;
-    const says = "must have its buffer: current value is one that was transferred away";
+    const says = "must have its buffer: current value is bytes that were transferred away";
     await near.write(pattern(3));
     await assertRejects(() => far.read(lost()), TypeError, `Cannot read into p: ${says}`);
     await assertRejects(() => far.write(lost()), TypeError, `Cannot write p: ${says}`);
