@@ -39,7 +39,8 @@ const VSOCK: Hints = {
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
-  "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both",
+  "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both" +
+    " (and largeBlocks of a loopback between threads)",
 };
 
 const RESET = "the peer closed with bytes unread, or its machine knows the connection no more";

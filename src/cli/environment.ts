@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { isNotCapable } from "../../ffi/backend.ts";
 
@@ -14,4 +15,29 @@ export function readVariable(name: string): string | undefined {
     if (isNotCapable(error)) return undefined;
     throw error;
   }
+}
+
+/** The text of a file; `undefined` where there is none, or where Deno would have to ask for it. */
+export function readIfPermitted(path: string): string | undefined {
+  if (!isGranted(path)) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function isGranted(path: string): boolean {
+  const { Deno } = globalThis as { readonly Deno?: Permitting };
+  return Deno === undefined ||
+    Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** What is used of Deno. */
+interface Permitting {
+  readonly permissions: {
+    querySync(descriptor: { readonly name: "read"; readonly path: string }): {
+      readonly state: string;
+    };
+  };
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import process from "node:process";
+import { readIfPermitted } from "./environment.ts";
 
 const NAMES = ["SIGTERM", "SIGINT"] as const;
 
@@ -40,27 +40,21 @@ export class Signals implements Disposable {
 
 /**
  * The signals that a terminal ends its programs by, and SIGTERM; but for SIGHUP where that is ignored,
- * as by nohup(1): whoever listens for it undoes that.
+ * as by nohup(1), or where Deno does not let that be seen: whoever listens for it undoes that. Node
+ * has undone it before.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
   const { SIGHUP } = constants.signals;
   const others = [...NAMES, "SIGQUIT"] as const;
-  return isIgnored(SIGHUP, processStatus()) ? others : [...others, "SIGHUP"];
+  const status = readIfPermitted("/proc/self/status");
+  const ignored = status === undefined || isIgnored(SIGHUP, status);
+  return ignored ? others : [...others, "SIGHUP"];
 }
 
 /** Whether the process with that `/proc/PID/status` ignores `signal`. */
 export function isIgnored(signal: number, status: string): boolean {
   const [, mask = "0"] = /^SigIgn:\s*(\w+)$/m.exec(status) ?? [];
   return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
-}
-
-/** Nothing where Deno may not read it. */
-function processStatus(): string {
-  try {
-    return readFileSync("/proc/self/status", "utf8");
-  } catch {
-    return "";
-  }
 }
 
 /**

@@ -58,7 +58,9 @@ function terminateGroup({ pid }: ChildProcess): void {
   try {
     process.kill(-pid, "SIGTERM");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // else it has just ended
+    const { code } = error as NodeJS.ErrnoException;
+    // It has just ended, or has become another user's.
+    if (code !== "ESRCH" && code !== "EPERM") throw error;
   }
 }
 

@@ -96,12 +96,12 @@ async function acceptPatiently(
   { timeoutMs }: CatOptions,
   { terminal, signal }: Surroundings,
 ): Promise<Conn<Address>> {
-  for (;;) {
+  for (let told = false;; told = true) {
     try {
       return await listener.accept({ timeoutMs, signal });
     } catch (error) {
       if (!isExhausted(error)) throw error;
-      terminal.err(`vsockit cat: ${error.message}\n`);
+      if (!told) terminal.err(`vsockit cat: ${error.message}\n`);
       await sleep(FULL_MS);
     }
   }

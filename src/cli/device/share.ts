@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readIfPermitted } from "../environment.ts";
 
 /** As many as Firecracker serves. */
 const MOST = 1_023;
@@ -20,12 +20,7 @@ export function shareOf(guests: number, limit: number): number {
 
 /** Descriptors that this process may have, `RLIMIT_NOFILE`; `Infinity` where that is not told. */
 export function descriptorLimit(): number {
-  let limits: string;
-  try {
-    limits = readFileSync("/proc/self/limits", "utf8");
-  } catch {
-    return Infinity;
-  }
+  const limits = readIfPermitted("/proc/self/limits") ?? "";
   const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
   return soft === undefined ? Infinity : Number(soft);
 }
