@@ -313,7 +313,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     return (events & WRITABLE) !== 0 && (this.#whole?.state ?? "idle") !== "idle";
   }
 
-  /** Waits for the ring too, which tells when a message is through. */
+  /** Waits until a message is through too, of which the ring tells, or whoever else reaps it. */
   async #waitThrough(events: number, signal: AbortSignal | undefined): Promise<number> {
     for (;;) {
       const now = this.poll(events);
@@ -323,7 +323,9 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
       const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
       const wait = (fd: number, events: number): Promise<number> =>
         reactor().wait(fd, events, this.#hold, either);
-      const waits = [wait(this.#fd, events & ~WRITABLE), wait(this.#whole!.ringFd, POLLIN)];
+      const whole = this.#whole!;
+      const ring = wait(whole.ringFd, POLLIN);
+      const waits = [wait(this.#fd, events & ~WRITABLE), ring, whole.through(over.signal)];
       try {
         await Promise.race(waits);
       } finally {

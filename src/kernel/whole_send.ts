@@ -33,6 +33,7 @@ export class WholeSend {
   #begun: Uint8Array<ArrayBuffer> | undefined;
   #flags = 0;
   #result: number | undefined;
+  readonly #waiters: Set<() => void> = new Set();
   #closed = false;
 
   /**
@@ -56,6 +57,20 @@ export class WholeSend {
   /** What can be read when a message that was under way may be through; there is a ring then. */
   get ringFd(): number {
     return this.#ring!.fd;
+  }
+
+  /**
+   * Resolves once the message that is under way is through, or at `over`. Whoever else reaps the ring
+   * may take its completion, and then the ring cannot be read.
+   */
+  through(over: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.add(resolve);
+      over.addEventListener("abort", () => {
+        this.#waiters.delete(resolve);
+        resolve();
+      }, { once: true });
+    });
   }
 
   /**
@@ -87,6 +102,7 @@ export class WholeSend {
     this.#message.buffers[0] = begun;
     ring.sendmsg(this.#fd, this.#message, flags | MSG_NOSIGNAL, (result) => {
       this.#result = result;
+      for (const resolve of this.#waiters) resolve();
       if (this.#closed) this.#staging?.unmap();
     });
   }
