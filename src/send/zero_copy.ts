@@ -69,6 +69,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   #asked = false;
   #full = false;
   #watching = false;
+  /** Ends the wait for records that goes on: none is to come. */
+  #over: AbortController | undefined;
   #closed = false;
 
   /** Of `socket`, of which nobody else sends with MSG_ZEROCOPY, and nobody has. */
@@ -174,7 +176,10 @@ export class MsgZeroCopy implements ZeroCopySend {
       }
     }
     if (records > 0) this.#wake();
-    if (this.size === 0) busy.delete(this);
+    if (this.size === 0) {
+      busy.delete(this);
+      this.#over?.abort();
+    }
     return records;
   }
 
@@ -193,10 +198,12 @@ export class MsgZeroCopy implements ZeroCopySend {
     const { fd, waits } = this.#socket;
     const naps = new Naps();
     while (this.size > 0 && !this.#closed) {
+      const { signal } = this.#over = new AbortController();
       // Of no events it gives POLLERR, for records, and POLLHUP or another error for good.
-      await reactor().wait(fd, 0, waits).catch(() => {});
+      await reactor().wait(fd, 0, waits, signal).catch(() => {});
+      this.#over = undefined;
       if (this.#closed) return;
-      if (this.reap() > 0) {
+      if (signal.aborted || this.reap() > 0) {
         naps.reset();
         continue;
       }

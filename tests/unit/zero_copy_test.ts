@@ -12,6 +12,7 @@ import { MappedRegion } from "../../ffi/memory.ts";
 import type { Address } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
+import { isHeld } from "../../src/kernel/reactor_hold.ts";
 import { SocketOptions } from "../../src/options.ts";
 import { pattern } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
@@ -177,6 +178,27 @@ test("Conn.write() with zeroCopy may be called again before, in order", LIMIT, a
   const last = near.write(pattern(part), { zeroCopy: true });
   assertEquals(await readPattern(far, part * 5), part * 5);
   assertEquals(await Promise.all([...parts, last]), Array.from({ length: 5 }, () => part));
+});
+
+test("Socket.poll() that takes the last records leaves no wait for them", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  const length = 512 * 1024;
+  const writing = near.write(pattern(length), { zeroCopy: true });
+  await turns();
+  assertEquals([near.zeroCopy.pending > 0, near.bytesWritten, isHeld()], [true, length, true]);
+  const p = new Uint8Array(CHUNK);
+  while (near.zeroCopy.pending > 0) {
+    far.socket.recv(p, 0);
+    near.socket.poll(0);
+  }
+  assertEquals(await writing, length);
+  await turns();
+  assertEquals(isHeld(), false);
+  // Those of the next write are waited for again.
+  while (far.socket.recv(p, 0) > 0);
+  const next = near.write(pattern(LARGE), { zeroCopy: true });
+  assertEquals([await readPattern(far, LARGE), await next], [LARGE, LARGE]);
 });
 
 test("Conn.read() waits on while records come", LIMIT, async () => {
