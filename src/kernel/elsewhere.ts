@@ -29,19 +29,23 @@ const unix: SocketMaker<UnixAddress> = {
   socket: openUnixSocket,
 };
 
+/** Refusals to map that stay; others, such as of descriptors or memory, are of the moment. */
+const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", "EPERM"]);
+
 /**
  * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this runtime
- * may look at them.
+ * may look at them. `undefined` where that cannot be told just now.
  */
-function mapsTcp(family: Family<TcpAddress>): boolean {
+function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
   if (pageSize() !== USR_PAGE_SIZE) return false;
   try {
     using socket = openKernelSocket(family, "stream");
     using _region = socket.mapPages(USR_PAGE_SIZE);
     return true;
   } catch (error) {
-    if (error instanceof SysError || isDeniedMemory(error)) return false;
-    throw error;
+    if (isDeniedMemory(error)) return false;
+    if (!(error instanceof SysError)) throw error;
+    return LASTING.has(error.code) ? false : undefined;
   }
 }
 
@@ -53,8 +57,9 @@ export function openTcp(hostname: string): SocketMaker<TcpAddress> {
   const family = net().isIPv6(hostname) ? INET6 : INET;
   const known = tcp.get(family);
   if (known !== undefined) return known;
-  const made = maker(family, { mapRx: mapsTcp(family) });
-  tcp.set(family, made);
+  const mapRx = mapsTcp(family);
+  const made = maker(family, { mapRx: mapRx ?? false });
+  if (mapRx !== undefined) tcp.set(family, made);
   return made;
 }
 

@@ -46,6 +46,7 @@ export class Uring {
   readonly #cqWords: Uint32Array;
   readonly #cqMask: number;
   readonly #calls: Map<number, Done> = new Map();
+  readonly #regions: MappedRegion[] = [];
   #last = 0;
 
   /** @throws {SysError} `ENOSYS` or `EPERM` where io_uring is not there or not allowed. */
@@ -79,6 +80,7 @@ export class Uring {
       this.#cqWords = new Uint32Array(this.#cq.buffer, 0, Math.floor(this.#cqAt.cqes / WORD));
       this.#sqe = new DataView(this.#map(IORING_OFF_SQES, IO_URING_SQE.size));
     } catch (error) {
+      for (const region of this.#regions) region.unmap();
       close(this.fd);
       throw error;
     }
@@ -133,20 +135,26 @@ export class Uring {
   }
 
   #map(offset: number, length: number): ArrayBuffer {
-    return new MappedRegion(length, { fd: this.fd, offset }).lend(0, length).buffer;
+    const region = new MappedRegion(length, { fd: this.fd, offset });
+    this.#regions.push(region);
+    return region.lend(0, length).buffer;
   }
 }
 
+/** Refusals that stay; others, such as of descriptors or memory, are of the moment. */
+const LASTING: ReadonlySet<string> = new Set(["ENOSYS", "EPERM", "EACCES"]);
+
 let own: Uring | null | undefined;
 
-/** The ring of this thread, made on first use; `null` where there can be none. */
+/** The ring of this thread, made on first use; `null` where there can be none, or none just now. */
 export function uring(): Uring | null {
   if (own !== undefined) return own;
   try {
     own = new Uring();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    return own = null;
+    if (LASTING.has(error.code)) own = null;
+    return null;
   }
   const { fd } = own;
   // A Worker that ends leaves its descriptors to the process.

@@ -1,0 +1,24 @@
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { uring } from "../../src/kernel/uring.ts";
+import { childCommand } from "./run_child.ts";
+
+test("uring() and openTcp() look again after a moment without descriptors", {
+  timeout: 60_000,
+}, () => {
+  const command = [
+    "-c",
+    'ulimit -n 256 && exec "$0" "$@"',
+    ...childCommand("./kernel_full_child.ts"),
+  ];
+  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  const later = [uring() !== null, openTcp("127.0.0.1").capabilities.mapRx];
+  assertEquals(stdout, `${JSON.stringify({ full: [false, false], later })}\n`, stderr);
+});
+
+test("uring() and openTcp() remember what they have found", () => {
+  assertStrictEquals(uring(), uring());
+  assertStrictEquals(openTcp("127.0.0.1"), openTcp("127.0.0.1"));
+});
