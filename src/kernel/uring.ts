@@ -90,6 +90,8 @@ export class Uring {
    * Begins a sendmsg(2), and ends it where it does not block: `done` is called by `reap()`, in this
    * call at the earliest. Where it would block, the kernel goes on later from where it was, so the
    * bytes that `message` points to stay in use until `done`. There is one buffer in `message`.
+   *
+   * @throws {SysError} What io_uring_enter(2) refuses, `EAGAIN` without memory: nothing has begun.
    */
   sendmsg(fd: number, message: Message, flags: number, done: Done): void {
     const id = this.#last = (this.#last + 1) >>> 0;
@@ -106,8 +108,15 @@ export class Uring {
     this.#sq[this.#at.sqArray] = 0;
     Atomics.add(this.#sq, this.#at.sqTail, 1);
     this.#calls.set(id, done);
-    io_uring_enter(this.fd, 1, 0);
-    message.settle();
+    try {
+      io_uring_enter(this.fd, 1, 0);
+    } catch (error) {
+      Atomics.sub(this.#sq, this.#at.sqTail, 1);
+      this.#calls.delete(id);
+      throw error;
+    } finally {
+      message.settle();
+    }
     this.reap();
   }
 

@@ -100,11 +100,16 @@ export class WholeSend {
     this.#flags = flags;
     this.#result = undefined;
     this.#message.buffers[0] = begun;
-    ring.sendmsg(this.#fd, this.#message, flags | MSG_NOSIGNAL, (result) => {
-      this.#result = result;
-      for (const resolve of this.#waiters) resolve();
-      if (this.#closed) this.#staging?.unmap();
-    });
+    try {
+      ring.sendmsg(this.#fd, this.#message, flags | MSG_NOSIGNAL, (result) => {
+        this.#result = result;
+        for (const resolve of this.#waiters) resolve();
+        if (this.#closed) this.#staging?.unmap();
+      });
+    } catch (error) {
+      this.#begun = undefined;
+      throw error;
+    }
   }
 
   /** Whether the message that is through is this one; throws what became of it. */

@@ -1,13 +1,26 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
+import { F_DUPFD_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, MSG_DONTWAIT, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { ERRNO, WOULD_BLOCK } from "../../ffi/errno.ts";
-import { close, recv, send, socketpair } from "../../ffi/libc.ts";
+import {
+  close,
+  dup2,
+  eventfd,
+  fcntl,
+  io_uring_enter,
+  recv,
+  send,
+  socketpair,
+} from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
 import { pollSlice } from "../../src/kernel/poll.ts";
-import { type Uring, uring } from "../../src/kernel/uring.ts";
+import { Uring, uring } from "../../src/kernel/uring.ts";
+import { WholeSend } from "../../src/kernel/whole_send.ts";
+import { assertSysError } from "./ffi_helpers.ts";
 
 const skip = uring() === null &&
   "no io_uring: allow it by sysctl kernel.io_uring_disabled=0, and in the container's seccomp rules";
@@ -46,6 +59,42 @@ test("Uring.sendmsg() gives a refusal as a negative errno", { skip }, () => {
   close(here);
   uring()!.sendmsg(here, new Message([mapped(10)]), 0, (result) => results.push(result));
   assertEquals(results, [-ERRNO.EPIPE, -ERRNO.EBADF]);
+});
+
+/** Runs `call` while io_uring_enter(2) of `ring` is refused: something else has its number. */
+function refused(ring: Uring, call: () => void): void {
+  const kept = fcntl(ring.fd, F_DUPFD_CLOEXEC, 0);
+  const other = eventfd(0, EFD_CLOEXEC);
+  dup2(other, ring.fd);
+  assertSysError("io_uring_enter", "EOPNOTSUPP", call);
+  dup2(kept, ring.fd);
+  close(kept);
+  close(other);
+}
+
+test("Uring.sendmsg() that is refused leaves nothing to submit", { skip }, () => {
+  const ring = new Uring();
+  const [here, there] = socketpair(AF_UNIX, SOCK_SEQPACKET);
+  const results: number[] = [];
+  const sendmsg = (length: number): void =>
+    ring.sendmsg(here, new Message([mapped(length)]), 0, (result) => results.push(result));
+  refused(ring, () => sendmsg(100));
+  assertEquals(io_uring_enter(ring.fd, 1, 0), 0);
+  sendmsg(50);
+  assertEquals([results, recv(there, new Uint8Array(200), 0)], [[50], 50]);
+  for (const fd of [here, there, ring.fd]) close(fd);
+});
+
+test("WholeSend.send() that is refused has not begun", { skip }, () => {
+  const ring = new Uring();
+  const [here, there] = socketpair(AF_UNIX, SOCK_SEQPACKET);
+  const messages = new WholeSend(here, ring);
+  refused(ring, () => messages.send(new Uint8Array(100), 0));
+  assertEquals(messages.state, "idle");
+  assertEquals(messages.send(new Uint8Array(50), 0), 50);
+  assertEquals(recv(there, new Uint8Array(200), 0), 50);
+  messages.close();
+  for (const fd of [here, there, ring.fd]) close(fd);
 });
 
 /** Reads all there is; how many bytes. */
