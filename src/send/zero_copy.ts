@@ -30,6 +30,9 @@ const FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT;
 /** How long a Worker that ends waits for the kernel at most, in milliseconds. */
 const LAST_MS = 1_000;
 
+/** No record, and none to come. */
+const NEVER = -1;
+
 /** Those with sends under way, so that their memory stays reachable. */
 const busy: Set<MsgZeroCopy> = new Set();
 let watched = false;
@@ -203,11 +206,13 @@ export class MsgZeroCopy implements ZeroCopySend {
       await reactor().wait(fd, 0, waits, signal).catch(() => {});
       this.#over = undefined;
       if (this.#closed) return;
-      if (signal.aborted || this.reap() > 0) {
+      const records = this.#tryReap();
+      if (signal.aborted || records > 0) {
         naps.reset();
         continue;
       }
       this.#wake();
+      if (records === NEVER) return;
       waits.acquire();
       await naps.next();
       waits.release();
@@ -236,10 +241,10 @@ export class MsgZeroCopy implements ZeroCopySend {
    */
   close(closeFd: () => void): boolean {
     this.#closed = true;
-    const known = this.#tryReap();
+    const records = this.#tryReap();
     this.#wake();
     if (this.size === 0) return false;
-    if (known) void this.#linger(closeFd);
+    if (records !== NEVER) void this.#linger(closeFd);
     return true;
   }
 
@@ -247,18 +252,17 @@ export class MsgZeroCopy implements ZeroCopySend {
     const naps = new Naps();
     while (this.size > 0) {
       await naps.next();
-      if (!this.#tryReap()) return;
+      if (this.#tryReap() === NEVER) return;
     }
     closeFd();
   }
 
-  /** `false` where somebody else closed the descriptor: then the memory is kept for ever. */
-  #tryReap(): boolean {
+  /** `NEVER` where somebody else closed the descriptor: then the memory is kept for ever. */
+  #tryReap(): number {
     try {
-      this.reap();
-      return true;
+      return this.reap();
     } catch (error) {
-      if (error instanceof SysError) return false;
+      if (error instanceof SysError) return NEVER;
       throw error;
     }
   }

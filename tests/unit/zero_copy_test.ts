@@ -8,11 +8,13 @@ import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
+import { close } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
-import type { Address } from "../../src/address.ts";
+import type { Address, TcpAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { isHeld } from "../../src/kernel/reactor_hold.ts";
+import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { SocketOptions } from "../../src/options.ts";
 import { pattern } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
@@ -289,6 +291,18 @@ test(
     }
   },
 );
+
+test("Socket.zeroCopy.watch() ends where somebody has closed the descriptor", LIMIT, async () => {
+  const { near, far } = await openTcpPair();
+  const { zeroCopy, fd } = near.socket as KernelSocket<TcpAddress>;
+  zeroCopy?.send(pattern(CHUNK), () => {});
+  assertEquals(zeroCopy?.reap(), 0);
+  close(fd);
+  zeroCopy?.watch();
+  await turns();
+  assertEquals(isHeld(), false);
+  far.close();
+});
 
 test("Socket.zeroCopy of a closed socket touches nobody's descriptor", LIMIT, async () => {
   const { near, far } = await openTcpPair();
