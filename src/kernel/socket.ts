@@ -126,6 +126,10 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
       fd: this.#fd,
       waits: this.#hold,
       waitRoom: (signal) => room.wait(signal),
+      closeFd: () => {
+        reactor().forget(this.#fd);
+        this.#closeFd();
+      },
     });
   }
 
@@ -209,6 +213,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   #closeFd(): void {
+    this.#closed = true;
     owned.delete(this.#fd);
     // Whatever close(2) says, the descriptor is gone.
     ignoreRefusal(() => libc.close(this.#fd));

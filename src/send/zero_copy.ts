@@ -13,7 +13,7 @@
 import { SO_LINGER, SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, send, setsockopt } from "../../ffi/libc.ts";
+import { send, setsockopt } from "../../ffi/libc.ts";
 import { process, threads } from "../builtins.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
@@ -61,6 +61,8 @@ export interface Lender {
   readonly waits: Hold;
   /** Waits until send(2) may take more, or there is an error to learn from it. */
   waitRoom(signal: AbortSignal | undefined): Promise<unknown>;
+  /** Closes the descriptor at once, and the socket with it. */
+  closeFd(): void;
 }
 
 /** The MSG_ZEROCOPY sends of one STREAM socket. */
@@ -75,6 +77,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   /** Ends the wait for records that goes on: none is to come. */
   #over: AbortController | undefined;
   #closed = false;
+  /** Whether the descriptor is gone, whatever was under way. */
+  #gone = false;
 
   /** Of `socket`, of which nobody else sends with MSG_ZEROCOPY, and nobody has. */
   constructor(socket: Lender) {
@@ -160,6 +164,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   reap(timeoutMs = 0): number {
+    // The number may be somebody else's.
+    if (this.#gone || this.#closed && this.size === 0) return 0;
     const records = this.#reap();
     if (records > 0 || timeoutMs === 0 || this.size === 0) return records;
     pollSlice(this.#socket.fd, 0, timeoutMs);
@@ -167,7 +173,6 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   #reap(): number {
-    if (this.#closed && this.size === 0) return 0; // the number may be somebody else's
     let records = 0;
     for (;;) {
       const record = takeErrorRecord(this.#socket.fd);
@@ -229,7 +234,8 @@ export class MsgZeroCopy implements ZeroCopySend {
       while (this.size > 0 && performance.now() < time) this.reap(time - performance.now());
       if (this.size === 0) return;
       setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0));
-      close(fd);
+      this.#closed = this.#gone = true;
+      this.#socket.closeFd();
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
     }

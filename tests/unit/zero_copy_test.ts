@@ -6,9 +6,10 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { AF_UNIX, MSG_NOSIGNAL, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close } from "../../ffi/libc.ts";
+import { close, send, socketpair } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Address, TcpAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
@@ -16,6 +17,7 @@ import { VsockError } from "../../src/error.ts";
 import { isHeld } from "../../src/kernel/reactor_hold.ts";
 import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { SocketOptions } from "../../src/options.ts";
+import { MsgZeroCopy } from "../../src/send/zero_copy.ts";
 import { pattern } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
 
@@ -301,6 +303,24 @@ test("Socket.zeroCopy.watch() ends where somebody has closed the descriptor", LI
   zeroCopy?.watch();
   await turns();
   assertEquals(isHeld(), false);
+  far.close();
+});
+
+test("MsgZeroCopy.end() closes its socket, whoever has the number then", LIMIT, async () => {
+  const { near, far } = await openTcpPair();
+  const { zeroCopy, fd } = near.socket as KernelSocket<TcpAddress>;
+  assert(zeroCopy instanceof MsgZeroCopy);
+  near.write(pattern(LARGE), { zeroCopy: true }).catch(() => {});
+  await turns();
+  zeroCopy.end(performance.now());
+  const pair = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+  assert(pair.includes(fd), `${pair}, not ${fd}`);
+  assertEquals([near.socket.closed, near.socket.poll(0), zeroCopy.reap(1)], [true, POLLNVAL, 0]);
+  near.close();
+  for (const end of pair) assertEquals(send(end, pattern(3), MSG_NOSIGNAL), 3);
+  await turns();
+  assertEquals(isHeld(), false);
+  for (const end of pair) close(end);
   far.close();
 });
 
