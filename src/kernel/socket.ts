@@ -41,6 +41,7 @@ import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
 import { pollNow, pollSlice } from "./poll.ts";
 import { Hold, reactor } from "./reactor.ts";
+import { ignoreRefusal } from "./refusal.ts";
 import { WholeSend } from "./whole_send.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
@@ -196,7 +197,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   #discard(): void {
     discarded ??= new Uint8Array(65_536);
     ignoreRefusal(() => {
-      while (libc.recv(this.#fd, discarded!, MSG_DONTWAIT) > 0);
+      while (libc.recv(this.#fd, discarded!, MSG_DONTWAIT) > 0 || (this.inq?.() ?? 0) > 0);
     });
   }
 
@@ -241,16 +242,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   outq(): number {
-    libc.ioctl(this.#enter("ioctl"), SIOCOUTQ, number);
-    return number[0]!;
+    return this.#ask(SIOCOUTQ);
   }
 
   get inq(): (() => number) | undefined {
-    return this.family.emptyMessages ? this.#inq : undefined;
+    return this.family.emptyMessages ? () => this.#ask(FIONREAD) : undefined;
   }
 
-  #inq(): number {
-    libc.ioctl(this.#enter("ioctl"), FIONREAD, number);
+  #ask(request: number): number {
+    libc.ioctl(this.#enter("ioctl"), request, number);
     return number[0]!;
   }
 
@@ -394,12 +394,4 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
 function isMapped({ address }: MappedRegion): boolean {
   return address !== 0;
-}
-
-function ignoreRefusal(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
 }

@@ -201,3 +201,18 @@ test("close() unlinks a path from wherever the process is, and never throws", li
     process.chdir(home);
   }
 });
+
+test(
+  "closeRead() of AF_UNIX throws away what is behind a message without bytes too",
+  limit,
+  async () => {
+    using folder = new UnixFolder();
+    const path = folder.path("s");
+    using listener = listen({ path }, { type: "seqpacket" });
+    using near = await connect({ path }, { type: "seqpacket" });
+    using far = await listener.accept();
+    for (const length of [1, 0, 2]) await near.write(new Uint8Array(length));
+    await far.closeRead();
+    assertEquals(far.socket.recv(new Uint8Array(8), 0), 0);
+  },
+);
