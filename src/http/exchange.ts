@@ -41,15 +41,20 @@ export function exchange(
   const outgoing = start(conn, request, body);
   let incoming: IncomingMessage | undefined;
   let failed: TypeError | undefined;
+  let over = false; // Deno does not tell it by outgoing.closed
   const end = (reason?: unknown): void => {
+    if (over) return; // another request has the connection by now
     (incoming ?? outgoing).destroy(reason instanceof Error ? reason : undefined);
-    if (!outgoing.closed) conn.duplex.destroy(); // else another request has it by now
+    conn.duplex.destroy();
   };
   const onAbort = (): void => end(signal.reason);
   const toError = (cause: unknown): unknown =>
     signal.aborted ? signal.reason : failed ?? lost(cause);
   signal.addEventListener("abort", onAbort, { once: true });
-  outgoing.once("close", () => signal.removeEventListener("abort", onAbort));
+  outgoing.once("close", () => {
+    over = true;
+    signal.removeEventListener("abort", onAbort);
+  });
   return new Promise((resolve, reject) => {
     outgoing.on("error", (cause) => {
       const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
@@ -62,7 +67,10 @@ export function exchange(
     });
     outgoing.once("response", (message) => {
       incoming = message;
-      const response = responseOf(message, request.method, end, toError);
+      const onCancel = (reason: unknown): void => {
+        if (!message.readableEnded) end(reason); // else there is nothing to save
+      };
+      const response = responseOf(message, request.method, onCancel, toError);
       conn.isHeldBy(response.body);
       resolve(withUrl(response, request.url));
     });

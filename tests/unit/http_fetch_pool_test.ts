@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Conn } from "../../src/conn.ts";
 import type { ServeHandler } from "../../src/http/serve.ts";
-import { Site } from "./http_helpers.ts";
+import { bytes, Site } from "./http_helpers.ts";
 
 const limit = { timeout: 20_000 };
 const never: ServeHandler = () => new Promise<Response>(() => {});
@@ -157,6 +157,64 @@ test("fetch that is aborted under way takes its connection with it", limit, asyn
     assertEquals(await next, "/next");
   }
 });
+
+/** Ways to want no more of a body. */
+const CANCELS: Readonly<Record<string, (body: ReadableStream) => Promise<void>>> = {
+  "cancelled": (body) => body.cancel(new RangeError("no")),
+  "cancelled by its reader": (body) => body.getReader().cancel(),
+};
+for (const [name, cancel] of Object.entries(CANCELS)) {
+  test(
+    `fetch leaves the next request its connection where a small body is ${name}`,
+    limit,
+    async () => {
+      const asked = Promise.withResolvers<void>();
+      const answer = Promise.withResolvers<Response>();
+      await using site = new Site(
+        (request) => {
+          if (request.method === "GET") return new Response("small");
+          asked.resolve();
+          return answer.promise;
+        },
+        {},
+        { maxConnections: 1 },
+      );
+      const small = await site.fetch("/");
+      const next = outcome(site.fetch("/", { method: "POST", body: "once" }));
+      await asked.promise;
+      await cancel(small.body!);
+      answer.resolve(new Response("next"));
+      assertEquals([await next, site.dials], ["next", 1]);
+    },
+  );
+}
+
+test(
+  "fetch goes on sending where the response is cancelled once all of it is there",
+  limit,
+  async () => {
+    const sent = Promise.withResolvers<string>();
+    await using site = new Site((request) => {
+      sent.resolve(request.text());
+      return new Response("early");
+    });
+    let end = (): void => {};
+    const body = new ReadableStream({
+      start(controller): void {
+        controller.enqueue(bytes("all "));
+        end = (): void => {
+          controller.enqueue(bytes("of it"));
+          controller.close();
+        };
+      },
+    });
+    const response = await site.fetch("/", { method: "POST", body, duplex: "half" });
+    await delay(50);
+    await response.body!.cancel();
+    end();
+    assertEquals(await sent.promise, "all of it");
+  },
+);
 
 test("fetch uses no connection that its server has closed meanwhile", limit, async () => {
   await using site = new Site(path, { idleTimeoutMs: 10 });
