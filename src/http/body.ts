@@ -6,6 +6,7 @@
 import { nextTick } from "node:process";
 import type { Readable, Writable } from "node:stream";
 import { shown } from "../shown.ts";
+import type { UnreadTime } from "./unread.ts";
 
 /**
  * The bytes of an incoming message. It takes a chunk when asked, or a few ahead.
@@ -14,12 +15,14 @@ import { shown } from "../shown.ts";
  * @param onCancel What to do when its reader wants no more.
  * @param toError What the stream fails with when `incoming` does.
  * @param ahead Bytes to take before they are asked for: chunks until there are as many.
+ * @param unread Runs while these wait for a reader.
  */
 export function bodyOf(
   incoming: Readable,
   onCancel: (reason: unknown) => void,
   toError: (cause: unknown) => unknown,
   ahead = 0,
+  unread?: UnreadTime,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks = incoming.iterator({ destroyOnReturn: false });
   const strategy: QueuingStrategy<Uint8Array<ArrayBuffer>> = new ByteLengthQueuingStrategy({
@@ -27,11 +30,13 @@ export function bodyOf(
   });
   return new ReadableStream({
     async pull(controller): Promise<void> {
+      unread?.stop();
       try {
         const { value, done } = await chunks.next();
         if (done) return controller.close();
         // A copy, as the reader may transfer it and a node:buffer shares its memory with others.
         controller.enqueue(new Uint8Array(value));
+        unread?.start(controller);
       } catch (cause) {
         throw toError(cause);
       }

@@ -8,6 +8,7 @@ import { VsockError } from "../error.ts";
 import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
 import { failure } from "./failure.ts";
 import type { PooledConn } from "./pool.ts";
+import { UnreadTime } from "./unread.ts";
 
 /** What a request carries: `Uint8Array` where its length is to be told. */
 export type Body = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
@@ -70,8 +71,9 @@ export function exchange(
       const onCancel = (reason: unknown): void => {
         if (!message.readableEnded) end(reason); // else there is nothing to save
       };
-      const response = responseOf(message, request.method, onCancel, toError);
-      conn.isHeldBy(response.body);
+      const unread = new UnreadTime();
+      const response = responseOf(message, request.method, onCancel, toError, unread);
+      conn.isHeldBy(unread);
       resolve(withUrl(response, request.url));
     });
     send(outgoing, body).catch((cause) => {
@@ -116,12 +118,13 @@ function responseOf(
   method: string,
   onCancel: (reason: unknown) => void,
   toError: (cause: unknown) => unknown,
+  unread: UnreadTime,
 ): Response {
   const { statusCode: status = 0, statusMessage: statusText = "", rawHeaders } = incoming;
   const init = { status, statusText, headers: headersOf(rawHeaders) };
   incoming.on("error", () => {}); // who reads the body is told of it
   if (method !== "HEAD" && !BODILESS.has(status)) {
-    return new Response(bodyOf(incoming, onCancel, toError, AHEAD), init);
+    return new Response(bodyOf(incoming, onCancel, toError, AHEAD, unread), init);
   }
   incoming.resume();
   return new Response(null, init);

@@ -20,8 +20,8 @@ export interface FetchOptions {
    */
   readonly maxConnections?: number | undefined;
   /**
-   * Milliseconds that a request waits while each connection is held by a response whose body nobody
-   * reads; then it fails, as that would have no end. @default {10_000}
+   * Milliseconds that a request waits while each connection is held by a response of which 64 KiB
+   * are there and nobody reads any; then it fails, as that may have no end. @default {10_000}
    */
   readonly unreadTimeoutMs?: number | undefined;
   /** Milliseconds that a connection is kept without a request. @default {4_000} */

@@ -10,6 +10,7 @@ import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import { type ConnDuplex, toDuplex } from "./duplex.ts";
 import { failure } from "./failure.ts";
+import type { UnreadTime } from "./unread.ts";
 
 type OnConnection = (error: Error | null, stream: Duplex) => void;
 
@@ -24,8 +25,7 @@ export class PooledConn extends Agent {
   kept = false;
   /** Whether the agent has it. */
   #given = false;
-  #body: ReadableStream | null = null;
-  #heldSince = 0;
+  #unread: UnreadTime | undefined;
   readonly #onFree: () => void;
 
   /** `onFree` is called after each request that leaves the connection as good as before. */
@@ -34,20 +34,19 @@ export class PooledConn extends Agent {
     super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, ...timeout });
     this.duplex = duplex;
     this.#onFree = (): void => {
-      this.#body = null;
+      this.#unread = undefined;
       onFree(this);
     };
   }
 
-  /** A response with this body has it, until all of it is read. */
-  isHeldBy(body: ReadableStream | null): void {
-    this.#body = body;
-    this.#heldSince = performance.now();
+  /** A response has it, until all of its body has come; `unread` is of that. */
+  isHeldBy(unread: UnreadTime): void {
+    this.#unread = unread;
   }
 
   /** How long a response has had it that nobody reads, in milliseconds; 0 where that is not so. */
   get unreadMs(): number {
-    return this.#body?.locked === false ? performance.now() - this.#heldSince : 0;
+    return this.#unread?.ms ?? 0;
   }
 
   /** Part of Agent. */

@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertRejects } from "@std/assert";
-import { Site, source } from "./http_helpers.ts";
+import { UnreadTime } from "../../src/http/unread.ts";
+import { bytes, Site, source } from "./http_helpers.ts";
 
 const MIB = 1024 * 1024;
 const limit = { timeout: 20_000 };
@@ -46,19 +47,78 @@ test("fetch fails where nobody reads the responses that hold all connections", l
   assertEquals((await responses[1]!.bytes()).length, MIB);
 });
 
-test("fetch waits on for a response that is being read", limit, async () => {
+test("fetch fails where nobody reads the clones of such responses either", limit, async () => {
   await using site = new Site(() => new Response(source(MIB)), {}, {
     maxConnections: 1,
     unreadTimeoutMs: 20,
   });
-  const reader = (await site.fetch("/")).body!.getReader();
-  const next = site.fetch("/");
-  for (let i = 0; i < 6; i++) {
-    await reader.read();
-    await delay(20);
-  }
-  await reader.cancel();
-  assertEquals((await (await next).bytes()).length, MIB);
+  const response = await site.fetch("/");
+  const clone = response.clone();
+  await assertRejects(() => site.fetch("/"), TypeError, "current value is 1 unread");
+  const both = await Promise.all([response.bytes(), clone.bytes()]);
+  assertEquals(both.map(({ length }) => length), [MIB, MIB]);
+});
+
+for (const [name, releases] of [["one reader", false], ["many readers", true]] as const) {
+  test(`fetch waits on for a response that is read by ${name}`, limit, async () => {
+    await using site = new Site(() => new Response(source(MIB)), {}, {
+      maxConnections: 1,
+      unreadTimeoutMs: 300,
+    });
+    const body = (await site.fetch("/")).body!;
+    const next = site.fetch("/");
+    let reader = body.getReader();
+    for (let i = 0; i < 8; i++) {
+      await reader.read();
+      if (releases) reader.releaseLock();
+      await delay(60);
+      if (releases) reader = body.getReader();
+    }
+    await reader.cancel();
+    assertEquals((await (await next).bytes()).length, MIB);
+  });
+}
+
+test("fetch waits on for a small response that nobody reads and that goes on", limit, async () => {
+  let end = (): void => {};
+  await using site = new Site(
+    (request) => {
+      if (request.url.endsWith("/next")) return new Response("next");
+      const body = new ReadableStream({
+        start(controller): void {
+          controller.enqueue(bytes("small"));
+          end = () => controller.close();
+        },
+      });
+      return new Response(body);
+    },
+    {},
+    { maxConnections: 1, unreadTimeoutMs: 20 },
+  );
+  const small = await site.fetch("/");
+  const next = site.fetch("/next");
+  next.catch(() => {});
+  await delay(100);
+  end();
+  assertEquals([await (await next).text(), await small.text()], ["next", "small"]);
+});
+
+test("UnreadTime.ms counts from the last chunk that came, or was read", async () => {
+  const unread = new UnreadTime();
+  const queue = { desiredSize: -2 };
+  assertEquals(unread.ms, 0);
+  unread.start(queue);
+  await delay(50);
+  const before = unread.ms;
+  queue.desiredSize = -1;
+  const after = unread.ms;
+  assertEquals([before > 40, after < before], [true, true], `${before} ${after}`);
+  queue.desiredSize = 1;
+  assertEquals(unread.ms, 0);
+  queue.desiredSize = 0;
+  unread.stop();
+  await delay(5);
+  assertEquals(unread.ms, 0);
 });
 
 for (const method of ["text", "bytes"] as const) {
