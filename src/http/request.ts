@@ -67,16 +67,38 @@ function urlOf({ url = "", httpVersion, headers }: IncomingMessage): string {
 }
 
 /**
- * Sends `response`; settles when it is on its way or its client is gone.
+ * Sends `response`; settles when it is on its way or its client is gone. Its body is cancelled
+ * where not all of it is sent.
  *
  * @throws {TypeError} If it is no Response that can be sent; then nothing was.
  * @throws What its body fails with; then a part may have been sent.
  */
 export async function respond(response: Response, outgoing: ServerResponse): Promise<void> {
-  requireResponse(response);
-  const { status, statusText, headers, body } = response;
+  let reader: BodyReader | undefined;
+  try {
+    requireResponse(response);
+    if (response.body !== null) reader = new BodyReader(response.body);
+    await send(response, reader, outgoing);
+  } catch (error) {
+    // Not awaited: the client is to be told, however long its end takes.
+    if (reader === undefined) discard(response, error);
+    else void reader.cancel(error);
+    throw error;
+  }
+}
+
+/** Cancels the body of what a handler gave, a Response or not, if nobody has it. */
+export function discard(response: unknown, reason?: unknown): void {
+  if (!(response instanceof Response) || response.body === null) return;
+  response.body.cancel(reason).catch(() => {});
+}
+
+async function send(
+  { status, statusText, headers }: Response,
+  reader: BodyReader | undefined,
+  outgoing: ServerResponse,
+): Promise<void> {
   const told = toldLength(headers);
-  const reader = body === null ? undefined : new BodyReader(body);
   const bodiless = outgoing.req.method === "HEAD" || BODILESS.has(status);
   const length = await (bodiless ? told ?? reader?.length() : lengthOf(reader, told));
   const fields = new Map<string, string | string[]>(headers);

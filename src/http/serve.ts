@@ -15,7 +15,7 @@ import { turn } from "../turns.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
 import { requireFunction, requireMs, requireObject } from "./options.ts";
-import { pushBack, requestOf, respond } from "./request.ts";
+import { discard, pushBack, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */
 export interface ServeHandlerInfo<A extends Address = Address> {
@@ -287,6 +287,7 @@ async function tell(response: Response, outgoing: ServerResponse): Promise<void>
     for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
     return await respond(response, outgoing);
   }
+  discard(response);
   outgoing.flushHeaders();
   await turn(); // what was written before goes out: the client learns that it was heard
   outgoing.destroy();

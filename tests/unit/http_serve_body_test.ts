@@ -120,6 +120,37 @@ for (const [name, [make, message]] of Object.entries(WRONG)) {
   });
 }
 
+/** Responses of a body that goes on, none of which can be sent. */
+const ENDLESS: Readonly<Record<string, (body: ReadableStream) => Response | Promise<Response>>> = {
+  "a content-length that is no number": (body) => new Response(body, lengthIs("abc")),
+  "a header that node:http refuses": (body) => new Response(body, { headers: { a: "\x01" } }),
+  "a part that was read": async (body) => {
+    const response = new Response(body);
+    const reader = response.body!.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return response;
+  },
+};
+for (const [name, make] of Object.entries(ENDLESS)) {
+  test(`serve cancels the body of a response with ${name}`, limit, async () => {
+    const cancelled = Promise.withResolvers<unknown>();
+    const onError = (error: unknown): Response => new Response(`${error}`, { status: 500 });
+    await using site = new Site(() => make(endless(cancelled.resolve)), { onError });
+    const response = await site.fetch("/");
+    assertEquals([response.status, await response.text()], [500, `${await cancelled.promise}`]);
+  });
+}
+
+test("serve cancels the body of what onError gives after the head is sent", limit, async () => {
+  const cancelled = Promise.withResolvers<unknown>();
+  const onError = (): Response => new Response(endless(cancelled.resolve));
+  await using site = new Site(() => new Response(chunks("ab", "cd"), lengthIs("5")), { onError });
+  const response = await site.fetch("/");
+  await assertRejects(() => response.text(), TypeError, "ECONNRESET");
+  await cancelled.promise;
+});
+
 /** Streams whose content-length is wrong, which their ends tell. */
 const WRONG_STREAMS: Readonly<Record<string, [string, string]>> = {
   "short of its content-length": ["5", "of 4 bytes"],
@@ -182,6 +213,17 @@ test("serve writes head and body of a known length once, without a chunk", limit
 
 function lengthIs(length: string): ResponseInit {
   return { headers: { "content-length": length } };
+}
+
+/** A stream that has a chunk whenever it is asked; it takes its time to be cancelled. */
+function endless(onCancel: (reason: unknown) => void): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull: (controller) => controller.enqueue(bytes("more")),
+    cancel(reason): Promise<void> {
+      onCancel(reason);
+      return new Promise(() => {});
+    },
+  });
 }
 
 /** A stream whose chunks take a turn of the event loop each. */
