@@ -21,7 +21,7 @@ export interface WaitOptions {
 }
 
 /** The longest delay of a timer in milliseconds. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+export const TIMER_MAX_MS: number = 2 ** 31 - 1;
 
 /** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
 export function requireWaitOptions(options: WaitOptions): void {

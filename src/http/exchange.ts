@@ -110,8 +110,8 @@ async function send(outgoing: ClientRequest, body: Body): Promise<void> {
 /** A response that ends within so many bytes needs no reader to free its connection. */
 const AHEAD = 65_536;
 
-/** Statuses whose responses have no body. */
-const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+/** Statuses of which a Response must have no body. */
+const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 function responseOf(
   incoming: IncomingMessage,
@@ -123,7 +123,7 @@ function responseOf(
   const { statusCode: status = 0, statusMessage: statusText = "", rawHeaders } = incoming;
   const init = { status, statusText, headers: headersOf(rawHeaders) };
   incoming.on("error", () => {}); // who reads the body is told of it
-  if (method !== "HEAD" && !BODILESS.has(status)) {
+  if (method !== "HEAD" && !NULL_BODY.has(status)) {
     return new Response(bodyOf(incoming, onCancel, toError, AHEAD, unread), init);
   }
   incoming.resume();

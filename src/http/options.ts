@@ -4,9 +4,7 @@
  * @module
  */
 import { shown } from "../shown.ts";
-
-/** The longest delay of a timer in milliseconds. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+import { TIMER_MAX_MS } from "../waiting.ts";
 
 /** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
 export function requireMs(name: string, value: unknown): asserts value is number {

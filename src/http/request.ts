@@ -99,7 +99,7 @@ async function send(
   outgoing: ServerResponse,
 ): Promise<void> {
   const told = toldLength(headers);
-  const bodiless = outgoing.req.method === "HEAD" || BODILESS.has(status);
+  const bodiless = outgoing.req.method === "HEAD" || HEAD_ALONE.has(status);
   const length = await (bodiless ? told ?? reader?.length() : lengthOf(reader, told));
   const fields = new Map<string, string | string[]>(headers);
   const cookies = headers.getSetCookie();
@@ -123,8 +123,8 @@ function requireResponse(response: Response): void {
   if (bodyUsed) throw new TypeError("Cannot respond: the body of the Response was used before");
 }
 
-/** Statuses whose responses have no body, and hence no length of one. */
-const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+/** Statuses whose responses are a head alone; that of 205 has a body, of length 0. */
+const HEAD_ALONE: ReadonlySet<number> = new Set([204, 304]);
 
 /** What the handler says that the length is. */
 function toldLength(headers: Headers): number | undefined {
