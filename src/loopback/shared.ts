@@ -152,7 +152,8 @@ class LinkedNode extends StackNode implements Carrier {
    * one: only where what it may still send is not enough for that reader.
    */
   override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
-    return seqpacket || credit.below(this.lowCredit(credit.bufAlloc)) ||
+    const window = credit.txBufSize(); // the peer keeps to its own buffer too
+    return seqpacket || credit.below(this.lowCredit(window), window) ||
       credit.believed() < rcvlowat - rx.rxBytes;
   }
 
