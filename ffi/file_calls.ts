@@ -13,6 +13,7 @@ import { libraryFor, requireBytes, requireSize, retry } from "./call.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
+import { setSize } from "./wide.ts";
 
 const pair: Int32Array<ArrayBuffer> = new Int32Array(2);
 const iovec: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(IOVEC.size));
@@ -51,8 +52,8 @@ export function readNoWait(fd: number, buffer: Bytes): number {
   requireBytes("buffer", buffer);
   const number = wide(SYS_preadv2);
   for (;;) {
-    setPointer(iovec, IOVEC.at.iov_base, pointerOf(buffer));
-    setPointer(iovec, IOVEC.at.iov_len, buffer.byteLength);
+    setSize(iovec, IOVEC.at.iov_base, pointerOf(buffer));
+    setSize(iovec, IOVEC.at.iov_len, buffer.byteLength);
     const [vec, one, flags] = [wide(pointerOf(iovec)), wide(1), wide(RWF_NOWAIT)];
     const count = Number(calls.syscall(number, wide(fd), vec, one, NO_OFFSET, wide(0), flags));
     if (count !== -1) return count;
@@ -60,11 +61,6 @@ export function readNoWait(fd: number, buffer: Bytes): number {
     if (code === ERRNO.EAGAIN) return WOULD_BLOCK;
     if (code !== ERRNO.EINTR) throw new SysError("preadv2", code);
   }
-}
-
-function setPointer(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value % 0x1_0000_0000, true);
-  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
 /** Wraps write(2): bytes written, or `WOULD_BLOCK`. */

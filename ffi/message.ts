@@ -7,6 +7,7 @@ import { MSGHDR } from "./abi/socket.ts";
 import { IOVEC } from "./abi/uio.ts";
 import { requireBytes } from "./call.ts";
 import type { Bytes } from "./symbols.ts";
+import { setSize } from "./wide.ts";
 
 /** What else a {@linkcode Message} points to. */
 export interface MessageOptions {
@@ -95,10 +96,4 @@ function setAddress(
   pointerOf: PointerOf,
 ): void {
   setSize(view, offset, target === undefined || target.byteLength === 0 ? 0 : pointerOf(target));
-}
-
-/** Stores a safe integer as 64 bits without a BigInt. */
-function setSize(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value % 0x1_0000_0000, true);
-  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }

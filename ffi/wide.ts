@@ -1,5 +1,5 @@
 /**
- * Numbers as BigInts without making a new one each time.
+ * 64-bit numbers: as BigInts without making a new one each time, and without a BigInt.
  *
  * @module
  */
@@ -18,4 +18,10 @@ export function toWide(value: number): Wide {
     keys[slot] = value;
   }
   return values[slot] as Wide;
+}
+
+/** Stores a safe integer as 64 bits without a BigInt. */
+export function setSize(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 0x1_0000_0000, true);
+  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }

@@ -85,7 +85,6 @@ const UNIX: Hints = {
   "listen EADDRINUSE": TAKEN,
   "listen ENOENT": NO_FOLDER,
   "recv ECONNRESET": "the peer closed with bytes unread",
-  "shutdown ECONNRESET": "the peer closed with bytes unread",
 };
 
 function hintsOf(address: Address | undefined): Hints {

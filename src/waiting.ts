@@ -21,7 +21,18 @@ export interface WaitOptions {
 }
 
 /** The longest delay of a timer in milliseconds. */
-export const TIMER_MAX_MS: number = 2 ** 31 - 1;
+const TIMER_MAX_MS: number = 2 ** 31 - 1;
+
+/** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
+export function requireMs(name: string, value: unknown): void {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
+  }
+  if (value >= 0 && (value <= TIMER_MAX_MS || value === Infinity)) return;
+  throw new RangeError(
+    `Cannot use ${name}: must be from 0 to ${TIMER_MAX_MS}, or Infinity: current value is ${value}`,
+  );
+}
 
 /** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
 export function requireWaitOptions(options: WaitOptions): void {
@@ -31,17 +42,7 @@ export function requireWaitOptions(options: WaitOptions): void {
     );
   }
   const { signal, timeoutMs = Infinity } = options;
-  if (typeof timeoutMs !== "number") {
-    throw new TypeError(
-      `Cannot use timeoutMs: must be a number: current value is ${shown(timeoutMs)}`,
-    );
-  }
-  if (!(timeoutMs >= 0) || (timeoutMs > TIMER_MAX_MS && timeoutMs !== Infinity)) {
-    throw new RangeError(
-      `Cannot use timeoutMs: must be from 0 to ${TIMER_MAX_MS}, or Infinity: ` +
-        `current value is ${timeoutMs}`,
-    );
-  }
+  requireMs("timeoutMs", timeoutMs);
   if (signal === undefined) return;
   if (!(signal instanceof AbortSignal)) {
     throw new TypeError(

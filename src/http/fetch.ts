@@ -6,7 +6,8 @@
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { type Body, exchange, StaleError } from "./exchange.ts";
-import { requireCount, requireFunction, requireMs, requireObject } from "./options.ts";
+import { requireMs } from "../waiting.ts";
+import { requireCount, requireFunction, requireObject } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
 
 /** For {@linkcode createFetch}. */

@@ -4,16 +4,6 @@
  * @module
  */
 import { shown } from "../shown.ts";
-import { TIMER_MAX_MS } from "../waiting.ts";
-
-/** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
-export function requireMs(name: string, value: unknown): asserts value is number {
-  requireNumber(name, value);
-  if (value >= 0 && value <= TIMER_MAX_MS || value === Infinity) return;
-  throw new RangeError(
-    `Cannot use ${name}: must be from 0 to ${TIMER_MAX_MS}, or Infinity: current value is ${value}`,
-  );
-}
 
 /** Throws unless `value` is a number of things, at least one, or Infinity. */
 export function requireCount(name: string, value: unknown): asserts value is number {

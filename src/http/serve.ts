@@ -12,9 +12,10 @@ import { VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
 import { shown } from "../shown.ts";
 import { turn } from "../turns.ts";
+import { requireMs } from "../waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
-import { requireFunction, requireMs, requireObject } from "./options.ts";
+import { requireFunction, requireObject } from "./options.ts";
 import { discard, pushBack, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */

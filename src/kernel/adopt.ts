@@ -18,7 +18,7 @@ import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
 import { process } from "../builtins.ts";
 import { Conn } from "../conn.ts";
-import { attempt, VsockError } from "../error.ts";
+import { attempt, toVsockError } from "../error.ts";
 import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
@@ -131,9 +131,9 @@ function option(fd: number, name: number): number {
   try {
     getsockopt(fd, SOL_SOCKET, name, value);
   } catch (cause) {
-    if (!(cause instanceof SysError)) throw cause;
-    const hint = cause.code === "EBADF" ? `this process has no fd ${fd} open` : undefined;
-    throw new VsockError("getsockopt", cause.errno, { hint, cause });
+    const closed = cause instanceof SysError && cause.code === "EBADF";
+    const hint = closed ? `this process has no fd ${fd} open` : undefined;
+    throw toVsockError("getsockopt", cause, undefined, hint);
   }
   return value[0]!;
 }
