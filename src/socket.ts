@@ -133,7 +133,7 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   unref(): void;
 
   /**
-   * mmap(2) of the socket: `length` bytes, `prot` as in `ffi/abi/mman.ts`. The caller unmaps it.
+   * mmap(2) of the socket: `length` bytes, `prot` is `PROT_READ` (1). The caller unmaps it.
    * EPERM, EOPNOTSUPP, EBUSY, ENODEV as the receive ABI has them.
    */
   mmap(length: number, prot: number): RxMapping;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The name of a {@linkcode Dialect}. */
+/** What a VMM speaks: see `HybridOptions.dialect`. */
 export type DialectName = "firecracker" | "hyperkit" | "libkrun";
 
 /** What the host says to a VMM, and where. */

@@ -26,14 +26,11 @@ export interface Lane {
   readonly blocks: readonly SharedArrayBuffer[];
 }
 
-/**
- * One end of a link: give it to a thread, which opens it by `openLink()`, once. It is cloned by
- * `postMessage()` and `workerData`, and holds no more than buffers and numbers.
- */
+/** The memory of a `LoopbackEnd`: buffers and numbers, which `postMessage()` clones. */
 export interface LinkEnd {
   /** Which end this is; it sends on `lanes[side]`. */
   readonly side: 0 | 1;
-  /** The words by which the ends tell each other where they are: see {@linkcode WORD}. */
+  /** The words by which the ends tell each other where they are. */
   readonly control: SharedArrayBuffer;
   /** What side 0 sends on, what side 1 sends on. */
   readonly lanes: readonly [Lane, Lane];

@@ -24,14 +24,13 @@ import { SocketReceiver } from "./socket_receiver.ts";
 import type { Source } from "./source.ts";
 import { TcpSource } from "./tcp.ts";
 
-/** Options of {@linkcode openReceiver}. */
+/** For `Conn.receiver()`. */
 export interface ReceiverOptions {
   /**
    * `"map"`: lend the pages that packets arrived in, and over TCP copies of what is not a whole
-   * page. `"copy"`: recv(2) into a buffer. `"auto"`: on a
-   * stream whichever is cheaper for as much as a wake-up brings, by what both have cost in this
-   * process (`receiveCosts()`), where the transport can map (TCP, or one whose
-   * `SO_VM_SOCKETS_ZEROCOPY` is on); messages are mapped then; else copy.
+   * page. `"copy"`: recv(2) into a buffer. `"auto"`: on a stream whichever is cheaper for as much
+   * as a wake-up brings, by what both have cost in this process (`receiveCosts()`), where it can
+   * map (TCP, or a VM socket with `zeroCopyReceive`); messages are mapped then; else copy.
    *
    * @default {"auto"}
    */
