@@ -164,6 +164,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * and `read()` take turns at best: use one of them.
    *
    * @returns The receiver. Its caller closes it; closing the connection does so too.
+   * @throws {VsockError} `EOPNOTSUPP` if `mode` is `"map"` and this connection cannot: over VM
+   * sockets it takes the option `zeroCopyReceive`.
    */
   receiver(options?: ReceiverOptions): Receiver {
     const forget = (): void => void this.#receivers.delete(receiver);

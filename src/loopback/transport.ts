@@ -48,12 +48,13 @@ export class LoopbackTransport extends StackTransport {
  * Makes a loopback: VM sockets inside this event loop, with no kernel and no permission.
  *
  * It has ports and options of its own; nothing reaches from one loopback to another. Both CID 1
- * and CID 2 lead to it. There is nothing to close.
+ * and CID 2 are its own: a listener has the one it is bound to, or by `VMADDR_CID_ANY` both. There
+ * is nothing to close.
  *
  * @throws {RangeError} If `seed`, `delayMs` or a fault is out of range.
  * @throws {TypeError} If there is no such fault.
  *
- * @example Listen and connect, with every third packet order another
+ * @example Listen and connect, with packets in an order that the seed draws
  * ```ts
  * import { connect, listen } from "@vsockit/vsockit";
  * import { createLoopback } from "@vsockit/vsockit/loopback";
