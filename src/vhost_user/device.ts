@@ -102,7 +102,8 @@ export interface VsockDevice extends Transport, Disposable {
  *
  * While a VMM pauses its guest it stops the device, which ends all connections.
  *
- * It does not keep the process alive; what waits on its sockets does.
+ * It does not keep the process alive; what waits on its sockets does. Deno wants `--allow-read` and
+ * `--allow-write` of `socketPath` for it.
  *
  * @returns The device. The caller closes it; `using` does so.
  * @throws {RangeError} If `guestCid` is out of range.
