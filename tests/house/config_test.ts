@@ -1,8 +1,11 @@
 import * as std from "@std/assert";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
 import { OWN_NAMES, STD_NAMES } from "../std/names.ts";
 import { read } from "./source.ts";
+import { ROOT } from "./toolchain.ts";
 
 interface Package {
   readonly name: string;
@@ -64,4 +67,11 @@ test("README.md and CONTRIBUTING.md name tasks that there are", () => {
   const named = Array.from(text.matchAll(/\bdeno task (\w+(?::\w+)?)/g), ([, name = ""]) => name);
   assertEquals(named.filter((name) => !Object.hasOwn(tasks, name)), []);
   assertGreater(named.length, 5);
+});
+
+test("README.md and CONTRIBUTING.md name files that there are", () => {
+  const text = read("README.md") + read("CONTRIBUTING.md");
+  const named = text.match(/\b(?:bench|examples|ffi|src|tests)\/[a-z\d_./]+\.ts\b/g) ?? [];
+  assertGreater(named.length, 5);
+  assertEquals(named.filter((path) => !existsSync(join(ROOT, path))), []);
 });
