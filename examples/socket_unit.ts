@@ -13,5 +13,7 @@ console.log(`${passed.name} is port ${listener.addr.port}`);
 for (;;) {
   const conn = await listener.accept({ timeoutMs: 60_000 }).catch(() => undefined);
   if (conn === undefined) break;
-  conn.readable.pipeTo(conn.writable).catch((error) => console.error(String(error)));
+  conn.readable.pipeTo(conn.writable)
+    .catch((error) => console.error(String(error)))
+    .finally(() => conn.close());
 }

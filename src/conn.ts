@@ -226,7 +226,10 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
     return this.#readable ??= readableOf(this);
   }
 
-  /** One `write()` for each chunk. Closing it is `closeWrite()`; aborting closes the connection. */
+  /**
+   * One `write()` for each chunk. Closing it is `closeWrite()`: the connection is still to be closed
+   * then, when `readable` has ended too. Aborting closes the connection.
+   */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= writableOf(this);
   }
