@@ -32,14 +32,18 @@ function sender(conn: Conn): (frame: Frame) => Promise<void> {
 }
 
 async function serve(conn: Conn, call: (frame: Frame) => Promise<Frame>): Promise<void> {
+  using _conn = conn;
   const [send, running] = [sender(conn), new Set<Promise<void>>()];
+  const fail = (error: unknown): void => {
+    console.error(String(error));
+    conn.close(); // ends the loop too
+  };
   for await (const frame of frames(conn)) {
-    const answer = call(frame).then(send).finally(() => running.delete(answer));
+    const answer = call(frame).then(send).catch(fail).finally(() => running.delete(answer));
     running.add(answer);
     if (running.size >= 16) await Promise.race(running); // reads no more than it can answer
   }
   await Promise.all(running);
-  conn.close();
 }
 
 const transport = createLoopback();
