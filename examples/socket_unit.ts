@@ -11,8 +11,10 @@ using listener = adoptListener(passed.fd);
 console.log(`${passed.name} is port ${listener.addr.port}`);
 // A service that nobody has asked for a minute ends; systemd starts it again.
 for (;;) {
-  const conn = await listener.accept({ timeoutMs: 60_000 }).catch(() => undefined);
-  if (conn === undefined) break;
+  const conn = await listener.accept({ timeoutMs: 60_000 }).catch((error) => {
+    if (error.code !== "ETIMEDOUT") throw error;
+  });
+  if (!conn) break;
   conn.readable.pipeTo(conn.writable)
     .catch((error) => console.error(String(error)))
     .finally(() => conn.close());
