@@ -24,7 +24,7 @@ const ROWS: readonly Row[] = [
     title: "loopback between threads",
     lab: "loopback between threads",
     kernel: "any",
-    permission: "none",
+    permission: "`--allow-read`",
   },
   {
     title: "AF_VSOCK",
