@@ -32,7 +32,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   readonly type?: SocketType | undefined;
   /**
    * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
-   * @default {the socket's own connect timeout: 2000, or 5000 for a port of a VM behind a path}
+   * @default {2000; 5000 for a VM behind a path; minutes, the kernel's own, over TCP; else none}
    */
   readonly timeoutMs?: number | undefined;
   /** Ends the wait: connect rejects with the signal's reason. */
