@@ -85,9 +85,8 @@ function checkTypes(path: string): void {
   const names = Array.from(OWN_NAMES.keys());
   const http = names.filter((name) => name.endsWith("/http"));
   checkTypesOf(path, names.filter((name) => !http.includes(name)), []);
-  checkTypesOf(path, http, [
-    ...["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node", "--skipLibCheck"],
-  ]);
+  const typeRoots = join(ROOT, "node_modules", "@types");
+  checkTypesOf(path, http, ["--typeRoots", typeRoots, "--types", "node"]);
 }
 
 function checkTypesOf(path: string, names: readonly string[], types: readonly string[]): void {
