@@ -181,7 +181,8 @@ function withTimeout(
   timeoutMs: number | undefined,
 ): SocketOptionValues {
   if (timeoutMs === undefined) return values;
-  return { connectTimeoutMs: Math.min(timeoutMs, CONNECT_TIMEOUT_MAX_MS), ...values };
+  const { connectTimeoutMs = Math.min(timeoutMs, CONNECT_TIMEOUT_MAX_MS) } = values;
+  return { ...values, connectTimeoutMs };
 }
 
 const CONNECT_TIMEOUT_MAX_MS = 2 ** 31 - 1;

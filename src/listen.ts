@@ -114,7 +114,8 @@ export function listen<A extends Address>(
   requireBacklog(backlog);
   requireSocketOptions(given, address);
   permit("listen", address, options.permissions);
-  const values = "hostname" in address ? { reuseAddress: true, ...given } : given;
+  const { reuseAddress = true } = given;
+  const values = "hostname" in address ? { ...given, reuseAddress } : given;
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);
   try {
     attempt("bind", address, () => socket.bind(address));

@@ -27,6 +27,12 @@ test("connect() and listen() set the options of TCP", { timeout: 60_000 }, async
   }
 });
 
+test("listen() keeps its default of an option that is undefined", { timeout: 60_000 }, () => {
+  const options = { reuseAddress: undefined };
+  using listener = listen({ hostname: HOST, port: 0 }, { options });
+  assertEquals(listener.options.reuseAddress, true);
+});
+
 test("connect() over TCP says what a person can do", { timeout: 60_000 }, async () => {
   const listener = listen({ hostname: HOST, port: 0 });
   const { port } = listener.addr;

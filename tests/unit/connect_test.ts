@@ -93,12 +93,13 @@ test("connect() sets the socket's own timeout too", { timeout: 60_000 }, async (
     { timeoutMs: 777 },
     { timeoutMs: Infinity },
     { timeoutMs: 777, options: { connectTimeoutMs: 5000 } },
+    { timeoutMs: 777, options: { connectTimeoutMs: undefined } },
   ];
   for (const option of options) {
     using near = await connect(ADDRESS, { transport, ...option });
     timeouts.push(near.options.connectTimeoutMs);
   }
-  assertEquals(timeouts, [2000, 777, 2 ** 31 - 1, 5000]);
+  assertEquals(timeouts, [2000, 777, 2 ** 31 - 1, 5000, 777]);
 });
 
 test("connect() rejects with the reason of an abort", { timeout: 60_000 }, async () => {
