@@ -63,7 +63,9 @@ export class Output {
     try {
       requireBytes("write p", p);
       if (options !== undefined) requireWaitOptions(options);
-      if (this.#ended) throw new VsockError("send", "EPIPE", { address: this.#peer });
+      if (this.#ended && !this.#socket.closed) {
+        throw new VsockError("send", "EPIPE", { address: this.#peer });
+      }
       const zeroCopy = options?.zeroCopy === true;
       if (this.#pending || (this.#zeroCopy?.going && !zeroCopy)) {
         throw new VsockError("send", "EBUSY", { address: this.#peer });

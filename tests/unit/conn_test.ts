@@ -68,6 +68,19 @@ test("Conn.write() takes all, however little credit there is", { timeout: 60_000
   assertEquals([near.bytesWritten, far.bytesRead], [data.length, data.length]);
 });
 
+test(
+  "Conn.write() after close() is EBADF, after closeWrite() too",
+  { timeout: 60_000 },
+  async () => {
+    using pair = await openPair("stream");
+    const { near } = pair;
+    await near.closeWrite();
+    assertEquals(await refusal(near.write(Uint8Array.of(1))), "send EPIPE");
+    near.close();
+    assertEquals(await refusal(near.write(Uint8Array.of(1))), "send EBADF");
+  },
+);
+
 test("Conn.write() that fails midway leaves the count", { timeout: 60_000 }, async () => {
   using pair = await openPair("stream", { bufferSize: 4096 });
   const { near, far } = pair;
