@@ -108,7 +108,7 @@ export class FfiUnavailableError extends Error {
   readonly flag: string;
   /** `cause` is what the runtime said, if it said something. */
   constructor(runtime: string, library: string, flag: string, cause?: unknown) {
-    const cure = flag === "" ? "must be a runtime with FFI" : `must run with ${flag}`;
+    const cure = flag === "" ? "must be Deno, Bun, or Node 26 or later" : `must run with ${flag}`;
     const state = cause instanceof Error ? cause.message : "no FFI";
     super(`Cannot call ${library} on ${runtime}: ${cure}: current value is ${state}`, { cause });
     this.runtime = runtime;

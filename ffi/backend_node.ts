@@ -36,6 +36,8 @@ const TYPES: Readonly<Record<CType, string>> = {
   buffer: "buffer",
 };
 
+/** The first Node that has it. */
+const FIRST_MAJOR = 26;
 const ACCESS_DENIED = "ERR_ACCESS_DENIED";
 
 function isDenied(error: unknown): boolean {
@@ -49,11 +51,17 @@ function unavailable(library: string, cause: unknown): FfiUnavailableError {
 
 function nodeFfi(): NodeFfi {
   const { process } = globalThis as unknown as {
-    process: { getBuiltinModule?(name: string): unknown };
+    process: { version: string; getBuiltinModule?(name: string): unknown };
   };
   const ffi = process.getBuiltinModule?.("node:ffi");
-  if (ffi === undefined) throw unavailable(LIBC_NAMES.join(", "), undefined);
-  return ffi as NodeFfi;
+  if (ffi !== undefined) return ffi as NodeFfi;
+  const { version } = process;
+  const names = LIBC_NAMES.join(", ");
+  // No flag gives it to an older one.
+  if (Number.parseInt(version.slice(1)) < FIRST_MAJOR) {
+    throw new FfiUnavailableError(`node ${version}`, names, "");
+  }
+  throw unavailable(names, undefined);
 }
 
 /** Node's way to libc. */

@@ -1,12 +1,15 @@
 import { existsSync } from "node:fs";
+import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { FfiUnavailableError, LIBC_NAMES, LIBC_PATHS } from "../../ffi/backend.ts";
+import { backend as node } from "../../ffi/backend_node.ts";
 import { backend as none } from "../../ffi/backend_none.ts";
 import * as libc from "../../ffi/libc.ts";
 import { PollFds } from "../../ffi/abi/poll.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { forceBackend, library } from "../../ffi/select.ts";
+import { LIBC } from "../../ffi/symbols.ts";
 import { toWide } from "../../ffi/wide.ts";
 import { runChild, RUNTIME } from "./ffi_helpers.ts";
 
@@ -102,6 +105,20 @@ test("Node without FFI names the flag that gives it", {
   const printed = JSON.parse(await runChild(CHILD, [], ["--no-experimental-ffi"]));
   const flag = "--experimental-ffi";
   assertEquals(printed, { imported: true, pipe: flag, mapping: flag });
+});
+
+test("Node before 26 is told that no flag helps", {
+  skip: RUNTIME === "node" && "this Node has an FFI: run the suite on Deno or Bun too",
+}, () => {
+  const { version } = process;
+  try {
+    Object.defineProperty(process, "version", { value: "v24.1.0", configurable: true });
+    const error = assertThrows(() => node.open(LIBC), FfiUnavailableError);
+    assertEquals([error.runtime, error.flag], ["node v24.1.0", ""]);
+    assertMatch(error.message, /must be Deno, Bun, or Node 26 or later/);
+  } finally {
+    Object.defineProperty(process, "version", { value: version, configurable: true });
+  }
 });
 
 const paths = LIBC_PATHS.filter((path) => existsSync(path));
