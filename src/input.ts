@@ -112,7 +112,8 @@ export class Input {
 
   #tryRead(p: Uint8Array, peek: boolean): number | null | undefined {
     if (p.length === 0) requireBytes("read into p", p); // lost during the wait
-    const n = recvConnected(this.#socket, p, peek ? MSG_PEEK : 0);
+    // AF_UNIX would throw a message away for which there is no room at all.
+    const n = recvConnected(this.#socket, p, peek || p.length === 0 ? MSG_PEEK : 0);
     if (n === WOULD_BLOCK) return undefined;
     if (n === 0) return this.#emptyOrEnd(p);
     if (!peek) this.bytes += n;

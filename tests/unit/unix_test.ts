@@ -216,3 +216,14 @@ test(
     assertEquals(far.socket.recv(new Uint8Array(8), 0), 0);
   },
 );
+
+test("read() of no bytes leaves a message of AF_UNIX where it is", limit, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("s");
+  using listener = listen({ path }, { type: "seqpacket" });
+  using near = await connect({ path }, { type: "seqpacket" });
+  using far = await listener.accept();
+  for (const length of [1, 2]) await near.write(new Uint8Array(length));
+  assertEquals(await far.read(new Uint8Array(0)), 0);
+  assertEquals((await far.receiveMessage())!.length, 1);
+});
