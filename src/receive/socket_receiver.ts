@@ -61,14 +61,11 @@ export class SocketReceiver implements Receiver {
     this.#requireIdle();
     this.#receiving = true;
     try {
-      const first = this.#source.readable() ? this.#dequeue(0) : undefined;
-      const batch = first === undefined ? await this.#receiveLater(spins, options) : first;
       const { turns } = this.#socket;
-      if (turns.spent()) {
-        await turns.next();
-        this.#requireOpen();
-      }
-      return batch;
+      if (turns.spent()) await turns.next(); // not with a batch in hand, which `close()` would lose
+      this.#requireOpen();
+      const first = this.#source.readable() ? this.#dequeue(0) : undefined;
+      return first === undefined ? await this.#receiveLater(spins, options) : first;
     } finally {
       this.#receiving = false;
     }

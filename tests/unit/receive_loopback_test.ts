@@ -225,3 +225,22 @@ test(
     assertEquals([...batch].map(({ data }) => data.length), [3 << 19]);
   },
 );
+
+test("Receiver.close() leaves to read() what no batch has given", TIMEOUT, async () => {
+  const transport = createLoopback();
+  const address = { cid: 1, port: 5000 };
+  using listener = listen(address, { transport });
+  using far = await connect(address, { transport });
+  using near = await listener.accept();
+  // Now and then a call waits for the next turn of the event loop.
+  for (let round = 0; round < 256; round++) {
+    await far.write(Uint8Array.of(round));
+    const receiver = near.receiver({ mode: "copy" });
+    const receiving = receiver.receive().then((batch) => batch, (error: VsockError) => error.code);
+    for (let i = 0; i < 8; i++) await Promise.resolve();
+    receiver.close();
+    if (await receiving !== "EBADF") continue;
+    const byte = new Uint8Array(1);
+    assertEquals([await near.read(byte), byte[0]], [1, round]);
+  }
+});
