@@ -157,7 +157,8 @@ function receiveConnected(stack: Stack, sock: VsockSock, packet: Packet): void {
 
 function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
   const { payload } = packet;
-  if (payload === undefined || sock.dead) {
+  // Nothing comes behind the end: once a packet was refused, there is a gap.
+  if (payload === undefined || sock.dead || sock.peerShutdown & SEND_SHUTDOWN) {
     payload?.free();
     return;
   }

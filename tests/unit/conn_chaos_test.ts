@@ -1,7 +1,10 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { setTimeout as pause } from "node:timers/promises";
+import { assertEquals, assertRejects } from "@std/assert";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
+import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import type { SocketType } from "../../src/socket.ts";
@@ -82,3 +85,26 @@ for (const seed of SEEDS) {
     await sending;
   });
 }
+
+test("Conn.read() gives nothing from behind a packet that found no room", {
+  timeout: 60_000,
+}, async () => {
+  const transport = createLoopback({ seed: 1, delayMs: 30 });
+  const [near, far] = await openPair(transport, "stream", 262_144);
+  using _near = near;
+  using _far = far;
+  for (const length of [40_000, 65_536, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000]) {
+    await far.write(new Uint8Array(length));
+  }
+  near.options.bufferSize = 65_536; // though more than that is under way
+  await near.socket.wait(POLLRDHUP);
+  await near.closeWrite().catch(() => {}); // the connection is over
+  await pause(200);
+  const p = new Uint8Array(200_000);
+  let total = 0;
+  const all = async (): Promise<void> => {
+    for (let n = await near.read(p); n !== null; n = await near.read(p)) total += n;
+  };
+  const error = await assertRejects(all, VsockError);
+  assertEquals([total, error.code], [40_000, "ENOBUFS"]);
+});
