@@ -21,7 +21,7 @@ import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
  *
  * Calls that wait take `signal`, whose reason they reject with, and `timeoutMs`, after which they
  * reject with ETIMEDOUT. One read and one write can be pending: a second rejects with EBUSY and
- * changes nothing. After `close()` all reject with EBADF, those that are pending too.
+ * changes nothing. After `close()` all reject with EBADF, those that wait too.
  *
  * Where there is always something to read, or room to write, one call in 128 waits for the next turn
  * of the event loop: timers and other sockets get theirs.
