@@ -139,13 +139,6 @@ export class Guest implements Carrier, TxEnd {
     this.pump();
   }
 
-  /** The rings are about to stop: how many buffers of `index` were taken and not used. */
-  stopping(index: number): number {
-    const unused = index === RX ? this.#driver?.rx.unused ?? 0 : 0;
-    this.stop();
-    return unused;
-  }
-
   /** Ends all connections; what was borrowed is given back. */
   stop(): void {
     const driver = this.#driver;

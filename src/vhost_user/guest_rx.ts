@@ -134,11 +134,6 @@ export class RxWriter {
     return this.#forwarded.length;
   }
 
-  /** Chains that were taken off the ring and are unused. */
-  get unused(): number {
-    return this.#spare.length;
-  }
-
   /** Copies `data`, or of a stream as much as there are buffers for, to where the guest gets it. */
   allocate(data: Uint8Array, to: Destination): Payload | undefined {
     if (this.#waiting.length === 0 && this.#held === 0) {
@@ -224,8 +219,9 @@ export class RxWriter {
     return this.queue.publish();
   }
 
-  /** Frees what waits. */
+  /** Frees what waits, and leaves to the ring what was not used. */
   stop(): void {
+    this.queue.unpop(this.#spare.splice(0));
     for (const waiting of [this.#waiting, this.#forwarded]) {
       for (const { packet } of waiting.splice(0)) packet.payload?.free();
     }

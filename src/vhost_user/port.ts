@@ -174,7 +174,7 @@ export class GuestPort implements VsockGuest {
       config: new Uint8Array(BigUint64Array.of(BigInt(this.cid)).buffer),
       rings: RINGS,
       forget: (fd) => watcher.remove(fd),
-      stopping: (index) => this.#guest.stopping(index),
+      stopping: () => this.#guest.stop(),
     });
     watcher.add(vmm.fd, () => this.#hear(), this.#fail);
   }

@@ -41,8 +41,8 @@ export interface SessionHost {
   readonly rings: number;
   /** Called before an eventfd is closed. */
   forget(fd: number): void;
-  /** The index of a ring that is about to be stopped: how many popped chains it gives back. */
-  stopping(index: number): number;
+  /** Called before a ring is stopped: its chains are to be given back. */
+  stopping(): void;
 }
 
 /** A front end's state here. Owns its memory and rings; the socket is the caller's. */
@@ -240,7 +240,8 @@ export class Session implements GuestMemory {
   #stop(body: DataView): Uint8Array {
     const { index } = decodeVringState(body);
     const ring = this.#ring(index);
-    const base = ring.stop(this.#host.stopping(index));
+    this.#host.stopping();
+    const base = ring.stop();
     ring.setFd("kick", undefined);
     const reply = new DataView(new ArrayBuffer(8));
     reply.setUint32(0, index, true);

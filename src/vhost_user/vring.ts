@@ -121,9 +121,9 @@ export class Vring {
     this.#ram = ram;
   }
 
-  /** GET_VRING_BASE: stops it; the available index where it may go on, `unused` chains back. */
-  stop(unused: number): number {
-    if (this.queue !== undefined) this.#base = (this.queue.lastAvail - unused) & 0xffff;
+  /** GET_VRING_BASE: stops it; the available index where it may go on. */
+  stop(): number {
+    if (this.queue !== undefined) this.#base = this.queue.lastAvail;
     this.queue = undefined;
     this.#ram?.drop();
     this.#ram = undefined;
@@ -144,7 +144,7 @@ export class Vring {
 
   /** Stops it, and closes its eventfds. */
   close(): void {
-    this.stop(0);
+    this.stop();
     for (const event of [...this.#fds.keys()]) this.setFd(event, undefined);
   }
 

@@ -154,6 +154,14 @@ export class Virtqueue {
     return chain;
   }
 
+  /** Undoes the last pops: `chains` are those of them, in any order, and are available again. */
+  unpop(chains: readonly Chain[]): void {
+    for (const { head } of chains) this.#limits[head] = FREE;
+    this.#inFlight -= chains.length;
+    this.#lastAvail = (this.#lastAvail - chains.length) & U16;
+    this.#peeked = undefined;
+  }
+
   /**
    * Gives the chain at `head` back, in any order. The driver does not see it before `publish()`.
    *

@@ -141,6 +141,31 @@ for (const eventIdx of [true, false]) {
   });
 }
 
+test("VsockDevice gives buffers back at a pause that it has taken for a message and not used", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  let send = (): void => {};
+  const socketPath = freshPath();
+  using device = createVsockDevice({ socketPath, guestCid: GUEST_CID, onConnect: () => send() });
+  const ring = { ringSize: 512, indirect: false, buffers: [1_044] };
+  using machine = await Machine.start({ socketPath, ...ring });
+  using pair = await meet(device, machine.transport, "seqpacket");
+  const { socket } = pair.near;
+  // More than fits into one turn, whose end is in the midst of a message.
+  send = () => {
+    while (socket.send(new Uint8Array(20_000), 0) !== WOULD_BLOCK);
+  };
+  const address = { cid: 2, port: 5000 };
+  const refused = assertRejects(() => connect(address, { transport: machine.transport }));
+  await Promise.resolve(); // it has kicked the device, which hears of the pause before its next turn
+  await Promise.resolve();
+  const [base] = await machine.pause();
+  const { used } = machine.rings[0].memory;
+  assertEquals(base, new Uint16Array(used.buffer, used.byteOffset, 2)[1]);
+  machine.close();
+  await refused;
+});
+
 test("VsockDevice serves a hundred machines, one after the other", {
   timeout: 2 * TIMEOUT_MS,
 }, async () => {

@@ -137,7 +137,7 @@ export class Vmm implements Disposable {
       config: new Uint8Array(8),
       rings: 2,
       forget: () => {},
-      stopping: (index) => this.guest.stopping(index),
+      stopping: () => this.guest.stop(),
     });
   }
 

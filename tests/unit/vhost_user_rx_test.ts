@@ -126,6 +126,20 @@ test("RxWriter counts the parts of a message that are not sent yet", () => {
   assertEquals(second!.send(new Uint8Array(size)), WOULD_BLOCK);
 });
 
+test("RxWriter.stop() leaves the buffers to the ring that it has taken and not used", () => {
+  const rig = new RxRig(512);
+  const [stream, message] = [VIRTIO_VSOCK_TYPE_STREAM, VIRTIO_VSOCK_TYPE_SEQPACKET]
+    .map((type) => rig.connect(type));
+  rig.post(45, 512);
+  assertEquals([stream!.send(new Uint8Array(100)), message!.send(new Uint8Array(200))], [100, 200]);
+  const { queue } = rig.rx;
+  rig.rx.publish();
+  assertEquals([queue.available(), queue.inFlight], [256, 156]);
+  rig.rx.stop();
+  assertEquals([queue.available(), queue.inFlight], [412, 0]);
+  assertEquals(queue.pop()?.head, 100);
+});
+
 test("RxWriter uses no more than 256 buffers in a turn", () => {
   const rig = new RxRig(512);
   const stream = rig.connect(VIRTIO_VSOCK_TYPE_STREAM);

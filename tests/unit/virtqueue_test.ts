@@ -55,6 +55,19 @@ test("Virtqueue.pop() gives chains as they were added, and undefined when there 
   assertEquals([queue.available(), queue.inFlight, queue.lastAvail], [0, 2, 2]);
 });
 
+test("Virtqueue.unpop() makes the last chains available again, past the wrap of the index", () => {
+  const { driver, queue } = pair({ size: 8, base: 0xffff });
+  for (let i = 0; i < 4; i++) driver.add([readable(i, 1)]);
+  const chains = popAll(queue);
+  queue.push(chains[1]!.head, 0);
+  queue.unpop([chains[3]!, chains[2]!]);
+  assertEquals([queue.available(), queue.inFlight, queue.lastAvail], [2, 2, 1]);
+  assertEquals(popAll(queue), chains.slice(2));
+  for (const i of [3, 0, 2]) queue.push(chains[i]!.head, 0);
+  queue.publish();
+  assertEquals(usedAll(driver).map(({ head }) => head), [1, 3, 0, 2].map((i) => chains[i]!.head));
+});
+
 test("Virtqueue.pop() reads indirect tables, alone and behind direct descriptors", () => {
   const { driver, queue, tables, descAt } = pair({ size: 4 });
   const segments = [readable(16, 44), readable(4096, 100), writable(9000, 12), writable(1, 3)];
