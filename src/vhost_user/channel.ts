@@ -70,6 +70,7 @@ export class Channel {
   #headerRead = 0;
   #bodyRead = 0;
   #fds: number[] = [];
+  #closed = false;
 
   /** Over `fd`, a connected stream socket that does not block. */
   constructor(fd: number) {
@@ -147,11 +148,12 @@ export class Channel {
   }
 
   /**
-   * Sends a reply.
+   * Sends a reply, unless whoever was told of the request has closed the channel.
    *
    * @throws {FrontEndError} If the front end does not read its replies.
    */
   reply(request: number, body: Uint8Array): void {
+    if (this.#closed) return; // the descriptor may be somebody else's by now
     const bytes = new Uint8Array(FRAME_HEADER_SIZE + body.length);
     const view = new DataView(bytes.buffer);
     view.setUint32(0, request, true);
@@ -163,8 +165,9 @@ export class Channel {
     }
   }
 
-  /** Closes the descriptors of a message that did not come to its end. */
+  /** Sends no more, and closes the descriptors of a message that did not come to its end. */
   close(): void {
+    this.#closed = true;
     for (const fd of this.#fds.splice(0)) close(fd);
   }
 }

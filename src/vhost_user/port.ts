@@ -154,7 +154,8 @@ export class GuestPort implements VsockGuest {
       const vmm = this.#listener.accept();
       if (vmm === undefined) return false;
       if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
-      if (this.#vmm === undefined) this.#greet(vmm as KernelSocket<UnixAddress>);
+      const free = this.#vmm === undefined && !this.#listener.closed;
+      if (free) this.#greet(vmm as KernelSocket<UnixAddress>);
       else vmm.close();
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
