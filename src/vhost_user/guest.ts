@@ -11,6 +11,7 @@ import type { Carrier, Destination } from "../virtio/carrier.ts";
 import { VirtqueueError } from "../virtio/chain.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
 import type { Header, Packet, Payload } from "../virtio/packet.ts";
+import type { VsockSock } from "../virtio/sock.ts";
 import { RxWriter } from "./guest_rx.ts";
 import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
 import type { GuestRam } from "./guest_ram.ts";
@@ -71,6 +72,7 @@ export class Guest implements Carrier, TxEnd {
     kicks: 0,
     calls: 0,
   };
+  readonly closing: Set<VsockSock> = new Set();
   readonly #host: GuestHost;
   #driver: Driver | undefined;
   /** A ring that is of no use any more. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Packet, Payload } from "./packet.ts";
+import type { VsockSock } from "./sock.ts";
 
 /** Whom a payload is for, and from whom; a socket is one. */
 export interface Destination {
@@ -18,6 +19,8 @@ export interface Carrier {
   readonly seqpacket?: boolean;
   /** Bytes of a message that it has memory for when nothing else is under way. @default Infinity */
   readonly messageMax?: number;
+  /** Sockets whose close the peer has not agreed to; present where it may never do so. */
+  readonly closing?: Set<VsockSock>;
   /**
    * Copies `data` (1 to 65536 bytes) into memory that the carrier can deliver; `undefined` where it
    * has none now. Then `Stack.room()` is called once there is. `to` says whom it is for. Of a stream

@@ -26,6 +26,8 @@ import type { Stack } from "./stack.ts";
 
 /** How long close(2) waits for the peer to agree before it resets the connection. */
 const CLOSE_TIMEOUT_MS = 8_000;
+/** How many wait for one peer that is not trusted: with one more, the oldest waits no longer. */
+const CLOSING_MAX = 1_024;
 const U32_MAX = 0xffff_ffff;
 
 /** Sends one packet of `sock`; every packet carries what the peer has to know of our credit. */
@@ -192,6 +194,7 @@ export function finishClose(stack: Stack, sock: VsockSock): void {
   if (sock.closeTimer !== undefined) {
     stack.cancel(sock.closeTimer);
     sock.closeTimer = undefined;
+    sock.carrier?.closing?.delete(sock);
     removeSock(stack, sock);
   }
   sock.changed();
@@ -202,6 +205,7 @@ export function resetByDevice(stack: Stack, sock: VsockSock): void {
   if (sock.state !== "established" && sock.state !== "syn_sent" && sock.state !== "closing") return;
   stack.cancel(sock.connectTimer);
   stack.cancel(sock.closeTimer);
+  sock.carrier?.closing?.delete(sock);
   sock.state = "close";
   sock.done = true;
   sock.peerShutdown = SHUTDOWN_MASK;
@@ -253,12 +257,20 @@ function closeConnection(stack: Stack, sock: VsockSock): boolean {
   }
   if (sock.shutdown !== SHUTDOWN_MASK) sendShutdown(stack, sock, SHUTDOWN_MASK);
   if (sock.done) return true;
-  sock.closeTimer = stack.after(CLOSE_TIMEOUT_MS, () => {
-    if (sock.done) return;
-    emit(stack, sock, VIRTIO_VSOCK_OP_RST);
-    finishClose(stack, sock);
-  });
+  sock.closeTimer = stack.after(CLOSE_TIMEOUT_MS, () => giveUp(stack, sock));
+  const closing = sock.carrier?.closing?.add(sock);
+  if (closing !== undefined && closing.size > CLOSING_MAX) {
+    const [oldest] = closing;
+    giveUp(stack, oldest!);
+  }
   return false;
+}
+
+/** The peer has not agreed in time. */
+function giveUp(stack: Stack, sock: VsockSock): void {
+  if (sock.done) return;
+  emit(stack, sock, VIRTIO_VSOCK_OP_RST);
+  finishClose(stack, sock);
 }
 
 function removeSock(stack: Stack, sock: VsockSock): void {
