@@ -142,13 +142,25 @@ function requireOneFamily(address: Address): void {
   );
 }
 
-/** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr` of its family. */
-export function requireAddress(address: Address): void {
-  if (typeof address !== "object" || address === null) {
+/** `address` without members that would tell its family and are `undefined`. */
+function told<A extends Address>(address: A): A {
+  const members = Object.entries(address);
+  const rest = members.filter(([name, value]) => value !== undefined || !TELLING.includes(name));
+  return rest.length === members.length ? address : Object.fromEntries(rest) as unknown as A;
+}
+
+/**
+ * The address whose members tell its family by being there, as `given` does but for `undefined`.
+ *
+ * @throws {TypeError | RangeError} Unless it can stand in a `sockaddr` of its family.
+ */
+export function requireAddress<A extends Address>(given: A): A {
+  if (typeof given !== "object" || given === null) {
     throw new TypeError(
-      `Cannot use address: must be an object: current value is ${shown(address)}`,
+      `Cannot use address: must be an object: current value is ${shown(given)}`,
     );
   }
+  const address = told<Address>(given);
   requireOneFamily(address);
   const { transport: family } = addrOf(address);
   const { transport = family } = address;
@@ -167,6 +179,7 @@ export function requireAddress(address: Address): void {
   } else {
     requireVsockAddress(address);
   }
+  return address as A;
 }
 
 function requireString(name: string, value: string): void {

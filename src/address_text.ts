@@ -260,8 +260,8 @@ function explain({ text, at, whole }: Piece, name: string, rule: string): string
  * console.log(stringifyAddress({ path: "/run/fc.sock", port: 1024 })); // hvsock:///run/fc.sock:1024
  * ```
  */
-export function stringifyAddress(address: Address, type?: SocketType): string {
-  requireAddress(address);
+export function stringifyAddress(given: Address, type?: SocketType): string {
+  const address = requireAddress(given);
   if ("cid" in address) {
     const { flags = 0 } = address;
     const query = flags === 0 ? "" : `?flags=${flags}`;

@@ -160,7 +160,8 @@ async function connectTo<A extends Address>(
   const socket = openSocket(carrier, type, timed);
   try {
     if (localAddress !== undefined) {
-      attempt("bind", localAddress, () => socket.bind(localAddress));
+      const local = requireAddress(localAddress);
+      attempt("bind", local, () => socket.bind(local));
     }
     await connectSocket(socket, address, options);
     return new Conn(socket);

@@ -31,8 +31,7 @@ export function readWanted<A extends Address>(
 ): Wanted<A> {
   if (type !== undefined) requireType(type);
   if (typeof where !== "string") {
-    requireAddress(where);
-    return { address: where, type: type ?? "stream" };
+    return { address: requireAddress(where), type: type ?? "stream" };
   }
   const parsed = parseAddress(where);
   if (type !== undefined && type !== (parsed.type ?? type)) {

@@ -1,8 +1,9 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { parseAddress, type ParsedAddress, stringifyAddress } from "../../src/address_text.ts";
 import { connect } from "../../src/connect.ts";
+import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { seeded } from "../../src/loopback/random.ts";
 
@@ -132,6 +133,23 @@ test("parseAddress() reads or refuses any text, and what it reads it can write",
     }
   }
   assert(read > 500, `only ${read} were addresses`);
+});
+
+test("connect() and listen() take members that are undefined for none, as of options", async () => {
+  const transport = "loopback";
+  const address = { cid: 1, port: 4303, path: undefined, hostname: undefined };
+  using listener = listen(address, { transport });
+  const localAddress = { cid: 1, port: 4304, path: undefined };
+  using near = await connect(address, { transport, localAddress });
+  using _far = await listener.accept();
+  assertEquals(near.localAddr, { transport: "vsock", cid: 1, port: 4304 });
+  const taken = connect(address, { transport, localAddress });
+  await assertRejects(() => taken, VsockError, "bind 1:4304");
+  assertEquals(stringifyAddress({ path: "a", hostname: undefined } as Address), "unix://a");
+  const none = { cid: undefined, port: 1 } as unknown as Address;
+  assertThrows(() => stringifyAddress(none), TypeError, "must have a cid, a hostname or a path");
+  const half = { path: "a", port: undefined } as unknown as Address;
+  assertThrows(() => stringifyAddress(half), TypeError, "Cannot use port: must be a number");
 });
 
 test("connect() and listen() take an address as text, its type with it", async () => {
