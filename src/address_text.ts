@@ -51,8 +51,8 @@ const SCHEMES: ReadonlyMap<string, Reader> = new Map<string, Reader>([
 
 /** By what stands before the slash, as ssh(1) has it by systemd-ssh-proxy(1). */
 const SSH_HOSTS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
-  ["vsock", (rest) => readVsock(withSshPort(rest))],
-  ["vsock-mux", (rest) => readHybrid(withSshPort(absolute(rest)))],
+  ["vsock", (rest) => readVsock(withSshPort(rest, /:/))],
+  ["vsock-mux", (rest) => readHybrid(withSshPort(absolute(rest), /:(\d+|any|-1)$/))],
 ]);
 
 /** The names of CIDs, as systemd.socket(5) has them. */
@@ -178,8 +178,9 @@ function readUnix(rest: Piece): UnixAddress {
 /** A path, or behind `@` an abstract name. */
 function readPath(piece: Piece): string {
   const { text } = piece;
+  if (text.startsWith("@")) return `\0${text.slice(1)}`;
   if (text === "" || text.includes("\0")) throw wrong(piece, "path", "not be empty or have a NUL");
-  return text.startsWith("@") ? `\0${text.slice(1)}` : text;
+  return text;
 }
 
 function readCid(piece: Piece): number {
@@ -225,14 +226,15 @@ function cut({ text, at, whole }: Piece, index: number): [Piece, Piece | undefin
 }
 
 /** `rest` with a port, that of ssh unless it has one. */
-function withSshPort(rest: Piece): Piece {
-  if (/:(\d+|any|-1)$/.test(rest.text)) return rest;
+function withSshPort(rest: Piece, port: RegExp): Piece {
+  if (port.test(rest.text)) return rest;
   return { ...rest, text: `${rest.text}:${SSH_PORT}` };
 }
 
-/** A path is from the root unless it starts with a dot. */
+/** A path is from the root, which the separator stands for, unless it starts with a dot. */
 function absolute(rest: Piece): Piece {
-  return /^(\/|\.\/|$)/.test(rest.text) ? rest : { ...rest, text: `/${rest.text}` };
+  if (/^(\/|\.\/|$)/.test(rest.text)) return rest;
+  return { ...rest, text: `/${rest.text}`, at: rest.at - 1 };
 }
 
 function wrong(piece: Piece, name: string, rule: string): TypeError {

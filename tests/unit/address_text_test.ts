@@ -27,6 +27,7 @@ const READ: readonly (readonly [text: string, address: Address, type?: ParsedAdd
   ["vsock/3", { cid: 3, port: 22 }],
   ["vsock%3", { cid: 3, port: 22 }],
   ["vsock/host:2222", { cid: 2, port: 2222 }],
+  ["vsock/3:2222?flags=1", { cid: 3, port: 2222, flags: 1 }],
   ["vsock-mux/run/fc.sock", { path: "/run/fc.sock", port: 22 }],
   ["vsock-mux//run/fc.sock", { path: "/run/fc.sock", port: 22 }],
   ["vsock-mux/./fc.sock:2222", { path: "./fc.sock", port: 2222 }],
@@ -44,6 +45,7 @@ const READ: readonly (readonly [text: string, address: Address, type?: ParsedAdd
   ["unix:///run/app.sock:1", { path: "/run/app.sock:1" }],
   ["unix:////run", { path: "//run" }],
   ["unix:@abstract", { path: "\0abstract" }],
+  ["unix:@with\0NUL", { path: "\0with\0NUL" }],
   ["unix:./@file", { path: "./@file" }],
   ["unix-seqpacket:/run/app.sock", { path: "/run/app.sock" }, "seqpacket"],
 ];
@@ -94,6 +96,9 @@ const WRONG: readonly (readonly [text: string, says: string])[] = [
   ["hvsock://:5", "path at column 10 must not be empty"],
   ["unix:", "path at column 6 must not be empty or have a NUL: current value is nothing"],
   ["unix:/a\0b", "path at column 6 must not be empty or have a NUL"],
+  ["vsock/3:ssh", "port at column 9 must be a number up to 4294967295, or any: current value is s"],
+  ["vsock/3:", "port at column 9 must be a number up to 4294967295, or any: current value is no"],
+  ["vsock-mux/a\0b", "path at column 10 must not be empty or have a NUL: current value is /a"],
   ["tcp:80", "address at column 5 must be HOST:PORT"],
   ["tcp::80", "must be a name or an IP; 0.0.0.0 and [::] are any: current value is nothing"],
   ["tcp:*:80", "must be a name or an IP; 0.0.0.0 and [::] are any: current value is *"],
@@ -110,6 +115,7 @@ test("parseAddress() says which part is wrong, and where it is", () => {
   const says = 'Cannot parse address "vsock://2:4294967296": port at column 11 must be';
   assertThrows(() => parseAddress("vsock://2:4294967296"), RangeError, says);
   assertThrows(() => parseAddress("tcp:a:65536"), RangeError, "port at column 7");
+  assertThrows(() => parseAddress("vsock-mux/a:4294967296"), RangeError, "port at column 13");
   assertThrows(() => parseAddress("99999999999:1"), RangeError, "CID at column 1");
   assertThrows(() => parseAddress(7 as unknown as string), TypeError, "must be a string");
 });
