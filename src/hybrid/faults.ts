@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { POLLIN } from "../../ffi/abi/poll.ts";
-import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import { requireKnown } from "../known.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
-import { WOULD_BLOCK } from "../socket.ts";
+import { startTimer } from "../waiting.ts";
 
 /** Faults of a stand-in for a VMM. */
 export interface HybridFaults {
@@ -68,10 +67,14 @@ export async function sendAnswer(
   text: string,
   faults: HybridFaults,
 ): Promise<boolean> {
-  const { answer, delayMs = 0, splitBytes = text.length } = faults;
+  const { answer, delayMs = 0 } = faults;
   if (delayMs > 0) await pause(delayMs);
-  if (answer === "silence") return await hasEnded(unix);
+  if (answer === "silence") {
+    await unix.wait(POLLRDHUP);
+    return false;
+  }
   const bytes = new TextEncoder().encode(text);
+  const { splitBytes = bytes.length } = faults;
   for (let at = 0; at < bytes.length; at += splitBytes) {
     if (at > 0) await pause(SPLIT_MS);
     if (!trySend(unix, bytes.subarray(at, at + splitBytes))) break;
@@ -89,13 +92,7 @@ function trySend(unix: KernelSocket<UnixAddress>, bytes: Uint8Array): boolean {
   }
 }
 
-/** `false` once the host has given up. */
-async function hasEnded(unix: KernelSocket<UnixAddress>): Promise<false> {
-  while (unix.recv(new Uint8Array(1), MSG_PEEK) === WOULD_BLOCK) await unix.wait(POLLIN);
-  return false;
-}
-
-/** Resolves after `ms` milliseconds. */
+/** Resolves after `ms` milliseconds, for which nobody has to stay. */
 export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return new Promise((resolve) => startTimer(resolve, ms));
 }

@@ -84,8 +84,7 @@ export const hybridByPath: SocketMaker<HybridAddress> = makerOf({ ...hostOf({}),
 function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
   const { dialect: name = "firecracker", ack, mode = DEFAULT_MODE } = options;
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  const dialect = DIALECTS[name];
-  if (dialect === undefined) {
+  if (!Object.hasOwn(DIALECTS, name)) {
     throw new TypeError(
       'Cannot use dialect: must be "firecracker", "hyperkit" or "libkrun": ' +
         `current value is ${shown(name)}`,
@@ -97,6 +96,7 @@ function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
   if (!(timeoutMs > 0)) {
     throw new RangeError(`Cannot use timeoutMs: must be above 0: current value is ${timeoutMs}`);
   }
+  const dialect = DIALECTS[name];
   const acks = dialect.acks && ack !== false;
   return { dialect: { ...dialect, acks }, mode, timeoutMs };
 }

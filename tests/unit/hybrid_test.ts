@@ -8,6 +8,8 @@ import { VsockError } from "../../src/error.ts";
 import { createVmm, type HybridFaults } from "../../src/hybrid/vmm.ts";
 import { openHybrid } from "../../src/hybrid/transport.ts";
 import { listen } from "../../src/listen.ts";
+import type { WaitOptions } from "../../src/waiting.ts";
+import { runChild } from "./run_child.ts";
 import { UnixFolder } from "./unix_folder.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -211,6 +213,33 @@ test("connect() says which CID a transport of one VM has", async () => {
   assertEquals(await hint({ transport: vmm.guest }), "a guest reaches the host alone, CID 2");
 });
 
+test("createVmm() does not keep the process alive until it answers", WAIT, async () => {
+  using folder = new UnixFolder();
+  assertEquals(await runChild("./hybrid_child.ts", folder.path("vm.sock")), "ETIMEDOUT\n");
+});
+
+/** What a VMM with `faults` says first to a host that says more than it asks for; `null` at the end. */
+async function firstAnswer(faults: HybridFaults, options?: WaitOptions): Promise<string | null> {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path, { faults });
+  using _agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
+  using conn = await connect({ path });
+  await conn.write(bytes("CONNECT 1024\nand more"));
+  const p = new Uint8Array(100);
+  const n = await conn.read(p, options);
+  return n === null ? null : new TextDecoder().decode(p.subarray(0, n));
+}
+
+test("createVmm() says all of a text at once, whatever it is of", WAIT, async () => {
+  assertEquals(await firstAnswer({ text: "ÄÖÜ\n" }), "ÄÖÜ\n");
+});
+
+test("createVmm() with silence keeps the connection of a host that says more", WAIT, async () => {
+  const wait = firstAnswer({ answer: "silence" }, { timeoutMs: 50 });
+  assertEquals((await assertRejects(() => wait, VsockError)).code, "ETIMEDOUT");
+});
+
 test("createVmm() says what is wrong with its path", () => {
   using folder = new UnixFolder();
   const hint = (path: string): unknown => assertThrows(() => createVmm(path), VsockError).hint;
@@ -221,6 +250,7 @@ test("createVmm() says what is wrong with its path", () => {
 
 test("openHybrid() and createVmm() refuse wrong arguments before all else", () => {
   assertThrows(() => openHybrid("x", { dialect: "qemu" as "libkrun" }), TypeError, "qemu");
+  assertThrows(() => openHybrid("x", { dialect: "toString" as "libkrun" }), TypeError, "toString");
   assertThrows(() => openHybrid("", {}), TypeError, "Cannot use path");
   assertThrows(() => openHybrid("x", { cid: -1 }), RangeError, "Cannot use cid");
   assertThrows(() => openHybrid("x", { mode: 0o1000 }), RangeError, "Cannot use mode");
