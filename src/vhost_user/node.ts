@@ -126,7 +126,8 @@ export class DeviceNode extends StackNode implements GuestHost {
   #sleep(ms: number): void {
     const resting = [...this.#guests.values()].filter((guest) => guest.resting);
     for (const guest of resting) guest.goOn();
-    if (resting.length === 0) this.watcher.waitSync(Math.ceil(Math.min(ms, this.#nap())));
+    const most = resting.length === 0 ? Math.min(ms, this.#nap()) : 0;
+    this.watcher.waitSync(Math.ceil(most));
   }
 
   /** Milliseconds until packets may have come that nobody kicks for. */

@@ -106,11 +106,15 @@ test("VsockDevice goes on with a guest while the host's thread blocks", {
   using guest = await RawGuest.start({ socketPath, ringSize: RING_SIZE, indirect: false }, 4);
   await guest.connect(PORT);
   using conn = await listener.accept();
+  const other = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
+  using gone = await RawGuest.start(other, 0);
   const { address, bytes } = guest.scratch();
   guest.write({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT, len: 1 }, Uint8Array.of(7), bytes);
   offerLongChains(guest);
   writeDesc(view(guest.tx.memory.desc), CHAINS, address, HEADER_SIZE + 1, 0, 0);
   offer(guest.tx, [CHAINS]);
   guest.tx.kickNow();
+  gone.close();
   assertEquals(conn.socket.waitSync(POLLIN, 2_000), POLLIN);
+  assertEquals(other.up, false); // its VMM was heard too
 });
