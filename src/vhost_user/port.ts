@@ -125,9 +125,12 @@ export class GuestPort implements VsockGuest {
     this.#host.watcher.remove(this.#listener.fd);
     this.#claim.release();
     this.#listener.close();
-    this.#hangUp();
-    this.#host.closed();
-    this.#wake();
+    try {
+      this.#hangUp();
+    } finally {
+      this.#host.closed();
+      this.#wake();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -216,12 +219,12 @@ export class GuestPort implements VsockGuest {
     });
   }
 
+  /** Also where the program has thrown, which was told of something. */
   #orHangUp(act: () => boolean): boolean {
     try {
       return act();
     } catch (error) {
-      if (!(error instanceof FrontEndError) && !(error instanceof SysError)) throw error;
-      this.#fail(error);
+      this.#fail(error as Error);
       return false;
     }
   }
@@ -235,10 +238,13 @@ export class GuestPort implements VsockGuest {
   #hangUp(): void {
     const vmm = this.#vmm;
     if (vmm === undefined) return;
-    this.#guest.stop();
-    this.#session?.close();
-    this.#session = this.#vmm = undefined;
-    this.#host.watcher.remove(vmm.fd);
-    vmm.close();
+    try {
+      this.#guest.stop();
+    } finally {
+      this.#session?.close();
+      this.#session = this.#vmm = undefined;
+      this.#host.watcher.remove(vmm.fd);
+      vmm.close();
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** A program may close a guest as soon as it is told that its driver has stopped. */
 import { test } from "node:test";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import { close } from "../../ffi/file_calls.ts";
@@ -54,4 +54,40 @@ test("VsockGuest.close() when its VMM has gone turns the next one away", {
   machine.frontEnd.hangUp();
   await promise;
   await (await next).closed();
+});
+
+test("VsockGuest serves the next VMM though onState throws: onFault is told", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const faults: string[] = [];
+  using device = createVsockDevice({
+    socketPath: freshPath(),
+    guestCid: GUEST_CID,
+    onState({ up }) {
+      if (!up) throw new Error("onState of the program");
+    },
+    onFault: ({ message }) => void faults.push(message),
+  });
+  using machine = await Machine.start(device.guest);
+  await device.guest.ready();
+  const connecting = FrontEnd.connect(device.guest.socketPath);
+  machine.frontEnd.hangUp();
+  using next = await connecting;
+  await next.settled();
+  assertEquals(faults, ["onState of the program"]);
+});
+
+test("VsockGuest.close() closes all though onState throws", { timeout: TIMEOUT_MS }, async () => {
+  using device = createVsockDevice({
+    socketPath: freshPath(),
+    guestCid: GUEST_CID,
+    onState({ up }) {
+      if (!up) throw new Error("onState of the program");
+    },
+  });
+  using machine = await Machine.start(device.guest);
+  await device.guest.ready();
+  assertThrows(() => device.guest.close(), Error, "onState of the program");
+  await machine.frontEnd.closed();
+  assertEquals(device.guests.size, 0);
 });
