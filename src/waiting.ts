@@ -21,7 +21,7 @@ export interface WaitOptions {
 }
 
 /** The longest delay of a timer in milliseconds. */
-const TIMER_MAX_MS: number = 2 ** 31 - 1;
+export const TIMER_MAX_MS: number = 2 ** 31 - 1;
 
 /** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
 export function requireMs(name: string, value: unknown): void {

@@ -9,7 +9,7 @@ import type { UnixAddress } from "../address.ts";
 import { requireKnown } from "../known.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
-import { startTimer } from "../waiting.ts";
+import { startTimer, TIMER_MAX_MS } from "../waiting.ts";
 
 /** Faults of a stand-in for a VMM. */
 export interface HybridFaults {
@@ -28,7 +28,6 @@ export interface HybridFaults {
 }
 
 const SPLIT_MS = 3;
-const DELAY_MAX_MS = 2 ** 31 - 1;
 
 const KNOWN: readonly (keyof HybridFaults)[] = ["answer", "text", "delayMs", "splitBytes"];
 const ANSWERS: readonly unknown[] = ["ok", "none", "close", "silence"];
@@ -42,9 +41,9 @@ export function requireFaults(faults: HybridFaults): void {
       `Cannot use answer: must be of ${ANSWERS.join(", ")}: current value is ${shown(answer)}`,
     );
   }
-  if (!(delayMs >= 0 && delayMs <= DELAY_MAX_MS)) {
+  if (!(delayMs >= 0 && delayMs <= TIMER_MAX_MS)) {
     throw new RangeError(
-      `Cannot use delayMs: must be from 0 to ${DELAY_MAX_MS}: current value is ${delayMs}`,
+      `Cannot use delayMs: must be from 0 to ${TIMER_MAX_MS}: current value is ${delayMs}`,
     );
   }
   if (!Number.isInteger(splitBytes) || splitBytes < 1) {

@@ -13,6 +13,7 @@ import type { UnixAddress } from "../address.ts";
 import { shown } from "../shown.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, SocketMaker, Transport } from "../transport.ts";
+import { TIMER_MAX_MS } from "../waiting.ts";
 import { type DialectName, DIALECTS } from "./dialect.ts";
 import { BY_PATH, byCid } from "./names.ts";
 import { type Host, HybridSocket } from "./socket.ts";
@@ -93,8 +94,10 @@ function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {
     throw new RangeError(`Cannot use mode: must be from 0 to 0o777: current value is ${mode}`);
   }
-  if (!(timeoutMs > 0)) {
-    throw new RangeError(`Cannot use timeoutMs: must be above 0: current value is ${timeoutMs}`);
+  if (!(timeoutMs > 0 && timeoutMs <= TIMER_MAX_MS)) {
+    throw new RangeError(
+      `Cannot use timeoutMs: must be above 0, up to ${TIMER_MAX_MS}: current value is ${timeoutMs}`,
+    );
   }
   const dialect = DIALECTS[name];
   const acks = dialect.acks && ack !== false;

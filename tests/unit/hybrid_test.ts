@@ -254,7 +254,9 @@ test("openHybrid() and createVmm() refuse wrong arguments before all else", () =
   assertThrows(() => openHybrid("", {}), TypeError, "Cannot use path");
   assertThrows(() => openHybrid("x", { cid: -1 }), RangeError, "Cannot use cid");
   assertThrows(() => openHybrid("x", { mode: 0o1000 }), RangeError, "Cannot use mode");
-  assertThrows(() => openHybrid("x", { timeoutMs: 0 }), RangeError, "Cannot use timeoutMs");
+  for (const timeoutMs of [0, NaN, 2 ** 31, Infinity]) { // no timer takes the latter two
+    assertThrows(() => openHybrid("x", { timeoutMs }), RangeError, "Cannot use timeoutMs");
+  }
   assertThrows(() => createVmm("a\0b"), RangeError, "Cannot use path");
   for (const faults of [{ splitBytes: 0 }, { splitBytes: 1.5 }, { delayMs: -1 }]) {
     assertThrows(() => createVmm("x", { faults }), RangeError, "Cannot use");
