@@ -96,6 +96,8 @@ export class Stack {
         if (sock.carrier === carrier) resetByDevice(this, sock);
       }
     }
+    // Some are in no table any more, and would reset whoever has their ports by then.
+    for (const sock of carrier.closing ?? []) resetByDevice(this, sock);
   }
 
   /** Answers a packet that no socket wants by RST, unless it was one. */

@@ -1,13 +1,18 @@
 /** A guest that agrees to no close keeps no more than some sockets of the host. */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
+import { POLLIN } from "../../ffi/abi/poll.ts";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_SHUTDOWN_RCV,
+  VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
-import { createVsockDevice } from "../../src/vhost_user/device.ts";
+import { listen } from "../../src/listen.ts";
+import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
 
@@ -15,6 +20,7 @@ import { RawGuest } from "./raw_guest.ts";
 const CLOSING_MAX = 1_024;
 /** Connections that a guest begins at once. */
 const AT_ONCE = 16;
+const PORT = 1_024;
 
 /** What the host sends to `port` of a guest, whose connection it accepts and closes. */
 function greeting(port: number): number[][] {
@@ -31,27 +37,63 @@ async function nextOf(guest: RawGuest, count: number): Promise<number[][]> {
   return got;
 }
 
-test("Conn.close() of one more than 1024 resets the oldest that the guest has not agreed to", {
-  timeout: 60_000,
-}, async () => {
-  using device = createVsockDevice({
+/** Has `guest` connect from `port` to where the host closes what it accepts. */
+function begin(guest: RawGuest, port: number): void {
+  guest.send({ op: VIRTIO_VSOCK_OP_REQUEST, srcPort: port, dstPort: PORT });
+}
+
+/** As many connections as may wait, from port `start` on; the host says no more than that. */
+async function fill(guest: RawGuest, start: number): Promise<void> {
+  for (let first = start; first < start + CLOSING_MAX; first += AT_ONCE) {
+    const ports = Array.from({ length: AT_ONCE }, (_, i) => first + i);
+    for (const port of ports) begin(guest, port);
+    assertEquals(await nextOf(guest, 2 * AT_ONCE), ports.flatMap(greeting));
+  }
+}
+
+/** One more of them, after which `oldest` is reset. */
+async function resets(guest: RawGuest, port: number, ...oldest: readonly number[]): Promise<void> {
+  begin(guest, port);
+  const expected = [...greeting(port), ...oldest.map((one) => [VIRTIO_VSOCK_OP_RST, one])];
+  assertEquals(await nextOf(guest, expected.length), expected);
+}
+
+function makeDevice(): VsockDevice {
+  return createVsockDevice({
     socketPath: freshPath(),
     guestCid: GUEST_CID,
     onConnect: (_port, _type, _guest, accept) => accept().close(),
   });
+}
+
+test("Conn.close() of one more than 1024 resets the oldest that the guest has not agreed to", {
+  timeout: 60_000,
+}, async () => {
+  using device = makeDevice();
   using guest = await RawGuest.start(device.guest);
-  const connect = (srcPort: number): void =>
-    guest.send({ op: VIRTIO_VSOCK_OP_REQUEST, srcPort, dstPort: 1_024 });
-  for (let first = 0; first < CLOSING_MAX; first += AT_ONCE) {
-    const ports = Array.from({ length: AT_ONCE }, (_, i) => first + i);
-    ports.forEach(connect);
-    assertEquals(await nextOf(guest, 2 * AT_ONCE), ports.flatMap(greeting));
-  }
-  guest.send({ op: VIRTIO_VSOCK_OP_RST, srcPort: 1, dstPort: 1_024 }); // it agrees to one
-  for (const [port, oldest] of [[2_000], [2_001, 0], [2_002, 2]] as const) {
-    connect(port);
-    const reset = oldest === undefined ? [] : [[VIRTIO_VSOCK_OP_RST, oldest]];
-    const expected = [...greeting(port), ...reset];
-    assertEquals(await nextOf(guest, expected.length), expected);
-  }
+  await fill(guest, 0);
+  guest.send({ op: VIRTIO_VSOCK_OP_RST, srcPort: 1, dstPort: PORT }); // it agrees to one
+  await resets(guest, 2_000);
+  await resets(guest, 2_001, 0);
+  await resets(guest, 2_002, 2);
+});
+
+test("Conn.close() of what a guest has agreed to is over when its driver stops", {
+  timeout: 60_000,
+}, async () => {
+  using device = makeDevice();
+  using guest = await RawGuest.start(device.guest);
+  using listener = listen({ cid: 2, port: 5_000 }, { transport: device });
+  await guest.connect(5_000, { srcPort: 1 });
+  guest.send({ op: VIRTIO_VSOCK_OP_RW, srcPort: 1, dstPort: 5_000 }, Uint8Array.of(1));
+  const { socket } = await listener.accept();
+  await socket.wait(POLLIN);
+  socket.close(); // with a byte that nobody has read
+  const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+  guest.send({ op: VIRTIO_VSOCK_OP_SHUTDOWN, srcPort: 1, dstPort: 5_000, flags });
+  assertEquals(await nextOf(guest, 1), [[VIRTIO_VSOCK_OP_SHUTDOWN, 1]]);
+  await guest.taken();
+  await guest.machine.resume(await guest.machine.pause());
+  await fill(guest, 1_000);
+  await resets(guest, 3_000, 1_000);
 });
