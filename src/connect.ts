@@ -161,7 +161,7 @@ async function connectTo<A extends Address>(
   try {
     if (localAddress !== undefined) {
       const local = requireAddress(localAddress);
-      attempt("bind", local, () => socket.bind(local));
+      attempt("bind", local, () => socket.bind(local), socket);
     }
     await connectSocket(socket, address, options);
     return new Conn(socket);

@@ -103,11 +103,19 @@ export function toVsockError(
   return new VsockError(op, cause.errno, { address, hint, cause });
 }
 
-/** Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}. */
-export function attempt<T>(op: Op, address: Address | undefined, f: () => T): T {
+/**
+ * Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}, with the hint of `socket`
+ * where that has one.
+ */
+export function attempt<T>(
+  op: Op,
+  address: Address | undefined,
+  f: () => T,
+  socket?: { readonly hint?: string | undefined },
+): T {
   try {
     return f();
   } catch (cause) {
-    throw toVsockError(op, cause, address);
+    throw toVsockError(op, cause, address, socket?.hint);
   }
 }

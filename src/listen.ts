@@ -118,7 +118,7 @@ export function listen<A extends Address>(
   const values = "hostname" in address ? { ...given, reuseAddress } : given;
   const socket = openSocket(selectTransport(transport, "listen", address), type, values);
   try {
-    attempt("bind", address, () => socket.bind(address));
+    attempt("bind", address, () => socket.bind(address), socket);
     attempt("listen", address, () => socket.listen(backlog));
     const { rcvlowat, zeroCopySend } = values;
     return new Listener(socket, { rcvlowat, zeroCopySend });

@@ -6,7 +6,8 @@
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import type { Address, UnixAddress } from "../address.ts";
+import { type Address, formatAddress, type UnixAddress } from "../address.ts";
+import { hintFor } from "../hint.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { startTimer } from "../waiting.ts";
 import { Carried } from "./carried.ts";
@@ -66,7 +67,12 @@ export class HybridSocket<A extends Address> extends Carried<A> {
   #claimPort(end: End): End {
     const { dialect, mode } = this.#host;
     const path = dialect.servePath(end.path, VMADDR_CID_HOST, end.port);
-    this.#claim = claimPath(path, () => this.unix.bind({ path }), mode);
+    try {
+      this.#claim = claimPath(path, () => this.unix.bind({ path }), mode);
+    } catch (error) {
+      if (error instanceof SysError) this.hint = explainBind(error, path);
+      throw error;
+    }
     return end;
   }
 
@@ -185,4 +191,11 @@ export class HybridSocket<A extends Address> extends Carried<A> {
     this.#claim = undefined;
     this.#bound = undefined;
   }
+}
+
+/** What is wrong with the path that stands for a port. */
+function explainBind({ code }: SysError, path: string): string {
+  const at = formatAddress({ path });
+  const why = hintFor("bind", code, { path });
+  return why === undefined ? `its path is ${at}` : `${why}: its path is ${at}`;
 }

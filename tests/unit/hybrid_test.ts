@@ -213,6 +213,18 @@ test("connect() says which CID a transport of one VM has", async () => {
   assertEquals(await hint({ transport: vmm.guest }), "a guest reaches the host alone, CID 2");
 });
 
+test("listen() says which path stands for a port, where that cannot be had", () => {
+  using folder = new UnixFolder();
+  const hint = (path: string): string | undefined => {
+    const transport = openHybrid(path);
+    return assertThrows(() => listen({ cid: 2, port: 9 }, { transport }), VsockError).hint;
+  };
+  const none = folder.path("none/vm.sock");
+  assertEquals(hint(none), `there is no such folder: its path is ${none}_9`);
+  writeFileSync(folder.path("vm.sock_9"), "");
+  assertMatch(hint(folder.path("vm.sock"))!, /^somebody listens there, or.*: its path is .*_9$/);
+});
+
 test("createVmm() does not keep the process alive until it answers", WAIT, async () => {
   using folder = new UnixFolder();
   assertEquals(await runChild("./hybrid_child.ts", folder.path("vm.sock")), "ETIMEDOUT\n");
