@@ -216,10 +216,13 @@ function addrOf(address: Address): Addr {
   return { transport: "vsock", cid: address.cid, port: address.port };
 }
 
-/** `cid:port`, `host:port`, the path or `path:port`, as messages and logs print an address. */
+/**
+ * `cid:port`, `host:port`, the path or `path:port`, as messages and logs print an address. An abstract
+ * name begins with `@`, and a path that does so with `./@`.
+ */
 export function formatAddress(address: Address): string {
   if ("path" in address) {
-    const path = address.path.replace(/^\0/, "@");
+    const path = address.path.replace(/^@/, "./@").replace(/^\0/, "@");
     return "port" in address ? `${path}:${address.port}` : path;
   }
   if ("cid" in address) return `${address.cid}:${address.port}`;

@@ -270,9 +270,8 @@ export function stringifyAddress(given: Address, type?: SocketType): string {
     return `${schemeOf("vsock", type)}://${formatAddress(address)}${query}`;
   }
   if ("hostname" in address) return `${onlyStream("tcp", type)}://${formatAddress(address)}`;
-  const path = address.path.startsWith("@") ? `./${address.path}` : address.path;
-  const text = formatAddress({ ...address, path });
-  return `${"port" in address ? onlyStream("hvsock", type) : schemeOf("unix", type)}://${text}`;
+  const scheme = "port" in address ? onlyStream("hvsock", type) : schemeOf("unix", type);
+  return `${scheme}://${formatAddress(address)}`;
 }
 
 function schemeOf(family: string, type: SocketType | undefined): string {

@@ -65,6 +65,14 @@ test("stringifyAddress() writes what parseAddress() reads as the same", () => {
 
 test("stringifyAddress() keeps a path that starts with @ from becoming an abstract name", () => {
   assertEquals(stringifyAddress({ path: "@file" }), "unix://./@file");
+  assertEquals(stringifyAddress({ path: "@file", port: 1 }), "hvsock://./@file:1");
+});
+
+test("connect() does not take a path that starts with @ for the abstract name that is allowed", async () => {
+  const name = `vsockit-${crypto.randomUUID()}`;
+  const codeOf = async (path: string): Promise<string> =>
+    (await assertRejects(() => connect({ path }, { permissions: [`@${name}`] }), VsockError)).code;
+  assertEquals([await codeOf(`@${name}`), await codeOf(`\0${name}`)], ["EACCES", "ECONNREFUSED"]);
 });
 
 test("stringifyAddress() refuses a type that the family does not have", () => {
