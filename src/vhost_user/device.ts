@@ -54,7 +54,7 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   /**
    * Called when a guest connects to a port of the host where nobody listens. Before it returns, it
    * may accept the connection, which it closes then, or begin to listen there; else the guest is
-   * refused.
+   * refused, also where it throws.
    */
   readonly onConnect?:
     | ((
@@ -68,7 +68,7 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   readonly tap?: Tap | undefined;
   /**
    * Told what a VMM or a guest has done wrong. The VMM's connection is closed then, or the guest is
-   * not served before its driver starts anew; others are served on.
+   * not served before its driver starts anew; others are served on. Also told what `onConnect` throws.
    */
   readonly onFault?: ((error: Error, guest: VsockGuest) => void) | undefined;
 }

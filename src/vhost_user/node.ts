@@ -36,7 +36,7 @@ const TYPES: ReadonlyMap<number, SocketType> = new Map([
 
 /** What a device is told of its guests, by their CIDs. */
 export interface NodeListener {
-  /** One has broken a ring. */
+  /** One has broken a ring, or who was told of its connect has thrown. */
   fault(cid: number, error: Error): void;
   /** The driver of one has started, or stopped. */
   state(cid: number): void;
@@ -164,7 +164,11 @@ export class DeviceNode extends StackNode implements GuestHost {
       if (sock === undefined) throw new SysError("accept", "ECONNABORTED");
       return new StackSocket(this, type, sock);
     };
-    this.#listener.connect(cid, packet.dstPort, type, accept);
+    try {
+      this.#listener.connect(cid, packet.dstPort, type, accept);
+    } catch (error) {
+      this.#listener.fault(cid, error as Error); // the program's: the guest goes on
+    }
     if (open) this.deliver(packet);
     open = false;
   }

@@ -27,12 +27,17 @@ const socketPath = freshPath();
 let device: VsockDevice;
 /** What is done about a connect. */
 let act: NonNullable<VsockDeviceOptions["onConnect"]> = () => {};
+/** What is done about a fault. */
+let fault = (error: Error): void => {
+  throw error;
+};
 
 before(() => {
   device = createVsockDevice({
     socketPath,
     guestCid: GUEST_CID,
     onConnect: (...told) => act(...told),
+    onFault: (error) => fault(error),
   });
 });
 
@@ -85,6 +90,26 @@ test("onConnect() accepts once, and not after it has returned", LIMIT, async () 
   };
   using far = await dial();
   assertEquals(await far.read(new Uint8Array(1)), null);
+});
+
+test("onConnect() that throws refuses one connect, and onFault is told", LIMIT, async () => {
+  const throwing = fault;
+  const faults: string[] = [];
+  fault = ({ message }) => void faults.push(message);
+  using machine = await Machine.start({ socketPath });
+  const conns: Conn<VsockAddress>[] = [];
+  act = (port, _type, _guest, accept) => {
+    if (port === 85) throw new Error("onConnect of the program");
+    conns.push(accept());
+  };
+  const { transport } = machine;
+  using far = await connect({ cid: 2, port: 84 }, { transport });
+  await assertRejects(() => connect({ cid: 2, port: 85 }, { transport }), Error, "ECONNRESET");
+  await conns[0]!.write(new Uint8Array(7));
+  assertEquals(await far.read(new Uint8Array(9)), 7);
+  assertEquals(faults, ["onConnect of the program"]);
+  conns[0]!.close();
+  fault = throwing;
 });
 
 test("onConnect() keeps nothing of a guest that is gone by then", LIMIT, async () => {
