@@ -6,7 +6,6 @@
 import {
   VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
   VIRTIO_VSOCK_OP_REQUEST,
-  VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_TYPE_SEQPACKET,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
@@ -22,6 +21,7 @@ import { acceptRequest } from "../virtio/connection.ts";
 import type { Header, Packet } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { Guest, type GuestHost, MODERATED_MS } from "./guest.ts";
+import { resetOf, SiblingFlows } from "./sibling_flows.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Of a buffer of so many bytes one packet may wait for the next. */
@@ -52,6 +52,7 @@ export class DeviceNode extends StackNode implements GuestHost {
   readonly watcher: Watcher = new Watcher();
   readonly #guests: Map<number, Guest> = new Map();
   readonly #siblings: Set<Guest> = new Set();
+  readonly #flows: SiblingFlows = new SiblingFlows();
   readonly #listener: NodeListener;
 
   constructor(tap: Tap | undefined, listener: NodeListener) {
@@ -192,6 +193,9 @@ export class DeviceNode extends StackNode implements GuestHost {
 
   stopped(guest: Guest): void {
     this.stack.reset(guest);
+    for (const reset of this.#flows.stop(guest.cid)) {
+      this.#guests.get(reset.dstCid)?.forward(reset, 2 * FORWARDED_MAX);
+    }
     this.#listener.state(guest.cid);
   }
 
@@ -203,12 +207,10 @@ export class DeviceNode extends StackNode implements GuestHost {
   #forward(packet: Packet, from: Guest): void {
     const to = this.#guests.get(packet.dstCid);
     const may = to !== undefined && this.#siblings.has(from) && this.#siblings.has(to);
-    if (may && to.forward(packet, FORWARDED_MAX)) return;
+    if (may && to.forward(packet, FORWARDED_MAX)) return this.#flows.note(packet);
     packet.payload?.free();
     this.stack.resetNoSock(packet);
-    if (!may) return;
     // One that was dropped is missing: the other end must not go on either.
-    const reset = { ...packet, len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, payload: undefined };
-    to.forward(reset, 2 * FORWARDED_MAX);
+    if (may) to.forward(resetOf(packet), 2 * FORWARDED_MAX);
   }
 }

@@ -1,7 +1,12 @@
 /** Guests that send to each other, and what that is to the host's connections with them. */
 import { test } from "node:test";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
+} from "../../ffi/abi/virtio_vsock.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
@@ -69,6 +74,36 @@ for (const size of [100, 40_000]) {
     });
   });
 }
+
+/** Has `from` connect from port `srcPort`, up to the answer. */
+async function connected(from: RawGuest, to: RawGuest, srcPort: number): Promise<void> {
+  const [srcCid, dstCid] = [from.machine.cid, to.machine.cid];
+  from.send({ op: VIRTIO_VSOCK_OP_REQUEST, srcPort, dstCid, dstPort: 9 });
+  assertEquals((await to.next()).op, VIRTIO_VSOCK_OP_REQUEST);
+  to.send({ op: VIRTIO_VSOCK_OP_RESPONSE, srcPort: 9, dstCid: srcCid, dstPort: srcPort });
+  assertEquals((await from.next()).op, VIRTIO_VSOCK_OP_RESPONSE);
+}
+
+test("VsockDevice resets connections of a guest with another one that stops", {
+  timeout: 30_000,
+}, async () => {
+  await withSiblings(async (from, to) => {
+    for (const srcPort of [1, 2, 3]) await connected(from, to, srcPort);
+    from.send({ op: VIRTIO_VSOCK_OP_RST, srcPort: 2, dstCid: to.machine.cid, dstPort: 9 });
+    assertEquals((await to.next()).op, VIRTIO_VSOCK_OP_RST);
+    to.send({ op: VIRTIO_VSOCK_OP_RST, srcPort: 9, dstCid: from.machine.cid, dstPort: 3 });
+    assertEquals((await from.next()).op, VIRTIO_VSOCK_OP_RST);
+    await connected(to, from, 4);
+    to.close();
+    for (const [srcPort, dstPort] of [[9, 1], [4, 9]] as const) {
+      const got = await from.next();
+      assertEquals([got.op, got.srcCid], [VIRTIO_VSOCK_OP_RST, to.machine.cid]);
+      assertEquals([got.srcPort, got.dstPort], [srcPort, dstPort]);
+    }
+    from.send({ op: VIRTIO_VSOCK_OP_REQUEST, dstCid: 2, dstPort: 9 });
+    assertEquals((await from.next()).srcCid, 2); // that was all
+  });
+});
 
 test("VsockDevice resets what it does not take for another guest", {
   timeout: 30_000,

@@ -1,0 +1,75 @@
+/**
+ * What guests have begun with each other: one that stays is to hear when the other one stops.
+ *
+ * @module
+ */
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
+  VIRTIO_VSOCK_OP_RST,
+} from "../../ffi/abi/virtio_vsock.ts";
+import type { Header } from "../virtio/packet.ts";
+
+/** Connections that one guest has told another of: with one more, the oldest is forgotten. */
+const FLOWS_MAX = 1_024;
+
+/** Who sends to whom. */
+type Ends = Pick<Header, "srcCid" | "srcPort" | "dstCid" | "dstPort" | "type">;
+
+/** Connections between guests, by what each of the two has told the other. */
+export class SiblingFlows {
+  /** By the CIDs, then by the ports: what resets it. */
+  readonly #told: Map<string, Map<string, Header>> = new Map();
+
+  /** `header` goes from one guest to another. */
+  note(header: Header): void {
+    const { srcCid, srcPort, dstCid, dstPort, type, op } = header;
+    if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
+      this.#add(resetOf(header));
+    } else if (op === VIRTIO_VSOCK_OP_RST) {
+      this.#delete(header);
+      this.#delete({ srcCid: dstCid, srcPort: dstPort, dstCid: srcCid, dstPort: srcPort, type });
+    }
+  }
+
+  /** Forgets the guest `cid`: what resets all that others have heard of it. */
+  stop(cid: number): Header[] {
+    const resets: Header[] = [];
+    for (const [cids, flows] of this.#told) {
+      const [from, to] = cids.split(" ").map(Number);
+      if (from === cid) resets.push(...flows.values());
+      if (from === cid || to === cid) this.#told.delete(cids);
+    }
+    return resets;
+  }
+
+  #add(reset: Header): void {
+    const cids = cidsOf(reset);
+    const flows = this.#told.get(cids) ?? new Map<string, Header>();
+    this.#told.set(cids, flows);
+    flows.set(portsOf(reset), reset);
+    if (flows.size <= FLOWS_MAX) return;
+    const [oldest] = flows.keys();
+    flows.delete(oldest!);
+  }
+
+  #delete(ends: Ends): void {
+    this.#told.get(cidsOf(ends))?.delete(portsOf(ends));
+  }
+}
+
+function cidsOf({ srcCid, dstCid }: Ends): string {
+  return `${srcCid} ${dstCid}`;
+}
+
+function portsOf({ srcPort, dstPort, type }: Ends): string {
+  return `${srcPort} ${dstPort} ${type}`;
+}
+
+/** What resets the connection of a packet, from where that comes. */
+export function resetOf({ srcCid, srcPort, dstCid, dstPort, type }: Header): Header {
+  return {
+    ...{ srcCid, srcPort, dstCid, dstPort, type },
+    ...{ len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, bufAlloc: 0, fwdCnt: 0 },
+  };
+}
