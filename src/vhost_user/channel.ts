@@ -12,7 +12,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
 import { decodeControl } from "../../ffi/cmsg.ts";
-import { WOULD_BLOCK } from "../../ffi/errno.ts";
+import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { close, recv, recvmsg, send } from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
 import {
@@ -82,7 +82,7 @@ export class Channel {
    * good until the next call.
    *
    * @throws {FrontEndError} If what came is no message.
-   * @throws {SysError} What recvmsg(2) refuses.
+   * @throws {SysError} What recvmsg(2) refuses, and EMFILE where it has no room for descriptors.
    */
   read(): Frame | null | undefined {
     while (this.#headerRead < FRAME_HEADER_SIZE) {
@@ -116,7 +116,9 @@ export class Channel {
     ) {
       if (level === SOL_SOCKET && type === SCM_RIGHTS) this.#fds.push(...fdsOf(data));
     }
-    if (message.flags & MSG_CTRUNC || this.#fds.length > REGIONS_MAX) {
+    const cut = (message.flags & MSG_CTRUNC) !== 0;
+    if (cut && this.#fds.length < REGIONS_MAX) throw new SysError("recvmsg", "EMFILE");
+    if (cut || this.#fds.length > REGIONS_MAX) {
       throw new FrontEndError(`a message must have ${REGIONS_MAX} descriptors at most`);
     }
     return got;
