@@ -17,7 +17,8 @@ import {
 import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
-import { immediate, process } from "../builtins.ts";
+import { immediate } from "../builtins.ts";
+import { atThreadEnd } from "../thread_end.ts";
 import { type Hold, isHeld } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";
@@ -100,7 +101,7 @@ export class EpollReactor implements Reactor {
   /** `posts`: be woken by messages, for where there is no `Atomics.waitAsync`. */
   constructor(posts: boolean = Atomics.waitAsync === undefined) {
     this.#posts = posts;
-    process().once("exit", () => {
+    atThreadEnd(() => {
       this.#watch?.stop();
       this.#watch = undefined;
     });

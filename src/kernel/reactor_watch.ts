@@ -25,6 +25,7 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { threads, timers } from "../builtins.ts";
+import { endsProcess } from "../thread_end.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
 /** How long the thread may outlive a Worker that is terminated, in milliseconds. */
@@ -154,7 +155,7 @@ export class Watch {
     Atomics.store(this.#words, WORD.wanted, 1); // it parks no more
     this.#unpark();
     write(this.#alarm, BigUint64Array.of(1n));
-    if (threads().isMainThread) return; // the kernel closes the rest
+    if (endsProcess()) return; // the kernel closes the rest
     Atomics.wait(this.#words, WORD.state, stops, STOP_MS);
     close(this.#alarm); // never the thread: it may have seen STATE.stops before the alarm
   }

@@ -23,7 +23,7 @@ import { close, io_uring_enter, io_uring_setup } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Message } from "../../ffi/message.ts";
 import { pointerOf } from "../../ffi/select.ts";
-import { process } from "../builtins.ts";
+import { atThreadEnd } from "../thread_end.ts";
 
 /** Each call submits one entry at once. */
 const ENTRIES = 1;
@@ -167,6 +167,6 @@ export function uring(): Uring | null {
   }
   const { fd } = own;
   // A Worker that ends leaves its descriptors to the process.
-  process().once("exit", () => close(fd));
+  atThreadEnd(() => close(fd));
   return own;
 }

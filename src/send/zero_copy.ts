@@ -14,11 +14,11 @@ import { SO_LINGER, SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { send, setsockopt } from "../../ffi/libc.ts";
-import { process, threads } from "../builtins.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
 import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
+import { atThreadEnd, endsProcess } from "../thread_end.ts";
 import { takeErrorRecord } from "./error_queue.ts";
 import { type Done, InFlight } from "./in_flight.ts";
 import { Naps } from "./naps.ts";
@@ -42,8 +42,8 @@ function hold(sender: MsgZeroCopy): void {
   busy.add(sender);
   if (watched) return;
   watched = true;
-  if (threads().isMainThread) return; // all memory ends with it, and all sockets
-  process().once("exit", () => {
+  if (endsProcess()) return;
+  atThreadEnd(() => {
     const end = performance.now() + LAST_MS;
     for (const sender of busy) sender.end(end);
   });

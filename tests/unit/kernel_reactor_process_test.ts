@@ -72,6 +72,14 @@ for (const [name, stdout] of Object.entries(WORKERS)) {
   });
 }
 
+test("wait() and process.exit() of its web Worker leave no descriptor", {
+  skip: RUNTIME === "node" && "Node has no web Workers: run the suite on Deno and Bun too",
+  timeout: 60_000,
+}, async () => {
+  const stdout = "no descriptor is left: true\n";
+  assertEquals(await run("./kernel_reactor_web_child.ts", []), { code: 0, stdout });
+});
+
 test("wait() rejects where there is no descriptor for it, and loses none", {
   timeout: 60_000,
 }, async () => {

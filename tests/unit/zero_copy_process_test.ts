@@ -5,6 +5,7 @@ import { test } from "node:test";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { assertEquals, assertRejects } from "@std/assert";
+import { POLLERR } from "../../ffi/abi/poll.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { childCommand } from "./run_child.ts";
@@ -59,4 +60,18 @@ test("Conn.write() with zeroCopy sends no other bytes when its Worker ends", LIM
     VsockError,
     "ECONNRESET",
   );
+});
+
+test("Conn.write() with zeroCopy ends its connection when its web Worker ends", {
+  ...LIMIT,
+  skip: !("Worker" in globalThis) && "Node has no web Workers: run the suite on Deno and Bun too",
+}, async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 });
+  const url = new URL("./zero_copy_worker.ts", import.meta.url);
+  const worker = new globalThis.Worker(url, { type: "module" });
+  worker.postMessage(listener.addr.port);
+  using conn = await listener.accept();
+  const events = await conn.socket.wait(0, AbortSignal.timeout(60_000));
+  assertEquals(events & POLLERR, POLLERR, "it is reset");
+  worker.terminate();
 });

@@ -4,6 +4,12 @@ import { workerData } from "node:worker_threads";
 import { connect } from "../../src/connect.ts";
 import { pattern } from "./pair.ts";
 
-const conn = await connect({ hostname: "127.0.0.1", port: workerData as number });
+/** A web Worker is told by a message. */
+const told = (): Promise<number> =>
+  new Promise((resolve) => {
+    globalThis.addEventListener("message", (event) => resolve((event as MessageEvent).data));
+  });
+
+const conn = await connect({ hostname: "127.0.0.1", port: workerData as number ?? await told() });
 conn.write(pattern(32 * 1024 * 1024), { zeroCopy: true }).catch(() => {});
 process.exit();
