@@ -15,6 +15,7 @@ import {
 } from "./address.ts";
 import { selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
+import { net } from "./builtins.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
@@ -73,7 +74,8 @@ export function connect(
 ): Promise<Conn<VsockAddress>>;
 /**
  * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose addresses
- * are tried one after the other; `timeoutMs` is for all of that. A link-local IPv6 address has its
+ * are tried one after the other, those of the family of `localAddress` alone where that is given;
+ * `timeoutMs` is for all of that, in equal shares. A link-local IPv6 address has its
  * interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to look up
  * a name.
  *
@@ -129,7 +131,10 @@ export async function connect<A extends Address>(
     : await connectTo(wanted, options);
 }
 
-/** Tries one address of the name after the other, within one limit. */
+/**
+ * Tries one address of the name after the other, within one limit: each has its share of what is
+ * left, so that one where nothing answers leaves time for the next.
+ */
 async function connectToName<A extends Address>(
   address: A & TcpAddress,
   wanted: Wanted<A>,
@@ -137,17 +142,24 @@ async function connectToName<A extends Address>(
 ): Promise<Conn<A>> {
   using limit = limitWait("connect", options, address);
   const { signal } = limit;
+  const end = performance.now() + (options.timeoutMs ?? Infinity);
   let failure: unknown;
-  for (const target of await resolveName(address, signal)) {
+  const targets = await resolveName(address, signal, familyOf(options.localAddress));
+  for (const [index, target] of targets.entries()) {
     try {
-      const within = { ...options, signal, timeoutMs: undefined };
-      return await connectTo({ ...wanted, address: target }, within);
+      const timeoutMs = Math.max(0, end - performance.now()) / (targets.length - index);
+      return await connectTo({ ...wanted, address: target }, { ...options, signal, timeoutMs });
     } catch (cause) {
       failure = cause;
       if (signal?.aborted || !(cause instanceof VsockError) || cause.op !== "connect") break;
     }
   }
   throw failure;
+}
+
+/** 4 or 6 of an IP address; 0 where there is none. */
+function familyOf(address: Address | undefined): number {
+  return address !== undefined && "hostname" in address ? net().isIP(address.hostname) : 0;
 }
 
 async function connectTo<A extends Address>(

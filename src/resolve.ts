@@ -28,23 +28,24 @@ export function requireNoName(address: Address): void {
 /**
  * The addresses that the name in `address` stands for, by getaddrinfo(3), in the order to try them.
  *
- * `signal` ends the wait by rejecting with its reason.
+ * `signal` ends the wait by rejecting with its reason; `family` is 4 or 6, or 0 for both.
  *
  * @throws {VsockError} `EADDRNOTAVAIL` if it has none.
  */
 export async function resolveName<A extends TcpAddress>(
   address: A,
   signal?: AbortSignal,
+  family: number = 0,
 ): Promise<readonly A[]> {
   const { hostname } = address;
   try {
-    const found = await within(signal, dns().lookup(hostname, { all: true }));
+    const found = await within(signal, dns().lookup(hostname, { all: true, family }));
     return found.map((one) => ({ ...address, hostname: one.address }));
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
     const hint = isRefused(cause)
       ? `Deno looks up no name without --allow-net=${hostname}`
-      : `the name ${hostname} has no address`;
+      : `the name ${hostname} has no address${family === 0 ? "" : ` of IPv${family}`}`;
     throw new VsockError("connect", "EADDRNOTAVAIL", { address, hint, cause });
   }
 }

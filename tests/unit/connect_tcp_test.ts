@@ -1,4 +1,6 @@
 /** connect() and listen() over TCP of this machine: names, options, hints. */
+import { isIP } from "node:net";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { connect, listen, VsockError } from "../../mod.ts";
@@ -12,6 +14,43 @@ test("connect() takes a name, whose addresses it tries in turn", { timeout: 60_0
   using far = await listener.accept();
   assertEquals(near.remoteAddr, { transport: "tcp", hostname: HOST, port });
   assertEquals(far.remoteAddr, near.localAddr);
+});
+
+/** Has every name stand for `addresses` until it is disposed. */
+function resolveAllTo(...addresses: readonly string[]): Disposable {
+  const dns = process.getBuiltinModule("node:dns/promises") as unknown as Record<string, unknown>;
+  const { lookup } = dns;
+  dns["lookup"] = (_: string, { family }: { family?: number }) =>
+    Promise.resolve(
+      addresses.map((address) => ({ address, family: isIP(address) }))
+        .filter((found) => !family || found.family === family),
+    );
+  return { [Symbol.dispose]: () => void (dns["lookup"] = lookup) };
+}
+
+test("connect() tries the next address of a name where one does not answer", {
+  timeout: 60_000,
+}, async () => {
+  using listener = listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  const silent = { hostname: "127.0.0.2", port };
+  using _full = listen(silent, { backlog: 0 });
+  using _queued = await connect(silent);
+  using _names = resolveAllTo(silent.hostname, HOST);
+  using near = await connect({ hostname: "two.test", port }, { timeoutMs: 4_000 });
+  assertEquals(near.remoteAddr.hostname, HOST);
+});
+
+test("connect() tries the addresses of the family of localAddress alone", {
+  timeout: 60_000,
+}, async () => {
+  using listener = listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr;
+  using _names = resolveAllTo("::1", HOST);
+  const localAddress = { hostname: "127.0.0.3", port: 0 };
+  using near = await connect({ hostname: "two.test", port }, { localAddress });
+  assertEquals(near.localAddr.hostname, localAddress.hostname);
+  assertEquals(near.remoteAddr.hostname, HOST);
 });
 
 test("connect() and listen() set the options of TCP", { timeout: 60_000 }, async () => {
