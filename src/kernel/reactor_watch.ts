@@ -37,6 +37,22 @@ const LOOK_EVERY_MS = 1;
 /** How long a Worker that ends waits for its thread at most, in milliseconds: it takes 0.1. */
 const STOP_MS = 1_000;
 
+/**
+ * Descriptors that a runtime opens for the thread: 6 on Deno, 5 on Node, 2 on Bun, and libc for a
+ * moment. Where they run out meanwhile, Deno and Bun end the process.
+ */
+const THREAD_FDS = 8;
+
+/** Throws `EMFILE` or `ENFILE` where there are not enough for a thread. */
+function requireThreadFds(): void {
+  const fds: number[] = [];
+  try {
+    while (fds.length < THREAD_FDS) fds.push(eventfd(0, EFD_CLOEXEC));
+  } finally {
+    for (const fd of fds) close(fd);
+  }
+}
+
 /** What a {@linkcode Watch} tells. */
 export interface Watcher {
   /** There may be events. */
@@ -75,6 +91,7 @@ export class Watch {
       this.#event.set(0, EPOLLONESHOT, 0);
       epoll_ctl(this.#outer, EPOLL_CTL_ADD, this.epfd, this.#event);
       this.#event.set(0, EPOLLIN | EPOLLONESHOT, 0);
+      requireThreadFds();
       this.#worker = this.#start();
       this.#looks = timers().setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     } catch (error) {
