@@ -25,7 +25,8 @@ const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** Sends the messages of one connected socket. */
 export class WholeSend {
   readonly #fd: number;
-  readonly #ring: Uring | null;
+  readonly #find: () => Uring | null;
+  #ring: Uring | null = null;
   readonly #message: Message = new Message([NOTHING]);
   /** Bytes that the kernel reads while it goes on: mapped, so that they outlive this thread. */
   #staging: MappedRegion | undefined;
@@ -37,14 +38,12 @@ export class WholeSend {
   #closed = false;
 
   /**
-   * For `fd`, which stays its socket's. Without a `ring`, a message for which there is credit for a
-   * part only ends what this end sends, before it is glued to the next: `ECONNABORTED`.
+   * For `fd`, which stays its socket's. While `find` gives no ring, a message for which there is
+   * credit for a part only ends what this end sends, before it is glued to the next: `ECONNABORTED`.
    */
-  constructor(fd: number, ring: Uring | null = uring()) {
+  constructor(fd: number, find: () => Uring | null = uring) {
     this.#fd = fd;
-    this.#ring = ring;
-    // Past some retries an io_uring lets a thread of the kernel block; it must be able to.
-    if (ring !== null) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    this.#find = find;
   }
 
   /** Where the message is that was last begun with. */
@@ -87,11 +86,21 @@ export class WholeSend {
       send(this.#fd, NOTHING, MSG_NOSIGNAL | MSG_DONTWAIT);
       return WOULD_BLOCK;
     }
-    if (this.#ring === null) return this.#sendOrEnd(data, flags);
-    this.#begin(this.#ring, data, flags);
+    const ring = this.#findRing();
+    if (ring === null) return this.#sendOrEnd(data, flags);
+    this.#begin(ring, data, flags);
     if (this.#result === undefined) return WOULD_BLOCK;
     this.#finish(data, flags);
     return data.length;
+  }
+
+  /** Looks until there is one: descriptors or memory may be short for a moment. */
+  #findRing(): Uring | null {
+    if (this.#ring !== null) return this.#ring;
+    const ring = this.#ring = this.#find();
+    // Past some retries an io_uring lets a thread of the kernel block; it must be able to.
+    if (ring !== null) fcntl(this.#fd, F_SETFL, fcntl(this.#fd, F_GETFL) & ~O_NONBLOCK);
+    return ring;
   }
 
   /** Copies `data` and lets the kernel begin with it. */

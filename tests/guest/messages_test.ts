@@ -149,7 +149,7 @@ test("without an io_uring, a message that is cut ends sending, and the peer neve
   using ends = await pair(4096);
   const { near, far } = ends;
   assert(near.socket instanceof KernelSocket);
-  const messages = new WholeSend(near.socket.fd, null);
+  const messages = new WholeSend(near.socket.fd, () => null);
   assertEquals(messages.send(bytes(3000), 0), 3000);
   assertSysError("send", "ECONNABORTED", () => messages.send(bytes(2000), 0));
   assertSysError("send", "EPIPE", () => messages.send(bytes(10), 0));
@@ -161,7 +161,7 @@ test("without an io_uring, a message without any credit would block", { timeout 
   using ends = await pair(4096);
   const { near, far } = ends;
   assert(near.socket instanceof KernelSocket);
-  const messages = new WholeSend(near.socket.fd, null);
+  const messages = new WholeSend(near.socket.fd, () => null);
   assertEquals(messages.send(bytes(4096), 0), 4096);
   assertEquals(messages.send(bytes(2000), 0), WOULD_BLOCK);
   assertEquals((await far.receiveMessage())?.data, bytes(4096));

@@ -1,13 +1,28 @@
 /** Run by kernel_full_test.ts with few descriptors allowed: what is there while all are taken. */
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, eventfd } from "../../ffi/libc.ts";
+import { AF_UNIX, MSG_WAITALL, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
+import { close, eventfd, socketpair } from "../../ffi/libc.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
 import { uring } from "../../src/kernel/uring.ts";
+import { WholeSend } from "../../src/kernel/whole_send.ts";
 
-/** Whether there is a ring, and pages of TCP. */
-function look(): readonly boolean[] {
-  return [uring() !== null, openTcp("127.0.0.1").capabilities.mapRx];
+const [here] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+const messages = new WholeSend(here);
+
+/** Whether a message goes on where room ends; without a ring that ends all. */
+function goesOn(bytes: number): boolean {
+  try {
+    messages.send(new Uint8Array(bytes), MSG_WAITALL);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
+  return messages.state === "under way";
+}
+
+/** Whether there is a ring, pages of TCP, and a ring for a message of so many bytes. */
+function look(bytes: number): readonly boolean[] {
+  return [uring() !== null, openTcp("127.0.0.1").capabilities.mapRx, goesOn(bytes)];
 }
 
 /** Opens descriptors until there are no more. */
@@ -23,6 +38,6 @@ function fill(): number[] {
 
 openTcp("::1"); // opens what it needs once
 const fds = fill();
-const full = look();
+const full = look(1);
 for (const fd of fds) close(fd);
-console.log(JSON.stringify({ full, later: look() }));
+console.log(JSON.stringify({ full, later: look(400_000) }));

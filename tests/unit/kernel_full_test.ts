@@ -5,7 +5,7 @@ import { openTcp } from "../../src/kernel/elsewhere.ts";
 import { uring } from "../../src/kernel/uring.ts";
 import { childCommand } from "./run_child.ts";
 
-test("uring() and openTcp() look again after a moment without descriptors", {
+test("uring(), openTcp() and WholeSend look again after a moment without descriptors", {
   timeout: 60_000,
 }, () => {
   const command = [
@@ -14,8 +14,9 @@ test("uring() and openTcp() look again after a moment without descriptors", {
     ...childCommand("./kernel_full_child.ts"),
   ];
   const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
-  const later = [uring() !== null, openTcp("127.0.0.1").capabilities.mapRx];
-  assertEquals(stdout, `${JSON.stringify({ full: [false, false], later })}\n`, stderr);
+  const ring = uring() !== null;
+  const later = [ring, openTcp("127.0.0.1").capabilities.mapRx, ring];
+  assertEquals(stdout, `${JSON.stringify({ full: [false, false, false], later })}\n`, stderr);
 });
 
 test("uring() and openTcp() remember what they have found", () => {

@@ -88,7 +88,7 @@ test("Uring.sendmsg() that is refused leaves nothing to submit", { skip }, () =>
 test("WholeSend.send() that is refused has not begun", { skip }, () => {
   const ring = new Uring();
   const [here, there] = socketpair(AF_UNIX, SOCK_SEQPACKET);
-  const messages = new WholeSend(here, ring);
+  const messages = new WholeSend(here, () => ring);
   refused(ring, () => messages.send(new Uint8Array(100), 0));
   assertEquals(messages.state, "idle");
   assertEquals(messages.send(new Uint8Array(50), 0), 50);
