@@ -176,10 +176,20 @@ async function connectTo<A extends Address>(
       attempt("bind", local, () => socket.bind(local), socket);
     }
     await connectSocket(socket, address, options);
-    return new Conn(socket);
+    return toConn(socket, address);
   } catch (cause) {
     socket.close();
     throw cause;
+  }
+}
+
+/** A peer that has reset it by now is no peer any more: that is as if it had refused. */
+function toConn<A extends Address>(socket: Socket<A>, address: A): Conn<A> {
+  try {
+    return new Conn(socket);
+  } catch (cause) {
+    if (!(cause instanceof VsockError && cause.code === "ENOTCONN")) throw cause;
+    throw new VsockError("connect", "ECONNRESET", { address, hint: socket.hint, cause });
   }
 }
 

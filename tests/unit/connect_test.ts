@@ -75,6 +75,19 @@ test("connect() waits for POLLOUT, then asks for the error", async () => {
   assertEquals([waits, socket.closed], [[POLLOUT], true]);
 });
 
+test("connect() gives ECONNRESET where the peer has reset the connection by then", async () => {
+  const socket = fakeSocket({
+    connect: () => true,
+    remoteAddress(): never {
+      throw new SysError("getpeername", "ENOTCONN");
+    },
+  });
+  const options = { transport: fakeTransport(socket) };
+  const error = await assertRejects(() => connect(ADDRESS, options), VsockError);
+  assertEquals([error.op, error.code, error.address], ["connect", "ECONNRESET", ADDRESS]);
+  assertEquals(socket.closed, true);
+});
+
 test("connect() gives up after timeoutMs", { timeout: 60_000 }, async () => {
   for (const timeoutMs of [0, 2]) {
     const socket = silentSocket();
