@@ -18,6 +18,7 @@ import {
   IORING_SETUP_CQSIZE,
   IORING_SQ_CQ_OVERFLOW,
 } from "../../ffi/abi/io_uring.ts";
+import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, io_uring_enter, io_uring_setup } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
@@ -161,6 +162,7 @@ export function uring(): Uring | null {
   try {
     own = new Uring();
   } catch (error) {
+    if (isDeniedMemory(error)) return own = null;
     if (!(error instanceof SysError)) throw error;
     if (LASTING.has(error.code)) own = null;
     return null;

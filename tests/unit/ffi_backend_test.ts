@@ -144,3 +144,13 @@ test("--allow-ffi=<path of libc> has a receiver copy, and lose nothing", {
   const printed = JSON.parse(await runChild(child, [], flags));
   assertEquals(printed, { bytes: 100_000, mapped: false });
 });
+
+test("--allow-ffi=<path of libc> has messages of VM sockets go without an io_uring", {
+  skip: RUNTIME !== "deno"
+    ? "Deno's permission: run the suite on Deno too"
+    : paths.length === 0 && "libc is at none of the known paths: add its own to LIBC_PATHS",
+  timeout: 60_000,
+}, async () => {
+  const printed = await runChild("./send_narrow_child.ts", [], [`--allow-ffi=${paths[0]}`]);
+  assertEquals(JSON.parse(printed), [100, 100]);
+});
