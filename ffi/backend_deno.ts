@@ -42,8 +42,11 @@ interface DenoFfi {
 interface Own {
   __errno_location(): Wide;
   copyOut(to: Int32Array, from: Wide, length: Wide): Wide;
-  addressOf(buffer: ArrayBufferLike, same: ArrayBufferLike, length: Wide): Wide;
+  addressOf(buffer: Whole, same: Whole, length: Wide): Wide;
 }
+
+/** A buffer; a shared one goes through a view alone. */
+type Whole = ArrayBuffer | Uint8Array;
 
 const OWN: Readonly<Record<keyof Own, DenoSignature>> = {
   __errno_location: { parameters: [], result: "usize" },
@@ -105,7 +108,8 @@ export const backend: Backend = {
         return errno[0] ?? 0;
       },
       pointerOf({ buffer, byteOffset }: ArrayBufferView): number {
-        return Number(own.addressOf(buffer, buffer, none)) + byteOffset;
+        const whole = buffer instanceof ArrayBuffer ? buffer : new Uint8Array(buffer);
+        return Number(own.addressOf(whole, whole, none)) + byteOffset;
       },
     };
   },

@@ -223,6 +223,16 @@ test("sendmsg() gathers and recvmsg() scatters", () => {
   assertEquals(libc.recvmsg(pair.far, into, 0), WOULD_BLOCK);
 });
 
+test("sendmsg() and recvmsg() take shared memory", () => {
+  using pair = new Pair(c.SOCK_SEQPACKET);
+  const [from, into] = [new SharedArrayBuffer(6), new SharedArrayBuffer(6)]
+    .map((buffer) => new Uint8Array(buffer));
+  from!.set([1, 2, 3, 4, 5, 6]);
+  assertEquals(libc.sendmsg(pair.near, new Message([from!.subarray(2, 5)]), 0), 3);
+  assertEquals(libc.recvmsg(pair.far, new Message([into!.subarray(1)]), 0), 3);
+  assertEquals([...into!], [0, 3, 4, 5, 0, 0]);
+});
+
 test("recvmsg() tells that a message was cut short, into a buffer put in later", () => {
   using pair = new Pair(c.SOCK_SEQPACKET);
   const into = new Message([new Uint8Array(0)]);
