@@ -23,7 +23,8 @@ import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
 import { VSOCK } from "./family_vsock.ts";
-import { KernelSocket, requireUnowned } from "./socket.ts";
+import { requireUnowned } from "./owned.ts";
+import { KernelSocket } from "./socket.ts";
 
 /** First descriptor of the protocol of sd_listen_fds(3). */
 const SD_LISTEN_FDS_START = 3;

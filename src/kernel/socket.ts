@@ -39,6 +39,7 @@ import {
 import { Turns } from "../turns.ts";
 import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
+import { disown, own } from "./owned.ts";
 import { pollNow, pollSlice } from "./poll.ts";
 import { Hold, reactor } from "./reactor.ts";
 import { ignoreRefusal } from "./refusal.ts";
@@ -50,21 +51,11 @@ const WRITABLE = POLLOUT | POLLWRNORM;
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
 let discarded: Uint8Array<ArrayBuffer> | undefined;
-/** The descriptors of this thread's sockets: two sockets over one would close a third's. */
-const owned: Set<number> = new Set();
 const turns: Turns = new Turns();
-
-/** Throws a RangeError where a socket of this thread has `fd`. */
-export function requireUnowned(fd: number): void {
-  if (!owned.has(fd)) return;
-  throw new RangeError(
-    `Cannot adopt fd ${fd}: must not belong to a socket here: current value is one that does`,
-  );
-}
 
 /**
  * One socket of the kernel, non-blocking. Whoever made it closes it: a socket that is forgotten
- * stays open, since nothing here closes a descriptor behind a caller's back.
+ * stays open, since nothing here closes a descriptor behind a caller's back, until its thread ends.
  */
 export class KernelSocket<A extends Address = VsockAddress> implements Socket<A> {
   readonly type: SocketType;
@@ -89,7 +80,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     this.#fd = fd;
     this.type = type;
     this.family = family;
-    owned.add(fd);
+    own(fd, () => this.#end());
   }
 
   get closed(): boolean {
@@ -213,9 +204,15 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     else this.#closeFd();
   }
 
+  /** With its thread, which will not be there to close it later. */
+  #end(): void {
+    this.close();
+    this.#closeFd();
+  }
+
   #closeFd(): void {
     this.#closed = true;
-    owned.delete(this.#fd);
+    if (!disown(this.#fd)) return;
     // Whatever close(2) says, the descriptor is gone.
     ignoreRefusal(() => libc.close(this.#fd));
   }

@@ -18,7 +18,6 @@ import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
 import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
-import { atThreadEnd, endsProcess } from "../thread_end.ts";
 import { takeErrorRecord } from "./error_queue.ts";
 import { type Done, InFlight } from "./in_flight.ts";
 import { Naps } from "./naps.ts";
@@ -35,18 +34,11 @@ const NEVER = -1;
 
 /** Those with sends under way, so that their memory stays reachable. */
 const busy: Set<MsgZeroCopy> = new Set();
-let watched = false;
 
-/** Notes that `sender` has sends under way. */
-function hold(sender: MsgZeroCopy): void {
-  busy.add(sender);
-  if (watched) return;
-  watched = true;
-  if (endsProcess()) return;
-  atThreadEnd(() => {
-    const end = performance.now() + LAST_MS;
-    for (const sender of busy) sender.end(end);
-  });
+/** This Worker ends: waits for the kernel, for a second at most, then resets what is under way. */
+export function endSends(): void {
+  const end = performance.now() + LAST_MS;
+  for (const sender of busy) sender.end(end);
 }
 
 /** What a socket lends to its zero-copy half. */
@@ -120,7 +112,7 @@ export class MsgZeroCopy implements ZeroCopySend {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);
         if (sent > 0) {
           this.#inFlight.add(part, sent, done, copiesParts && sent < part.length);
-          hold(this);
+          busy.add(this);
         }
         return sent;
       } catch (error) {

@@ -1,0 +1,28 @@
+/** What becomes of the sockets of a Worker that ends. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { assertEquals } from "@std/assert";
+import { listen } from "../../mod.ts";
+
+for (const end of ["process.exit()", "an uncaught error"]) {
+  test(`Conn and Listener end with their Worker: ${end}`, { timeout: 60_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vsockit-"));
+    using listener = listen({ hostname: "127.0.0.1", port: 0 });
+    const path = join(folder, "socket");
+    const workerData = { port: listener.addr.port, path, end };
+    const worker = new Worker(new URL("./kernel_owned_worker.ts", import.meta.url), { workerData });
+    worker.on("error", () => {}); // as it is told to
+    const ended = new Promise((resolve) => worker.once("exit", resolve));
+    using conn = await listener.accept();
+    const p = new Uint8Array(9);
+    const timeoutMs = 30_000;
+    assertEquals([await conn.read(p, { timeoutMs }), p[0]], [1, 7]);
+    assertEquals(await conn.read(p, { timeoutMs }), null);
+    await ended;
+    assertEquals(existsSync(path), false);
+    rmSync(folder, { recursive: true });
+  });
+}
