@@ -9,7 +9,7 @@ import { close, fcntl, ftruncate, memfd_create, pipe2, read } from "../../ffi/li
 import { socketpair, write } from "../../ffi/libc.ts";
 import { StolenViewError } from "../../ffi/loans.ts";
 import { createMemfd } from "../../ffi/memfd.ts";
-import { MappedRegion, pageSize } from "../../ffi/memory.ts";
+import { isMapped, MappedRegion, pageSize } from "../../ffi/memory.ts";
 import { assertSysError, CLOSED, runChild } from "./ffi_helpers.ts";
 
 const PAGE = pageSize();
@@ -285,4 +285,23 @@ test("MappedRegion with stolen: keep leaves the pages to whoever has the buffer"
   region.discard(0, PAGE);
   region.unmap();
   assertEquals([stolen[0], region.byteLength], [9, 0]);
+});
+
+test("MappedRegion with stolen: keep drops no page of fresh memory under a buffer that is gone", () => {
+  using region = new MappedRegion(PAGE, { stolen: "keep" });
+  const view = region.lend(0, 8).fill(7);
+  const stolen = new Uint8Array(view.buffer.transfer());
+  region.discard(0, PAGE);
+  assertEquals([stolen[0], region.lend(0, 1)[0]], [7, 7]);
+});
+
+test("isMapped() knows what is on loan, be it one buffer or several, and nothing else", () => {
+  using region = new MappedRegion(PAGE);
+  const one = region.lend(0, 8).buffer;
+  assertEquals([isMapped(one), isMapped(new ArrayBuffer(8))], [true, false]);
+  const other = region.lend(8, 8);
+  region.release(other);
+  assertEquals([isMapped(one), isMapped(other.buffer)], [true, false]);
+  region.unmap();
+  assertEquals(isMapped(one), false);
 });
