@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FIONREAD, SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { INADDR_LOOPBACK, IPPROTO_TCP, SockaddrIn } from "../../ffi/abi/in.ts";
 import * as c from "../../ffi/abi/socket.ts";
@@ -274,6 +274,28 @@ test("sendmsg() and recvmsg() pass a descriptor and a name", () => {
   libc.ioctl(reader, FIONREAD, readable);
   assertEquals(readable[0], 1);
   libc.close(reader);
+});
+
+test("recvmsg() fills in the name, no further than there is room, and says how long it is", () => {
+  using pair = new Pair(c.SOCK_DGRAM);
+  const sender = encodeSockaddrUn(`\0vsockit sender ${Math.random()}`);
+  libc.bind(pair.near, sender);
+  const whole = new Uint8Array(110);
+  for (const room of [4, whole.length]) {
+    libc.send(pair.near, Uint8Array.of(1), c.MSG_NOSIGNAL);
+    const into = new Message([new Uint8Array(1)], { name: whole.subarray(0, room) });
+    assertEquals(libc.recvmsg(pair.far, into, 0), 1);
+    assertEquals(into.nameLength, sender.length);
+    const filled = whole.subarray(0, sender.length);
+    assertEquals(filled, sender.map((byte, at) => at < room ? byte : 0));
+  }
+});
+
+test("sendmsg() refuses a buffer that is none", () => {
+  using pair = new Pair();
+  const out = new Message([Uint8Array.of(1), "two" as unknown as Uint8Array<ArrayBuffer>]);
+  assertThrows(() => libc.sendmsg(pair.near, out, 0), TypeError, "buffers");
+  assertEquals(libc.recv(pair.far, new Uint8Array(1), 0), WOULD_BLOCK);
 });
 
 test("decodeControl() undoes encodeControl(), and stops at what is cut off", () => {
