@@ -50,3 +50,18 @@ test("Credit.below() looks at what the peer believes to be free", () => {
   credit.lastFwdCnt = credit.fwdCnt;
   assertEquals([credit.below(65_536), credit.stale()], [false, false]);
 });
+
+test("Credit.believed() is the smaller buffer less what is queued, and what the peer was not told", () => {
+  const credit = new Credit(1_000);
+  credit.learn(4_000, 0);
+  credit.fwdCnt = credit.lastFwdCnt = 0xffff_fff0;
+  const seen = [credit.believed()];
+  credit.queued(300);
+  seen.push(credit.believed());
+  credit.drained(300); // across the wrap
+  seen.push(credit.believed());
+  credit.lastFwdCnt = credit.fwdCnt;
+  seen.push(credit.believed());
+  credit.learn(500, 0);
+  assertEquals([...seen, credit.believed()], [1_000, 700, 700, 1_000, 500]);
+});

@@ -79,6 +79,26 @@ test("RxQueue.push() collapses many small stream packets rather than to refuse t
   assertEquals([rx.rxBytes, credit.bufUsed, credit.fwdCnt], [0, 0, 1_000_000]);
 });
 
+test("RxQueue.peek() and message() have a payload owned whose bytes they copy and leave", () => {
+  class Owned extends PagePayload {
+    owned = 0;
+    own(): void {
+      this.owned++;
+    }
+  }
+  const { rx } = queue();
+  const [one, other] = [new Owned(filled(1, 1)), new Owned(filled(200, 2))];
+  rx.push(one, EOM);
+  rx.push(other, EOM);
+  rx.peek(new Uint8Array(1));
+  assertEquals([one.owned, other.owned], [1, 0]);
+  rx.message(new Uint8Array(1), false, { flags: 0 });
+  rx.message(new Uint8Array(0), true, { flags: 0 });
+  assertEquals([one.owned, other.owned], [1, 0]);
+  rx.message(new Uint8Array(1), true, { flags: 0 });
+  assertEquals([one.owned, other.owned], [1, 1]);
+});
+
 test("RxQueue.message() takes one message of several packets, and drops what does not fit", () => {
   const { rx } = queue();
   rx.push(new PagePayload(filled(300, 1)), 0);
