@@ -79,6 +79,35 @@ test("RxQueue.push() collapses many small stream packets rather than to refuse t
   assertEquals([rx.rxBytes, credit.bufUsed, credit.fwdCnt], [0, 0, 1_000_000]);
 });
 
+test("RxQueue.push() that merges packets keeps the end of the message, and counts all bytes", () => {
+  const { rx } = queue();
+  rx.push(new PrivatePayload(filled(100, 1)), 0);
+  rx.push(new PrivatePayload(filled(100, 2)), EOM | EOR);
+  rx.push(new PrivatePayload(filled(7, 3)), EOM);
+  assertEquals([rx.length, rx.received], [2, 207]);
+  const out = { flags: 0 };
+  const got = new Uint8Array(300);
+  assertEquals([rx.message(got, false, out), out.flags, got[199], got[200]], [200, EOR, 2, 0]);
+  assertEquals([rx.message(got, false, out), out.flags, rx.rxBytes], [7, 0, 0]);
+});
+
+test("RxQueue.push() that collapses packets moves no end of a message, and repeats no byte", () => {
+  const { rx, credit } = queue(60 * PACKET_OVERHEAD);
+  rx.push(new PagePayload(filled(200, 1)), 0);
+  rx.read(new Uint8Array(150));
+  for (let i = 0; i < 20; i++) rx.push(new PagePayload(filled(200, 2)), 0);
+  rx.push(new PagePayload(filled(200, 3)), EOM);
+  for (let i = 0; i < 60; i++) assert(rx.push(new PagePayload(filled(200, 4)), 0));
+  assert(rx.length < 30, `${rx.length} packets`);
+  rx.push(new PagePayload(filled(200, 5)), EOM);
+  const out = { flags: 0 };
+  const got = new Uint8Array(20_000);
+  assertEquals(rx.message(got, false, out), 50 + 21 * 200);
+  assertEquals([got[49], got[50], got[50 + 4_000], rx.msgCount], [1, 2, 3, 1]);
+  assertEquals(rx.message(got, false, out), 61 * 200);
+  assertEquals([got[0], got[60 * 200], rx.msgCount, credit.bufUsed], [4, 5, 0, 0]);
+});
+
 test("RxQueue.peek() and message() have a payload owned whose bytes they copy and leave", () => {
   class Owned extends PagePayload {
     owned = 0;
@@ -123,6 +152,24 @@ test("RxQueue.map() gives the packet's own memory, and frees it once its piece i
   assertEquals(payload.freed, 0);
   piece!.release();
   assertEquals([payload.freed, view.length], [1, 0]);
+});
+
+test("RxQueue.map() of a peer's own memory gives credit for it once it is free", () => {
+  class Borrowed extends PagePayload {
+    lend(start: number, length: number): Uint8Array {
+      return this.bytes.subarray(start, start + length);
+    }
+  }
+  const { rx, credit } = queue();
+  for (const payload of [new Borrowed(filled(5_000, 1)), new PagePayload(filled(5_000, 2))]) {
+    rx.push(payload, EOM);
+  }
+  const [borrowed, own] = map(rx, 4);
+  assertEquals([rx.length, rx.msgCount, credit.fwdCnt], [0, 0, 5_000]);
+  own!.release();
+  assertEquals(credit.fwdCnt, 5_000);
+  borrowed!.release();
+  assertEquals([credit.fwdCnt, credit.bufUsed], [10_000, 0]);
 });
 
 test("RxQueue.map() continues a packet that is larger than the room, flags on its last piece", () => {
