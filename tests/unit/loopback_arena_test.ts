@@ -149,14 +149,28 @@ test("SendArena.collect() refuses what the peer cannot have, and hands no block 
   }
 });
 
-test("SendArena.collect() takes blocks back across the wrap of its index", () => {
-  const { send, received } = arena({ firstIndex: 0xffff_fffe });
-  for (let i = 0; i < 10; i++) {
-    const block = filled(send, 1).surrender(send);
-    send.lend(block);
-    received.payload(block, 1)!.free();
-    assertEquals([send.collect(), send.free], [1, 4]);
+test("SendArena.collect() takes blocks back across both wraps of its index", () => {
+  for (const firstIndex of [0x7fff_fffe, 0xffff_fffe]) {
+    const { send, received } = arena({ firstIndex });
+    for (let i = 0; i < 10; i++) {
+      const block = filled(send, 1).surrender(send);
+      send.lend(block);
+      received.payload(block, 1)!.free();
+      assertEquals([send.returnsPending(), send.collect(), send.free], [true, 1, 4]);
+      assertEquals(send.returnsPending(), false);
+    }
   }
+});
+
+test("ReceivedBlocks.together() tells the peer once of all that it gives back", () => {
+  const { send, received, returned } = arena();
+  const payloads = [filled(send, 1), filled(send, 1)].map((payload) => {
+    const block = payload.surrender(send);
+    send.lend(block);
+    return received.payload(block, 1)!;
+  });
+  received.together(() => payloads.forEach((payload) => payload.free()));
+  assertEquals([returned(), send.collect()], [1, 2]);
 });
 
 test("ReceivedBlocks gives no view outside of a block, and none of a block that is held", () => {

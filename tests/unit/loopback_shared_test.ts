@@ -114,6 +114,24 @@ test("writes over a link go on, however many receivers map it", TIMEOUT, async (
   for (const conn of conns) conn.close();
 });
 
+test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end);
+  using peer = openLink(other.link);
+  using _listener = listen(ADDRESS, { transport: host });
+  using socket = host.socket("stream");
+  const free = peer.freeBlocks;
+  const to = { srcCid: 3, srcPort: 7777, dstCid: HOST, type: 1, bufAlloc: 262_144, len: 1 };
+  for (const dstPort of [1024, 1025]) { // listened at, and not
+    const payload = peer.allocate(Uint8Array.of(1))!;
+    peer.send(packet({ ...to, dstPort, op: VIRTIO_VSOCK_OP_RW, payload }));
+  }
+  socket.poll(0);
+  const answers: number[] = [];
+  peer.pump(({ op }) => answers.push(op));
+  assertEquals([answers, peer.freeBlocks], [[VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RST], free]);
+});
+
 test("a tap of a link that throws costs one packet, and not its memory", () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end, {
