@@ -1,0 +1,135 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import {
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
+  VIRTIO_VSOCK_OP_RST,
+  VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_TYPE_STREAM,
+} from "../../ffi/abi/virtio_vsock.ts";
+import { ERRNO } from "../../ffi/errno.ts";
+import { connect } from "../../src/virtio/calls.ts";
+import type { Carrier } from "../../src/virtio/carrier.ts";
+import { release } from "../../src/virtio/connection.ts";
+import type { Header, Packet } from "../../src/virtio/packet.ts";
+import { PagePayload } from "../../src/virtio/payload.ts";
+import { VsockSock } from "../../src/virtio/sock.ts";
+import { Stack } from "../../src/virtio/stack.ts";
+
+const PORT = 5_000;
+const TO = { cid: 3, port: 9 };
+
+class Counted extends PagePayload {
+  freed = 0;
+  override free(): void {
+    this.freed++;
+    super.free();
+  }
+}
+
+/** A stack of CID 2 in front of a peer of CID 3, which says only what a test has it say. */
+class Rig {
+  readonly sent: number[] = [];
+  readonly carrier: Carrier = {
+    allocate: (data) => new PagePayload(data),
+    send: ({ op }) => void this.sent.push(op),
+  };
+  readonly stack: Stack = new Stack({
+    cids: [2],
+    now: () => 0,
+    route: (cid) => cid === TO.cid ? this.carrier : undefined,
+    tellsCredit: () => false,
+    timersChanged: () => {},
+    privileged: false,
+    firstPort: PORT,
+  });
+
+  header(op: number): Header {
+    const { cid: srcCid, port: srcPort } = TO;
+    const rest = { len: 0, flags: 0, bufAlloc: 65_536, fwdCnt: 0 };
+    return {
+      srcCid,
+      srcPort,
+      dstCid: 2,
+      dstPort: PORT,
+      type: VIRTIO_VSOCK_TYPE_STREAM,
+      op,
+      ...rest,
+    };
+  }
+
+  receive(op: number, fields: Partial<Packet> = {}): void {
+    this.stack.receive({ ...this.header(op), ...fields });
+  }
+
+  /** A socket at `PORT` that has asked to connect. */
+  asked(): VsockSock {
+    const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
+    this.stack.bind(sock, { cid: 2, port: PORT });
+    connect(this.stack, sock, TO);
+    return sock;
+  }
+
+  connected(): VsockSock {
+    const sock = this.asked();
+    this.receive(VIRTIO_VSOCK_OP_RESPONSE);
+    return sock;
+  }
+}
+
+test("connect() leaves no deadline behind once the peer has answered, be it no", () => {
+  for (const answer of [VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW]) {
+    const rig = new Rig();
+    const sock = rig.asked();
+    assertEquals(rig.stack.nextDeadline(), sock.connectTimeoutMs);
+    rig.receive(answer);
+    assertEquals(rig.stack.nextDeadline(), Infinity);
+  }
+});
+
+test("Stack.reset() ends what was connected, and the next life of the peer hears nothing of it", () => {
+  const lives: Record<string, (rig: Rig) => VsockSock> = {
+    asked: (rig) => rig.asked(),
+    connected: (rig) => rig.connected(),
+    closing: (rig) => {
+      const sock = rig.connected();
+      rig.receive(VIRTIO_VSOCK_OP_RST);
+      return sock;
+    },
+  };
+  for (const [name, live] of Object.entries(lives)) {
+    const rig = new Rig();
+    const sock = live(rig);
+    rig.sent.length = 0;
+    rig.stack.reset(rig.carrier);
+    const ended = [sock.state, sock.error, sock.readable, rig.stack.nextDeadline()];
+    assertEquals(ended, ["close", ERRNO.ECONNRESET, false, Infinity], name);
+    assertEquals(rig.stack.findConnected(TO.cid, TO.port, PORT), undefined, name);
+    release(rig.stack, sock);
+    assertEquals([rig.sent, rig.stack.has(rig.header(0))], [[], false], name);
+  }
+});
+
+test("Stack.reset() frees what nobody has read, and forgets who has closed already", () => {
+  const rig = new Rig();
+  const sock = rig.connected();
+  const payload = new Counted(Uint8Array.of(1, 2, 3));
+  rig.receive(VIRTIO_VSOCK_OP_RW, { len: 3, payload });
+  release(rig.stack, sock);
+  assertEquals(rig.stack.nextDeadline() > 0, true);
+  rig.stack.reset(rig.carrier);
+  assertEquals([payload.freed, sock.error, rig.stack.nextDeadline()], [1, 0, Infinity]);
+  assertEquals(rig.stack.has(rig.header(0)), false);
+  rig.asked(); // the port is free
+});
+
+test("close() of a connection forgets it, deadline and all, once the peer has agreed", () => {
+  const rig = new Rig();
+  const sock = rig.connected();
+  release(rig.stack, sock);
+  assertEquals(rig.sent, [VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_SHUTDOWN]);
+  rig.receive(VIRTIO_VSOCK_OP_RST);
+  assertEquals([rig.stack.has(rig.header(0)), rig.stack.nextDeadline()], [false, Infinity]);
+  assertEquals(rig.sent.length, 2);
+});
