@@ -50,8 +50,8 @@ interface Taken {
   mapped: number;
 }
 
-/** Takes everything that comes. */
-async function takeAll(receiver: Receiver): Promise<Taken> {
+/** Takes everything that comes, in batches of `most` pages at most. */
+async function takeAll(receiver: Receiver, most = Infinity): Promise<Taken> {
   const taken: Taken = { hash: createHash("sha256"), bytes: 0, mapped: 0 };
   for await (const batch of receiver) {
     let bytes = 0;
@@ -60,7 +60,8 @@ async function takeAll(receiver: Receiver): Promise<Taken> {
       taken.hash.update(data);
       bytes += data.length;
     }
-    assertEquals(bytes, batch.byteLength);
+    assertEquals([bytes, batch.volatile], [batch.byteLength, false]);
+    assert(batch.pages <= most, `${batch.pages} pages in one batch`);
     assertEquals(batch.mapped, batch.mappedBytes > 0);
     taken.bytes += bytes;
     taken.mapped += batch.mappedBytes;
@@ -126,7 +127,7 @@ for (const pages of [1, 2, 3]) {
     using pair = await openPair({});
     const data = lentPages(512 * KIB).subarray(0, 500_001);
     const sent = pair.near.write(data, { zeroCopy: true }).then(() => pair.near.closeWrite());
-    const { hash } = await takeAll(pair.far.receiver({ mode: "map", pages }));
+    const { hash } = await takeAll(pair.far.receiver({ mode: "map", pages }), pages);
     await sent;
     assertEquals(hash.digest("hex"), sha256(data));
   });
