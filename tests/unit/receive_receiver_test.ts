@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import type { UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
-import { POLLIN } from "../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
 import type { Code } from "../../ffi/errno.ts";
 import { VsockError } from "../../src/error.ts";
 import { openReceiver, type ReceiverOptions } from "../../src/receive/receiver.ts";
@@ -244,6 +244,24 @@ test("Receiver.waitSync() gives the carrier a turn while it spins for long", TIM
   assertEquals(socket.calls, ["waitSync(1, 1)"]);
 });
 
+test("Receiver.waitSync() goes on spinning after a turn of the carrier that brought nothing", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket);
+  const given = [0, POLLIN, POLLIN];
+  socket.waitSync = (): number => given.shift()!;
+  assertEquals([receiver.waitSync({ wait: "spin" }), given], [true, [POLLIN]]);
+});
+
+test("Receiver.waitSync() blocks for what is left of its time, or for ever", () => {
+  const socket = new FakeSocket();
+  using receiver = openReceiver(socket, { mode: "copy" });
+  const waits: number[] = [];
+  socket.waitSync = (_events, timeoutMs): number => waits.push(timeoutMs);
+  for (const options of [{}, { timeoutMs: 60_000 }, { timeoutMs: 0 }]) receiver.waitSync(options);
+  const [ever, some, none] = waits as [number, number, number];
+  assertEquals([ever, some > 0 && some <= 60_000, none], [Infinity, true, 0]);
+});
+
 test("Receiver.waitSync() does not spin where nobody could end it", () => {
   const socket = new FakeSocket({ spins: false });
   using receiver = openReceiver(socket);
@@ -281,6 +299,34 @@ test("Receiver.receiveSync() ends in time though poll_value lies", TIMEOUT, () =
   throwsCode("ETIMEDOUT", () => receiver.receiveSync({ wait: "spin", timeoutMs: 2 }));
   throwsCode("EOPNOTSUPP", () => receiver.receiveSync({ wait: "poll" }));
 });
+
+for (const mode of MODES) {
+  test(`Receiver.receiveSync() (${mode}) takes what comes while it blocks`, TIMEOUT, () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    let waits = 0;
+    socket.waitSync = (): number => {
+      if (waits++ === 0) return POLLERR; // of a record of MSG_ZEROCOPY, which is no error
+      if (waits === 2) socket.arrive(pattern(10));
+      return POLLIN;
+    };
+    using batch = receiver.receiveSync({ timeoutMs: 5_000 });
+    assertEquals([batch?.byteLength, waits], [10, 2]);
+  });
+
+  test(`Receiver.receive() (${mode}) takes no event for an end that is none`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    const { wait } = socket;
+    socket.wait = (): Promise<number> => {
+      socket.wait = wait;
+      setTimeout(() => socket.arrive(pattern(10)), 1);
+      return Promise.resolve(POLLERR);
+    };
+    using batch = await receiver.receive();
+    assertEquals(batch?.byteLength, 10);
+  });
+}
 
 test("Receiver gives the pages back and stays broken after a page 0 that makes no sense", () => {
   const socket = new FakeSocket();
