@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { assertEquals, assertThrows } from "@std/assert";
+import { close, memfd_create } from "../../ffi/libc.ts";
+import { createMemfd } from "../../ffi/memfd.ts";
+import { MappedRegion } from "../../ffi/memory.ts";
+import { GuestRam, RANGE_MAX } from "../../src/vhost_user/guest_ram.ts";
+import { FrontEndError, type Region } from "../../src/vhost_user/protocol.ts";
+
+const [KIB, MIB, GIB] = [2 ** 10, 2 ** 20, 2 ** 30];
+const NAME = "vsockit-ram-test";
+
+/** One file: the high region lies before the low one, which is over two windows of views. */
+const HIGH: Region = { guestAddress: 4 * GIB, size: MIB, userAddress: 2 ** 44, offset: 4 * KIB };
+const LOW: Region = {
+  guestAddress: 0,
+  size: 2 * GIB + 2 * MIB,
+  userAddress: 2 ** 45,
+  offset: 2 * MIB,
+};
+
+/** The regions, and their file mapped here. */
+class Rig implements Disposable {
+  readonly file: MappedRegion;
+  readonly ram: GuestRam;
+
+  constructor() {
+    const length = LOW.offset + LOW.size;
+    const fd = createMemfd(NAME, length);
+    this.file = new MappedRegion(length, { fd });
+    this.ram = new GuestRam([LOW, HIGH], [fd, fd]);
+    close(fd);
+  }
+
+  /** Writes `byte` where the file has the guest's `address`. */
+  put({ guestAddress, offset }: Region, address: number, byte: number): void {
+    const view = this.file.lend(offset + address - guestAddress, 1);
+    view[0] = byte;
+    this.file.release(view);
+  }
+
+  [Symbol.dispose](): void {
+    this.ram.drop();
+    this.file.unmap();
+  }
+}
+
+function mappings(): number {
+  return readFileSync("/proc/self/maps", "utf8").split(NAME).length - 1;
+}
+
+test("GuestRam.bytes() finds each byte of each region, within a view and where two views meet", () => {
+  using rig = new Rig();
+  const end = LOW.guestAddress + LOW.size;
+  const places: [Region, number][] = [[LOW, 0], [LOW, end - 1], [HIGH, HIGH.guestAddress]];
+  places.push([HIGH, HIGH.guestAddress + HIGH.size - 1]);
+  for (const edge of [GIB, 2 * GIB]) {
+    for (const at of [-1, 0, 1, MIB - 2, MIB - 1, MIB]) places.push([LOW, edge + at]);
+  }
+  places.forEach(([region, address], index) => rig.put(region, address, index + 1));
+  places.forEach(([, address], index) => {
+    assertEquals(rig.ram.bytes(address, 1)?.[0], index + 1, `${address}`);
+  });
+  for (const edge of [GIB, 2 * GIB]) {
+    const range = rig.ram.bytes(edge - 1, RANGE_MAX)!;
+    const last = places.findIndex(([, address]) => address === edge + MIB - 2) + 1;
+    assertEquals([range.length, range[RANGE_MAX - 1]], [RANGE_MAX, last]);
+  }
+});
+
+test("GuestRam.bytes() gives nothing that is not all within one region, or too long", () => {
+  using rig = new Rig();
+  const end = LOW.guestAddress + LOW.size;
+  const refused: [number, number][] = [[0, 0], [0, -1], [0, RANGE_MAX + 1], [-1, 1], [-1, 2]];
+  for (const { guestAddress, size } of [LOW, HIGH]) {
+    refused.push([guestAddress + size, 1], [guestAddress + size - 1, 2], [guestAddress - 1, 2]);
+  }
+  for (const [address, length] of refused) {
+    assertEquals(rig.ram.bytes(address, length), undefined, `${length} bytes at ${address}`);
+  }
+  const asked = [rig.ram.has(end - 1, 1), rig.ram.has(end - 1, 2), rig.ram.has(0, LOW.size)];
+  assertEquals(asked, [true, false, true]);
+});
+
+test("GuestRam.lend() lends the guest's own bytes, and takes them back", () => {
+  using rig = new Rig();
+  const { bytes, release } = rig.ram.lend(HIGH.guestAddress + 10, 20);
+  rig.put(HIGH, HIGH.guestAddress + 29, 7);
+  assertEquals([bytes.length, bytes[19], bytes.buffer.byteLength], [20, 7, 20]);
+  release();
+  assertEquals(bytes.length, 0);
+});
+
+test("GuestRam.ring() gives aligned bytes by the front end's address, and no others", () => {
+  using rig = new Rig();
+  const { userAddress, size, guestAddress } = HIGH;
+  rig.put(HIGH, guestAddress + size - 16, 9);
+  assertEquals(rig.ram.ring(userAddress + size - 16, 16, 16)[0], 9);
+  const refused: [number, number, number][] = [[userAddress - 16, 16, 16], [
+    userAddress + 8,
+    8,
+    16,
+  ]];
+  refused.push([LOW.userAddress + LOW.size - 16, 17, 16], [LOW.userAddress + LOW.size, 1, 1]);
+  for (const [address, length, align] of refused) {
+    const what = `${length} bytes at ${address}`;
+    assertThrows(() => rig.ram.ring(address, length, align), FrontEndError, what);
+  }
+});
+
+test("GuestRam is mapped until it is closed and nobody holds it", () => {
+  const before = mappings();
+  using rig = new Rig();
+  assertEquals(mappings(), before + 3);
+  rig.ram.hold();
+  rig.ram.hold();
+  const view = rig.ram.bytes(0, 8)!;
+  rig.ram.drop();
+  assertEquals([view.length, mappings()], [8, before + 3]);
+  rig.ram.drop();
+  assertEquals([view.length, mappings()], [8, before + 3]);
+  const { release } = rig.ram.lend(0, 1);
+  rig.ram.drop();
+  assertEquals([view.length, mappings()], [0, before + 1]);
+  release();
+});
+
+test("GuestRam refuses regions that overlap, and files that may shrink, with nothing left", () => {
+  const before = mappings();
+  const fd = createMemfd(NAME, 2 * MIB);
+  const region = { guestAddress: MIB, size: MIB, userAddress: 2 ** 44, offset: 0 };
+  for (const guestAddress of [1, MIB, 2 * MIB - 1]) {
+    const other = { ...region, guestAddress, userAddress: 2 ** 45 };
+    assertThrows(() => new GuestRam([region, other], [fd, fd]), FrontEndError, "must not overlap");
+  }
+  const open = memfd_create(NAME, 0);
+  const apart = { ...region, guestAddress: 0 };
+  assertThrows(() => new GuestRam([region, apart], [fd, open]), FrontEndError, "F_SEAL_SHRINK");
+  const short = { ...apart, offset: 2 * MIB - 1 };
+  assertThrows(() => new GuestRam([region, short], [fd, fd]), FrontEndError);
+  assertEquals(mappings(), before);
+  new GuestRam([region, apart], [fd, fd]).drop();
+  close(open);
+  close(fd);
+  assertEquals(mappings(), before);
+});
