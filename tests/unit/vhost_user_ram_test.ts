@@ -1,7 +1,10 @@
-import { readFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { close, memfd_create } from "../../ffi/libc.ts";
+import { F_ADD_SEALS, F_SEAL_SHRINK } from "../../ffi/abi/fcntl.ts";
+import { MFD_ALLOW_SEALING, MFD_HUGETLB } from "../../ffi/abi/mman.ts";
+import { AF_INET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
+import { close, fcntl, ftruncate, memfd_create, socket } from "../../ffi/libc.ts";
 import { createMemfd } from "../../ffi/memfd.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { GuestRam, RANGE_MAX } from "../../src/vhost_user/guest_ram.ts";
@@ -125,7 +128,7 @@ test("GuestRam is mapped until it is closed and nobody holds it", () => {
   release();
 });
 
-test("GuestRam refuses regions that overlap, and files that may shrink, with nothing left", () => {
+test("GuestRam refuses regions that overlap, and what is no sealed memfd, with nothing left", () => {
   const before = mappings();
   const fd = createMemfd(NAME, 2 * MIB);
   const region = { guestAddress: MIB, size: MIB, userAddress: 2 ** 44, offset: 0 };
@@ -133,14 +136,28 @@ test("GuestRam refuses regions that overlap, and files that may shrink, with not
     const other = { ...region, guestAddress, userAddress: 2 ** 45 };
     assertThrows(() => new GuestRam([region, other], [fd, fd]), FrontEndError, "must not overlap");
   }
-  const open = memfd_create(NAME, 0);
   const apart = { ...region, guestAddress: 0 };
-  assertThrows(() => new GuestRam([region, apart], [fd, open]), FrontEndError, "F_SEAL_SHRINK");
+  // What is mapped by rules of its own is none either.
+  const others = [memfd_create(NAME, 0), openSync("/dev/zero", "r+"), socket(AF_INET, SOCK_STREAM)];
+  for (const other of others) {
+    const make = (): GuestRam => new GuestRam([region, apart], [fd, other]);
+    assertThrows(make, FrontEndError, "must be a memfd with F_SEAL_SHRINK");
+    close(other);
+  }
   const short = { ...apart, offset: 2 * MIB - 1 };
   assertThrows(() => new GuestRam([region, short], [fd, fd]), FrontEndError);
   assertEquals(mappings(), before);
   new GuestRam([region, apart], [fd, fd]).drop();
-  close(open);
   close(fd);
   assertEquals(mappings(), before);
+});
+
+test("GuestRam refuses huge pages as what the front end did, not as what its user did", {
+  skip: !existsSync("/sys/kernel/mm/hugepages") && "this kernel is without CONFIG_HUGETLBFS",
+}, () => {
+  const fd = memfd_create(NAME, MFD_ALLOW_SEALING | MFD_HUGETLB);
+  ftruncate(fd, GIB);
+  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+  assertThrows(() => new GuestRam([HIGH], [fd]), FrontEndError, "of ordinary pages");
+  close(fd);
 });
