@@ -163,6 +163,12 @@ test("Link.send() on a dead link drops the packet and frees its payload", () => 
   assertEquals([pair.b.alive, pair.b.freeBlocks], [false, 6]);
 });
 
+test("Link.waitSync() refuses a time that is no number", () => {
+  using pair = new LinkPair(SMALL);
+  assertThrows(() => pair.a.waitSync(NaN), RangeError, "Cannot wait: timeoutMs must be a number");
+  assertEquals(pair.a.waitSync(-1), false);
+});
+
 test("Link.waitAsync() is one wait for all who call, and ends when the link is closed", async () => {
   using hold = new LoopHold();
   hold.acquire();
