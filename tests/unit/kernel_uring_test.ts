@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { F_DUPFD_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { POLLIN } from "../../ffi/abi/poll.ts";
+import { IO_URING_PARAMS, IORING_FEAT_NODROP } from "../../ffi/abi/io_uring.ts";
 import { AF_UNIX, MSG_DONTWAIT, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { ERRNO, WOULD_BLOCK } from "../../ffi/errno.ts";
 import {
@@ -11,6 +12,7 @@ import {
   eventfd,
   fcntl,
   io_uring_enter,
+  io_uring_setup,
   recv,
   send,
   socketpair,
@@ -38,6 +40,17 @@ function reapUntil(ring: Uring, done: () => boolean): void {
     ring.reap();
   }
 }
+
+test("uring() is there wherever io_uring_setup(2) works", () => {
+  const params = new DataView(new ArrayBuffer(IO_URING_PARAMS.size));
+  try {
+    close(io_uring_setup(1, params));
+  } catch {
+    return assertEquals(uring(), null);
+  }
+  const features = params.getUint32(IO_URING_PARAMS.at.features, true);
+  assertEquals(uring() !== null, (features & IORING_FEAT_NODROP) !== 0);
+});
 
 test("Uring.sendmsg() is over at once where there is room", { skip }, () => {
   const [here, there] = socketpair(AF_UNIX, SOCK_SEQPACKET);
