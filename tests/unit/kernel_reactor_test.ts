@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { EPOLLONESHOT } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { O_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../ffi/abi/poll.ts";
@@ -41,6 +42,20 @@ async function isPending(promise: Promise<unknown>, by: EpollReactor): Promise<b
   libc.close(fd);
   const mark = {};
   return await Promise.race([promise, Promise.resolve(mark)]) === mark;
+}
+
+/** What of `fd` some epoll of this process is to tell next: EPOLLONESHOT leaves nothing. */
+function armed(fd: number): number {
+  const events = readdirSync("/proc/self/fd").map((at) => {
+    try {
+      if (!/eventpoll/.test(readlinkSync(`/proc/self/fd/${at}`))) return 0;
+      const info = readFileSync(`/proc/self/fdinfo/${at}`, "utf8");
+      return parseInt(new RegExp(`tfd: +${fd} +events: +([0-9a-f]+)`).exec(info)?.[1] ?? "0", 16);
+    } catch {
+      return 0; // the directory itself, closed by now
+    }
+  });
+  return events.reduce((all, some) => all | some, 0) & ~EPOLLONESHOT;
 }
 
 const WAKES: Readonly<Record<string, EpollReactor>> = {
@@ -99,6 +114,34 @@ for (const [name, it] of Object.entries(WAKES)) {
     libc.write(far, ONE);
     assertEquals(await reads, POLLIN);
     done(near, far);
+  });
+
+  promise("has the epoll tell of nothing but what is waited for", async () => {
+    const [near, far] = pair();
+    const chunk = new Uint8Array(65_536);
+    while (libc.write(near, chunk) > 0);
+    const [reads, writes] = [wait(near, POLLIN), wait(near, POLLOUT)];
+    assertEquals(armed(near), POLLIN | POLLOUT | POLLERR | POLLHUP);
+    while (libc.read(far, chunk) > 0);
+    await writes;
+    assertEquals(armed(near), POLLIN | POLLERR | POLLHUP);
+    libc.write(far, ONE);
+    await reads;
+    assertEquals(armed(near), 0);
+    done(near, far);
+  });
+
+  promise("is not over before there is the answer that is asked for", async () => {
+    const fd = counter();
+    for (const dry of [true, false]) {
+      const answer = it.wait(fd, POLLIN, hold, undefined, dry, true);
+      assertEquals(await isPending(answer, it), true);
+      libc.write(fd, ONE);
+      assertEquals(await answer, POLLIN);
+      assertEquals(await it.wait(fd, POLLIN, hold, undefined, dry, true), POLLIN);
+      libc.read(fd, new Uint8Array(8));
+    }
+    done(fd);
   });
 
   promise("is ended by its signal alone, and by nobody else's", async () => {
