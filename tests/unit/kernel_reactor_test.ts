@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { EPOLLONESHOT } from "../../ffi/abi/epoll.ts";
+import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EpollEvents, EPOLLONESHOT } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { O_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../ffi/abi/poll.ts";
@@ -12,6 +12,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { EpollReactor, Hold, reactor } from "../../src/kernel/reactor.ts";
@@ -207,6 +208,22 @@ for (const [name, it] of Object.entries(WAKES)) {
     await assertRejects(() => never, DOMException);
     it.forget(fd);
     closeSync(fd);
+  });
+
+  promise("rejects with what epoll refuses, and others go on", async () => {
+    const nested = [libc.epoll_create1(EPOLL_CLOEXEC)];
+    for (let depth = 0; depth < 3; depth++) {
+      const outer = libc.epoll_create1(EPOLL_CLOEXEC);
+      libc.epoll_ctl(outer, EPOLL_CTL_ADD, nested.at(-1)!, new EpollEvents(1));
+      nested.push(outer);
+    }
+    const [near, far] = pair();
+    const kept = wait(near, POLLIN);
+    const error = await assertRejects(() => wait(nested.at(-1)!, POLLIN), SysError);
+    assertEquals(error.op, "epoll_ctl"); // ELOOP: too deep
+    libc.write(far, ONE);
+    assertEquals(await kept, POLLIN);
+    done(near, far, ...nested);
   });
 
   promise("can be called as soon as another wait is over", async () => {
