@@ -116,3 +116,12 @@ test("parseOk() and parseConnect() read what VMMs and hosts say", () => {
     assertEquals(parseConnect(line), undefined, line);
   }
 });
+
+test("LineReader.read() takes nothing for a line that another reader was faster with", () => {
+  for (const [came, told] of [[WOULD_BLOCK, undefined], [0, null]] as const) {
+    const reader = new LineReader();
+    const answers = [3, came];
+    assertEquals(reader.read({ recv: () => answers.shift()! }), told);
+    assertEquals([reader.text, answers], ["", []]);
+  }
+});
