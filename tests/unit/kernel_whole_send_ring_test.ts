@@ -126,6 +126,17 @@ test("WholeSend.send() begins nothing without room, and tells what a longer one 
   assertEquals(rig.ring.begun.length, 0);
 });
 
+test("WholeSend.send() copies messages of any length, and keeps no copy of the one before", () => {
+  using rig = new Rig();
+  const { messages, ring } = rig;
+  for (const length of [3, 3, 10_000, 5]) {
+    ring.result = length;
+    assertEquals(messages.send(new Uint8Array(length), 0), length);
+    const lengths = ring.begun.map(({ bytes }) => bytes.length);
+    assertEquals([lengths.pop(), lengths.some((left) => left > 0)], [length, false]);
+  }
+});
+
 test("WholeSend.through() resolves once the message is through, or at its signal", async () => {
   using rig = new Rig();
   rig.messages.send(ONE, 0);

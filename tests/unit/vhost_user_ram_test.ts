@@ -85,6 +85,13 @@ test("GuestRam.bytes() gives nothing that is not all within one region, or too l
   assertEquals(asked, [true, false, true]);
 });
 
+test("GuestRam.bytes() makes one buffer for what lies together, however often it is asked", () => {
+  using rig = new Rig();
+  const buffers = [0, 8, GIB - 1, GIB].map((address) => rig.ram.bytes(address, 8)!.buffer);
+  const same = buffers.map((buffer) => buffers.indexOf(buffer));
+  assertEquals(same, [0, 0, 0, 3]);
+});
+
 test("GuestRam.lend() lends the guest's own bytes, and takes them back", () => {
   using rig = new Rig();
   const { bytes, release } = rig.ram.lend(HIGH.guestAddress + 10, 20);
