@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { type BlockPayload, Blocks, ReceivedBlocks, SendArena } from "../../src/loopback/arena.ts";
 import { createLink, type LinkOptions, WORD } from "../../src/loopback/link_memory.ts";
 import { BROKEN, NONE, ReturnReader, ReturnWriter, Words } from "../../src/loopback/ring.ts";
@@ -60,11 +60,20 @@ test("SendArena leaves nothing of an earlier packet, nor of what was appended to
 });
 
 test("SendArena gives a page 0 that is all zero", () => {
-  const { send, views } = arena({ smallBlocks: 2 });
-  const used = [filled(send, 4096), filled(send, 4096)];
-  for (const payload of used) payload.free();
-  const block = send.takePage();
-  assertEquals(views.whole(block)!.every((byte) => byte === 0), true);
+  for (const length of [1, 100, 4096]) {
+    const { send, views } = arena({ smallBlocks: 2 });
+    const used = [filled(send, length), filled(send, length)];
+    for (const payload of used) payload.free();
+    const block = send.takePage();
+    assertEquals(views.whole(block)!.every((byte) => byte === 0), true, `${length}`);
+  }
+});
+
+test("SendArena leaves nothing of a packet that has one byte in its last page", () => {
+  const { send } = arena({ smallBlocks: 1, largeBlocks: 1 });
+  filled(send, 1); // the small one is out
+  filled(send, 4097, 9).free();
+  assertEquals(wholeOf(filled(send, 1, 1)).lastIndexOf(9), -1);
 });
 
 test("SendArena makes page 0s of half the small blocks at most, and of what they leave again", () => {
@@ -84,7 +93,9 @@ test("BlockPayload.own() keeps what was there from whoever fills the block anew"
   const payload = received.payload(block, 10)!;
   const lent = payload.bytes;
   payload.own();
+  const once = payload.bytes;
   payload.own();
+  assertStrictEquals(payload.bytes, once);
   lent.fill(9); // the peer
   assertEquals([payload.bytes[0], payload.append(Uint8Array.of(1)), send.collect()], [1, false, 0]);
   const copy = payload.bytes;
@@ -164,13 +175,15 @@ test("SendArena.collect() takes blocks back across both wraps of its index", () 
 
 test("ReceivedBlocks.together() tells the peer once of all that it gives back", () => {
   const { send, received, returned } = arena();
-  const payloads = [filled(send, 1), filled(send, 1)].map((payload) => {
+  const [last, ...payloads] = [1, 2, 3].map((length) => filled(send, length)).map((payload) => {
     const block = payload.surrender(send);
     send.lend(block);
     return received.payload(block, 1)!;
   });
   received.together(() => payloads.forEach((payload) => payload.free()));
   assertEquals([returned(), send.collect()], [1, 2]);
+  last!.free();
+  assertEquals([returned(), send.collect()], [2, 1]);
 });
 
 test("ReceivedBlocks gives no view outside of a block, and none of a block that is held", () => {
@@ -205,6 +218,7 @@ test("BlockPayload.surrender() refuses a payload of another link, and one that i
   const payload = filled(here, 1);
   assertThrows(() => payload.surrender(there), TypeError, "Cannot send a packet");
   payload.surrender(here);
+  assertEquals(payload.bytes.length, 0);
   assertThrows(() => payload.surrender(here), TypeError, "Cannot send a packet");
   payload.free();
   assertEquals(here.free, 3);
