@@ -85,6 +85,32 @@ test("connect() leaves no deadline behind once the peer has answered, be it no",
     assertEquals(rig.stack.nextDeadline(), sock.connectTimeoutMs);
     rig.receive(answer);
     assertEquals(rig.stack.nextDeadline(), Infinity);
+    const found = rig.stack.findConnected(TO.cid, TO.port, PORT);
+    assertEquals(found === sock, answer === VIRTIO_VSOCK_OP_RESPONSE);
+  }
+});
+
+test("Stack.receive() frees the bytes that no socket takes, once", () => {
+  const lives: Record<string, (rig: Rig) => void> = {
+    nobody: () => {},
+    bound: (rig) => rig.stack.bind(new VsockSock(VIRTIO_VSOCK_TYPE_STREAM), { cid: 2, port: PORT }),
+    asked: (rig) => void rig.asked(),
+    refused: (rig) => {
+      rig.asked();
+      rig.receive(VIRTIO_VSOCK_OP_RST);
+    },
+    reset: (rig) => {
+      rig.connected();
+      rig.receive(VIRTIO_VSOCK_OP_RST);
+    },
+    closed: (rig) => release(rig.stack, rig.connected()),
+  };
+  for (const [name, live] of Object.entries(lives)) {
+    const rig = new Rig();
+    live(rig);
+    const payload = new Counted(Uint8Array.of(1));
+    rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
+    assertEquals(payload.freed, 1, name);
   }
 });
 
