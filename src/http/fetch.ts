@@ -78,8 +78,9 @@ async function fetchBy(
   input: string | URL | Request,
   init: RequestInit = {},
 ): Promise<Response> {
-  const streamed = init.body instanceof ReadableStream ? { duplex: "half" } : {};
-  const request = new Request(input, { ...init, ...streamed });
+  // Spread, what a Request has to give would be lost.
+  const bare = init.body instanceof ReadableStream && !(init instanceof Request);
+  const request = new Request(input, bare ? { ...init, ...{ duplex: "half" } } : init);
   requireHttp(request.url);
   const signal = AbortSignal.any([request.signal, pool.closed]);
   signal.throwIfAborted();

@@ -30,6 +30,20 @@ test("fetch gives a response its URL, clones too", limit, async () => {
   assertEquals((await site.fetch("/", { method: "HEAD" })).url, "http://localhost/");
 });
 
+test("fetch takes a Request for its options", limit, async () => {
+  await using site = new Site(async ({ method, headers, body }) => {
+    return new Response(`${method} ${headers.get("x-a")} ${await new Response(body).text()}`);
+  });
+  const init = { method: "PUT", headers: { "x-a": "1" } };
+  for (const body of ["data", source(4).pipeThrough(new TransformStream())]) {
+    const streamed: RequestInit & { duplex: "half" } = { ...init, body, duplex: "half" };
+    const response = await site.fetch("/", new Request("http://vm/other", streamed) as RequestInit);
+    const text = await response.text();
+    assertEquals(text.slice(0, 6), "PUT 1 ");
+    assertEquals(text.length, 10);
+  }
+});
+
 /** Bodies that have a type, and what it begins with. */
 const TYPES: readonly [string, () => BodyInit, string][] = [
   ["a string", () => "a", "text/plain;charset=UTF-8"],
