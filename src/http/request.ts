@@ -148,5 +148,7 @@ async function lengthOf(
   return length ?? told;
 }
 
-/** What node:http sees to by itself. */
-const FRAMING: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding"]);
+/** What node:http sees to by itself, and what tells of trailers: none are sent. */
+const FRAMING: ReadonlySet<string> = new Set([
+  ...["connection", "keep-alive", "trailer", "transfer-encoding"],
+]);

@@ -1,8 +1,9 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { bytes, readText, Site } from "./http_helpers.ts";
+import { bytes, readText, Site, source } from "./http_helpers.ts";
 
+const MIB = 1024 * 1024;
 const limit = { timeout: 20_000 };
 
 /** Bodies of one chunk, and the length that is told of each. */
@@ -237,3 +238,10 @@ function chunks(...texts: string[]): ReadableStream<Uint8Array> {
     },
   }, { highWaterMark: 0 });
 }
+
+test("serve sends no field that tells of trailers", limit, async () => {
+  await using site = new Site(() => new Response("x", { headers: { trailer: "x-a" } }));
+  const response = await site.fetch("/");
+  assertEquals([response.status, await response.text()], [200, "x"]);
+  assertEquals(response.headers.get("trailer"), null);
+});
