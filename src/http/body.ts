@@ -101,6 +101,7 @@ export class BodyReader {
  * `outgoing` is closed before its end, `body` is cancelled.
  *
  * @param length What the peer was told of its length, `undefined` for nothing.
+ * @param carrier What tells that `outgoing` takes more: a ClientRequest does not after its response.
  * @throws {TypeError} If `body` is longer or shorter; then `outgoing` is still open.
  * @throws What `body` fails with; likewise.
  */
@@ -108,6 +109,7 @@ export async function sendBody(
   body: BodyReader,
   outgoing: Writable,
   length?: number,
+  carrier: Writable = outgoing,
 ): Promise<void> {
   let sent = 0;
   const onClose = (): void => void body.cancel(outgoing.errored ?? undefined); // ends a pending read
@@ -123,7 +125,7 @@ export async function sendBody(
       requireBytes("send a body", value);
       sent += value.byteLength;
       if (length !== undefined && sent > length) throw wrongLength(length, `${sent} or more`);
-      if (!outgoing.write(value)) await drained(outgoing);
+      if (!outgoing.write(value)) await drained(outgoing, carrier);
     }
     await body.cancel();
   } catch (error) {
@@ -135,13 +137,15 @@ export async function sendBody(
 }
 
 /** Waits until `outgoing` takes more, or is closed. */
-function drained(outgoing: Writable): Promise<void> {
+function drained(outgoing: Writable, carrier: Writable): Promise<void> {
   return new Promise((resolve) => {
     const settle = (): void => {
       outgoing.off("drain", settle).off("close", settle);
+      carrier.off("drain", settle);
       resolve();
     };
     outgoing.on("drain", settle).on("close", settle);
+    carrier.on("drain", settle);
   });
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
+import type { Duplex } from "node:stream";
 import { VsockError } from "../error.ts";
 import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
 import { failure } from "./failure.ts";
@@ -76,7 +77,7 @@ export function exchange(
       conn.isHeldBy(unread);
       resolve(withUrl(response, request.url));
     });
-    send(outgoing, body).catch((cause) => {
+    send(outgoing, body, conn.duplex).catch((cause) => {
       failed = failure("the body of the request failed", cause);
       reject(toError(cause));
       end(cause);
@@ -101,9 +102,10 @@ function start(agent: PooledConn, request: Request, body: Body): ClientRequest {
   return open({ agent, method: request.method, path: pathname + search, headers });
 }
 
-async function send(outgoing: ClientRequest, body: Body): Promise<void> {
-  if (body instanceof ReadableStream) await sendBody(new BodyReader(body), outgoing);
-  else if (body === null) outgoing.end();
+async function send(outgoing: ClientRequest, body: Body, duplex: Duplex): Promise<void> {
+  if (body instanceof ReadableStream) {
+    await sendBody(new BodyReader(body), outgoing, undefined, duplex);
+  } else if (body === null) outgoing.end();
   else outgoing.end(body);
 }
 

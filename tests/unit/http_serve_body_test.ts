@@ -239,6 +239,16 @@ function chunks(...texts: string[]): ReadableStream<Uint8Array> {
   }, { highWaterMark: 0 });
 }
 
+test("fetch sends all of a body whose response comes first", limit, async () => {
+  const told = Promise.withResolvers<Uint8Array>();
+  await using site = new Site((request) => {
+    request.bytes().then(told.resolve, told.reject);
+    return new Response("soon");
+  });
+  await (await site.fetch("/", { method: "POST", body: source(MIB), duplex: "half" })).text();
+  assertEquals((await told.promise).length, MIB);
+});
+
 test("serve sends no field that tells of trailers", limit, async () => {
   await using site = new Site(() => new Response("x", { headers: { trailer: "x-a" } }));
   const response = await site.fetch("/");
