@@ -4,27 +4,26 @@
  * @module
  */
 import { nextTick } from "node:process";
-import type { Readable, Writable } from "node:stream";
+import type { Writable } from "node:stream";
 import { shown } from "../shown.ts";
 import type { UnreadTime } from "./unread.ts";
 
 /**
  * The bytes of an incoming message. It takes a chunk when asked, or a few ahead.
  *
- * @param incoming The message.
+ * @param chunks Of the message.
  * @param onCancel What to do when its reader wants no more.
- * @param toError What the stream fails with when `incoming` does.
+ * @param toError What the stream fails with when `chunks` does.
  * @param ahead Bytes to take before they are asked for: chunks until there are as many.
  * @param unread Runs while these wait for a reader.
  */
 export function bodyOf(
-  incoming: Readable,
+  chunks: AsyncIterator<Uint8Array>,
   onCancel: (reason: unknown) => void,
   toError: (cause: unknown) => unknown,
   ahead = 0,
   unread?: UnreadTime,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const chunks = incoming.iterator({ destroyOnReturn: false });
   const strategy: QueuingStrategy<Uint8Array<ArrayBuffer>> = new ByteLengthQueuingStrategy({
     highWaterMark: ahead,
   });

@@ -126,7 +126,8 @@ function responseOf(
   const init = { status, statusText, headers: headersOf(rawHeaders) };
   incoming.on("error", () => {}); // who reads the body is told of it
   if (method !== "HEAD" && !NULL_BODY.has(status)) {
-    return new Response(bodyOf(incoming, onCancel, toError, AHEAD, unread), init);
+    const chunks = incoming.iterator({ destroyOnReturn: false });
+    return new Response(bodyOf(chunks, onCancel, toError, AHEAD, unread), init);
   }
   incoming.resume();
   return new Response(null, init);

@@ -12,11 +12,15 @@ import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts"
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 
 /**
- * The Request that `incoming` is; `signal` aborts when its client is gone.
+ * The Request that `incoming` is, `outgoing` its response; `signal` aborts when its client is gone.
  *
  * @throws {TypeError} If a Request cannot be that: of a target that is no path, the method TRACE.
  */
-export function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
+export function requestOf(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+): Request {
   const { method = "GET", rawHeaders } = incoming;
   const init: RequestInit & { duplex?: "half" } = {
     method,
@@ -24,10 +28,32 @@ export function requestOf(incoming: IncomingMessage, signal: AbortSignal): Reque
     signal,
   };
   if (hasBody(incoming)) {
-    init.body = bodyOf(incoming, () => {}, (cause) => signal.aborted ? signal.reason : cause);
+    init.body = requestBody(incoming, outgoing, signal);
     init.duplex = "half";
   }
   return new Request(urlOf(incoming), init);
+}
+
+/** What is left of it when nobody will read on is discarded: the next request comes after it. */
+function requestBody(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const chunks = incoming.iterator({ destroyOnReturn: false });
+  let begun = false;
+  let late: TypeError | undefined;
+  const next = (): Promise<IteratorResult<Uint8Array>> => {
+    begun = true;
+    return late === undefined ? chunks.next() : Promise.reject(late);
+  };
+  outgoing.once("finish", () => {
+    if (begun) return; // it may be read on
+    late = new TypeError("Cannot read a body: must be begun before the response is sent");
+    incoming.resume(); // node:http does so by itself, but that of Deno not always
+  });
+  const onCancel = (): void => void chunks.return?.().then(() => incoming.resume());
+  return bodyOf({ next }, onCancel, (cause) => signal.aborted ? signal.reason : cause);
 }
 
 /**

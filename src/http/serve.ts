@@ -28,7 +28,10 @@ export interface ServeHandlerInfo<A extends Address = Address> {
   readonly completed: Promise<void>;
 }
 
-/** Answers a request. `request.signal` aborts when its client is gone. */
+/**
+ * Answers a request. `request.signal` aborts when its client is gone. A body that nobody has begun
+ * to read when the response is sent is discarded: reading it fails from then on.
+ */
 export type ServeHandler<A extends Address = Address> = (
   request: Request,
   info: ServeHandlerInfo<A>,
@@ -224,7 +227,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     if (this.#stopping) outgoing.shouldKeepAlive = false;
     let request: Request;
     try {
-      request = requestOf(incoming, gone.signal);
+      request = requestOf(incoming, outgoing, gone.signal);
     } catch {
       outgoing.shouldKeepAlive = false;
       return void outgoing.writeHead(400).end();

@@ -239,6 +239,50 @@ function chunks(...texts: string[]): ReadableStream<Uint8Array> {
   }, { highWaterMark: 0 });
 }
 
+/** What handlers read of a body before they answer. */
+const LEFT: Readonly<Record<string, (body: ReadableStream) => Promise<void>>> = {
+  "nothing": () => Promise.resolve(),
+  "nothing, and cancel it": (body) => body.cancel(),
+  "a part, and cancel the rest": async (body) => {
+    for await (const _ of body) break;
+  },
+};
+for (const [name, read] of Object.entries(LEFT)) {
+  test(`serve discards a body of which a handler reads ${name}`, limit, async () => {
+    await using site = new Site(
+      async (request) => {
+        await read(request.body!);
+        return new Response("enough");
+      },
+      {},
+      { maxConnections: 1 },
+    );
+    for (const length of [131_072, MIB]) {
+      for (const make of [source, (length: number) => new Uint8Array(length)]) {
+        for (let i = 0; i < 3; i++) {
+          const init = { method: "POST", body: make(length), duplex: "half" } as const;
+          assertEquals(await (await site.fetch("/", init)).text(), "enough");
+        }
+      }
+    }
+    assertEquals(site.dials, 1);
+  });
+}
+
+test("serve fails a body that a handler begins to read after its response", limit, async () => {
+  const told = Promise.withResolvers<Promise<Uint8Array>>();
+  await using site = new Site((request, { completed }) => {
+    completed.then(() => {
+      const read = request.bytes();
+      read.catch(() => {});
+      told.resolve(read);
+    });
+    return new Response("soon");
+  });
+  await (await site.fetch("/", { method: "POST", body: new Uint8Array(MIB) })).text();
+  await assertRejects(() => told.promise, TypeError, "must be begun before the response is sent");
+});
+
 test("fetch sends all of a body whose response comes first", limit, async () => {
   const told = Promise.withResolvers<Uint8Array>();
   await using site = new Site((request) => {
