@@ -33,15 +33,16 @@ export interface FetchOptions {
 export interface FetchClient extends Disposable {
   /**
    * As the web's `fetch()`; the host of the URL becomes the `Host` header and leads nowhere. It
-   * follows no redirect, decodes no `Content-Encoding`, and keeps no cookie. Aborting its signal,
-   * or cancelling the body of the response, closes the connection. What may be sent twice, GET,
-   * HEAD, OPTIONS, PUT and DELETE without a stream, is sent once more where a kept connection was
-   * closed before a byte came.
+   * follows no redirect, but gives it, unless `redirect` is `"error"`; it decodes no
+   * `Content-Encoding`, and keeps no cookie. Aborting its signal, or cancelling the body of the
+   * response, closes the connection. What may be sent twice, GET, HEAD, OPTIONS, PUT and DELETE
+   * without a stream, is sent once more where a kept connection was closed before a byte came.
    *
    * @throws {TypeError} "Cannot fetch" with a `cause`: a `VsockError` where the connection failed,
    * what `connect` or the body of the request failed with.
    * @throws {TypeError} "Cannot fetch" if no connection is free as bodies are neither read nor
    * cancelled, for `unreadTimeoutMs`.
+   * @throws {TypeError} "Cannot fetch" if a redirect comes where `redirect` is `"error"`.
    * @throws {TypeError} "Cannot fetch" if the URL is not of `http:`, or the client is closed.
    * @throws The reason of `signal` where that is aborted.
    */
@@ -86,6 +87,15 @@ async function fetchBy(
   signal.throwIfAborted();
   tellType(request, init.body);
   const body = isWhole(init.body) ? new Uint8Array(await request.arrayBuffer()) : request.body;
+  return notRedirected(request, await ask(pool, request, body, signal));
+}
+
+async function ask(
+  pool: Pool,
+  request: Request,
+  body: Body,
+  signal: AbortSignal,
+): Promise<Response> {
   try {
     return await exchange(await take(pool, body, signal), request, body, signal);
   } catch (error) {
@@ -94,6 +104,16 @@ async function fetchBy(
     pool.dropIdle(); // it may have closed all of them, and the next one has to be open
     return await exchange(await take(pool, body, signal), request, body, signal);
   }
+}
+
+/** Statuses that lead elsewhere. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** Throws where a redirect has come and is to be an error. */
+async function notRedirected({ redirect }: Request, response: Response): Promise<Response> {
+  if (redirect !== "error" || !REDIRECTS.has(response.status)) return response;
+  await response.body?.cancel();
+  throw new TypeError(`Cannot fetch: the response is a redirect, of status ${response.status}`);
 }
 
 function requireHttp(url: string): void {

@@ -44,6 +44,14 @@ test("fetch takes a Request for its options", limit, async () => {
   }
 });
 
+test("fetch gives a redirect, and fails of one where it is to be an error", limit, async () => {
+  await using site = new Site(() => Response.redirect("http://vm/there", 307));
+  const response = await site.fetch("/");
+  assertEquals([response.status, response.headers.get("location")], [307, "http://vm/there"]);
+  const failing = (): Promise<Response> => site.fetch("/", { redirect: "error" });
+  await assertRejects(failing, TypeError, "the response is a redirect, of status 307");
+});
+
 /** Bodies that have a type, and what it begins with. */
 const TYPES: readonly [string, () => BodyInit, string][] = [
   ["a string", () => "a", "text/plain;charset=UTF-8"],
