@@ -22,14 +22,10 @@ export function requestOf(
   signal: AbortSignal,
 ): Request {
   const { method = "GET", rawHeaders } = incoming;
-  const init: RequestInit & { duplex?: "half" } = {
-    method,
-    headers: headersOf(rawHeaders),
-    signal,
-  };
+  const init: RequestInit = { method, headers: headersOf(rawHeaders), signal };
   if (hasBody(incoming)) {
-    init.body = requestBody(incoming, outgoing, signal);
-    init.duplex = "half";
+    if (method === "GET" || method === "HEAD") incoming.resume(); // no Request can have it
+    else Object.assign(init, { body: requestBody(incoming, outgoing, signal), duplex: "half" });
   }
   return new Request(urlOf(incoming), init);
 }
@@ -76,8 +72,7 @@ export function pushBack(incoming: IncomingMessage, duplex: Duplex): void {
   };
 }
 
-function hasBody({ method, headers }: IncomingMessage): boolean {
-  if (method === "GET" || method === "HEAD") return false;
+function hasBody({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
 }
 

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Conn } from "../../src/conn.ts";
 import { bytes, readText, Site, source } from "./http_helpers.ts";
 
 const MIB = 1024 * 1024;
@@ -269,6 +270,17 @@ for (const [name, read] of Object.entries(LEFT)) {
   });
 }
 
+test("serve discards the body of a GET", limit, async () => {
+  await using site = new Site(({ url }) => new Response(url));
+  using conn = await site.dial();
+  const half = `10000\r\n${"x".repeat(65_536)}\r\n`;
+  await conn.write(bytes("GET /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  await conn.write(bytes(half + "10000\r\n"));
+  assertMatch(await readOnce(conn), /\/1$/);
+  await conn.write(bytes(half.slice(7) + "0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assertMatch(await readOnce(conn), /\/2$/);
+});
+
 test("serve fails a body that a handler begins to read after its response", limit, async () => {
   const told = Promise.withResolvers<Promise<Uint8Array>>();
   await using site = new Site((request, { completed }) => {
@@ -299,3 +311,9 @@ test("serve sends no field that tells of trailers", limit, async () => {
   assertEquals([response.status, await response.text()], [200, "x"]);
   assertEquals(response.headers.get("trailer"), null);
 });
+
+/** What comes by one read. */
+async function readOnce(conn: Conn): Promise<string> {
+  const p = new Uint8Array(4096);
+  return new TextDecoder().decode(p.subarray(0, await conn.read(p) ?? 0));
+}
