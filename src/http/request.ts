@@ -127,7 +127,8 @@ async function send(
   if (cookies.length > 0) fields.set("set-cookie", cookies);
   if (length !== undefined) fields.set("content-length", `${length}`);
   for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
-  outgoing.writeHead(status, statusText || undefined);
+  outgoing.statusMessage = statusText; // instead of that of a response that could not be sent
+  outgoing.writeHead(status);
   if (reader === undefined) return void outgoing.end();
   if (reader.late) outgoing.flushHeaders();
   if (!bodiless) return await sendBody(reader, outgoing, length);

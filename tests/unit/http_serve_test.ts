@@ -188,6 +188,15 @@ test("serve sends no field of a response that cannot be sent", limit, async () =
   assertEquals(["a-field", "set-cookie"].map((name) => response.headers.get(name)), [null, null]);
 });
 
+test("serve sends no status text of a response that cannot be sent", limit, async () => {
+  await using site = new Site(
+    () => Object.defineProperty(new Response("x"), "statusText", { value: "a\x01b" }),
+    { onError: () => new Response("sorry", { status: 500 }) },
+  );
+  const { status, statusText } = await site.fetch("/");
+  assertEquals([status, statusText], [500, "Internal Server Error"]);
+});
+
 test("serve resets a response whose body fails", limit, async () => {
   const onError = (): Response => new Response("late");
   let fail = (): void => {};
