@@ -145,7 +145,7 @@ const AT = { home: 0, here: 1, peer: 2, page: 3 } as const;
 
 /** Our own blocks: those we fill and send. */
 export class SendArena implements Home {
-  /** Whether a block became free since somebody put `false`. */
+  /** Whether the peer gave a block back since somebody put `false`. */
   gained = false;
   readonly #blocks: Blocks;
   readonly #returns: ReturnReader;
@@ -222,7 +222,6 @@ export class SendArena implements Home {
 
   giveBack(block: number): void {
     this.#at[block] = AT.home;
-    this.gained = true;
     this.#shelf(block).put(block);
   }
 
@@ -233,6 +232,7 @@ export class SendArena implements Home {
       const block = this.#returns.take();
       if (this.#at[block] !== AT.peer) return BROKEN;
       this.giveBack(block);
+      this.gained = true;
     }
     return count;
   }

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { POLLOUT } from "../../ffi/abi/poll.ts";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RST,
@@ -18,7 +19,7 @@ import {
   openLoopback,
 } from "../../src/loopback/mod.ts";
 import type { SocketOptionValues } from "../../src/options.ts";
-import type { SocketType } from "../../src/socket.ts";
+import { type SocketType, WOULD_BLOCK } from "../../src/socket.ts";
 import type { Tap } from "../../src/stack/node.ts";
 import { packet } from "./link_pair.ts";
 
@@ -91,6 +92,21 @@ test("sendMessage() over a link refuses what its blocks can never hold", TIMEOUT
   assertEquals(await codeOf(near.sendMessage(new Uint8Array(2 * 65_536 + 1))), "EMSGSIZE");
   await near.sendMessage(new Uint8Array(2 * 65_536));
   assertEquals((await far.receiveMessage())?.data.length, 2 * 65_536);
+  near.close();
+  far.close();
+});
+
+test("poll() over a link is not OUT for a message with too few blocks left", TIMEOUT, async () => {
+  using ends = open({ largeBlocks: 2 });
+  const [near, far] = await pair(ends, "seqpacket");
+  await near.sendMessage(new Uint8Array(65_536));
+  const whole = new Uint8Array(2 * 65_536);
+  assertEquals(near.socket.send(whole, 0), WOULD_BLOCK);
+  assertEquals(near.socket.poll(POLLOUT), 0); // it had one of the two, and gave it back
+  const waited = near.sendMessage(whole);
+  await far.receiveMessage();
+  await waited;
+  assertEquals((await far.receiveMessage())?.length, whole.length);
   near.close();
   far.close();
 });
