@@ -12,7 +12,8 @@ import {
 } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { RxMapping } from "../socket.ts";
-import { mapRx, tellCredit } from "../virtio/calls.ts";
+import { mapRx } from "../virtio/calls.ts";
+import { tellCredit } from "../virtio/connection.ts";
 import { pagesOf, type Piece } from "../virtio/rx_queue.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";

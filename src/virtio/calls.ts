@@ -15,7 +15,7 @@ import {
 } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
-import { attach, emit, sendShutdown } from "./connection.ts";
+import { attach, emit, sendShutdown, tellCredit } from "./connection.ts";
 import type { Payload } from "./packet.ts";
 import type { Piece } from "./rx_queue.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
@@ -207,13 +207,6 @@ function receiveMessage(
     sock.page?.settle(sock.readable, sock.rxClosed);
   }
   return flags & MSG_TRUNC ? length : Math.min(length, buffer.length);
-}
-
-/** Tells the peer about credit only where it may run short, or where the reader waits for more. */
-export function tellCredit(stack: Stack, sock: VsockSock): void {
-  if (sock.credit.stale() && stack.host.tellsCredit(sock)) {
-    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-  }
 }
 
 /**

@@ -58,6 +58,13 @@ export function emit(
   });
 }
 
+/** Tells the peer about credit only where it may run short, or where the reader waits for more. */
+export function tellCredit(stack: Stack, sock: VsockSock): void {
+  if (sock.credit.stale() && stack.host.tellsCredit(sock)) {
+    emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+  }
+}
+
 /** A packet for `sock` has arrived. */
 export function receivePacket(stack: Stack, sock: VsockSock, packet: Packet): void {
   if (packet.payload !== undefined && packet.op !== VIRTIO_VSOCK_OP_RW) packet.payload.free();
@@ -144,6 +151,9 @@ function receiveConnected(stack: Stack, sock: VsockSock, packet: Packet): void {
     case VIRTIO_VSOCK_OP_RW:
       receiveData(stack, sock, packet);
       return;
+    case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
+      tellCredit(stack, sock); // a peer whose own buffer is smaller now may send less than before
+      break;
     case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
       emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
       break;

@@ -111,6 +111,18 @@ test("poll() over a link is not OUT for a message with too few blocks left", TIM
   far.close();
 });
 
+test("write() over a link goes on after its own buffer was made smaller", TIMEOUT, async () => {
+  using ends = open({});
+  const [near, far] = await pair(ends);
+  await near.write(new Uint8Array(100_000));
+  const p = new Uint8Array(100_000);
+  for (let have = 0; have < p.length;) have += (await far.read(p))!;
+  near.options.bufferSize = 65_536; // as if the bytes before it were still under way
+  assertEquals(await near.write(Uint8Array.of(1), { timeoutMs: 30_000 }), 1);
+  near.close();
+  far.close();
+});
+
 test("writes over a link go on, however many receivers map it", TIMEOUT, async () => {
   using ends = open({ smallBlocks: 4, largeBlocks: 1 });
   const conns: Conn[] = [];
