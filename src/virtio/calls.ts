@@ -123,7 +123,7 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   const space = credit.space();
   if (space > 0 && data.length > credit.txBufSize()) throw new SysError("send", "EMSGSIZE");
   if (space < data.length) {
-    sock.wantSpace = Math.max(1, Math.min(data.length, credit.txBufSize()));
+    sock.wantSpace = data.length;
     return WOULD_BLOCK;
   }
   const payloads: Payload[] = [];

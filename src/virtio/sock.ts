@@ -147,6 +147,8 @@ export class VsockSock {
     if (this.state === "close" || this.state === "closing") return true;
     if (this.state !== "established") return false;
     if (this.peerShutdown & RCV_SHUTDOWN) return this.credit.space() > 0;
-    return !this.wantRoom && this.credit.space() >= this.wantSpace;
+    const { credit, wantSpace } = this;
+    // What will never fit is refused as soon as there is any credit.
+    return !this.wantRoom && credit.space() >= (wantSpace > credit.txBufSize() ? 1 : wantSpace);
   }
 }

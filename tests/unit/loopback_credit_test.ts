@@ -1,9 +1,11 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_OP_CREDIT_UPDATE } from "../../ffi/abi/virtio_vsock.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
+import { VsockError } from "../../src/error.ts";
+import { openPair, pattern } from "./pair.ts";
 
 /** A stream pair of sockets whose far end is kept from merging, and the credit updates seen. */
 async function pair() {
@@ -56,4 +58,14 @@ test("send() stops where the credit ends, and goes on where an update says so", 
   assertEquals([updates, near.poll(POLLOUT)], [[262_144], POLLOUT]);
   near.close();
   far.close();
+});
+
+test("sendMessage() that waits is EMSGSIZE once the peer's buffer is too small for it", async () => {
+  using conns = await openPair("seqpacket");
+  const { near, far } = conns;
+  await near.sendMessage(pattern(200_000));
+  const waits = near.sendMessage(pattern(200_000), { timeoutMs: 30_000 });
+  far.options.bufferSize = 65_536;
+  await far.receiveMessage();
+  assertEquals((await assertRejects(() => waits, VsockError)).code, "EMSGSIZE");
 });
