@@ -228,6 +228,7 @@ export function updateBufferSize(stack: Stack, sock: VsockSock, wanted: number):
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
   }
   sock.bufferSize = size;
+  sock.changed(); // it bounds what is sent, too
 }
 
 /** SO_RCVLOWAT: 0 means 1; a STREAM socket refuses more than its buffer holds. */

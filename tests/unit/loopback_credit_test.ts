@@ -69,3 +69,12 @@ test("sendMessage() that waits is EMSGSIZE once the peer's buffer is too small f
   await far.receiveMessage();
   assertEquals((await assertRejects(() => waits, VsockError)).code, "EMSGSIZE");
 });
+
+test("write() goes on where its own buffer was what it waited for", async () => {
+  using conns = await openPair();
+  const { near } = conns;
+  near.options.bufferSize = 65_536;
+  const waits = near.write(pattern(100_000), { timeoutMs: 30_000 });
+  near.options.bufferSize = 262_144;
+  assertEquals(await waits, 100_000);
+});
