@@ -84,17 +84,15 @@ export class StackSocket implements Socket {
 
   send(data: Uint8Array, flags: number): number {
     this.#enter("send");
-    const { shorten } = this.#node;
-    const cut = shorten !== undefined && this.type === "stream" && data.length > 1;
-    const part = cut ? data.subarray(0, shorten("write", data.length)) : data;
+    const cut = this.sock.credit.space() > 0;
+    const part = cut ? this.#shortened("write", data) : data;
     return calls.send(this.#node.stack, this.sock, part, flags);
   }
 
   recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
     this.#enterDequeue("recv");
-    const { shorten } = this.#node;
-    const cut = shorten !== undefined && this.type === "stream" && buffer.length > 1;
-    const part = cut ? buffer.subarray(0, shorten("read", buffer.length)) : buffer;
+    const cut = this.sock.rx.rxBytes > 0;
+    const part = cut ? this.#shortened("read", buffer) : buffer;
     return calls.receive(this.#node.stack, this.sock, part, flags, out);
   }
 
@@ -213,6 +211,13 @@ export class StackSocket implements Socket {
   readonly #wake = (): void => {
     if (this.#waiters.wake() === 0) this.sock.wake = undefined;
   };
+
+  /** Of a call that can take bytes: how often others try in vain is a matter of time. */
+  #shortened(what: "read" | "write", bytes: Uint8Array): Uint8Array {
+    const { shorten } = this.#node;
+    if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
+    return bytes.subarray(0, shorten(what, bytes.length));
+  }
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
   #enterDequeue(op: string): void {

@@ -7,15 +7,22 @@ import { createLoopback, ManualClock, pcapTap } from "../../src/loopback/mod.ts"
 const LONG = { timeout: 60_000 };
 
 /** Ten clients talk at once; what went over the wire, and the order in which they were done. */
-async function run(seed: number, delayMs = 0): Promise<{ wire: string; order: string }> {
+async function run(
+  seed: number,
+  delayMs = 0,
+  stallMs = 0,
+): Promise<{ wire: string; order: string }> {
   const pieces: Uint8Array[] = [];
   const clock = delayMs === 0 ? new ManualClock() : undefined;
   const transport = createLoopback({
     seed,
     delayMs,
     clock,
-    faults: { shortReads: 0.3, shortWrites: 0.3 },
-    tap: pcapTap((piece) => pieces.push(piece), { originMs: 0 }),
+    faults: { shortReads: 0.3, shortWrites: 0.3, creditLimit: 1_000 },
+    tap: pcapTap((piece) => {
+      pieces.push(piece);
+      stall(stallMs);
+    }, { originMs: 0 }),
   });
   const address = { cid: 1, port: 1024 };
   const order: number[] = [];
@@ -29,14 +36,14 @@ async function run(seed: number, delayMs = 0): Promise<{ wire: string; order: st
   };
   const ask = async (id: number): Promise<void> => {
     using conn = await connect(address, { transport });
-    await conn.write(new Uint8Array(2_000).fill(id));
-    await conn.closeWrite();
+    const wrote = conn.write(new Uint8Array(2_000).fill(id)).then(() => conn.closeWrite());
     let got = 0;
     const p = new Uint8Array(700);
     for (let n = await conn.read(p); n !== null; n = await conn.read(p)) {
       assert(p.subarray(0, n).every((byte) => byte === id));
       got += n;
     }
+    await wrote;
     assertEquals(got, 2_000);
     order.push(id);
   };
@@ -47,6 +54,11 @@ async function run(seed: number, delayMs = 0): Promise<{ wire: string; order: st
   // With the times of each, where those are the clock's.
   for (const piece of pieces) hash.update(delayMs === 0 ? piece : piece.subarray(8));
   return { wire: hash.digest("hex"), order: order.join() };
+}
+
+/** As long as a slower machine takes for a packet. */
+function stall(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end;);
 }
 
 test("createLoopback() with the same seed replays the same run, byte for byte", LONG, async () => {
@@ -64,4 +76,8 @@ test("createLoopback() with the same seed replays delays too, in real time", LON
   const [first, second] = [await run(42, 3), await run(42, 3)];
   assertEquals(second, first);
   assert((await run(43, 3)).wire !== first.wire);
+});
+
+test("createLoopback() replays delays on a slower machine too", LONG, async () => {
+  for (const seed of [1, 2, 3]) assertEquals(await run(seed, 1, 1), await run(seed, 1));
 });
