@@ -30,6 +30,11 @@ export class Turns {
     return --this.#left < 0;
   }
 
+  /** Whether somebody waits for the next turn. */
+  get awaited(): boolean {
+    return this.#next !== undefined;
+  }
+
   /** The next turn, the same for all who wait for it. */
   next(): Promise<void> {
     return this.#next ??= turn().then(() => {

@@ -10,6 +10,7 @@ import type { Packet, Payload } from "../virtio/packet.ts";
 import { localPayload } from "../virtio/payload.ts";
 import { immediate } from "../builtins.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
+import type { Turns } from "../turns.ts";
 import type { WireEnd } from "./wire.ts";
 
 /** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */
@@ -37,6 +38,8 @@ export interface ChaosOptions {
   readonly faults: LoopbackFaults;
   /** Whether the order between connections is drawn, or first in, first out. */
   readonly shuffle: boolean;
+  /** Those of the sockets at its ends. */
+  readonly turns: Turns;
 }
 
 interface Flow {
@@ -58,7 +61,7 @@ export class ChaosWire implements Carrier {
   readonly #options: ChaosOptions;
   readonly #flows = new Map<string, Flow>();
   readonly #carried = new Map<string, Carried>();
-  readonly #soon: (step: () => void) => void;
+  readonly #realTime: boolean;
   /**
    * The time that delays count from. While packets are under way the real clock has no say in it,
    * only a delivery moves it on: which packet overtakes which is drawn, and not a matter of how fast
@@ -71,8 +74,7 @@ export class ChaosWire implements Carrier {
   constructor(end: WireEnd, options: ChaosOptions) {
     this.#end = end;
     this.#options = options;
-    // In real time the next packet comes in another turn: what the last one has caused is done then.
-    this.#soon = options.delayMs > 0 && options.clock === realClock ? immediate : queueMicrotask;
+    this.#realTime = options.delayMs > 0 && options.clock === realClock;
   }
 
   allocate(data: Uint8Array, { remote, local }: Destination): Payload {
@@ -94,13 +96,15 @@ export class ChaosWire implements Carrier {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#soon(this.#step);
+    // In real time the next packet comes in another turn: what the last one has caused is done then.
+    (this.#realTime ? immediate : queueMicrotask)(this.#step);
   }
 
   /** Delivers one packet, then lets others run. */
   readonly #step = (): void => {
     this.#scheduled = false;
     if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
+    if (this.#realTime && this.#options.turns.awaited) return this.#schedule(); // not done yet
     const [key, flow] = this.#next();
     const { packet, at } = flow.packets[0]!;
     const early = at - this.#options.clock.now();

@@ -84,9 +84,14 @@ export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport
   });
   const calm = seed === undefined && delayMs === 0 && Object.keys(faults).length === 0;
   node.useWire(
-    calm
-      ? new Wire(node)
-      : new ChaosWire(node, { random, clock, delayMs, faults, shuffle: seed !== undefined }),
+    calm ? new Wire(node) : new ChaosWire(node, {
+      random,
+      clock,
+      delayMs,
+      faults,
+      shuffle: seed !== undefined,
+      turns: node.turns,
+    }),
   );
   return new LoopbackTransport(node);
 }

@@ -81,3 +81,41 @@ test("createLoopback() with the same seed replays delays too, in real time", LON
 test("createLoopback() replays delays on a slower machine too", LONG, async () => {
   for (const seed of [1, 2, 3]) assertEquals(await run(seed, 1, 1), await run(seed, 1));
 });
+
+/** The order of packets where each is read byte by byte, which takes more than one turn. */
+async function slowReaders(seed: number, stallMs: number): Promise<string> {
+  const packets: string[] = [];
+  const transport = createLoopback({
+    seed,
+    delayMs: 10,
+    tap: ({ op, srcPort, dstPort, len }) => {
+      packets.push(`${srcPort}>${dstPort} ${op} ${len}`);
+      if (len > 1) stall(stallMs);
+    },
+  });
+  const address = { cid: 1, port: 1024 };
+  using listener = listen(address, { transport });
+  const ask = async (): Promise<void> => {
+    using conn = await connect(address, { transport });
+    await conn.write(new Uint8Array(500));
+    await conn.read(new Uint8Array(1));
+  };
+  const answer = async (accepted: Conn): Promise<void> => {
+    using conn = accepted;
+    const p = new Uint8Array(1);
+    for (let i = 0; i < 500; i++) await conn.read(p);
+    await conn.write(p);
+    await conn.read(p);
+  };
+  const asked = [ask(), ask(), ask()];
+  const answered: Promise<void>[] = [];
+  for (const _ of asked) answered.push(answer(await listener.accept()));
+  await Promise.all([...asked, ...answered]);
+  return packets.join();
+}
+
+test("createLoopback() replays delays where reading a packet takes many turns", LONG, async () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    assertEquals(await slowReaders(seed, 12), await slowReaders(seed, 0));
+  }
+});
