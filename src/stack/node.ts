@@ -8,6 +8,7 @@ import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { LoopHold } from "../loop_hold.ts";
 import { Turns } from "../turns.ts";
+import { TIMER_MAX_MS } from "../waiting.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet } from "../virtio/packet.ts";
 import type { PollPage, VsockSock } from "../virtio/sock.ts";
@@ -146,7 +147,8 @@ export class StackNode implements StackHost {
     this.#disarm = undefined;
     this.#armedAt = next;
     if (next === Infinity) return;
-    this.#disarm = this.clock.after(Math.max(0, next - this.clock.now()), () => {
+    const ms = Math.min(Math.max(0, next - this.clock.now()), TIMER_MAX_MS); // then the rest
+    this.#disarm = this.clock.after(ms, () => {
       this.#armedAt = Infinity;
       this.#disarm = undefined;
       this.stack.runTimers();
