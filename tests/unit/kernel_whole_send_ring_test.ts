@@ -44,7 +44,7 @@ class Rig implements Disposable {
 
   constructor(type: number = SOCK_SEQPACKET, rings = true) {
     [this.fd, this.peer] = socketpair(AF_UNIX, type | SOCK_NONBLOCK);
-    this.messages = new WholeSend(this.fd, rings ? this.ring as unknown as Uring : null);
+    this.messages = new WholeSend(this.fd, () => rings ? this.ring as unknown as Uring : null);
   }
 
   /** What the peer reads: bytes, `WOULD_BLOCK`, or 0 at the end. */
