@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { closeSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
+import { POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
-import { dup2, shutdown } from "../../../ffi/libc.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import { dup2, shutdown, write } from "../../../ffi/libc.ts";
+import { pollNow } from "../../kernel/poll.ts";
+import { Hold, reactor } from "../../kernel/reactor.ts";
 
 const [STDIN, STDOUT, STDERR] = [0, 1, 2];
 const FDS = "/proc/self/fd";
+/** Bytes that each kind of file takes without blocking where poll(2) says that it has room. */
+const PIECE = 4_096;
 
 /** Where the bytes come from and go to. */
 export interface Pipes extends Disposable {
@@ -17,8 +23,8 @@ export interface Pipes extends Disposable {
   readonly quiet: boolean;
   /** What comes in, until its end. */
   read(): AsyncIterable<Uint8Array>;
-  /** Writes all of `bytes`, which are free for reuse then. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Writes all of `bytes`, which are free for reuse then; `signal` ends that where nobody reads. */
+  write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Ends what goes out; whoever reads it sees the end. */
   end(): void;
 }
@@ -26,6 +32,8 @@ export interface Pipes extends Disposable {
 /** Those of this process. */
 export class ProcessPipes implements Pipes {
   readonly #onLost: () => void;
+  readonly #hold: Hold = new Hold();
+  #output: Output | undefined;
   #reading = false;
 
   /** `onLost` is called when nobody reads what goes out any more. */
@@ -42,17 +50,29 @@ export class ProcessPipes implements Pipes {
     return process.stdin;
   }
 
-  write(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      process.stdout.write(bytes, (error) => {
-        if (!error) return resolve();
-        if ((error as NodeJS.ErrnoException).code === "EPIPE") this.#onLost();
-        reject(error);
-      });
-    });
+  /** Not by `process.stdout`: who does not read that stops the event loop of Deno. */
+  async write(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { fd, most } = this.#output ??= openOutput();
+    for (let rest = bytes; rest.length > 0;) {
+      if (pollNow(fd, POLLOUT) === 0) {
+        await reactor().wait(fd, POLLOUT, this.#hold, signal, true);
+      }
+      rest = rest.subarray(this.#writeSome(fd, rest.subarray(0, most)));
+    }
+  }
+
+  /** write(2): 0 where somebody else has taken the room. */
+  #writeSome(fd: number, bytes: Uint8Array): number {
+    try {
+      return Math.max(0, write(fd, bytes));
+    } catch (error) {
+      if (error instanceof SysError && error.code === "EPIPE") this.#onLost();
+      throw error;
+    }
   }
 
   end(): void {
+    if (this.#output !== undefined) reactor().forget(this.#output.fd);
     if (process.stdout.isTTY !== true) endOutput();
   }
 
@@ -60,6 +80,27 @@ export class ProcessPipes implements Pipes {
   [Symbol.dispose](): void {
     if (this.#reading) process.stdin.destroy();
   }
+}
+
+/** Where to write, and how much at a time so that it does not block. */
+interface Output {
+  readonly fd: number;
+  readonly most: number;
+}
+
+/** Standard output; a pipe once more, so as not to block it for whoever else has that. */
+function openOutput(): Output {
+  const kind = fstatSync(STDOUT);
+  if (kind.isFile()) return { fd: STDOUT, most: Infinity };
+  if (kind.isFIFO()) {
+    try {
+      const flags = constants.O_WRONLY | constants.O_NONBLOCK;
+      return { fd: openSync(`${FDS}/${STDOUT}`, flags), most: Infinity };
+    } catch {
+      // Another user's, or no more descriptors.
+    }
+  }
+  return { fd: STDOUT, most: PIECE };
 }
 
 /**

@@ -65,12 +65,13 @@ async function writeAll(
   if (conn.type === "stream") {
     const buffer = new Uint8Array(BUFFER_BYTES);
     for (let n = await conn.read(buffer, { signal }); n !== null;) {
-      await pipes.write(buffer.subarray(0, n));
+      await pipes.write(buffer.subarray(0, n), signal);
       n = await conn.read(buffer, { signal });
     }
   } else {
     for (let message = await conn.receiveMessage({ signal }); message !== null;) {
-      await pipes.write(lines ? concat(message.data, Uint8Array.of(NEWLINE)) : message.data);
+      const { data } = message;
+      await pipes.write(lines ? concat(data, Uint8Array.of(NEWLINE)) : data, signal);
       message = await conn.receiveMessage({ signal });
     }
   }
