@@ -118,8 +118,8 @@ function stopReading(from: AnySocket): void {
   for (let turns = 0; turns < DISCARD_TURNS && recvConnected(from, chunk, 0) > 0; turns++);
 }
 
-/** close(2) by a reset, where the family has such a thing. */
-function reset(socket: AnySocket): void {
+/** close(2) by a reset, where the family has such a thing: no peer takes that for a clean end. */
+export function reset(socket: AnySocket): void {
   try {
     socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
   } catch (error) {

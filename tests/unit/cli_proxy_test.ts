@@ -205,6 +205,35 @@ test(
   },
 );
 
+test("drain() resets what it cuts: neither end takes that for a clean end", WAIT, async () => {
+  using target = listen({ hostname: "127.0.0.1", port: 0 });
+  const args = ["tcp:127.0.0.1:0", stringifyAddress(target.addr, "stream")];
+  await withProxy(args, async (proxy, entries) => {
+    using client = await connect(stringifyAddress(proxy.address, "stream"));
+    using far = await target.accept();
+    await far.write(bytes("half"));
+    assertEquals(await client.read(new Uint8Array(8)), 4);
+    assertEquals(await proxy.drain(0, new AbortController().signal), 1);
+    for (const end of [client, far]) {
+      await assertRejects(() => end.read(new Uint8Array(1)), Error, "ECONNRESET");
+    }
+    assertEquals(entries.at(-1)?.reason, "it was cut");
+  });
+});
+
+test("Proxy resets who cannot be served: nothing is not all that there is", WAIT, async () => {
+  const target = listen({ hostname: "127.0.0.1", port: 0 });
+  const to = stringifyAddress(target.addr, "stream");
+  target.close();
+  for (const flags of [[], ["--allow", "tcp:10.0.0.1"], ["--allow-target", "tcp:10.0.0.1"]]) {
+    using _target = flags.length === 0 ? undefined : listen(to);
+    await withProxy([...flags, "tcp:127.0.0.1:0", to], async (proxy) => {
+      using client = await connect(stringifyAddress(proxy.address, "stream"));
+      await assertRejects(() => client.read(new Uint8Array(1)), Error, "ECONNRESET");
+    });
+  }
+});
+
 test("Proxy replaces a dead Unix socket, and unlinks its own", WAIT, async () => {
   using folder = new UnixFolder();
   const [at, to] = [folder.path("l"), `unix:${folder.path("t")}`];

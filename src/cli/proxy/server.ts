@@ -17,7 +17,7 @@ import { Repeats } from "../repeats.ts";
 import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
-import { type Flow, relay } from "../relay.ts";
+import { type Flow, relay, reset } from "../relay.ts";
 
 /** A proxy that listens. */
 export class Proxy implements AsyncDisposable {
@@ -79,8 +79,8 @@ export class Proxy implements AsyncDisposable {
     const ends: Conn<Address>[] = [near];
     const session: Served = {
       cut(): void {
-        gone.abort(new Error("the proxy ends"));
-        for (const end of ends) end.close();
+        gone.abort(new Error("it was cut"));
+        for (const end of ends) reset(end.socket);
       },
       over: this.#serve(++this.#ids, near, ends, gone.signal).finally(() => {
         this.#sessions.delete(session);
@@ -115,9 +115,11 @@ export class Proxy implements AsyncDisposable {
       reason = failure?.message;
     } catch (error) {
       reason = (error as Error).message;
+      reset(near.socket); // who reads to the end is not to take nothing for all
     } finally {
       for (const end of ends) end.close();
     }
+    if (signal.aborted) reason = (signal.reason as Error).message;
     const ms = Math.round(performance.now() - began);
     this.#log({ event: "close", id, peer, sent: sent.bytes, received: received.bytes, ms, reason });
   }
@@ -128,7 +130,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   #refuse(id: number, near: Conn<Address>, peer: string, target?: string): void {
-    near.close();
+    reset(near.socket);
     this.#refusals.tell(hostOf(near.remoteAddr), { event: "refuse", id, peer, target });
   }
 
