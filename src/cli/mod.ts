@@ -52,8 +52,11 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, 
  */
 export async function main(args: readonly string[], terminal?: Terminal): Promise<number> {
   if (terminal !== undefined) return await runLine(args, terminal);
-  const onLost = (): void => {
-    if (findCommand(args[0])?.serves !== true) process.exit();
+  const onLost = (error: NodeJS.ErrnoException): void => {
+    if (findCommand(args[0])?.serves === true) return;
+    if (error.code === "EPIPE") process.exit();
+    process.stderr.write(`vsockit: Cannot print: ${error.message}\n`);
+    process.exit(EXIT_FAILURE);
   };
   const onUnheard = (): void => {}; // nobody left to tell
   process.stdout.on("error", onLost);

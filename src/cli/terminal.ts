@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fstatSync, writeSync } from "node:fs";
 import process from "node:process";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { pollNow } from "../kernel/poll.ts";
@@ -35,12 +36,44 @@ export function processTerminal(): Terminal {
   const plain = Boolean(readVariable("NO_COLOR"));
   const interactive = stderr.isTTY === true && capable;
   return {
-    out: (text: string): void => void stdout.write(text),
-    err: (text: string): void => void stderr.write(text),
+    out: printer(stdout, FDS.out),
+    err: printer(stderr, FDS.err),
     ready: (stream): boolean => pollNow(FDS[stream], POLLOUT) !== 0,
     interactive,
     color: interactive && !plain,
     outColor: stdout.isTTY === true && capable && !plain,
     columns: stderr.columns || 80, // 0 where the terminal does not know
   };
+}
+
+/** Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime. */
+function printer(stream: NodeJS.WriteStream, fd: number): (text: string) => void {
+  const write = stream.isTTY !== true && isFile(fd)
+    ? (text: string) => writeAll(fd, text)
+    : (text: string) => {
+      stream.write(text);
+    };
+  return (text) => {
+    try {
+      write(text);
+    } catch (error) {
+      stream.emit("error", error);
+    }
+  };
+}
+
+/** Whether it is neither a pipe nor a socket: a stream of it that has failed once takes no more. */
+function isFile(fd: number): boolean {
+  try {
+    const kind = fstatSync(fd);
+    return kind.isFile() || kind.isCharacterDevice();
+  } catch {
+    return false; // it is closed
+  }
+}
+
+function writeAll(fd: number, text: string): void {
+  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+    rest = rest.subarray(writeSync(fd, rest));
+  }
 }
