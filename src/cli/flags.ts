@@ -54,9 +54,6 @@ export function parseLine(flags: readonly Flag[], args: readonly string[]): Line
     string: ["_", ...flags.filter(({ value }) => value).map(({ name }) => name)],
     boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
     collect: flags.filter(({ many }) => many).map(({ name }) => name),
-    unknown: (arg, key): void => {
-      if (key !== undefined) throw new UsageError(`Unknown option: ${arg}`);
-    },
   });
   const values: Readonly<Record<string, unknown>> = parsed;
   const given = new Map<string, string | true>();
@@ -89,6 +86,7 @@ function joinValues(flags: readonly Flag[], args: readonly string[]): string[] {
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--") return [...joined, arg, ...rest];
     const { flag, attached } = findFlag(flags, arg);
+    if (flag === undefined && /^-./.test(arg)) throw new UsageError(`Unknown option: ${arg}`);
     if (flag === undefined) joined.push(arg);
     else if (flag.value === undefined) joined.push(plainFlag(flag, attached));
     else joined.push(`--${flag.name}=${attached ?? takeValue(arg, rest)}`);

@@ -45,6 +45,12 @@ test("parseFlags() takes letters that are joined, a value behind the last", () =
   assertThrows(() => parse("-sx"), UsageError, "Unknown option: -x");
 });
 
+test("parseFlags() refuses every option that is not in the list, whatever it is called", () => {
+  for (const option of ["--_", "--_=x", "--__proto__", "--no-server", "--server.x", "---", "-5"]) {
+    assertThrows(() => parse(option), UsageError, `Unknown option: ${option}`);
+  }
+});
+
 test("splitLetters() leaves alone what is joined to nothing, and what is no flag", () => {
   const alone = ["-s", "-b4K", "--server", "-", "-5", "-xs", "-s=1", "sv"];
   assertEquals(splitLetters(FLAGS, alone), alone);
