@@ -138,6 +138,19 @@ test("vsockit device takes the place of a dead one, and of no other", WAIT, asyn
   await second.ended;
 });
 
+test("vsockit device ends where nobody reads the pipe that it is to record in", WAIT, async () => {
+  using folder = new UnixFolder();
+  const [socket, pipe] = [folder.path("s"), folder.path("pipe")];
+  execFileSync("mkfifo", [pipe]);
+  using device = new Running("device", "-c", "3", "-s", socket, "--pcap", pipe);
+  assertEquals(await device.ended, 1);
+  assertMatch(
+    device.err,
+    /^vsockit device: Cannot open .*\/pipe: ENXIO .*: nobody reads that pipe/,
+  );
+  assert(!existsSync(socket));
+});
+
 test("vsockit device says what is wrong with its command line", async () => {
   const { code, err } = await vsockit(["device", "--socket", "s"]);
   assertEquals(code, 2);

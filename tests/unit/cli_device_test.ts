@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type Entry, qemuArguments } from "../../src/cli/device/log.ts";
@@ -10,6 +11,7 @@ import { UsageError } from "../../src/cli/usage.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
+import { UnixFolder } from "./unix_folder.ts";
 
 const FIRST: readonly string[] = ["--socket", "s", "--guest-cid", "3"];
 
@@ -73,6 +75,20 @@ test("PcapFile records no more once that fails, and says so", () => {
   for (let count = 0; count < 3; count++) file.write(new Uint8Array(1 << 18));
   assertEquals(failures.length, 1);
   assertMatch(failures[0]!, /ENOSPC|No space left/i);
+});
+
+test("PcapFile does not wait for who reads its pipe", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("pipe");
+  execFileSync("mkfifo", [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const failures: string[] = [];
+  using file = new PcapFile(({ message }) => failures.push(message));
+  file.open(path);
+  file.write(new Uint8Array(1 << 18)); // and a pipe holds less
+  closeSync(reader);
+  assertEquals(failures.length, 1);
+  assertMatch(failures[0]!, /EAGAIN|temporarily unavailable/i);
 });
 
 test("shareOf() leaves descriptors for all guests, and for what else there is", () => {

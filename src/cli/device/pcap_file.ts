@@ -4,11 +4,13 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { setImmediate } from "node:timers";
 
 /** Bytes that are kept at most before they are written. */
 const KEPT_MAX = 1 << 18;
+/** A pipe does not stop the device: one that is full is an error like a full disk. */
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK;
 /** What guests say is nobody else's business. */
 const MODE = 0o600;
 
@@ -28,7 +30,12 @@ export class PcapFile implements Disposable {
 
   /** Makes the file at `path` anew; until then, pieces are kept. @throws {Error} If it cannot. */
   open(path: string): void {
-    this.#fd = openSync(path, "w", MODE);
+    try {
+      this.#fd = openSync(path, FLAGS, MODE);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENXIO") throw error;
+      throw new Error(`Cannot open ${path}: ENXIO (errno 6): nobody reads that pipe yet`);
+    }
   }
 
   /** Takes a piece, which is its own then. */
