@@ -27,6 +27,13 @@ export function readIfPermitted(path: string): string | undefined {
   }
 }
 
+/** Descriptors that this process may have, `RLIMIT_NOFILE`; `Infinity` where that is not told. */
+export function descriptorLimit(): number {
+  const limits = readIfPermitted("/proc/self/limits") ?? "";
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
+  return soft === undefined ? Infinity : Number(soft);
+}
+
 function isGranted(path: string): boolean {
   const { Deno } = globalThis as { readonly Deno?: Permitting };
   return Deno === undefined ||

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { test } from "node:test";
@@ -9,6 +10,7 @@ import { listen } from "../../src/listen.ts";
 import { RUNTIME } from "../unit/ffi_helpers.ts";
 import { UnixFolder } from "../unit/unix_folder.ts";
 import { vsockit } from "./captured.ts";
+import { VSOCKIT } from "./process.ts";
 
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   deno: ["run", "--no-check", "-A"],
@@ -42,6 +44,30 @@ test("vsockit proxy drains on SIGTERM, and logs JSON", { timeout: 60_000 }, asyn
   assert(!Number.isNaN(Date.parse(String(time))));
   assertEquals((await next())["cut"], 0);
   assertEquals(await ended, 0);
+});
+
+test("vsockit proxy has wait for whom there are no descriptors", { timeout: 60_000 }, async () => {
+  using folder = new UnixFolder();
+  const [at, to] = [folder.path("l"), folder.path("t")];
+  using target = listen({ path: to });
+  const args = ["-c", 'ulimit -n 80; exec "$@"', "sh", ...VSOCKIT, "proxy", "--json"];
+  const child = spawn("/bin/sh", [...args, `unix:${at}`, `unix:${to}`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  await once(child.stdout, "data");
+  const served: Promise<number | null>[] = [];
+  for (let count = 0; count < 40; count++) {
+    const client = await connect({ path: at });
+    served.push(client.read(new Uint8Array(8)).finally(() => client.close()));
+  }
+  for (const _ of served) {
+    using far = await target.accept();
+    await far.write(new Uint8Array(3));
+  }
+  assertEquals(new Set(await Promise.all(served)), new Set([3]));
+  process.kill(child.pid!, "SIGTERM");
+  await exited;
 });
 
 test("vsockit proxy says what is wrong with its command line", async () => {

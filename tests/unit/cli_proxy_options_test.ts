@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Address } from "../../src/address.ts";
-import { parseOptions } from "../../src/cli/proxy/options.ts";
+import { fittingIn, parseOptions } from "../../src/cli/proxy/options.ts";
 import { parsePattern } from "../../src/cli/proxy/pattern.ts";
 import { UsageError } from "../../src/cli/usage.ts";
 
@@ -17,6 +17,10 @@ test("parseOptions() of proxy reads two addresses and has defaults", () => {
   assertEquals(options.target, "hvsock:///run/fc.sock:1024");
   assertEquals([options.maxConnections, options.drainTimeoutMs], [512, 30_000]);
   assert(options.allows({ cid: 9, port: 9 }));
+});
+
+test("fittingIn() leaves descriptors for both ends of each connection, and for the rest", () => {
+  assertEquals([Infinity, 1 << 20, 1_024, 80, 20].map(fittingIn), [512, 512, 480, 8, 1]);
 });
 
 test("parseOptions() of proxy refuses to listen for all by accident", () => {

@@ -5,13 +5,14 @@
  */
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
 import { pcapTap } from "../../stack/pcap.ts";
+import { descriptorLimit } from "../environment.ts";
 import { Bridge } from "./bridge.ts";
 import { Repeats } from "../repeats.ts";
 import type { Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";
 import { Sessions } from "./sessions.ts";
-import { descriptorLimit, shareOf } from "./share.ts";
+import { shareOf } from "./share.ts";
 
 /** Milliseconds in which connections are to end. */
 const END_MS = 5_000;

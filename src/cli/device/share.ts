@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { readIfPermitted } from "../environment.ts";
 
 /** As many as Firecracker serves. */
 const MOST = 1_023;
@@ -16,11 +15,4 @@ const KEPT_EACH = 16;
 export function shareOf(guests: number, limit: number): number {
   const share = Math.floor((limit - KEPT) / guests) - KEPT_EACH;
   return Math.max(1, Math.min(share, MOST));
-}
-
-/** Descriptors that this process may have, `RLIMIT_NOFILE`; `Infinity` where that is not told. */
-export function descriptorLimit(): number {
-  const limits = readIfPermitted("/proc/self/limits") ?? "";
-  const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
-  return soft === undefined ? Infinity : Number(soft);
 }

@@ -10,6 +10,7 @@ import type { Address } from "../../address.ts";
 import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../addresses.ts";
+import { descriptorLimit } from "../environment.ts";
 import { describeFlags, type Flag, type Given, parseLine, readInteger } from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
@@ -49,7 +50,13 @@ export const FLAGS: readonly Flag[] = [
     help: "where connections may go, once names are\naddresses, again for each [everywhere]",
   },
   { name: "open", help: "listen on any CID or IP without --allow" },
-  { name: "max-connections", short: "n", value: "N", help: "served at a time; others wait [512]" },
+  {
+    name: "max-connections",
+    short: "n",
+    value: "N",
+    help:
+      "served at a time; others wait [512, or less\nwhere there are not descriptors for so many]",
+  },
   { name: "connect-timeout", value: "MS", help: "for the target to answer [5000]" },
   { name: "drain-timeout", value: "MS", help: "for connections to end after SIGTERM [30000]" },
   { name: "json", help: "log each event as a line of JSON on stdout" },
@@ -61,7 +68,9 @@ export const FLAGS_HELP: string = describeFlags(FLAGS);
 
 const BACKLOG = 1_024;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
-const CONNECTIONS_MAX = 1_000_000;
+const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
+/** Descriptors of the runtime, of files and of who is looked up. */
+const KEPT = 64;
 /** What stands for all addresses of this machine, or for all of its IPv4 ones. */
 const UNSPECIFIED: readonly string[] = ["0.0.0.0", "::", "::ffff:0.0.0.0"];
 
@@ -93,13 +102,24 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
     target: writeAddress("TARGET", target.address, type),
     allows: patternOf(given, "allow"),
     allowsTarget: patternOf(given, "allow-target"),
-    maxConnections: readInteger(given, "max-connections", 512, 1, CONNECTIONS_MAX),
+    maxConnections: readInteger(
+      given,
+      "max-connections",
+      fittingIn(descriptorLimit()),
+      1,
+      CONNECTIONS_MAX,
+    ),
     backlog: BACKLOG,
     connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
     drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
     json: given.has("json"),
     verbose: given.has("verbose"),
   };
+}
+
+/** How many connections fit in so many descriptors: who is served has two, who waits none. */
+export function fittingIn(limit: number): number {
+  return Math.max(1, Math.min(Math.floor((limit - KEPT) / 2), CONNECTIONS));
 }
 
 /** Both ends carry bytes, or both carry messages: one that does not say is like the other. */
