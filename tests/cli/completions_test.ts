@@ -66,6 +66,9 @@ test("completions bash offers commands, flags, values, words, files", {
   assertEquals(await inBash("vsockit", "completions", ""), ["bash", "zsh", "fish"]);
   assertEquals(await inBash("vsockit", "perf", "--file", "a"), ["a file"]);
   assertEquals(await inBash("vsockit", "nonsense", ""), []);
+  assertEquals(await inBash("vsockit", "help", "pe"), ["perf"]);
+  assertEquals(await inBash("vsockit", "perf", "--mode", "="), ["n", "y", "u", "a"]);
+  assertEquals(await inBash("vsockit", "perf", "--transport", "=", "l"), ["loopback"]);
 });
 
 test("completions fish offers commands, flags, values, words", {
@@ -82,6 +85,7 @@ test("completions fish offers commands, flags, values, words", {
   assertEquals(await offered("vsockit doctor io_"), ["io_uring"]);
   assertEquals(await offered("vsockit completions z"), ["zsh"]);
   assertEquals(await offered("vsockit perf --file a"), ["a file"]);
+  assertEquals(await offered("vsockit help pe"), ["perf"]);
 });
 
 test("completions zsh gives a script that zsh loads and offers from", {
@@ -97,7 +101,8 @@ test("completions zsh gives a script that zsh loads and offers from", {
     source "$SCRIPT"
     words=(vsockit "") CURRENT=2; _vsockit
     words=(vsockit doctor "") CURRENT=3; _vsockit
-    words=(vsockit test "") CURRENT=3; _vsockit`,
+    words=(vsockit test "") CURRENT=3; _vsockit
+    words=(vsockit help "") CURRENT=3; _vsockit`,
   );
   assertEquals(seen[0], "compdef _vsockit vsockit");
   assertMatch(seen.join("\n"), /^doctor:say what this machine can do/m);
@@ -106,6 +111,7 @@ test("completions zsh gives a script that zsh loads and offers from", {
     seen.join("\n"),
     /^--mode\[one end of the run; .*\]:client\|server:\(client server\)$/m,
   );
+  assertMatch(seen.join("\n"), /^\*:word:\(perf test cat .* completions\)$/m);
   assertMatch(seen.join("\n"), /^\*--skip\[.*\]:ID:$/m);
 });
 

@@ -3,15 +3,20 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
 import { type Flag, optionsOf } from "../flags.ts";
+import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions bash` prints. */
-export function bashScript(commands: readonly Command[]): string {
+export function bashScript(commands: readonly Completed[]): string {
   const names = commands.map(({ name }) => name).join(" ");
   return `# Completion of vsockit for bash: source <(vsockit completions bash)
 _vsockit() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
+  if [[ $current == = ]]; then # --flag=value is three words
+    current=""
+  elif [[ $previous == = ]]; then
+    previous=\${COMP_WORDS[COMP_CWORD - 2]}
+  fi
   local words="" options=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
@@ -31,7 +36,7 @@ complete -F _vsockit vsockit
 `;
 }
 
-function commandCase({ name, flags, words = [] }: Command): string {
+function commandCase({ name, flags, words = [] }: Completed): string {
   const values = flags.filter(({ value }) => value !== undefined);
   return `      ${name})
         words="${words.join(" ")}"

@@ -11,7 +11,10 @@ import { bashScript } from "./bash.ts";
 import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";
 
-type Script = (commands: readonly Command[]) => string;
+/** What the shells need to know of a command. */
+export type Completed = Pick<Command, "name" | "summary" | "flags" | "words">;
+
+type Script = (commands: readonly Completed[]) => string;
 
 const SCRIPTS: ReadonlyMap<string, Script> = new Map([
   ["bash", bashScript],
@@ -53,7 +56,11 @@ export function completionsFor(others: readonly Command[]): Command {
             `current value is ${shell ?? "nothing"}`,
         );
       }
-      terminal.out(script([...others, completions]));
+      const all = [...others, completions];
+      const words = all.map(({ name }) => name);
+      terminal.out(
+        script([...all, { name: "help", summary: "explain a command", flags: [], words }]),
+      );
       return EXIT_OK;
     },
   };

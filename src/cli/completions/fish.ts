@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
 import type { Flag } from "../flags.ts";
+import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions fish` prints. */
-export function fishScript(commands: readonly Command[]): string {
+export function fishScript(commands: readonly Completed[]): string {
   const names = commands.map(({ name, summary }) =>
     `complete -c vsockit -n __fish_use_subcommand -a ${name} -d ${quote(summary)}\n`
   );
@@ -16,7 +16,7 @@ complete -c vsockit -f
 ${names.join("")}${commands.map(commandLines).join("")}`;
 }
 
-function commandLines({ name, flags, words = [] }: Command): string {
+function commandLines({ name, flags, words = [] }: Completed): string {
   const head = `complete -c vsockit -n '__fish_seen_subcommand_from ${name}'`;
   const lines = flags.map((flag) => `${head} ${flagArguments(flag)}\n`);
   if (words.length > 0) lines.push(`${head} -a ${quote(words.join(" "))}\n`);

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
 import { type Flag, optionsOf } from "../flags.ts";
+import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions zsh` prints. */
-export function zshScript(commands: readonly Command[]): string {
+export function zshScript(commands: readonly Completed[]): string {
   const list = commands.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}\n`);
   return `#compdef vsockit
 # Completion of vsockit for zsh: source <(vsockit completions zsh), behind compinit
@@ -28,7 +28,7 @@ compdef _vsockit vsockit
 `;
 }
 
-function commandCase({ name, flags, words }: Command): string {
+function commandCase({ name, flags, words }: Completed): string {
   const specs = flags.flatMap(flagSpecs);
   if (words !== undefined) specs.push(quote(`*:word:(${words.join(" ")})`));
   return `    ${name}) _arguments ${specs.join(" \\\n      ")} ;;\n`;
