@@ -26,7 +26,7 @@ export const FLAGS: readonly Flag[] = [
     name: "timeout",
     short: "w",
     value: "SECONDS",
-    help: "fail when there is no connection, or when\nnothing moves, for so long",
+    help: "fail when there is no connection, or without\n-e when nothing moves, for so long",
   },
   { name: "verbose", short: "v", help: "say on standard error who listens and connects" },
   { name: "help", short: "h", help: "print this" },
