@@ -57,6 +57,10 @@ export function exchange(
     over = true;
     signal.removeEventListener("abort", onAbort);
   });
+  // The end of a kept one may have come before node:http listens for it.
+  outgoing.once("socket", (duplex) => {
+    if (duplex.readableEnded) duplex.destroy();
+  });
   return new Promise((resolve, reject) => {
     outgoing.on("error", (cause) => {
       const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;

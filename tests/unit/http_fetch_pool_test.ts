@@ -240,3 +240,27 @@ test("fetch keeps a connection for idleTimeoutMs", limit, async () => {
   assertEquals(conns.map((conn) => conn.socket.closed), [true]);
   assertEquals(await outcome(site.fetch("/2")), "/2");
 });
+
+test(
+  "fetch() that gets a connection which ends at that moment fails, or dials anew",
+  limit,
+  async () => {
+    const asked = Promise.withResolvers<void>();
+    await using site = new Site(
+      async () => {
+        asked.resolve();
+        await delay(50);
+        return new Response("x".repeat(20_000)); // its connection is free before it is read
+      },
+      {},
+      { maxConnections: 1 },
+    );
+    const first = outcome(site.fetch("/1"));
+    const second = outcome(site.fetch("/2")); // waits for its turn
+    await asked.promise;
+    const down = site.server.shutdown();
+    assertEquals((await first).length, 20_000);
+    await down;
+    assertMatch(await second, /ECONNRESET/);
+  },
+);
