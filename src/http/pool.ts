@@ -50,11 +50,12 @@ export class PooledConn extends Agent {
   }
 
   /** Part of Agent. */
-  override createConnection(_options: unknown, onConnection?: OnConnection): undefined {
+  override createConnection(_options: unknown, onConnection?: OnConnection): Duplex {
     // Deno asks for another where a kept one was closed, to send any request once more by itself.
     const error = this.#given ? new VsockError("recv", "ECONNRESET") : null;
     this.#given = true;
     onConnection?.(error, this.duplex);
+    return this.duplex;
   }
 
   /** Part of Agent: it asks when a request is over. */
