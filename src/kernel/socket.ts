@@ -200,8 +200,10 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
     const stays = this.#zeroCopy?.close(() => this.#closeFd()) ?? false;
     if (stays || this.#isMapped()) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
-    if (stays) ignoreRefusal(() => this.family.abandon?.(this.#fd));
-    else this.#closeFd();
+    if (!stays) return this.#closeFd();
+    // What is queued here would keep the peer's bytes back, and its close, which ours wait for.
+    this.#discard();
+    ignoreRefusal(() => this.family.abandon?.(this.#fd));
   }
 
   /** With its thread, which will not be there to close it later. */

@@ -4,7 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as pause } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, MSG_NOSIGNAL, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
@@ -336,4 +336,20 @@ test("Socket.zeroCopy of a closed socket touches nobody's descriptor", LIMIT, as
   assertThrows(() => zeroCopy?.send(pattern(9000), () => {}), SysError, "EBADF");
   await assertRejects(() => far.write(pattern(9000), { zeroCopy: true }), VsockError, "EBADF");
   assertEquals(new SocketOptions(socket).zeroCopySend, false);
+});
+
+test("Conn.write() with zeroCopy settles where both ends close unread", LIMIT, async () => {
+  using pair = await openTcpPair("127.0.0.1", { receiveBufferSize: 8192 });
+  const { near, far } = pair;
+  // Neither has room for the other's bytes, nor then for its close.
+  const writes = [near, far].map((conn) => conn.write(pattern(CHUNK), { zeroCopy: true }));
+  const seen = writes.map(watch);
+  await pause(100);
+  assertEquals(seen.map(({ result }) => result), [undefined, undefined]);
+  near.close();
+  far.close();
+  const held = setInterval(() => {}, 1_000); // the waits of closed connections hold nobody
+  const settled = await Promise.allSettled(writes);
+  clearInterval(held);
+  assertEquals(settled.map(({ status }) => status), ["rejected", "rejected"]);
 });
