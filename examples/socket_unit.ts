@@ -15,7 +15,5 @@ for (;;) {
     if (error.code !== "ETIMEDOUT") throw error;
   });
   if (!conn) break;
-  conn.readable.pipeTo(conn.writable)
-    .catch((error) => console.error(String(error)))
-    .finally(() => conn.close());
+  conn.readable.pipeTo(conn.writable).catch((error) => console.error(String(error)));
 }

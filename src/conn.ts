@@ -55,6 +55,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   readonly #input: Input;
   readonly #output: Output;
   readonly #receivers: Set<Receiver> = new Set();
+  /** The streams that have come to their end. */
+  readonly #ended: Set<"readable" | "writable"> = new Set();
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -204,8 +206,9 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
 
   /**
    * The bytes as a byte stream, which takes buffers of the reader (BYOB). It reads when asked and
-   * never ahead. At end of stream the connection stays open for writing; cancelling closes it, which
-   * leaving a `for await` does, unless that is over `values({ preventCancel: true })`.
+   * never ahead. At end of stream the connection stays open for writing, and is closed where
+   * `writable` is; cancelling closes it, which leaving a `for await` does, unless that is over
+   * `values({ preventCancel: true })`.
    *
    * @example Read until there is enough, then answer
    * ```ts
@@ -223,20 +226,26 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * ```
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= readableOf(this);
+    return this.#readable ??= readableOf(this, () => this.#end("readable"));
   }
 
   /**
-   * One `write()` for each chunk. Closing it is `closeWrite()`: the connection is still to be closed
-   * then, when `readable` has ended too. Aborting closes the connection.
+   * One `write()` for each chunk. Closing it is `closeWrite()`, and closes the connection where
+   * `readable` has ended too; aborting closes it at once.
    */
   get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= writableOf(this);
+    return this.#writable ??= this.writableOf();
   }
 
   /** A `writable` of its own with options, of the same connection: use one of them at a time. */
   writableOf(options?: WritableOptions): WritableStream<Uint8Array> {
-    return writableOf(this, options);
+    return writableOf(this, () => this.#end("writable"), options);
+  }
+
+  /** Nobody who had only the streams could close it. */
+  #end(stream: "readable" | "writable"): void {
+    this.#ended.add(stream);
+    if (this.#ended.size === 2) this.close();
   }
 
   /** Waits of this connection keep the process alive, the default. */

@@ -11,15 +11,18 @@ import type { Conn } from "./conn.ts";
 const CHUNK_SIZE = 65_536;
 
 /**
- * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
+ * What `Conn.readable` gives, and at its end tells `onEnd`: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
  * each message, as long as the reader brings no buffer of its own.
  */
-export function readableOf(conn: Conn<Address>): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const source = conn.type === "stream" ? byteSource(conn) : messageSource(conn);
+export function readableOf(
+  conn: Conn<Address>,
+  onEnd: () => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const source = conn.type === "stream" ? byteSource(conn, onEnd) : messageSource(conn, onEnd);
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 
-function byteSource(conn: Conn<Address>): UnderlyingByteSource {
+function byteSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSource {
   return {
     type: "bytes",
     autoAllocateChunkSize: CHUNK_SIZE,
@@ -30,18 +33,22 @@ function byteSource(conn: Conn<Address>): UnderlyingByteSource {
       const n = await conn.read(new Uint8Array(buffer, byteOffset, byteLength));
       if (n === null) controller.close();
       request.respond(n ?? 0);
+      if (n === null) onEnd();
     },
     cancel: () => conn.close(),
   };
 }
 
-function messageSource(conn: Conn<Address>): UnderlyingByteSource {
+function messageSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSource {
   return {
     type: "bytes",
     async pull(controller): Promise<void> {
       for (;;) {
         const message = await conn.receiveMessage();
-        if (message === null) return endOf(controller);
+        if (message === null) {
+          endOf(controller);
+          return onEnd();
+        }
         // A chunk cannot be empty, so a message without bytes is passed over.
         if (message.data.length > 0) return controller.enqueue(message.data as Chunk);
       }
@@ -68,9 +75,13 @@ export interface WritableOptions {
   readonly zeroCopy?: boolean | undefined;
 }
 
-/** What `Conn.writable` gives: each chunk one `write()`, the next when that is over. */
+/**
+ * What `Conn.writable` gives, and once it is closed tells `onEnd`: each chunk one `write()`, the next
+ * when that is over.
+ */
 export function writableOf(
   conn: Conn<Address>,
+  onEnd: () => void,
   { zeroCopy }: WritableOptions = {},
 ): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
@@ -81,7 +92,10 @@ export function writableOf(
     async write(chunk): Promise<void> {
       await conn.write(chunk, { zeroCopy });
     },
-    close: () => conn.closeWrite(),
+    async close(): Promise<void> {
+      await conn.closeWrite();
+      onEnd();
+    },
     abort: () => conn.close(),
   });
 }

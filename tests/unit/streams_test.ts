@@ -21,6 +21,20 @@ test("Conn.readable gives all bytes, then ends", { timeout: 60_000 }, async () =
   assertEquals(await reading, pattern(100_003));
 });
 
+test("Conn is closed by the end of both its streams, as in Deno", { timeout: 60_000 }, async () => {
+  for (const type of ["stream", "seqpacket"] as const) {
+    using pair = await openPair(type);
+    const { near, far } = pair;
+    const echo = far.readable.pipeTo(far.writable);
+    await near.write(pattern(9));
+    const writer = near.writable.getWriter();
+    await writer.close();
+    assertEquals([near.socket.closed, await collect(near.readable)], [false, pattern(9)]);
+    await echo;
+    assertEquals([near.socket.closed, far.socket.closed], [true, true]);
+  }
+});
+
 test("Conn.readable leaves writing open at the end", { timeout: 60_000 }, async () => {
   using pair = await openPair();
   const { near, far } = pair;
