@@ -141,7 +141,7 @@ class Shelf {
 }
 
 /** Where a block of our own is. */
-const AT = { home: 0, here: 1, peer: 2, page: 3 } as const;
+const AT = { home: 0, peer: 1, page: 2 } as const;
 
 /** Our own blocks: those we fill and send. */
 export class SendArena implements Home {
@@ -239,9 +239,7 @@ export class SendArena implements Home {
 
   #take(length: number): number {
     const fits = length <= SMALL_BLOCK && this.#small.count > 0 ? this.#small : this.#large;
-    const block = fits.take();
-    if (block !== NONE) this.#at[block] = AT.here;
-    return block;
+    return fits.take();
   }
 
   #shelf(block: number): Shelf {

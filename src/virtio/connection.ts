@@ -67,7 +67,6 @@ export function tellCredit(stack: Stack, sock: VsockSock): void {
 
 /** A packet for `sock` has arrived. */
 export function receivePacket(stack: Stack, sock: VsockSock, packet: Packet): void {
-  if (packet.payload !== undefined && packet.op !== VIRTIO_VSOCK_OP_RW) packet.payload.free();
   if (sock.state !== "listen") {
     sock.credit.learn(packet.bufAlloc, packet.fwdCnt);
     if (sock.local.cid !== VMADDR_CID_ANY) sock.local.cid = packet.dstCid;
@@ -84,10 +83,10 @@ export function receivePacket(stack: Stack, sock: VsockSock, packet: Packet): vo
       break;
     case "closing":
       if (packet.op === VIRTIO_VSOCK_OP_RST) finishClose(stack, sock);
-      if (packet.op === VIRTIO_VSOCK_OP_RW) packet.payload?.free();
+      packet.payload?.free();
       break;
     default:
-      if (packet.op === VIRTIO_VSOCK_OP_RW) packet.payload?.free();
+      packet.payload?.free();
       stack.resetNoSock(packet);
   }
 }
@@ -98,7 +97,7 @@ function receiveListen(stack: Stack, listener: VsockSock, packet: Packet): void 
     packet.op !== VIRTIO_VSOCK_OP_REQUEST || listener.dead || carrier === undefined ||
     listener.acceptQueue.length > listener.backlog
   ) {
-    if (packet.op === VIRTIO_VSOCK_OP_RW) packet.payload?.free();
+    packet.payload?.free();
     stack.resetNoSock(packet);
     return;
   }
@@ -278,7 +277,6 @@ function closeConnection(stack: Stack, sock: VsockSock): boolean {
 
 /** The peer has not agreed in time. */
 function giveUp(stack: Stack, sock: VsockSock): void {
-  if (sock.done) return;
   emit(stack, sock, VIRTIO_VSOCK_OP_RST);
   finishClose(stack, sock);
 }

@@ -305,8 +305,9 @@ export class RxQueue {
     };
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
+      // One that is lent has been read in part.
       const small = entry.offset === 0 && !(entry.flags & VIRTIO_VSOCK_SEQ_EOM) &&
-        !entry.mapped && entry.length < MAX_COLLAPSE_LEN;
+        entry.length < MAX_COLLAPSE_LEN;
       if (!small || size + entry.length > MAX_COLLAPSE_LEN) flush();
       if (small) {
         run.push(entry);
