@@ -25,11 +25,15 @@ export type Code =
   | "ENFILE"
   | "EMFILE"
   | "ENOTTY"
+  | "EFBIG"
   | "ENOSPC"
   | "ESPIPE"
+  | "EROFS"
   | "EPIPE"
   | "ERANGE"
+  | "ENAMETOOLONG"
   | "ENOSYS"
+  | "ELOOP"
   | "EPROTO"
   | "EOVERFLOW"
   | "ENOTSOCK"
@@ -45,17 +49,21 @@ export type Code =
   | "EADDRNOTAVAIL"
   | "ENETDOWN"
   | "ENETUNREACH"
+  | "ENETRESET"
   | "ECONNABORTED"
   | "ECONNRESET"
   | "ENOBUFS"
   | "EISCONN"
   | "ENOTCONN"
   | "ESHUTDOWN"
+  | "ETOOMANYREFS"
   | "ETIMEDOUT"
   | "ECONNREFUSED"
+  | "EHOSTDOWN"
   | "EHOSTUNREACH"
   | "EALREADY"
   | "EINPROGRESS"
+  | "EDQUOT"
   | "ECANCELED";
 
 /** Errno numbers by name, as in `<asm-generic/errno.h>`. */
@@ -79,11 +87,15 @@ export const ERRNO: Readonly<Record<Code, number>> = {
   ENFILE: 23,
   EMFILE: 24,
   ENOTTY: 25,
+  EFBIG: 27,
   ENOSPC: 28,
   ESPIPE: 29,
+  EROFS: 30,
   EPIPE: 32,
   ERANGE: 34,
+  ENAMETOOLONG: 36,
   ENOSYS: 38,
+  ELOOP: 40,
   EPROTO: 71,
   EOVERFLOW: 75,
   ENOTSOCK: 88,
@@ -99,17 +111,21 @@ export const ERRNO: Readonly<Record<Code, number>> = {
   EADDRNOTAVAIL: 99,
   ENETDOWN: 100,
   ENETUNREACH: 101,
+  ENETRESET: 102,
   ECONNABORTED: 103,
   ECONNRESET: 104,
   ENOBUFS: 105,
   EISCONN: 106,
   ENOTCONN: 107,
   ESHUTDOWN: 108,
+  ETOOMANYREFS: 109,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
+  EHOSTDOWN: 112,
   EHOSTUNREACH: 113,
   EALREADY: 114,
   EINPROGRESS: 115,
+  EDQUOT: 122,
   ECANCELED: 125,
 };
 
