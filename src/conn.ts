@@ -126,8 +126,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * be pending together, and go one after the other.
    *
    * Until then do not write into `p`, transfer its buffer, or terminate the Worker that it belongs
-   * to: the peer would get other bytes, of whoever has that memory by then. A Worker that ends by
-   * itself waits for a second, then resets what is under way over TCP. A transfer is found out,
+   * to, `self.close()` included: the peer would get other bytes, of whoever has that memory by then.
+   * A Worker that ends by itself waits for a second, then resets what is under way over TCP. A transfer is found out,
    * late: `EFAULT`. Garbage collection, closing and the end of the process are safe. So is all else
    * with memory of a `MappedRegion`: unmapping it changes nothing of what the peer gets.
    *
