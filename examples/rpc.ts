@@ -55,7 +55,7 @@ const serving = serve(await listener.accept(), async ({ id, value }) => {
 });
 
 const send = sender(conn);
-for (const [id, value] of [20, 10, 0].entries()) await send({ id, value });
+for (const [id, value] of [400, 200, 0].entries()) await send({ id, value });
 await conn.closeWrite();
 for await (const { id, value } of frames(conn)) console.log(id, value);
 await serving;

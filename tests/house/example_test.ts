@@ -44,7 +44,7 @@ for (const [name, command] of Object.entries(COMMANDS)) {
   });
 
   test(`examples/rpc.ts answers on ${name} in the order that is ready`, { timeout: 60_000 }, () => {
-    const shown = "2 0 ms later\n1 10 ms later\n0 20 ms later\n";
+    const shown = "2 0 ms later\n1 200 ms later\n0 400 ms later\n";
     assertEquals(run(ROOT, [...command, "examples/rpc.ts"]).stdout, shown);
   });
 
