@@ -61,6 +61,7 @@ class Rig implements Disposable {
 test("WholeSend has the kernel block where it has a ring, and only there", () => {
   for (const rings of [true, false]) {
     using rig = new Rig(SOCK_SEQPACKET, rings);
+    rig.messages.send(ONE, 0);
     assertEquals((fcntl(rig.fd, F_GETFL) & O_NONBLOCK) === 0, rings);
   }
 });
