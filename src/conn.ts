@@ -55,7 +55,7 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   readonly #input: Input;
   readonly #output: Output;
   readonly #receivers: Set<Receiver> = new Set();
-  /** The streams that have come to their end. */
+  /** The streams that have come to their end, or failed. */
   readonly #ended: Set<"readable" | "writable"> = new Set();
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -207,8 +207,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   /**
    * The bytes as a byte stream, which takes buffers of the reader (BYOB). It reads when asked and
    * never ahead. At end of stream the connection stays open for writing, and is closed where
-   * `writable` is; cancelling closes it, which leaving a `for await` does, unless that is over
-   * `values({ preventCancel: true })`.
+   * `writable` is or has failed; cancelling closes it, which leaving a `for await` does, unless that
+   * is over `values({ preventCancel: true })`.
    *
    * @example Read until there is enough, then answer
    * ```ts
@@ -231,7 +231,7 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
 
   /**
    * One `write()` for each chunk. Closing it is `closeWrite()`, and closes the connection where
-   * `readable` has ended too; aborting closes it at once.
+   * `readable` has ended or failed too; aborting closes it at once.
    */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= this.writableOf();

@@ -11,8 +11,8 @@ import type { Conn } from "./conn.ts";
 const CHUNK_SIZE = 65_536;
 
 /**
- * What `Conn.readable` gives, and at its end tells `onEnd`: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
- * each message, as long as the reader brings no buffer of its own.
+ * What `Conn.readable` gives, and at its end or failure tells `onEnd`: bytes of a STREAM connection;
+ * of a SEQPACKET connection one chunk for each message, as long as the reader brings no buffer.
  */
 export function readableOf(
   conn: Conn<Address>,
@@ -30,7 +30,8 @@ function byteSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSourc
       // Without read-ahead somebody reads now, and then autoAllocateChunkSize sees to a view.
       const request = controller.byobRequest!;
       const { buffer, byteOffset, byteLength } = request.view!;
-      const n = await conn.read(new Uint8Array(buffer, byteOffset, byteLength));
+      const p = new Uint8Array(buffer, byteOffset, byteLength);
+      const n = await orEnd(conn.read(p), onEnd);
       if (n === null) controller.close();
       request.respond(n ?? 0);
       if (n === null) onEnd();
@@ -44,7 +45,7 @@ function messageSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSo
     type: "bytes",
     async pull(controller): Promise<void> {
       for (;;) {
-        const message = await conn.receiveMessage();
+        const message = await orEnd(conn.receiveMessage(), onEnd);
         if (message === null) {
           endOf(controller);
           return onEnd();
@@ -65,6 +66,16 @@ function endOf(controller: ReadableByteStreamController): void {
   controller.byobRequest?.respond(0);
 }
 
+/** The result of `call`, whose failure is the end of its stream too: that takes no more calls. */
+async function orEnd<T>(call: Promise<T>, onEnd: () => void): Promise<T> {
+  try {
+    return await call;
+  } catch (cause) {
+    onEnd();
+    throw cause;
+  }
+}
+
 /** For `Conn.writableOf()`. */
 export interface WritableOptions {
   /**
@@ -76,8 +87,8 @@ export interface WritableOptions {
 }
 
 /**
- * What `Conn.writable` gives, and once it is closed tells `onEnd`: each chunk one `write()`, the next
- * when that is over.
+ * What `Conn.writable` gives, and once it is closed or fails tells `onEnd`: each chunk one `write()`,
+ * the next when that is over.
  */
 export function writableOf(
   conn: Conn<Address>,
@@ -90,10 +101,10 @@ export function writableOf(
       controller.signal.addEventListener("abort", () => conn.close());
     },
     async write(chunk): Promise<void> {
-      await conn.write(chunk, { zeroCopy });
+      await orEnd(conn.write(chunk, { zeroCopy }), onEnd);
     },
     async close(): Promise<void> {
-      await conn.closeWrite();
+      await orEnd(conn.closeWrite(), onEnd);
       onEnd();
     },
     abort: () => conn.close(),

@@ -2,6 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
 import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { fakeSocket } from "./fake_socket.ts";
@@ -33,6 +34,53 @@ test("Conn is closed by the end of both its streams, as in Deno", { timeout: 60_
     await echo;
     assertEquals([near.socket.closed, far.socket.closed], [true, true]);
   }
+});
+
+test("Conn is closed where one stream has failed and the other has ended", {
+  timeout: 60_000,
+}, async () => {
+  for (const type of ["stream", "seqpacket"] as const) {
+    using pair = await openPair(type);
+    const { near, far } = pair;
+    far.close();
+    await near.socket.wait(POLLRDHUP);
+    const writer = near.writable.getWriter();
+    writer.closed.catch(() => {});
+    await assertRejects(() => writer.write(pattern(9)), VsockError, "EPIPE");
+    assertEquals(near.socket.closed, false);
+    assertEquals(await collect(near.readable), new Uint8Array(0));
+    assertEquals(near.socket.closed, true);
+  }
+});
+
+test("Conn is closed where both its streams have failed, which nothing can cancel", {
+  timeout: 60_000,
+}, async () => {
+  for (const type of ["stream", "seqpacket"] as const) {
+    const fail = (): never => {
+      throw new SysError("recv", "ECONNRESET");
+    };
+    const conn = new Conn(fakeSocket({ recv: fail, send: fail }, type));
+    const reset = [VsockError, "ECONNRESET"] as const;
+    await assertRejects(() => conn.readable.getReader().read(), ...reset);
+    assertEquals(conn.socket.closed, false);
+    await assertRejects(() => conn.writable.getWriter().write(pattern(9)), ...reset);
+    assertEquals(conn.socket.closed, true);
+  }
+});
+
+test("Conn is closed by an end that it could not tell the peer", { timeout: 60_000 }, async () => {
+  const socket = fakeSocket({
+    recv: () => 0,
+    poll: () => POLLRDHUP,
+    shutdown() {
+      throw new SysError("shutdown", "ECONNRESET");
+    },
+  });
+  const conn = new Conn(socket);
+  assertEquals(await collect(conn.readable), new Uint8Array(0));
+  await assertRejects(() => conn.writable.close(), VsockError, "ECONNRESET");
+  assertEquals(socket.closed, true);
 });
 
 test("Conn.readable leaves writing open at the end", { timeout: 60_000 }, async () => {
