@@ -53,6 +53,9 @@ interface Carried {
   dead: boolean;
 }
 
+/** Turns enough to read 128 KiB byte by byte. Who is not done then may wait for the packet itself. */
+const HELD_MAX = 1_024;
+
 const UNCOUNTED: Carried = { bytes: 0, dead: false };
 
 /** Each direction of each connection is a flow; the next one to deliver is drawn. */
@@ -69,6 +72,8 @@ export class ChaosWire implements Carrier {
    */
   #now = 0;
   #scheduled = false;
+  /** Turns that the next packet has waited for calls that were not done. */
+  #held = 0;
   #armed = false;
 
   constructor(end: WireEnd, options: ChaosOptions) {
@@ -104,7 +109,10 @@ export class ChaosWire implements Carrier {
   readonly #step = (): void => {
     this.#scheduled = false;
     if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
-    if (this.#realTime && this.#options.turns.awaited) return this.#schedule(); // not done yet
+    if (this.#realTime && this.#options.turns.awaited && this.#held++ < HELD_MAX) {
+      return this.#schedule(); // not done yet
+    }
+    this.#held = 0;
     const [key, flow] = this.#next();
     const { packet, at } = flow.packets[0]!;
     const early = at - this.#options.clock.now();
