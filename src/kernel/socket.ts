@@ -37,6 +37,7 @@ import {
   type ZeroCopySend,
 } from "../socket.ts";
 import { Turns } from "../turns.ts";
+import { discardQueued } from "./discard.ts";
 import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";
 import { disown, own } from "./owned.ts";
@@ -50,7 +51,6 @@ const WRITABLE = POLLOUT | POLLWRNORM;
 /** One of each will do: no call of a thread starts inside of another. */
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
-let discarded: Uint8Array<ArrayBuffer> | undefined;
 const turns: Turns = new Turns();
 
 /**
@@ -182,15 +182,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   shutdown(how: number): void {
     libc.shutdown(this.#enter("shutdown"), how);
-    if (this.family.tellsLate && how !== SHUT_WR) this.#discard();
-  }
-
-  /** Throws away what is queued: nothing comes after it. */
-  #discard(): void {
-    discarded ??= new Uint8Array(65_536);
-    ignoreRefusal(() => {
-      while (libc.recv(this.#fd, discarded!, MSG_DONTWAIT) > 0 || (this.inq?.() ?? 0) > 0);
-    });
+    if (this.family.tellsLate && how !== SHUT_WR) discardQueued(this.#fd, this.inq);
   }
 
   close(): void {
@@ -200,10 +192,12 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     ignoreRefusal(() => this.#whole?.close());
     // A mapping keeps the socket open behind the descriptor, and the peer is to know at once.
     const stays = this.#zeroCopy?.close(() => this.#closeFd()) ?? false;
+    // What is queued here would keep the peer's bytes back, and its close, which ours wait for:
+    // AF_VSOCK gives nothing of it any more after shutdown(2), TCP takes more until then.
+    if (stays) discardQueued(this.#fd, undefined);
     if (stays || this.#isMapped()) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
     if (!stays) return this.#closeFd();
-    // What is queued here would keep the peer's bytes back, and its close, which ours wait for.
-    this.#discard();
+    discardQueued(this.#fd, undefined);
     ignoreRefusal(() => this.family.abandon?.(this.#fd));
   }
 

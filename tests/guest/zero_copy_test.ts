@@ -1,5 +1,6 @@
 /** Zero-copy sends where the kernel has little room for their records. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
@@ -55,3 +56,31 @@ for (const bytes of [100, 1_000, 4_000]) {
       }),
   );
 }
+
+test(
+  "Conn.write() with zeroCopy settles where both ends close unread, by AF_VSOCK",
+  LIMIT,
+  async () => {
+    using listener = listen({ cid: 1, port: 6_000 }, { transport: "vsock" });
+    const near = await connect({ cid: 1, port: 6_000 }, { transport: "vsock" });
+    const far = await listener.accept();
+    const descriptors = readdirSync("/proc/self/fd").length;
+    const writes = [near, far].map((conn) =>
+      conn.write(new Uint8Array(LENGTH), { zeroCopy: true })
+    );
+    const settled = Promise.allSettled(writes);
+    await delay(500);
+    for (const conn of [near, far]) {
+      assertEquals([conn.zeroCopy.pending > 0, conn.bytesRead], [
+        true,
+        0,
+      ]);
+    }
+    near.close();
+    far.close();
+    const held = setInterval(() => {}, 1_000); // the waits of closed connections hold nobody
+    for (const { status } of await settled) assertEquals(status, "rejected");
+    while (readdirSync("/proc/self/fd").length > descriptors - 2) await delay(10);
+    clearInterval(held);
+  },
+);
