@@ -16,6 +16,9 @@ const [STDIN, STDOUT, STDERR] = [0, 1, 2];
 const FDS = "/proc/self/fd";
 /** Bytes that each kind of file takes without blocking where poll(2) says that it has room. */
 const PIECE = 4_096;
+const AGAIN = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+/** The device of a terminal's other end, which is another one each time that it is opened. */
+const PTMX = 5 << 8 | 2;
 
 /** Where the bytes come from and go to. */
 export interface Pipes extends Disposable {
@@ -88,14 +91,16 @@ interface Output {
   readonly most: number;
 }
 
-/** Standard output; a pipe once more, so as not to block it for whoever else has that. */
+/**
+ * Standard output; a pipe or a terminal once more, so as not to block it for whoever else has that.
+ * With any room, poll(2) says that a terminal has some, which may be less than a piece.
+ */
 function openOutput(): Output {
   const kind = fstatSync(STDOUT);
   if (kind.isFile()) return { fd: STDOUT, most: Infinity };
-  if (kind.isFIFO()) {
+  if (kind.isFIFO() || process.stdout.isTTY === true && kind.rdev !== PTMX) {
     try {
-      const flags = constants.O_WRONLY | constants.O_NONBLOCK;
-      return { fd: openSync(`${FDS}/${STDOUT}`, flags), most: Infinity };
+      return { fd: openSync(`${FDS}/${STDOUT}`, AGAIN), most: Infinity };
     } catch {
       // Another user's, or no more descriptors.
     }
