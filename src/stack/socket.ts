@@ -84,15 +84,12 @@ export class StackSocket implements Socket {
 
   send(data: Uint8Array, flags: number): number {
     this.#enter("send");
-    const cut = this.sock.credit.space() > 0;
-    const part = cut ? this.#shortened("write", data) : data;
-    return calls.send(this.#node.stack, this.sock, part, flags);
+    return calls.send(this.#node.stack, this.sock, this.#shortened("write", data), flags);
   }
 
   recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
     this.#enterDequeue("recv");
-    const cut = this.sock.rx.rxBytes > 0;
-    const part = cut ? this.#shortened("read", buffer) : buffer;
+    const part = this.#shortened("read", buffer);
     return calls.receive(this.#node.stack, this.sock, part, flags, out);
   }
 
@@ -216,7 +213,9 @@ export class StackSocket implements Socket {
   #shortened(what: "read" | "write", bytes: Uint8Array): Uint8Array {
     const { shorten } = this.#node;
     if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
-    return bytes.subarray(0, shorten(what, bytes.length));
+    const { credit, rx } = this.sock;
+    const takes = what === "write" ? credit.space() > 0 : rx.rxBytes > 0;
+    return takes ? bytes.subarray(0, shorten(what, bytes.length)) : bytes;
   }
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
