@@ -18,10 +18,10 @@ import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
 import { StackSocket } from "../stack/socket.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import { acceptRequest } from "../virtio/connection.ts";
-import type { Header, Packet } from "../virtio/packet.ts";
+import { type Header, type Packet, resetOf } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { Guest, type GuestHost, MODERATED_MS } from "./guest.ts";
-import { resetOf, SiblingFlows } from "./sibling_flows.ts";
+import { SiblingFlows } from "./sibling_flows.ts";
 import { Watcher } from "./watcher.ts";
 
 /** Of a buffer of so many bytes one packet may wait for the next. */

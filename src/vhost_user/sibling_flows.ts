@@ -8,13 +8,10 @@ import {
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
 } from "../../ffi/abi/virtio_vsock.ts";
-import type { Header } from "../virtio/packet.ts";
+import { type Ends, type Header, resetOf, reversed } from "../virtio/packet.ts";
 
 /** Connections that one guest has told another of: with one more, the oldest is forgotten. */
 const FLOWS_MAX = 1_024;
-
-/** Who sends to whom. */
-type Ends = Pick<Header, "srcCid" | "srcPort" | "dstCid" | "dstPort" | "type">;
 
 /** Connections between guests, by what each of the two has told the other. */
 export class SiblingFlows {
@@ -23,12 +20,12 @@ export class SiblingFlows {
 
   /** `header` goes from one guest to another. */
   note(header: Header): void {
-    const { srcCid, srcPort, dstCid, dstPort, type, op } = header;
+    const { op } = header;
     if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
       this.#add(resetOf(header));
     } else if (op === VIRTIO_VSOCK_OP_RST) {
       this.#delete(header);
-      this.#delete({ srcCid: dstCid, srcPort: dstPort, dstCid: srcCid, dstPort: srcPort, type });
+      this.#delete(reversed(header));
     }
   }
 
@@ -64,12 +61,4 @@ function cidsOf({ srcCid, dstCid }: Ends): string {
 
 function portsOf({ srcPort, dstPort, type }: Ends): string {
   return `${srcPort} ${dstPort} ${type}`;
-}
-
-/** What resets the connection of a packet, from where that comes. */
-export function resetOf({ srcCid, srcPort, dstCid, dstPort, type }: Header): Header {
-  return {
-    ...{ srcCid, srcPort, dstCid, dstPort, type },
-    ...{ len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, bufAlloc: 0, fwdCnt: 0 },
-  };
 }

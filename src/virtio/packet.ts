@@ -4,7 +4,7 @@
  * @module
  */
 
-import { VIRTIO_VSOCK_HDR } from "../../ffi/abi/virtio_vsock.ts";
+import { VIRTIO_VSOCK_HDR, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
 
 /** `struct virtio_vsock_hdr`, decoded. CIDs are unsigned 32-bit here: the upper half must be 0. */
 export interface Header {
@@ -28,6 +28,22 @@ export interface Header {
   readonly bufAlloc: number;
   /** Bytes that the sender has taken out of its receive buffer, modulo 2^32. */
   readonly fwdCnt: number;
+}
+
+/** Who sends to whom. */
+export type Ends = Pick<Header, "srcCid" | "srcPort" | "dstCid" | "dstPort" | "type">;
+
+/** The other way. */
+export function reversed({ srcCid, srcPort, dstCid, dstPort, type }: Ends): Ends {
+  return { srcCid: dstCid, srcPort: dstPort, dstCid: srcCid, dstPort: srcPort, type };
+}
+
+/** What resets the connection of `ends`, from where that comes. */
+export function resetOf({ srcCid, srcPort, dstCid, dstPort, type }: Ends): Header {
+  return {
+    ...{ srcCid, srcPort, dstCid, dstPort, type },
+    ...{ len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, bufAlloc: 0, fwdCnt: 0 },
+  };
 }
 
 /**

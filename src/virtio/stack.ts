@@ -12,7 +12,7 @@ import { VMADDR_CID_ANY, VMADDR_CID_LOCAL, VMADDR_PORT_ANY } from "../../ffi/abi
 import { SysError } from "../../ffi/errno.ts";
 import type { Carrier } from "./carrier.ts";
 import { receivePacket, resetByDevice } from "./connection.ts";
-import type { Header, Packet } from "./packet.ts";
+import { type Header, type Packet, resetOf, reversed } from "./packet.ts";
 import type { SockAddr, VsockSock } from "./sock.ts";
 import { type Timer, Timers } from "./timers.ts";
 
@@ -103,18 +103,7 @@ export class Stack {
   /** Answers a packet that no socket wants by RST, unless it was one. */
   resetNoSock(header: Header): void {
     if (header.op === VIRTIO_VSOCK_OP_RST) return;
-    this.host.route(header.srcCid)?.send({
-      srcCid: header.dstCid,
-      dstCid: header.srcCid,
-      srcPort: header.dstPort,
-      dstPort: header.srcPort,
-      len: 0,
-      type: header.type,
-      op: VIRTIO_VSOCK_OP_RST,
-      flags: 0,
-      bufAlloc: 0,
-      fwdCnt: 0,
-    });
+    this.host.route(header.srcCid)?.send(resetOf(reversed(header)));
   }
 
   /** The source CID of what `sock` sends. */
