@@ -8,12 +8,11 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import process from "node:process";
+import { endOnSignals } from "./run/child.ts";
 import { choose } from "./run/choice.ts";
-import { execute, type Outcome } from "./run/execute.ts";
+import { executeAll, type Outcome } from "./run/execute.ts";
 import { plan } from "./run/plan.ts";
 import { Support } from "./run/support.ts";
 
@@ -28,19 +27,14 @@ function printTable(outcomes: readonly Outcome[]): void {
 }
 
 async function main(): Promise<void> {
-  const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
-  process.on("exit", () => rmSync(reports, { recursive: true }));
-  const outcomes: Outcome[] = [];
+  endOnSignals();
   const choice = choose(process.argv.slice(2));
-  const support = new Support();
-  for (const run of await plan(choice)) {
-    const folder = join(reports, `${outcomes.length}`);
-    mkdirSync(folder);
-    const report = join(folder, "report.xml");
-    outcomes.push(await execute(run, report));
-    support.add(run.name, report);
+  const outcomes = await executeAll(await plan(choice));
+  if (choice.support !== undefined) {
+    const support = new Support();
+    for (const { name, report } of outcomes) support.add(name, report);
+    writeFileSync(choice.support, support.table());
   }
-  if (choice.support !== undefined) writeFileSync(choice.support, support.table());
   const sum = (key: "passed" | "failed" | "skipped"): number =>
     outcomes.reduce((total, outcome) => total + outcome[key], 0);
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";

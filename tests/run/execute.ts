@@ -1,75 +1,68 @@
 /**
- * Runs a process that tests, and counts.
+ * Runs what was planned, and counts.
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
-import { ROOT } from "../house/toolchain.ts";
 import { Unavailable } from "../vm/apt.ts";
-import type { Run } from "./plan.ts";
+import { runBounded } from "./child.ts";
+import type { Plan, Run } from "./plan.ts";
 
-/** How many tests of a run ended how. */
+/** How many tests of a run ended how, and the JUnit XML that says so. */
 export interface Outcome {
   readonly name: string;
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
   readonly seconds: number;
+  readonly report: string;
 }
 
-const LIMIT_MINUTES = 25;
+/** How many guests run at once: each keeps a processor busy, and has 2 GiB of memory. */
+const GUESTS: number = Math.min(availableParallelism(), 4);
 
-/** Runs it to its end, or to that of its time; what cannot run is one test, skipped or failed. */
-export async function execute(run: Run, report: string): Promise<Outcome> {
+/**
+ * Runs what boots no guest, one after the other, and then the rest, several at once. The reports
+ * are gone with this process.
+ */
+export async function executeAll({ bootless, booting }: Plan): Promise<Outcome[]> {
+  const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
+  process.on("exit", () => rmSync(reports, { recursive: true }));
+  const outcomes: Outcome[] = [];
+  const lanes = Math.min(GUESTS, booting.length);
+  const take = async (queue: Iterable<Run>, labelled: boolean): Promise<void> => {
+    for (const run of queue) {
+      const report = join(mkdtempSync(join(reports, "run-")), "report.xml");
+      outcomes.push(await execute(run, report, labelled));
+    }
+  };
+  await take(bootless, false);
+  const queue = booting.values();
+  await Promise.all(Array.from({ length: lanes }, () => take(queue, lanes > 1)));
+  return outcomes;
+}
+
+/** What cannot run is one test, skipped or failed. */
+async function execute(run: Run, report: string, labelled: boolean): Promise<Outcome> {
   const { name } = run;
   console.log(`\n=== ${name}`);
   if ("obstacle" in run) {
     const skipped = run.obstacle instanceof Unavailable ? 1 : 0;
     console.log(`${skipped ? "skipped" : "failed"}: ${run.obstacle.message}`);
-    return { name, passed: 0, failed: 1 - skipped, skipped, seconds: 0 };
+    return { name, passed: 0, failed: 1 - skipped, skipped, seconds: 0, report };
   }
   const start = performance.now();
-  const ended = await spawnBounded(run.command(report));
+  const ended = await runBounded(run.command(report), labelled ? name : undefined);
   const seconds = (performance.now() - start) / 1000;
   const { tests, failed, skipped } = readReport(report);
   const passed = tests - failed - skipped;
   const fault = ended || (tests === 0 ? "ran no tests" : "");
-  if (fault === "") return { name, passed, failed, skipped, seconds };
+  if (fault === "") return { name, passed, failed, skipped, seconds, report };
   console.log(`${name}: ${fault}`);
-  return { name, passed, failed: Math.max(failed, 1), skipped, seconds };
-}
-
-/** Runs `command`, its output on ours; says how it failed, or nothing. */
-function spawnBounded([file = "", ...args]: readonly string[]): Promise<string> {
-  // A process group of its own, so that what the tests start ends with them.
-  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
-  const child = spawn(file, args, { cwd: ROOT, env, stdio: "inherit", detached: true });
-  let late = "";
-  const kill = (signal: "SIGKILL" | "SIGTERM"): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, signal);
-  };
-  const timer = setTimeout(() => {
-    late = `not done in ${LIMIT_MINUTES} minutes`;
-    kill("SIGKILL");
-  }, LIMIT_MINUTES * 60_000);
-  const interrupt = (): void => {
-    kill("SIGTERM");
-    process.exit(130);
-  };
-  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
-  return new Promise((resolve) => {
-    const end = (fault: string): void => {
-      clearTimeout(timer);
-      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-      resolve(fault);
-    };
-    child.on("error", (error) => end(error.message));
-    child.on("close", (code, signal) => {
-      end(late || (code === 0 ? "" : `ended with ${signal ?? `exit code ${code}`}`));
-    });
-  });
+  return { name, passed, failed: Math.max(failed, 1), skipped, seconds, report };
 }
 
 /** Counts the tests of a report; those of a process that left none are none. */

@@ -1,12 +1,12 @@
 /** Very many connections of the kernel at a time. */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import type { VsockAddress } from "../../src/address.ts";
-import type { Conn } from "../../src/conn.ts";
-import { connect } from "../../src/connect.ts";
-import { openVsock } from "../../src/kernel/transport.ts";
-import { listen } from "../../src/listen.ts";
+import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import type { VsockAddress } from "../../../src/address.ts";
+import type { Conn } from "../../../src/conn.ts";
+import { connect } from "../../../src/connect.ts";
+import { openVsock } from "../../../src/kernel/transport.ts";
+import { listen } from "../../../src/listen.ts";
 
 const transport = openVsock();
 const CONNECTIONS = 10_000;

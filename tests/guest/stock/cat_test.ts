@@ -1,8 +1,8 @@
 /** `vsockit cat` over AF_VSOCK. */
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
-import { testCat } from "../cli/cat_cases.ts";
-import { Running } from "../cli/process.ts";
+import { testCat } from "../../cli/cat_cases.ts";
+import { Running } from "../../cli/process.ts";
 
 testCat("AF_VSOCK", () => ({
   listen: "any:any",

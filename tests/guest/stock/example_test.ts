@@ -4,14 +4,14 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import { connect } from "../../src/connect.ts";
-import { KernelSocket } from "../../src/kernel/socket.ts";
-import { openVsock } from "../../src/kernel/transport.ts";
-import { listen } from "../../src/listen.ts";
+import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import { connect } from "../../../src/connect.ts";
+import { KernelSocket } from "../../../src/kernel/socket.ts";
+import { openVsock } from "../../../src/kernel/transport.ts";
+import { listen } from "../../../src/listen.ts";
 
 const transport = openVsock();
-const EXAMPLE = fileURLToPath(new URL("../../examples/socket_unit.ts", import.meta.url));
+const EXAMPLE = fileURLToPath(new URL("../../../examples/socket_unit.ts", import.meta.url));
 const RUN = process.versions["deno"] === undefined ? process.execArgv : ["run", "-A", "--no-check"];
 
 test("examples/socket_unit.ts serves the socket that is passed to it", {

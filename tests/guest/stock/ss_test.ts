@@ -1,12 +1,12 @@
 /** `vsockit ss` and `listSockets()` on a kernel that has vsock_diag. */
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import { connect } from "../../src/connect.ts";
-import { listSockets } from "../../src/kernel/diag.ts";
-import type { SocketEntry } from "../../src/kernel/diag_message.ts";
-import { listen } from "../../src/listen.ts";
-import { runCommand } from "./programs.ts";
+import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import { connect } from "../../../src/connect.ts";
+import { listSockets } from "../../../src/kernel/diag.ts";
+import type { SocketEntry } from "../../../src/kernel/diag_message.ts";
+import { listen } from "../../../src/listen.ts";
+import { runCommand } from "../programs.ts";
 
 const LIMIT = { timeout: 120_000 };
 const ANYWHERE = { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY };

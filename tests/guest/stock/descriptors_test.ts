@@ -2,14 +2,14 @@
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import { connect } from "../../src/connect.ts";
-import { VsockError } from "../../src/error.ts";
-import { openVsock } from "../../src/kernel/transport.ts";
-import { listen } from "../../src/listen.ts";
-import type { VsockAddress } from "../../src/address.ts";
-import type { Listener } from "../../src/listener.ts";
-import type { SocketType } from "../../src/socket.ts";
+import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import { connect } from "../../../src/connect.ts";
+import { VsockError } from "../../../src/error.ts";
+import { openVsock } from "../../../src/kernel/transport.ts";
+import { listen } from "../../../src/listen.ts";
+import type { VsockAddress } from "../../../src/address.ts";
+import type { Listener } from "../../../src/listener.ts";
+import type { SocketType } from "../../../src/socket.ts";
 
 const transport = openVsock();
 const ROUNDS = 2_500;

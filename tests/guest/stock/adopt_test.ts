@@ -4,12 +4,12 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
-import { connect } from "../../src/connect.ts";
-import { KernelSocket } from "../../src/kernel/socket.ts";
-import { openVsock } from "../../src/kernel/transport.ts";
-import { listen } from "../../src/listen.ts";
-import type { Socket } from "../../src/socket.ts";
+import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
+import { connect } from "../../../src/connect.ts";
+import { KernelSocket } from "../../../src/kernel/socket.ts";
+import { openVsock } from "../../../src/kernel/transport.ts";
+import { listen } from "../../../src/listen.ts";
+import type { Socket } from "../../../src/socket.ts";
 
 const transport = openVsock();
 const timeout = 120_000;

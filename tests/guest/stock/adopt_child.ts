@@ -1,6 +1,6 @@
 /** Run by adopt_test.ts, which has passed descriptor 3: serves or echoes, as its argument says. */
 import process from "node:process";
-import { adoptConn, adoptListener } from "../../src/kernel/adopt.ts";
+import { adoptConn, adoptListener } from "../../../src/kernel/adopt.ts";
 
 const FD = 3;
 
