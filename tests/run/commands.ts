@@ -24,7 +24,7 @@ export function onRuntimes(
   const commands = new Map<string, Command>([
     ["deno", denoTest("--no-check", ...files)],
     ["bun", (report) => [
-      ...[bun, "test", "--timeout=60000"],
+      ...[bun, "test", "--timeout=300000"],
       ...["--reporter=junit", `--reporter-outfile=${report}`],
       ...files,
     ]],
