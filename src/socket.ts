@@ -123,6 +123,11 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
    */
   wait(events: number, signal?: AbortSignal): Promise<number>;
   /**
+   * Keeps the process alive until `time`, as a wait does, and resolves then. There where POLLERR may
+   * be no error but a record in an error queue, so that `wait(0)` ends at once.
+   */
+  hold?(time: Promise<void>): Promise<void>;
+  /**
    * poll(2) that blocks this thread, for at most `timeoutMs` (`Infinity` for ever); 0 when the time
    * is over. Throws EOPNOTSUPP where blocking could never end (a loopback inside one event loop).
    */

@@ -132,9 +132,11 @@ function napMs(naps: number): number {
 
 /** Some milliseconds, holding the event loop as a wait of `socket` does. */
 async function nap(socket: AnySocket, ms: number): Promise<void> {
+  const time = new Promise<void>((resolve) => void startTimer(resolve, ms));
+  if (socket.hold !== undefined) return await socket.hold(time);
   const over = new AbortController();
   const hold = socket.wait(0, over.signal).catch(() => {});
-  await new Promise<void>((resolve) => startTimer(resolve, ms));
+  await time;
   over.abort();
   await hold;
 }

@@ -334,6 +334,11 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     }
   }
 
+  hold(time: Promise<void>): Promise<void> {
+    this.#hold.acquire();
+    return time.finally(() => this.#hold.release());
+  }
+
   ref(): void {
     this.#hold.ref();
   }

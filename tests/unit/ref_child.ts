@@ -1,6 +1,13 @@
 /** Run by ref_test.ts: what keeps this process alive is what its argument names. */
 import process from "node:process";
-import { connect, listen } from "../../mod.ts";
+import { SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { type Conn, connect, listen } from "../../mod.ts";
+import { openTcpPair } from "./tcp_pair.ts";
+
+/** Of `<asm-generic/socket.h>`. */
+const SO_TIMESTAMPING = 37;
+/** `SOF_TIMESTAMPING_SOFTWARE` and `SOF_TIMESTAMPING_TX_SOFTWARE`: a record for each send. */
+const TIMES_OF_SENDS = Int32Array.of(1 << 4 | 1 << 1);
 
 const transport = "loopback";
 const ADDRESS = { cid: 1, port: 4000 };
@@ -23,7 +30,15 @@ function watch(wait: Promise<unknown>): void {
   );
 }
 
-const CASES: Readonly<Record<string, () => void>> = {
+/** A connection with a record in its error queue, which nobody takes: POLLERR, and no error. */
+async function withRecord(): Promise<Conn> {
+  const { near } = await openTcpPair();
+  near.socket.setsockopt(SOL_SOCKET, SO_TIMESTAMPING, new Uint8Array(TIMES_OF_SENDS.buffer));
+  await near.write(Uint8Array.of(1));
+  return near;
+}
+
+const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   "open, nothing pending"(): void {
     laterUnheld(() => console.log("still alive"), 3_600_000);
   },
@@ -53,6 +68,17 @@ const CASES: Readonly<Record<string, () => void>> = {
     watch(near.write(new Uint8Array(1 << 20)));
     laterUnheld(() => far.close(), 20);
   },
+  async "pending read, the error queue not empty"(): Promise<void> {
+    const near = await withRecord();
+    watch(near.read(new Uint8Array(4)));
+    laterUnheld(() => near.close(), 500);
+  },
+  async "pending read, the error queue not empty, unref'd"(): Promise<void> {
+    const near = await withRecord();
+    near.unref();
+    watch(near.read(new Uint8Array(4)));
+    laterUnheld(() => near.close(), 3_600_000);
+  },
   "pending accept"(): void {
     watch(listener.accept());
     laterUnheld(() => listener.close(), 20);
@@ -64,4 +90,4 @@ const CASES: Readonly<Record<string, () => void>> = {
   },
 };
 
-CASES[process.argv[2] ?? ""]?.();
+await CASES[process.argv[2] ?? ""]?.();

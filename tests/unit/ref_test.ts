@@ -10,6 +10,8 @@ const CASES: Readonly<Record<string, string>> = {
   "pending read, unref'd and ref'd": "recv EBADF\n",
   "pending read with timeoutMs": "recv ETIMEDOUT\n",
   "pending read with timeoutMs, unref'd": "",
+  "pending read, the error queue not empty": "recv EBADF\n",
+  "pending read, the error queue not empty, unref'd": "",
   "pending write": "send EPIPE\n",
   "pending accept": "accept EBADF\n",
   "pending accept, unref'd": "",
