@@ -1,7 +1,13 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../../src/waiting.ts";
+import {
+  limitWait,
+  orAborted,
+  pause,
+  requireWaitOptions,
+  type WaitOptions,
+} from "../../src/waiting.ts";
 import { fakeSocket } from "./fake_socket.ts";
 
 const ADDRESS = { cid: 1, port: 1024 };
@@ -72,6 +78,12 @@ test("limitWait() lets go of the caller's signal when disposed", () => {
   limit[Symbol.dispose]();
   caller.abort();
   assertEquals(limit.signal!.aborted, false);
+});
+
+test("orAborted() leaves no rejection unhandled after an abort", { timeout: 60_000 }, async () => {
+  const signal = AbortSignal.abort(new RangeError("stop"));
+  await assertRejects(() => orAborted(Promise.reject(new Error("late")), signal), RangeError);
+  await new Promise((resolve) => setTimeout(resolve, 0)); // an unhandled one would fail this test
 });
 
 test("pause() lets the event loop turn, however often", { timeout: 60_000 }, async () => {
