@@ -23,7 +23,7 @@ import { type Permissions, permit } from "./permissions.ts";
 import { hasName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
-import { limitWait, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./waiting.ts";
 
 /** For {@linkcode connect}. */
 export interface ConnectOptions<A extends Address = VsockAddress> {
@@ -120,15 +120,21 @@ export async function connect<A extends Address>(
   options: ConnectOptions<A> = {},
 ): Promise<Conn<A>> {
   requireWaitOptions(options);
+  const { transport = "auto", timeoutMs, signal, localAddress, options: values = {} } = options;
   const wanted = readWanted(where, options.type);
   const { address } = wanted;
-  const { localAddress, options: values = {} } = options;
-  if (localAddress !== undefined) requireAddress(localAddress);
+  const local = localAddress === undefined ? undefined : requireAddress(localAddress);
   requireSocketOptions(values, address);
   permit("connect", address, options.permissions);
-  return hasName(address)
-    ? await connectToName(address, wanted, options)
-    : await connectTo(wanted, options);
+  const plan = { ...wanted, transport, timeoutMs, signal, local, values };
+  return hasName(address) ? await connectToName(address, plan) : await connectTo(plan);
+}
+
+/** What to connect, where to and how. */
+interface Plan<A extends Address> extends Wanted<A>, WaitOptions {
+  readonly transport: TransportChoice<A>;
+  readonly local: A | undefined;
+  readonly values: SocketOptionValues;
 }
 
 /**
@@ -136,19 +142,20 @@ export async function connect<A extends Address>(
  * left, so that one where nothing answers leaves time for the next.
  */
 async function connectToName<A extends Address>(
-  address: A & TcpAddress,
-  wanted: Wanted<A>,
-  options: ConnectOptions<A>,
+  name: A & TcpAddress,
+  plan: Plan<A>,
 ): Promise<Conn<A>> {
-  using limit = limitWait("connect", options, address);
+  const { port } = name;
+  using limit = limitWait("connect", plan, name);
   const { signal } = limit;
-  const end = performance.now() + (options.timeoutMs ?? Infinity);
+  const end = performance.now() + (plan.timeoutMs ?? Infinity);
   let failure: unknown;
-  const targets = await resolveName(address, signal, familyOf(options.localAddress));
-  for (const [index, target] of targets.entries()) {
+  const hostnames = await resolveName(name, signal, familyOf(plan.local));
+  for (const [index, hostname] of hostnames.entries()) {
+    const address: Address = { hostname, port };
     try {
-      const timeoutMs = Math.max(0, end - performance.now()) / (targets.length - index);
-      return await connectTo({ ...wanted, address: target }, { ...options, signal, timeoutMs });
+      const timeoutMs = Math.max(0, end - performance.now()) / (hostnames.length - index);
+      return await connectTo({ ...plan, address: address as A, signal, timeoutMs });
     } catch (cause) {
       failure = cause;
       if (signal?.aborted || !(cause instanceof VsockError) || cause.op !== "connect") break;
@@ -162,20 +169,14 @@ function familyOf(address: Address | undefined): number {
   return address !== undefined && "hostname" in address ? net().isIP(address.hostname) : 0;
 }
 
-async function connectTo<A extends Address>(
-  { address, type }: Wanted<A>,
-  options: ConnectOptions<A>,
-): Promise<Conn<A>> {
-  const { transport = "auto", localAddress, options: values = {} } = options;
-  const carrier = selectTransport(transport, "connect", address);
-  const timed = hasTimeout(address) ? withTimeout(values, options.timeoutMs) : values;
-  const socket = openSocket(carrier, type, timed);
+async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {
+  const { address, local, values } = plan;
+  const carrier = selectTransport(plan.transport, "connect", address);
+  const defaults = hasTimeout(address) ? timeoutOf(plan) : {};
+  const socket = openSocket(carrier, plan.type, defaults, values);
   try {
-    if (localAddress !== undefined) {
-      const local = requireAddress(localAddress);
-      attempt("bind", local, () => socket.bind(local), socket);
-    }
-    await connectSocket(socket, address, options);
+    if (local !== undefined) attempt("bind", local, () => socket.bind(local), socket);
+    await connectSocket(socket, address, plan);
     return toConn(socket, address);
   } catch (cause) {
     socket.close();
@@ -199,16 +200,10 @@ function hasTimeout(address: Address): boolean {
 }
 
 /** The socket's own timeout follows `timeoutMs`, unless it is given. */
-function withTimeout(
-  values: SocketOptionValues,
-  timeoutMs: number | undefined,
-): SocketOptionValues {
-  if (timeoutMs === undefined) return values;
-  const { connectTimeoutMs = Math.min(timeoutMs, CONNECT_TIMEOUT_MAX_MS) } = values;
-  return { ...values, connectTimeoutMs };
+function timeoutOf({ timeoutMs }: WaitOptions): SocketOptionValues {
+  if (timeoutMs === undefined) return {};
+  return { connectTimeoutMs: Math.min(timeoutMs, TIMER_MAX_MS) };
 }
-
-const CONNECT_TIMEOUT_MAX_MS = 2 ** 31 - 1;
 
 async function connectSocket<A extends Address>(
   socket: Socket<A>,

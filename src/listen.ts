@@ -109,14 +109,14 @@ export function listen<A extends Address>(
       `Cannot use options: must be an object: current value is ${shown(options)}`,
     );
   }
-  const { transport = "auto", backlog = 128, options: given = {} } = options;
+  const { transport = "auto", backlog = 128, options: values = {} } = options;
   const { address, type } = readWanted(where, options.type);
   requireBacklog(backlog);
-  requireSocketOptions(given, address);
+  requireSocketOptions(values, address);
   permit("listen", address, options.permissions);
-  const { reuseAddress = true } = given;
-  const values = "hostname" in address ? { ...given, reuseAddress } : given;
-  const socket = openSocket(selectTransport(transport, "listen", address), type, values);
+  const defaults = "hostname" in address ? { reuseAddress: true } : {};
+  const carrier = selectTransport(transport, "listen", address);
+  const socket = openSocket(carrier, type, defaults, values);
   try {
     attempt("bind", address, () => socket.bind(address), socket);
     attempt("listen", address, () => socket.listen(backlog));

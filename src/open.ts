@@ -51,14 +51,16 @@ function requireType(type: SocketType): void {
   }
 }
 
-/** socket(2), then setsockopt(2) for each of `options`. The caller closes it. */
+/** socket(2), then setsockopt(2) for each of `defaults` and of `options`. The caller closes it. */
 export function openSocket<A extends Address>(
   transport: SocketMaker<A>,
   type: SocketType,
+  defaults: SocketOptionValues,
   options: SocketOptionValues,
 ): Socket<A> {
   const socket = attempt("socket", undefined, () => transport.socket(type));
   try {
+    applySocketOptions(socket, defaults);
     applySocketOptions(socket, options);
     return socket;
   } catch (cause) {

@@ -6,6 +6,7 @@
 import type { Address, TcpAddress } from "./address.ts";
 import { dns, net } from "./builtins.ts";
 import { VsockError } from "./error.ts";
+import { orAborted } from "./waiting.ts";
 
 /** Whether `address` has a name in place of an IP address. */
 export function hasName(address: Address): address is TcpAddress {
@@ -26,21 +27,22 @@ export function requireNoName(address: Address): void {
 }
 
 /**
- * The addresses that the name in `address` stands for, by getaddrinfo(3), in the order to try them.
+ * The IP addresses that the name in `address` stands for, by getaddrinfo(3), in the order to try
+ * them.
  *
  * `signal` ends the wait by rejecting with its reason; `family` is 4 or 6, or 0 for both.
  *
  * @throws {VsockError} `EADDRNOTAVAIL` if it has none.
  */
-export async function resolveName<A extends TcpAddress>(
-  address: A,
+export async function resolveName(
+  address: TcpAddress,
   signal?: AbortSignal,
   family: number = 0,
-): Promise<readonly A[]> {
+): Promise<readonly string[]> {
   const { hostname } = address;
   try {
-    const found = await within(signal, dns().lookup(hostname, { all: true, family }));
-    return found.map((one) => ({ ...address, hostname: one.address }));
+    const found = await orAborted(dns().lookup(hostname, { all: true, family }), signal);
+    return found.map((one) => one.address);
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
     const hint = isRefused(cause)
@@ -53,15 +55,4 @@ export async function resolveName<A extends TcpAddress>(
 /** What `node:dns` of Deno makes of a permission that it lacks. */
 function isRefused(cause: unknown): boolean {
   return cause instanceof Error && "code" in cause && cause.code === "EPERM";
-}
-
-/** `promise`, unless `signal` is aborted first. */
-function within<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -53,6 +53,34 @@ test("connect() tries the addresses of the family of localAddress alone", {
   assertEquals(near.remoteAddr.hostname, HOST);
 });
 
+/** Has `members` as accessors of its class, of which a spread gets none. */
+function behindAccessors<T extends object>(members: T): T {
+  const prototype = {};
+  for (const [name, value] of Object.entries(members)) {
+    Object.defineProperty(prototype, name, { get: () => value });
+  }
+  return Object.create(prototype);
+}
+
+test("connect() and listen() read options and addresses that are accessors", {
+  timeout: 60_000,
+}, async () => {
+  const options = behindAccessors({ keepAlive: true });
+  using listener = listen(
+    behindAccessors({ hostname: HOST, port: 0 }),
+    behindAccessors({ options }),
+  );
+  assertEquals([listener.options.keepAlive, listener.options.reuseAddress], [true, true]);
+  const { port } = listener.addr;
+  const localAddress = behindAccessors({ hostname: "127.0.0.3", port: 0 });
+  using near = await connect(
+    behindAccessors({ hostname: "localhost", port }),
+    behindAccessors({ options, localAddress, timeoutMs: 30_000 }),
+  );
+  assertEquals(near.localAddr.hostname, localAddress.hostname);
+  assertEquals([near.remoteAddr.port, near.options.keepAlive], [port, true]);
+});
+
 test("connect() and listen() set the options of TCP", { timeout: 60_000 }, async () => {
   const options = { noDelay: true, keepAlive: true, maxSegment: 1000, receiveBufferSize: 20_000 };
   using listener = listen({ hostname: HOST, port: 0 }, { options });

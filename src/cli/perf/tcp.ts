@@ -34,7 +34,7 @@ export async function resolveHost(hostname: string): Promise<string> {
   const address = { hostname, port: 0 };
   if (!hasName(address)) return hostname;
   const found = await resolveName(address);
-  return (found.find(({ hostname }) => hostname.includes(".")) ?? found[0])!.hostname;
+  return (found.find((hostname) => hostname.includes(".")) ?? found[0])!;
 }
 
 /** Why TCP cannot receive in `mode`; `undefined` where it can. */
