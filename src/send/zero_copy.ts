@@ -191,7 +191,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   watch(): void {
     if (this.#watching || this.size === 0) return;
     this.#watching = true;
-    this.#watch().finally(() => this.#watching = false);
+    void this.#watch();
   }
 
   async #watch(): Promise<void> {
@@ -202,18 +202,19 @@ export class MsgZeroCopy implements ZeroCopySend {
       // Of no events it gives POLLERR, for records, and POLLHUP or another error for good.
       await reactor().wait(fd, 0, waits, signal).catch(() => {});
       this.#over = undefined;
-      if (this.#closed) return;
+      if (this.#closed) break;
       const records = this.#tryReap();
       if (signal.aborted || records > 0) {
         naps.reset();
         continue;
       }
       this.#wake();
-      if (records === NEVER) return;
+      if (records === NEVER) break;
       waits.acquire();
       await naps.next();
       waits.release();
     }
+    this.#watching = false; // in the same breath: sends that begin later have a wait of their own
   }
 
   /**
@@ -223,7 +224,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   end(time: number): void {
     const { fd } = this.#socket;
     try {
-      while (this.size > 0 && performance.now() < time) this.reap(time - performance.now());
+      let left = time - performance.now();
+      for (; this.size > 0 && left > 0; left = time - performance.now()) this.reap(left);
       if (this.size === 0) return;
       setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0));
       this.#closed = this.#gone = true;

@@ -294,6 +294,29 @@ test(
   },
 );
 
+test(
+  "Socket.zeroCopy.watch() is told of each send, whenever the last wait ends",
+  LIMIT,
+  async () => {
+    using pair = await openTcpPair();
+    const { near: { socket }, far } = pair;
+    const p = new Uint8Array(CHUNK);
+    for (let ticks = 0; ticks < 8; ticks++) {
+      socket.zeroCopy?.send(pattern(CHUNK / 8), () => {});
+      socket.zeroCopy?.watch();
+      await turns();
+      while (far.socket.recv(p, 0) > 0);
+      socket.poll(0); // takes the record that the wait is for
+      for (let tick = 0; tick < ticks; tick++) await undefined;
+      const { promise, resolve } = Promise.withResolvers<number>();
+      socket.zeroCopy?.send(pattern(CHUNK / 8), resolve);
+      socket.zeroCopy?.watch();
+      assertEquals(await readPattern(far, CHUNK / 8), CHUNK / 8);
+      assertEquals(await promise, CHUNK / 8);
+    }
+  },
+);
+
 test("Socket.zeroCopy.watch() ends where somebody has closed the descriptor", LIMIT, async () => {
   const { near, far } = await openTcpPair();
   const { zeroCopy, fd } = near.socket as KernelSocket<TcpAddress>;
