@@ -79,6 +79,7 @@ export function limitWait(
   const onTime = (): void => either.abort(new VsockError(op, "ETIMEDOUT", { address }));
   const onAbort = (): void => either.abort(signal?.reason);
   const timer = startTimer(onTime, timeoutMs);
+  if (signal?.aborted) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
   return {
     signal: either.signal,

@@ -72,6 +72,12 @@ test("limitWait() passes on the reason of an abort before the time is over", asy
   assertEquals(await reason, "enough");
 });
 
+test("limitWait() is over at once where the caller's signal is aborted already", () => {
+  const signal = AbortSignal.abort("enough");
+  using limit = limitWait("recv", { timeoutMs: 60_000, signal }, ADDRESS);
+  assertEquals([limit.signal?.aborted, limit.signal?.reason], [true, "enough"]);
+});
+
 test("limitWait() lets go of the caller's signal when disposed", () => {
   const caller = new AbortController();
   const limit = limitWait("recv", { timeoutMs: 60_000, signal: caller.signal }, ADDRESS);
