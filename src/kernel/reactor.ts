@@ -277,9 +277,13 @@ export class EpollReactor implements Reactor {
   }
 
   #abort(watch: Watch, entry: Entry, wait: Wait, reason: unknown): void {
-    this.#take(watch);
+    try {
+      this.#take(watch);
+    } catch (error) {
+      this.#fail(watch, error);
+    }
     const index = entry.waits.indexOf(wait);
-    if (index === -1) return; // it held already
+    if (index === -1) return; // it held already, or is over with all others
     entry.waits.splice(index, 1);
     finish(watch, wait).reject(reason);
   }
@@ -298,7 +302,7 @@ export class EpollReactor implements Reactor {
   #fail(watch: Watch, error: unknown): void {
     if (this.#watch !== watch) return; // whose waits have ended before
     this.#watch = undefined;
-    const waits = [...this.#entries.values()].flatMap((entry) => entry.waits);
+    const waits = [...this.#entries.values()].flatMap((entry) => entry.waits.splice(0));
     this.#entries.clear();
     for (const wait of waits) finish(watch, wait).reject(error);
   }

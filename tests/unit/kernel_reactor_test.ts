@@ -16,6 +16,7 @@ import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { EpollReactor, Hold, reactor } from "../../src/kernel/reactor.ts";
+import { isHeld } from "../../src/kernel/reactor_hold.ts";
 import { Watch } from "../../src/kernel/reactor_watch.ts";
 import { turn } from "../../src/turns.ts";
 import { CLOSED } from "./ffi_helpers.ts";
@@ -45,18 +46,23 @@ async function isPending(promise: Promise<unknown>, by: EpollReactor): Promise<b
   return await Promise.race([promise, Promise.resolve(mark)]) === mark;
 }
 
-/** What of `fd` some epoll of this process is to tell next: EPOLLONESHOT leaves nothing. */
-function armed(fd: number): number {
-  const events = readdirSync("/proc/self/fd").map((at) => {
+/** The epolls of this process that have `fd`, and what of it each is to tell next. */
+function epollsOf(fd: number): { readonly epfd: number; readonly events: number }[] {
+  return readdirSync("/proc/self/fd").flatMap((at) => {
     try {
-      if (!/eventpoll/.test(readlinkSync(`/proc/self/fd/${at}`))) return 0;
+      if (!/eventpoll/.test(readlinkSync(`/proc/self/fd/${at}`))) return [];
       const info = readFileSync(`/proc/self/fdinfo/${at}`, "utf8");
-      return parseInt(new RegExp(`tfd: +${fd} +events: +([0-9a-f]+)`).exec(info)?.[1] ?? "0", 16);
+      const events = new RegExp(`tfd: +${fd} +events: +([0-9a-f]+)`).exec(info)?.[1];
+      return events === undefined ? [] : [{ epfd: Number(at), events: parseInt(events, 16) }];
     } catch {
-      return 0; // the directory itself, closed by now
+      return []; // the directory itself, closed by now
     }
   });
-  return events.reduce((all, some) => all | some, 0) & ~EPOLLONESHOT;
+}
+
+/** What of `fd` some epoll is to tell next: EPOLLONESHOT leaves nothing. */
+function armed(fd: number): number {
+  return epollsOf(fd).reduce((all, { events }) => all | events, 0) & ~EPOLLONESHOT;
 }
 
 const WAKES: Readonly<Record<string, EpollReactor>> = {
@@ -319,6 +325,24 @@ test("wait() rejects where the thread cannot run, and works once it can", {
   opened.name = name;
   assertEquals(await waits[1], POLLOUT);
   await assertRejects(() => waits[0] ?? Promise.resolve(), Error, "libmissing.so.0");
+  const woken = it.wait(fd, POLLIN, hold);
+  libc.write(fd, ONE);
+  assertEquals(await woken, POLLIN);
+  it.forget(fd);
+  libc.close(fd);
+});
+
+test("wait() rejects at an abort where somebody has closed the epoll, and works again", {
+  timeout: 60_000,
+}, async () => {
+  const it = new EpollReactor();
+  const fd = counter();
+  const stop = new AbortController();
+  const waits = [it.wait(fd, POLLIN, hold, stop.signal), it.wait(fd, POLLIN, hold)];
+  for (const { epfd } of epollsOf(fd)) libc.close(epfd);
+  stop.abort();
+  for (const wait of waits) assertEquals((await assertRejects(() => wait, SysError)).code, "EBADF");
+  assertEquals(isHeld(), false);
   const woken = it.wait(fd, POLLIN, hold);
   libc.write(fd, ONE);
   assertEquals(await woken, POLLIN);
