@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EpollEvents, EPOLLONESHOT } from "../../ffi/abi/epoll.ts";
@@ -349,3 +350,24 @@ test("wait() rejects at an abort where somebody has closed the epoll, and works 
   it.forget(fd);
   libc.close(fd);
 });
+
+/** How the constructor of a Worker fails where RLIMIT_NPROC is reached. */
+const NO_THREADS: Readonly<Record<string, Error>> = {
+  Deno: Object.assign(new Error("Resource temporarily unavailable"), { code: "EAGAIN" }),
+  Bun: new TypeError("Failed to spawn worker thread"),
+  Node: Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" }),
+};
+for (const [name, failure] of Object.entries(NO_THREADS)) {
+  test(`wait() rejects with EAGAIN where ${name} can have no other thread`, async () => {
+    const threads = process.getBuiltinModule("node:worker_threads") as { Worker: unknown };
+    const { Worker } = threads;
+    threads.Worker = function (): never {
+      throw failure;
+    };
+    const fd = counter();
+    const error = await assertRejects(() => new EpollReactor().wait(fd, POLLIN, hold), SysError);
+    threads.Worker = Worker;
+    libc.close(fd);
+    assertEquals([error.op, error.code], ["pthread_create", "EAGAIN"]);
+  });
+}
