@@ -145,9 +145,10 @@ export class EpollReactor implements Reactor {
     if (entry === undefined || this.#watch === undefined) return;
     this.#drop(this.#watch, entry);
     try {
-      if (entry.added) epoll_ctl(this.#watch.epfd, EPOLL_CTL_DEL, fd, this.#event);
+      epoll_ctl(this.#watch.epfd, EPOLL_CTL_DEL, fd, this.#event);
     } catch {
-      // Closed already: close(2) takes a file out of every epoll, unless another number has it.
+      // Never in it, as a file on a disk, or closed already: close(2) takes a file out of every
+      // epoll, unless another number has it.
     }
   }
 
