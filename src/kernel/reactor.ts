@@ -25,31 +25,6 @@ import { Watch } from "./reactor_watch.ts";
 
 export { Hold } from "./reactor_hold.ts";
 
-/** Readiness of descriptors as promises: one epoll and one Worker a process. */
-export interface Reactor {
-  /**
-   * Resolves with the revents of poll(2) once some of `events` (or POLLERR, POLLHUP) hold; with
-   * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
-   * over it. Rejects with a `SysError` where the kernel has no room for the wait.
-   *
-   * `dry` says that the events did not hold just now, which saves a call; `asked` that they are to be
-   * the answer to what was just sent, which is worth being quick.
-   */
-  wait(
-    fd: number,
-    events: number,
-    hold: Hold,
-    signal?: AbortSignal,
-    dry?: boolean,
-    asked?: boolean,
-  ): Promise<number>;
-  /**
-   * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
-   * close(2).
-   */
-  forget(fd: number): void;
-}
-
 /** What poll(2) tells without being asked. */
 const UNASKED = POLLERR | POLLHUP;
 /** What poll(2) can be asked for; epoll has the same bits for that, and others of its own. */
@@ -80,8 +55,8 @@ interface Entry {
   waits: Wait[];
 }
 
-/** The reactor of one thread. */
-export class EpollReactor implements Reactor {
+/** Readiness of descriptors as promises: one epoll and one Worker for a thread. */
+export class EpollReactor {
   readonly #posts: boolean;
   readonly #entries: Map<number, Entry> = new Map();
   readonly #pollfd: PollFds = new PollFds(1);
@@ -107,6 +82,14 @@ export class EpollReactor implements Reactor {
     });
   }
 
+  /**
+   * Resolves with the revents of poll(2) once some of `events` (or POLLERR, POLLHUP) hold; with
+   * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
+   * over it. Rejects with a `SysError` where the kernel has no room for the wait.
+   *
+   * `dry` says that the events did not hold just now, which saves a call; `asked` that they are to be
+   * the answer to what was just sent, which is worth being quick.
+   */
   wait(
     fd: number,
     events: number,
@@ -140,6 +123,10 @@ export class EpollReactor implements Reactor {
     return this.#linger.forMore(this.#pollfd, dry);
   }
 
+  /**
+   * Ends all waits of `fd` with POLLNVAL and takes it out of the epoll: to be called before
+   * close(2).
+   */
   forget(fd: number): void {
     const entry = this.#entries.get(fd);
     if (entry === undefined || this.#watch === undefined) return;
@@ -324,6 +311,6 @@ function isCode(error: unknown, code: Code): boolean {
 let own: EpollReactor | undefined;
 
 /** The reactor of this thread, made on first use. */
-export function reactor(): Reactor {
+export function reactor(): EpollReactor {
   return own ??= new EpollReactor();
 }

@@ -67,7 +67,7 @@ function armed(fd: number): number {
 }
 
 const WAKES: Readonly<Record<string, EpollReactor>> = {
-  "Atomics.waitAsync": reactor() as EpollReactor,
+  "Atomics.waitAsync": reactor(),
   messages: new EpollReactor(true),
 };
 for (const [name, it] of Object.entries(WAKES)) {
