@@ -33,7 +33,11 @@ test("requireWaitOptions() refuses other times and types", () => {
         `current value is ${timeoutMs}`,
     );
   }
-  for (const options of [null, 5, { timeoutMs: "5" }, { signal: {} }, { timeoutMs: null }]) {
+  for (
+    const options of [null, 5, { timeoutMs: "5" }, { signal: {} }, {
+      signal: { throwIfAborted() {} },
+    }, { timeoutMs: null }]
+  ) {
     assertThrows(() => requireWaitOptions(options as unknown as WaitOptions), TypeError);
   }
 });
@@ -64,6 +68,13 @@ test("limitWait() aborts with ETIMEDOUT when the time is over", { timeout: 60_00
   assertEquals([reason.op, reason.code], ["accept", "ETIMEDOUT"]);
 });
 
+test("limitWait() stops its clock when disposed", { timeout: 60_000 }, async () => {
+  const limit = limitWait("recv", { timeoutMs: 1 }, ADDRESS);
+  limit[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 20)); // by which it would have gone off
+  assertEquals(limit.signal?.aborted, false);
+});
+
 test("limitWait() passes on the reason of an abort before the time is over", async () => {
   const caller = new AbortController();
   using limit = limitWait("recv", { timeoutMs: 60_000, signal: caller.signal }, ADDRESS);
@@ -84,6 +95,15 @@ test("limitWait() lets go of the caller's signal when disposed", () => {
   limit[Symbol.dispose]();
   caller.abort();
   assertEquals(limit.signal!.aborted, false);
+});
+
+test("orAborted() settles with what comes first", { timeout: 60_000 }, async () => {
+  const stop = new AbortController();
+  assertEquals(await orAborted(Promise.resolve(5), stop.signal), 5);
+  await assertRejects(() => orAborted(Promise.reject(new RangeError("no")), undefined), RangeError);
+  const never = orAborted(new Promise(() => {}), stop.signal);
+  stop.abort(new RangeError("stop"));
+  await assertRejects(() => never, RangeError, "stop");
 });
 
 test("orAborted() leaves no rejection unhandled after an abort", { timeout: 60_000 }, async () => {
@@ -107,6 +127,26 @@ test("pause() ends with the reason of an abort", { timeout: 60_000 }, async () =
   const signal = AbortSignal.abort(new RangeError("stop"));
   await assertRejects(() => pause(socket, 0, signal), RangeError, "stop");
 });
+
+test(
+  "pause() that sleeps waits for nothing of a socket meanwhile",
+  { timeout: 60_000 },
+  async () => {
+    const held = setInterval(() => {}, 1_000); // as that wait would hold the event loop
+    const waits: { readonly events: number; readonly signal: AbortSignal | undefined }[] = [];
+    const idle = fakeSocket({
+      wait(events, signal) {
+        waits.push({ events, signal });
+        return new Promise((_, reject) => {
+          signal?.addEventListener("abort", () => reject(signal.reason));
+        });
+      },
+    });
+    await pause(idle, 40, undefined);
+    clearInterval(held);
+    assertEquals(waits.map(({ events, signal }) => [events, signal?.aborted]), [[0, true]]);
+  },
+);
 
 test("pause() sleeps the longer the more often it was in vain", { timeout: 60_000 }, async () => {
   const ready = fakeSocket({ wait: () => Promise.resolve(8) });
