@@ -38,11 +38,12 @@ export function emit(
   flags = 0,
   payload?: Payload,
 ): void {
-  const { credit } = sock;
+  const { credit, carrier } = sock;
+  if (sock.life !== carrier!.lives) return; // the peer knows nothing of it
   const len = payload === undefined ? 0 : payload.bytes.length;
   credit.lastFwdCnt = credit.fwdCnt;
   sock.bytesUnsent += len;
-  sock.carrier!.send({
+  carrier!.send({
     srcCid: stack.sourceCid(sock),
     dstCid: sock.remote.cid,
     srcPort: sock.local.port,
@@ -209,12 +210,15 @@ export function finishClose(stack: Stack, sock: VsockSock): void {
   sock.changed();
 }
 
-/** The device was reset: what was connected, or was about to be, ends with ECONNRESET. */
+/** The device was reset: what is connected, or is about to be, ends with ECONNRESET. */
 export function resetByDevice(stack: Stack, sock: VsockSock): void {
   if (sock.state !== "established" && sock.state !== "syn_sent" && sock.state !== "closing") return;
   stack.cancel(sock.connectTimer);
   stack.cancel(sock.closeTimer);
   sock.carrier?.closing?.delete(sock);
+  if (sock.state === "established" && sock.peerShutdown === SHUTDOWN_MASK && !sock.dead) {
+    return stack.remove(sock); // it was over before: what has come can still be read
+  }
   sock.state = "close";
   sock.done = true;
   sock.peerShutdown = SHUTDOWN_MASK;
@@ -227,6 +231,7 @@ export function resetByDevice(stack: Stack, sock: VsockSock): void {
 /** Gives a socket the counters of a new connection: `virtio_transport_do_socket_init()`. */
 export function attach(sock: VsockSock): void {
   sock.bufferSize = Math.min(sock.bufferSize, U32_MAX);
+  sock.life = sock.carrier!.lives;
   sock.credit = new Credit(sock.bufferSize);
   sock.rx = new RxQueue(sock.credit);
 }

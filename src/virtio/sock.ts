@@ -67,6 +67,8 @@ export class VsockSock {
   error = 0;
   /** The way to the peer: `vsk->transport`. Set from the first connect(2) on. */
   carrier: Carrier | undefined;
+  /** The one of the carrier's `lives` that the connection is of. */
+  life: number | undefined;
   /** Counters of the connection. */
   credit: Credit = new Credit(DEFAULT_BUFFER_SIZE);
   /** What has arrived. */

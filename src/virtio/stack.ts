@@ -89,15 +89,19 @@ export class Stack {
     this.#wantRoom.add(sock);
   }
 
-  /** The device behind `carrier` is gone: its connections end with ECONNRESET. */
+  /**
+   * The device behind `carrier` is gone: its connections end with ECONNRESET. The next one hears
+   * nothing of them.
+   */
   reset(carrier: Carrier): void {
     for (const socks of [...this.#connected.values(), ...this.#bound.values()]) {
       for (const sock of [...socks]) {
         if (sock.carrier === carrier) resetByDevice(this, sock);
       }
     }
-    // Some are in no table any more, and would reset whoever has their ports by then.
+    // Some are in no table any more.
     for (const sock of carrier.closing ?? []) resetByDevice(this, sock);
+    carrier.lives = (carrier.lives ?? 0) + 1;
   }
 
   /** Answers a packet that no socket wants by RST, unless it was one. */

@@ -1,15 +1,17 @@
 /** A guest that agrees to no close keeps no more than some sockets of the host. */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { POLLIN } from "../../ffi/abi/poll.ts";
+import { POLLIN, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_SEQ_EOM,
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
 } from "../../ffi/abi/virtio_vsock.ts";
 import { listen } from "../../src/listen.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
@@ -76,6 +78,29 @@ test("Conn.close() of one more than 1024 resets the oldest that the guest has no
   await resets(guest, 2_000);
   await resets(guest, 2_001, 0);
   await resets(guest, 2_002, 2);
+});
+
+test("Conn.close() of what a guest had ended before it stopped says nothing to its next driver", {
+  timeout: 60_000,
+}, async () => {
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using guest = await RawGuest.start(device.guest);
+  using listener = listen({ cid: 2, port: PORT }, { transport: device, type: "seqpacket" });
+  const ends = { dstPort: PORT, type: VIRTIO_VSOCK_TYPE_SEQPACKET };
+  await guest.connect(PORT, ends);
+  const message = { op: VIRTIO_VSOCK_OP_RW, flags: VIRTIO_VSOCK_SEQ_EOM, ...ends };
+  guest.send(message, Uint8Array.of(1));
+  const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+  guest.send({ op: VIRTIO_VSOCK_OP_SHUTDOWN, flags, ...ends });
+  using before = await listener.accept();
+  await before.socket.wait(POLLRDHUP);
+  await guest.machine.resume(await guest.machine.pause());
+  await guest.connect(PORT, ends); // by the same ports
+  using after = await listener.accept();
+  assertEquals((await before.receiveMessage())?.data.length, 1);
+  before.close();
+  await after.sendMessage(Uint8Array.of(2));
+  assertEquals((await guest.next()).op, VIRTIO_VSOCK_OP_RW);
 });
 
 test("Conn.close() of what a guest has agreed to is over when its driver stops", {

@@ -9,7 +9,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
-import { exchange, meet, warmUp } from "./exchange.ts";
+import { exchange, gone, meet, warmUp } from "./exchange.ts";
 import { footprint, leavesNothing } from "./footprint.ts";
 import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
@@ -140,6 +140,26 @@ for (const eventIdx of [true, false]) {
     });
   });
 }
+
+test("Conn.read() gives what a guest has sent before it closed, though it is gone since", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using device = makeDevice();
+  for (const hostConnects of [true, false]) {
+    using machine = await Machine.start(device.guest);
+    const { transport } = machine;
+    await device.guest.ready();
+    using pair = await (hostConnects ? meet(transport, device) : meet(device, transport));
+    const [guest, host] = hostConnects ? [pair.near, pair.far] : [pair.far, pair.near];
+    await guest.write(new Uint8Array(10));
+    guest.close();
+    await host.socket.wait(POLLRDHUP);
+    machine.close();
+    await gone(device.guest);
+    assertEquals(await host.read(new Uint8Array(100)), 10);
+    assertEquals(await host.read(new Uint8Array(100)), null);
+  }
+});
 
 test("VsockDevice gives buffers back at a pause that it has taken for a message and not used", {
   timeout: TIMEOUT_MS,
