@@ -30,6 +30,11 @@ export class Turns {
     return --this.#left < 0;
   }
 
+  /** Enough was done in this turn, by whatever: every call waits for the next one. */
+  end(): void {
+    this.#left = 0;
+  }
+
   /** Whether somebody waits for the next turn. */
   get awaited(): boolean {
     return this.#next !== undefined;

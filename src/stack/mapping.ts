@@ -55,7 +55,7 @@ export class StackMapping implements RxMapping {
 
   readable(): boolean {
     if (this.#headers.pollValue === POLL_VALUE_EMPTY && !this.#node.looks) return false;
-    this.#node.pump();
+    this.#node.pump(this.#owner.sock.carrier);
     return this.#headers.pollValue !== POLL_VALUE_EMPTY;
   }
 

@@ -156,8 +156,8 @@ export class StackNode implements StackHost {
     });
   }
 
-  /** Takes in what has arrived; called before every system call. */
-  pump(): void {}
+  /** Takes in what has arrived by `carrier`, or by all; called before every system call. */
+  pump(_carrier?: Carrier): void {}
 
   /** Somebody waits in this event loop. */
   listen(): void {}

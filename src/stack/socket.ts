@@ -101,7 +101,7 @@ export class StackSocket implements Socket {
 
   close(): void {
     if (this.#closed) return;
-    this.#node.pump();
+    this.#node.pump(this.sock.carrier);
     this.#closed = true;
     this.#node.listening.delete(this);
     release(this.#node.stack, this.sock);
@@ -155,7 +155,7 @@ export class StackSocket implements Socket {
   }
 
   poll(events: number): number {
-    if (!this.#closed) this.#node.pump();
+    if (!this.#closed) this.#node.pump(this.sock.carrier);
     return this.#holding(events);
   }
 
@@ -221,12 +221,12 @@ export class StackSocket implements Socket {
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
   #enterDequeue(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
-    if (!this.sock.readable) this.#node.pump();
+    if (!this.sock.readable) this.#node.pump(this.sock.carrier);
   }
 
   /** Every other call begins so: never after close(), always with what has arrived taken in. */
   #enter(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
-    this.#node.pump();
+    this.#node.pump(this.sock.carrier);
   }
 }

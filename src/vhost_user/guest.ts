@@ -43,6 +43,8 @@ export interface GuestHost {
   arrived(guest: Guest, packet: Packet): void;
   /** Packets go to `guest`. */
   sent(packet: Packet): void;
+  /** Enough is done in this turn of the event loop. */
+  rests(): void;
   /** There is memory for payloads again. */
   room(): void;
   /** The driver of `guest` has started. */
@@ -350,6 +352,7 @@ export class Guest implements Carrier, TxEnd {
 
   #later(): void {
     this.#rest ??= setImmediate(this.goOn);
+    this.#host.rests();
   }
 
   /** What `use` gives; `undefined` where no driver runs, or where it has just broken a ring. */

@@ -108,8 +108,9 @@ export class DeviceNode extends StackNode implements GuestHost {
       credit.believed() < rcvlowat - rx.rxBytes;
   }
 
-  override pump(): void {
-    for (const guest of this.#guests.values()) guest.pump();
+  override pump(carrier?: Carrier): void {
+    if (carrier instanceof Guest) carrier.pump();
+    else for (const guest of this.#guests.values()) guest.pump();
   }
 
   /** How many packets of that connection may wait for each other: a quarter of its buffer. */
@@ -129,6 +130,7 @@ export class DeviceNode extends StackNode implements GuestHost {
     for (const guest of resting) guest.goOn();
     const most = resting.length === 0 ? Math.min(ms, this.#nap()) : 0;
     this.watcher.waitSync(Math.ceil(most));
+    this.pump();
   }
 
   /** Milliseconds until packets may have come that nobody kicks for. */
@@ -185,6 +187,10 @@ export class DeviceNode extends StackNode implements GuestHost {
 
   room(): void {
     this.stack.room();
+  }
+
+  rests(): void {
+    this.turns.end();
   }
 
   started(guest: Guest): void {

@@ -97,6 +97,22 @@ for (const semaphore of [false, true]) {
   });
 }
 
+test("VsockDevice gives the event loop a turn where each call of a program has taken in enough", {
+  timeout: 30_000,
+}, async () => {
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using listener = listen({ cid: 2, port: PORT }, { transport: device });
+  const { socketPath } = device.guest;
+  using guest = await RawGuest.start({ socketPath, ringSize: RING_SIZE, indirect: false }, 80);
+  await guest.connect(PORT);
+  using conn = await listener.accept();
+  offerLongChains(guest);
+  const turns = await turnsOf(async () => {
+    for (let call = 0; call < 64; call++) await conn.write(Uint8Array.of(1));
+  });
+  assert(turns >= 16, `64 calls took ${turns} turns`);
+});
+
 test("VsockDevice goes on with a guest while the host's thread blocks", {
   timeout: 30_000,
 }, async () => {
