@@ -13,6 +13,7 @@ import type { SocketType } from "../socket.ts";
 import type { Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
+import { Guest } from "./guest.ts";
 import { DeviceNode } from "./node.ts";
 import { GuestPort, type VsockGuest } from "./port.ts";
 import { bit, VIRTIO_F_VERSION_1 } from "./protocol.ts";
@@ -162,11 +163,12 @@ class Device extends StackTransport implements VsockDevice {
           `current value is ${cid}`,
       );
     }
+    const guest = new Guest(cid, this.#node);
     const port = attempt(
       "listen",
       { path },
       () =>
-        new GuestPort(path, this.#node.addGuest(cid, siblings), featureBits(features), {
+        new GuestPort(path, guest, featureBits(features), {
           watcher: this.#node.watcher,
           hold: this.#node.hold,
           fault: (error) => this.#tell(cid, (guest) => this.#options.onFault?.(error, guest)),
@@ -176,6 +178,7 @@ class Device extends StackTransport implements VsockDevice {
           },
         }),
     );
+    this.#node.addGuest(guest, siblings);
     this.#guests.set(cid, port);
     return port;
   }

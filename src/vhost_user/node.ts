@@ -66,11 +66,9 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   /** Makes a guest known by its CID; `siblings`: it may talk to others of the kind. */
-  addGuest(cid: number, siblings: boolean): Guest {
-    const guest = new Guest(cid, this);
-    this.#guests.set(cid, guest);
+  addGuest(guest: Guest, siblings: boolean): void {
+    this.#guests.set(guest.cid, guest);
     if (siblings) this.#siblings.add(guest);
-    return guest;
   }
 
   /** Forgets a guest, which has stopped. */

@@ -113,6 +113,27 @@ test("VsockDevice gives the event loop a turn where each call of a program has t
   assert(turns >= 16, `64 calls took ${turns} turns`);
 });
 
+test("Socket.poll() looks at the guest of a connection, and of a listener at all", {
+  timeout: 30_000,
+}, async () => {
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using listener = listen({ cid: 2, port: PORT }, { transport: device });
+  const other = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
+  const sizes = { ringSize: RING_SIZE, indirect: false };
+  using guest = await RawGuest.start({ socketPath: device.guest.socketPath, ...sizes });
+  using silent = await RawGuest.start({ socketPath: other.socketPath, ...sizes });
+  await guest.connect(PORT);
+  using conn = await listener.accept();
+  for (const one of [guest, silent]) offerLongChains(one);
+  const before = [device.guest.counters.rxPackets, other.counters.rxPackets];
+  const grown = (): boolean[] =>
+    [device.guest, other].map(({ counters }, i) => counters.rxPackets > before[i]!);
+  conn.socket.poll(POLLIN);
+  assertEquals(grown(), [true, false]);
+  listener.socket.poll(POLLIN);
+  assertEquals(grown(), [true, true]);
+});
+
 test("VsockDevice goes on with a guest while the host's thread blocks", {
   timeout: 30_000,
 }, async () => {

@@ -5,6 +5,7 @@ import { AF_VSOCK, VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { RxMapping, Socket, SocketType } from "../../src/socket.ts";
 import { StackTransport } from "../../src/stack/transport.ts";
+import { Guest } from "../../src/vhost_user/guest.ts";
 import { DeviceNode } from "../../src/vhost_user/node.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
 import type { Segment } from "../../src/virtio/chain.ts";
@@ -57,8 +58,8 @@ export class World implements Disposable {
       connect: () => this.#count("refused"),
     });
     this.#transport = new StackTransport("device", this.node);
-    this.hostile = new Vmm(this.node.addGuest(HOSTILE, random() < 0.5));
-    this.bystander = new Vmm(this.node.addGuest(BYSTANDER, random() < 0.5));
+    this.hostile = new Vmm(this.#addGuest(HOSTILE));
+    this.bystander = new Vmm(this.#addGuest(BYSTANDER));
     this.#arena = this.hostile.ram.take(ARENA);
     this.hostile.ram.bytes.fill(FILL, HOLE, HOLE_END);
     for (const [port, type, mapped] of LISTENERS) {
@@ -69,6 +70,12 @@ export class World implements Disposable {
       this.#listeners.push(socket);
     }
     this.#boot();
+  }
+
+  #addGuest(cid: number): Guest {
+    const guest = new Guest(cid, this.node);
+    this.node.addGuest(guest, this.#random() < 0.5);
+    return guest;
   }
 
   /** A number from 0 up to `limit`. */
