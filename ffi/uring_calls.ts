@@ -6,8 +6,7 @@
  * @module
  */
 import { SYS_io_uring_enter, SYS_io_uring_setup } from "./abi/io_uring.ts";
-import { libraryFor, requireBytes, requireSize } from "./call.ts";
-import { ERRNO, SysError } from "./errno.ts";
+import { libraryFor, requireBytes, requireSize, systemCall } from "./call.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
 
@@ -19,7 +18,7 @@ export function io_uring_setup(entries: number, params: Bytes): number {
   requireSize("entries", entries);
   requireBytes("params", params);
   const { pointerOf } = library();
-  return call("io_uring_setup", SYS_io_uring_setup, [entries, pointerOf(params)]);
+  return systemCall("io_uring_setup", SYS_io_uring_setup, [entries, pointerOf(params)]);
 }
 
 /**
@@ -29,17 +28,5 @@ export function io_uring_setup(entries: number, params: Bytes): number {
 export function io_uring_enter(fd: number, toSubmit: number, flags: number): number {
   requireSize("toSubmit", toSubmit);
   libraryFor(fd);
-  return call("io_uring_enter", SYS_io_uring_enter, [fd, toSubmit, 0, flags]);
-}
-
-function call(op: string, number: number, args: readonly number[]): number {
-  const { calls, errno, wide } = library();
-  const [a = 0, b = 0, c = 0, d = 0] = args;
-  const [nr, none] = [wide(number), wide(0)];
-  for (;;) {
-    const result = Number(calls.syscall(nr, wide(a), wide(b), wide(c), wide(d), none, none));
-    if (result !== -1) return result;
-    const code = errno();
-    if (code !== ERRNO.EINTR) throw new SysError(op, code);
-  }
+  return systemCall("io_uring_enter", SYS_io_uring_enter, [fd, toSubmit, 0, flags]);
 }

@@ -7,6 +7,7 @@
 import { F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { fcntl, read, readNoWait, write } from "../../ffi/libc.ts";
+import { type Signaller, signaller } from "./signaller.ts";
 
 /** Bytes of an eventfd's counter. */
 export const COUNTER_SIZE = 8;
@@ -26,10 +27,11 @@ export function takeEvents(fd: number): number {
 }
 
 /**
- * Counts one more, where there is room for it. For writes there is no flag that this call alone
- * has: a VMM that clears O_NONBLOCK in the very moment between would still be waited for.
+ * Counts one more, where there is room for it. For writes there is no flag that this call alone has:
+ * without a signaller, a VMM that clears O_NONBLOCK again and again would be waited for.
  */
-export function signalEvent(fd: number): void {
+export function signalEvent(fd: number, by: Signaller | null = signaller()): void {
+  if (by !== null) return by.signal(fd);
   fcntl(fd, F_SETFL, O_NONBLOCK);
   write(fd, ONE);
 }

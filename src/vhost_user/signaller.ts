@@ -1,0 +1,88 @@
+/**
+ * Eventfds counted up by the kernel, at the end of a poll(2) that ends at once: unlike write(2) that
+ * never waits for room in the counter, whatever O_NONBLOCK says.
+ *
+ * @module
+ */
+import { IO_EVENT, IOCB, IOCB_CMD_POLL, IOCB_FLAG_RESFD } from "../../ffi/abi/aio_abi.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
+import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { close, eventfd, io_destroy, io_getevents, io_setup } from "../../ffi/libc.ts";
+import { io_submit, read } from "../../ffi/libc.ts";
+import { pointerOf } from "../../ffi/select.ts";
+import { atThreadEnd } from "../thread_end.ts";
+
+/** Ends that are taken together. */
+const ENDS = 64;
+const COUNTER_SIZE = 8;
+
+/** The context of a thread, for its life. */
+export class Signaller {
+  readonly #context: number = io_setup(ENDS);
+  readonly #iocb: DataView = new DataView(new ArrayBuffer(IOCB.size));
+  readonly #iocbs: DataView = new DataView(new ArrayBuffer(8));
+  readonly #ends: DataView = new DataView(new ArrayBuffer(ENDS * IO_EVENT.size));
+  #count = 0;
+
+  /** @throws {SysError} Where there is no asynchronous I/O, no more of it, or not of this kind. */
+  constructor() {
+    const { at } = IOCB;
+    this.#iocb.setUint16(at.aio_lio_opcode, IOCB_CMD_POLL, true);
+    this.#iocb.setUint32(at.aio_buf, POLLIN | POLLOUT, true); // an eventfd has one of them always
+    this.#iocb.setUint32(at.aio_flags, IOCB_FLAG_RESFD, true);
+    this.#iocbs.setBigUint64(0, BigInt(pointerOf(this.#iocb)), true);
+    try {
+      this.#try();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Counts one more in the eventfd `fd`, unless it is full. */
+  signal(fd: number): void {
+    this.#iocb.setUint32(IOCB.at.aio_fildes, fd, true);
+    this.#iocb.setUint32(IOCB.at.aio_resfd, fd, true);
+    if (this.#count === ENDS) this.#count -= io_getevents(this.#context, this.#ends, ENDS);
+    io_submit(this.#context, this.#iocbs);
+    this.#count++;
+  }
+
+  /** Gives the context back. */
+  close(): void {
+    io_destroy(this.#context);
+  }
+
+  /** Not every kernel knows this operation, nor does everything that calls itself Linux. */
+  #try(): void {
+    const fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    try {
+      this.signal(fd);
+      if (read(fd, new Uint8Array(COUNTER_SIZE)) === COUNTER_SIZE) return;
+      throw new SysError("io_submit", "ENOSYS");
+    } finally {
+      close(fd);
+    }
+  }
+}
+
+let own: Signaller | null | undefined;
+
+/** The one of this thread; `null` where there can be none. */
+export function signaller(): Signaller | null {
+  if (own === undefined) {
+    own = opened();
+    if (own !== null) atThreadEnd(() => own?.close());
+  }
+  return own;
+}
+
+function opened(): Signaller | null {
+  try {
+    return new Signaller();
+  } catch (error) {
+    if (error instanceof SysError) return null;
+    throw error;
+  }
+}
