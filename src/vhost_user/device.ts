@@ -96,7 +96,7 @@ export interface VsockDevice extends Transport, Disposable {
  * and which needs no kernel module, no `/dev` and no root. It is a transport: `connect()` by it
  * reaches into a guest, and `listen()` is what guests find at CID 2.
  *
- * The guest's memory must be a memfd that is sealed against shrinking, as
+ * The guest's memory must be a memfd of ordinary pages that is sealed against shrinking, as
  * `memory-backend-memfd,share=on` makes it. What was received stays there where a socket has
  * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the guest
  * could write to it meanwhile (`volatile`).
