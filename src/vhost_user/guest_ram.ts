@@ -59,7 +59,7 @@ export class GuestRam implements GuestMemory {
   /**
    * Maps `regions` of `fds`, one by one, which the caller can close then.
    *
-   * @throws {FrontEndError} If a file is not sealed against shrinking, or too short.
+   * @throws {FrontEndError} If a file is not sealed against shrinking, of huge pages, or too short.
    * @throws {SysError} What mmap(2) refuses.
    */
   constructor(regions: readonly Region[], fds: readonly number[]) {
@@ -98,21 +98,20 @@ export class GuestRam implements GuestMemory {
   /** A view of its own over bytes of the guest, to be lent to a user. */
   lend(address: number, length: number): LentBytes {
     const { region, memory } = this.#find(address, length)!;
-    const bytes = memory.lend(region.offset + address - region.guestAddress, length);
-    return { bytes, release: () => memory.loans > 0 && memory.release(bytes) };
+    return lentOf(memory, region.offset + address - region.guestAddress, length);
   }
 
   /**
-   * A view over `length` bytes at `address` of the front end, good until it is unmapped: for a part
-   * of a ring, which is aligned to `align` bytes.
+   * A view of its own over `length` bytes at `address` of the front end: for a part of a ring, which
+   * is aligned to `align` bytes.
    *
    * @throws {FrontEndError} If there is no such memory.
    */
-  ring(address: number, length: number, align: number): Uint8Array {
+  ring(address: number, length: number, align: number): LentBytes {
     for (const { region, memory } of this.#regions) {
       const offset = region.offset + address - region.userAddress;
       if (address < region.userAddress || offset + length > memory.byteLength) continue;
-      if (offset % align === 0) return memory.lend(offset, length);
+      if (offset % align === 0) return lentOf(memory, offset, length);
     }
     throw new FrontEndError(
       `a ring must lie within memory, aligned to ${align} bytes: ` +
@@ -138,6 +137,11 @@ export class GuestRam implements GuestMemory {
     }
     return undefined;
   }
+}
+
+function lentOf(memory: MappedRegion, offset: number, length: number): LentBytes {
+  const bytes = memory.lend(offset, length);
+  return { bytes, release: () => memory.loans > 0 && memory.release(bytes) };
 }
 
 function mapped(region: Region, fd: number): Mapped {

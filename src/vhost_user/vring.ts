@@ -14,7 +14,7 @@ import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
 import { signalEvent } from "./eventfds.ts";
-import type { GuestRam } from "./guest_ram.ts";
+import type { GuestRam, LentBytes } from "./guest_ram.ts";
 import { FrontEndError, type VringAddress } from "./protocol.ts";
 
 /** The eventfds of a ring, by what they are for. */
@@ -35,8 +35,9 @@ export class Vring {
   #size = 0;
   #base = 0;
   #address: VringAddress | undefined;
-  /** Where the ring lies, held while it is used. */
+  /** Where the ring lies, held while it is used, and its parts. */
   #ram: GuestRam | undefined;
+  #parts: LentBytes[] = [];
   readonly #fds: Map<Event, number> = new Map();
   readonly #forget: (fd: number) => void;
 
@@ -108,13 +109,18 @@ export class Vring {
     }
     const size = this.#size;
     const bytes = ringBytes(size);
+    const part = (at: number, length: number, align: number): Uint8Array => {
+      const lent = ram.ring(at, length, align);
+      this.#parts.push(lent);
+      return lent.bytes;
+    };
     this.queue = new Virtqueue({
       ...features,
       size,
       memory,
-      desc: ram.ring(address.desc, bytes.desc, VRING_DESC_ALIGN_SIZE),
-      avail: ram.ring(address.avail, bytes.avail, VRING_AVAIL_ALIGN_SIZE),
-      used: ram.ring(address.used, bytes.used, VRING_USED_ALIGN_SIZE),
+      desc: part(address.desc, bytes.desc, VRING_DESC_ALIGN_SIZE),
+      avail: part(address.avail, bytes.avail, VRING_AVAIL_ALIGN_SIZE),
+      used: part(address.used, bytes.used, VRING_USED_ALIGN_SIZE),
       base: this.#base,
     });
     ram.hold();
@@ -125,6 +131,7 @@ export class Vring {
   stop(): number {
     if (this.queue !== undefined) this.#base = this.queue.lastAvail;
     this.queue = undefined;
+    for (const part of this.#parts.splice(0)) part.release();
     this.#ram?.drop();
     this.#ram = undefined;
     return this.#base;

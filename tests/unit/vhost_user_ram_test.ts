@@ -9,6 +9,7 @@ import { createMemfd } from "../../ffi/memfd.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { GuestRam, RANGE_MAX } from "../../src/vhost_user/guest_ram.ts";
 import { FrontEndError, type Region } from "../../src/vhost_user/protocol.ts";
+import { Vring } from "../../src/vhost_user/vring.ts";
 
 const [KIB, MIB, GIB] = [2 ** 10, 2 ** 20, 2 ** 30];
 const NAME = "vsockit-ram-test";
@@ -105,7 +106,10 @@ test("GuestRam.ring() gives aligned bytes by the front end's address, and no oth
   using rig = new Rig();
   const { userAddress, size, guestAddress } = HIGH;
   rig.put(HIGH, guestAddress + size - 16, 9);
-  assertEquals(rig.ram.ring(userAddress + size - 16, 16, 16)[0], 9);
+  const { bytes, release } = rig.ram.ring(userAddress + size - 16, 16, 16);
+  assertEquals(bytes[0], 9);
+  release();
+  assertEquals(bytes.length, 0);
   const refused: [number, number, number][] = [[userAddress - 16, 16, 16], [
     userAddress + 8,
     8,
@@ -116,6 +120,27 @@ test("GuestRam.ring() gives aligned bytes by the front end's address, and no oth
     const what = `${length} bytes at ${address}`;
     assertThrows(() => rig.ram.ring(address, length, align), FrontEndError, what);
   }
+});
+
+test("Vring.stop() takes all views of the ring back, however often it is started", () => {
+  using rig = new Rig();
+  const { ram } = rig;
+  const views: Uint8Array[] = [];
+  const ring = ram.ring.bind(ram);
+  ram.ring = (...where) => {
+    const lent = ring(...where);
+    views.push(lent.bytes);
+    return lent;
+  };
+  const vring = new Vring(() => {});
+  vring.size = 8;
+  const [desc, avail, used] = [0, 128, 256].map((at) => HIGH.userAddress + at);
+  vring.address = { index: 0, flags: 0, desc: desc!, avail: avail!, used: used! };
+  for (let round = 0; round < 3; round++) {
+    vring.start(ram, ram, { eventIdx: false, indirect: false });
+    vring.stop();
+  }
+  assertEquals(views.map(({ length }) => length), new Array(9).fill(0));
 });
 
 test("GuestRam is mapped until it is closed and nobody holds it", () => {
