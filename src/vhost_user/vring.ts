@@ -8,7 +8,6 @@ import {
   VRING_DESC_ALIGN_SIZE,
   VRING_USED_ALIGN_SIZE,
 } from "../../ffi/abi/virtio_ring.ts";
-import { SysError } from "../../ffi/errno.ts";
 import { close, readlink } from "../../ffi/libc.ts";
 import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
@@ -82,7 +81,7 @@ export class Vring {
   /**
    * Takes over an eventfd, in the place of the one before; `undefined` for none.
    *
-   * @throws {FrontEndError} If it is a file, a pipe or a socket: it is closed then.
+   * @throws {FrontEndError} If it is another file: it is closed then.
    */
   setFd(event: Event, fd: number | undefined): void {
     if (fd !== undefined) requireEventFd(event, fd);
@@ -140,13 +139,7 @@ export class Vring {
   /** Tells the guest that chains were used, or the front end that the ring is broken. */
   signal(event: "call" | "err"): void {
     const fd = this.#fds.get(event);
-    if (fd === undefined) return;
-    try {
-      signalEvent(fd);
-    } catch (error) {
-      // A pipe that nobody reads: nobody wants to know.
-      if (!(error instanceof SysError)) throw error;
-    }
+    if (fd !== undefined) signalEvent(fd);
   }
 
   /** Stops it, and closes its eventfds. */
@@ -161,13 +154,14 @@ export class Vring {
 }
 
 /**
- * Of a file, who knows how long a write takes, or where it goes. Its name is the kernel's: to ask the
- * file itself, by fstat(2) or fstatfs(2), may take as long.
+ * Of another file, who knows how long a read or a write takes, or where it goes: most of them have
+ * none that never waits. Its name is the kernel's: to ask the file itself, by fstat(2) or fstatfs(2),
+ * may take as long.
  */
 function requireEventFd(event: Event, fd: number): void {
   let cause: unknown;
   try {
-    if (readlink(`/proc/self/fd/${fd}`).startsWith("anon_inode:")) return;
+    if (readlink(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]") return;
   } catch (error) {
     cause = error; // there is no /proc
   }

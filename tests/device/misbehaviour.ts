@@ -3,16 +3,14 @@
  *
  * @module
  */
-import { EPOLL_CTL_ADD, EpollEvents } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
-import { POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { close, eventfd, fcntl, ftruncate, pipe2 } from "../../ffi/file_calls.ts";
 import { memfd_create } from "../../ffi/mman_calls.ts";
 import { socketpair } from "../../ffi/socket_calls.ts";
-import { epoll_create1, epoll_ctl } from "../../ffi/wait_calls.ts";
+import { epoll_create1 } from "../../ffi/wait_calls.ts";
 import { RX, TX } from "../../src/vhost_user/guest.ts";
 import { type Region, REQUEST } from "../../src/vhost_user/protocol.ts";
 import { concat, memoryTable, type RingSetup, type Sending, u32s, u64s } from "./front_end.ts";
@@ -316,7 +314,7 @@ function noEventFd(event: "kick" | "call" | "err", name: string, open: () => num
   };
 }
 
-/** By name; the other end of each is closed. */
+/** By name; the other end of what has two is closed. */
 const NO_EVENTFDS: Readonly<Record<string, () => number>> = {
   "a pipe to read from": () => pipe(0),
   "a pipe to write to": () => pipe(1),
@@ -325,6 +323,7 @@ const NO_EVENTFDS: Readonly<Record<string, () => number>> = {
   "a file": () => opened(import.meta.filename!, "r"),
   "a folder": () => opened("/", "r"),
   "a memfd": () => memfd(8, F_SEAL_SHRINK),
+  "an epoll": () => epoll_create1(O_CLOEXEC),
 };
 
 function pipe(kept: 0 | 1): number {
@@ -333,37 +332,10 @@ function pipe(kept: 0 | 1): number {
   return ends[kept];
 }
 
-/** Of epolls, one in another, a further one is too many: the outermost one comes last. */
-function nestedEpolls(): number[] {
-  const fds = [epoll_create1(O_CLOEXEC)];
-  const event = new EpollEvents(1);
-  for (let depth = 0; depth < 4; depth++) {
-    const outer = epoll_create1(O_CLOEXEC);
-    event.set(0, POLLIN, fds[depth]!, 0);
-    epoll_ctl(outer, EPOLL_CTL_ADD, fds[depth]!, event);
-    fds.push(outer);
-  }
-  return fds;
-}
-
-const nest: Misbehaviour = {
-  name: "a kick that is a deep nest of epolls",
-  fault: /epoll_ctl/,
-  async run(machine) {
-    await machine.boot();
-    const fds = nestedEpolls();
-    await lending(fds, async () => {
-      await machine.frontEnd.setEvent(REQUEST.SET_VRING_KICK, TX, fds.at(-1));
-      await machine.frontEnd.settled().catch(() => {}); // it may hang up before it answers
-    });
-  },
-};
-
 const eventFds: readonly Misbehaviour[] = [
   ...Object.entries(NO_EVENTFDS).map(([name, open]) => noEventFd("kick", name, open)),
   ...Object.entries(NO_EVENTFDS).map(([name, open]) => noEventFd("call", name, open)),
   noEventFd("err", "a pipe to write to", () => pipe(1)),
-  nest,
 ];
 
 /** All of them. */
