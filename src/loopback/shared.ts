@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { SysError } from "../../ffi/errno.ts";
 import { requireU32 } from "../address.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { realClock } from "../stack/clock.ts";
+import { LocalPage } from "../stack/local_page.ts";
 import { type Link, openLink } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
@@ -212,8 +212,8 @@ class LinkedNode extends StackNode implements Carrier {
     if (sock.carrier !== this) return super.openPage(sock);
     const { local, remote, rx } = sock;
     const page = this.#link.openPage0(remote.port, local.port, threshold(sock), rx.received);
-    if (page === undefined) throw new SysError("mmap", "ENOMEM");
-    return new LinkedPage(sock, page);
+    // Without one the peer rings for each packet, and who would spin on the page polls.
+    return page === undefined ? new LocalPage(true) : new LinkedPage(sock, page);
   }
 
   close(): void {

@@ -19,10 +19,10 @@ export class LocalPage implements RxPage {
   readonly spins: boolean;
   readonly #page = new UsrHdrPage(this.words);
 
-  /** `guest`: the data is in the memory of one, whose packets are seen by looking. */
-  constructor(guest: boolean = false) {
-    this.volatile = guest;
-    this.spins = guest;
+  /** Both as in `RxPage`: the data may be in a guest's memory, or in that of another thread. */
+  constructor(volatile: boolean = false, spins: boolean = false) {
+    this.volatile = volatile;
+    this.spins = spins;
   }
 
   settle(readable: boolean, closed: boolean): void {

@@ -138,7 +138,7 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   override openPage(_sock: VsockSock): RxPage {
-    return new LocalPage(true);
+    return new LocalPage(true, true);
   }
 
   accepts(guest: Guest, { srcCid }: Header): boolean {

@@ -126,13 +126,11 @@ test("write() over a link goes on after its own buffer was made smaller", TIMEOU
 test("writes over a link go on, however many receivers map it", TIMEOUT, async () => {
   using ends = open({ smallBlocks: 4, largeBlocks: 1 });
   const conns: Conn[] = [];
-  const mapped: boolean[] = [];
   for (let i = 0; i < 5; i++) {
     const [near, far] = await pair(ends, "stream", { zeroCopyReceive: true });
-    mapped.push(near.receiver().mapped);
+    assertEquals(near.receiver().mapped, true);
     conns.push(near, far);
   }
-  assertEquals(mapped, [true, true, false, false, false]);
   const [near, far] = conns.slice(-2) as [Conn, Conn];
   const p = new Uint8Array(8);
   for (let i = 0; i < 20; i++) {
@@ -140,6 +138,36 @@ test("writes over a link go on, however many receivers map it", TIMEOUT, async (
     assertEquals([await far.read(p), p[0]], [1, i]);
   }
   for (const conn of conns) conn.close();
+});
+
+test("Conn.receiver() maps over a link that has no page 0 left, and waits", TIMEOUT, async () => {
+  using ends = open({ smallBlocks: 2 }); // one page 0
+  const waits = [{}, { wait: "spin" }, { wait: "spin", timeoutMs: 30_000 }] as const;
+  for (const options of waits) {
+    const [near, far] = await pair(ends, "stream", { zeroCopyReceive: true });
+    const receiver = near.receiver({ mode: "map" });
+    for (let i = 0; i < 3; i++) {
+      const received = receiver.receive(options);
+      await far.write(Uint8Array.of(i));
+      using batch = await received;
+      const bytes = [...batch!].map(({ data }) => data[0]);
+      assertEquals([bytes, batch!.mapped, batch!.volatile], [[i], true, true]);
+    }
+    await far.write(Uint8Array.of(9));
+    receiver.receiveSync(options)![Symbol.dispose]();
+    far.close();
+    assertEquals(await receiver.receive(options), null);
+  }
+});
+
+test("Conn.receiver() of a link that is gone maps, and tells how it ended", TIMEOUT, async () => {
+  using ends = open({});
+  const [near, far] = await pair(ends, "stream", { zeroCopyReceive: true });
+  ends.host.close();
+  assertEquals(await codeOf(near.read(new Uint8Array(1))), "ECONNRESET");
+  const receiver = near.receiver({ mode: "map" });
+  assertEquals(await codeOf(receiver.receive()), "ECONNRESET");
+  assertEquals(await codeOf(far.write(new Uint8Array(1))), "ECONNRESET");
 });
 
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
