@@ -5,6 +5,7 @@
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { TIMER_MAX_MS } from "../waiting.ts";
 import { ARM_WORDS } from "./link_page0.ts";
 
 /** Bytes of a small block: one page. */
@@ -103,7 +104,7 @@ export function createLink(options: LinkOptions = {}): [LinkEnd, LinkEnd] {
       `Cannot create a link: ringEntries must be a power of two: current value is ${ringEntries}`,
     );
   }
-  requireInteger("deadAfterMs", deadAfterMs, 10, 2 ** 31 - 1);
+  requireInteger("deadAfterMs", deadAfterMs, 10, TIMER_MAX_MS);
   requireInteger("firstIndex", firstIndex, 0, 2 ** 32 - 1);
 
   const control = new SharedArrayBuffer(2 * END_WORDS * 4);

@@ -11,6 +11,7 @@ import { shown } from "../shown.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
+import { TIMER_MAX_MS } from "../waiting.ts";
 import { seeded } from "./random.ts";
 import { Wire } from "./wire.ts";
 
@@ -71,7 +72,7 @@ export class LoopbackTransport extends StackTransport {
 export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport {
   const { seed, delayMs = 0, faults = {}, clock = realClock, tap, privileged } = options;
   if (seed !== undefined) requireU32("seed", seed);
-  requireNumber("delayMs", delayMs, 0, 2 ** 31);
+  requireNumber("delayMs", delayMs, 0, TIMER_MAX_MS);
   requireFaults(faults);
   const random = seeded(seed ?? 0);
   const node = new StackNode({
