@@ -6,7 +6,7 @@
  */
 import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
-import type { Packet, Payload } from "../virtio/packet.ts";
+import { type Ends, type Packet, type Payload, resetOf, reversed } from "../virtio/packet.ts";
 import { localPayload } from "../virtio/payload.ts";
 import { immediate } from "../builtins.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
@@ -48,15 +48,17 @@ interface Flow {
   last: number;
 }
 
+/** What a connection has carried: known from its first packet to the RST that ends it. */
 interface Carried {
   bytes: number;
-  dead: boolean;
+  /** Which end has sent an RST that was lost: the connection is over once the other has too. */
+  resetBy?: string;
 }
 
 /** Turns enough to read 128 KiB byte by byte. Who is not done then may wait for the packet itself. */
 const HELD_MAX = 1_024;
 
-const UNCOUNTED: Carried = { bytes: 0, dead: false };
+const UNCOUNTED: Carried = { bytes: 0 };
 
 /** Each direction of each connection is a flow; the next one to deliver is drawn. */
 export class ChaosWire implements Carrier {
@@ -82,13 +84,18 @@ export class ChaosWire implements Carrier {
     this.#realTime = options.delayMs > 0 && options.clock === realClock;
   }
 
+  /** Connections whose bytes it counts. */
+  get counted(): number {
+    return this.#carried.size;
+  }
+
   allocate(data: Uint8Array, { remote, local }: Destination): Payload {
     return localPayload(data, this.#end.maps(local.port, remote.port));
   }
 
   send(packet: Packet): void {
     const { clock, random, delayMs } = this.#options;
-    const key = `${packet.srcCid}:${packet.srcPort}>${packet.dstCid}:${packet.dstPort}`;
+    const key = flowKey(packet);
     const idle = this.#flows.size === 0;
     if (idle || clock !== realClock) this.#now = Math.max(this.#now, clock.now());
     let flow = this.#flows.get(key);
@@ -151,56 +158,67 @@ export class ChaosWire implements Carrier {
     const { random, faults } = this.#options;
     const { refuse = 0, creditLimit = Infinity, dropAfterBytes = Infinity } = faults;
     const carried = this.#account(packet);
-    if (carried.bytes >= dropAfterBytes || carried.dead) {
+    if (carried.bytes >= dropAfterBytes) {
       packet.payload?.free();
       return;
     }
     if (packet.op === VIRTIO_VSOCK_OP_REQUEST && refuse > 0 && random() < refuse) {
-      this.#end.deliver(answerRst(packet));
+      this.#carried.delete(pairKey(packet));
+      this.#end.deliver(resetOf(reversed(packet)));
       return;
     }
     this.#end.deliver({ ...packet, bufAlloc: Math.min(packet.bufAlloc, creditLimit) });
     if (carried.bytes >= (faults.resetAfterBytes ?? Infinity)) {
-      carried.dead = true;
-      this.#end.deliver(answerRst(packet));
-      this.#end.deliver({ ...answerRst(packet), ...forward(packet) });
+      this.#reset(packet);
     }
+  }
+
+  /** Ends the connection of `packet` at both ends; what is under way is lost. */
+  #reset(packet: Packet): void {
+    const back = reversed(packet);
+    this.#end.deliver(resetOf(back));
+    this.#end.deliver(resetOf(packet));
+    for (const key of [flowKey(packet), flowKey(back)]) {
+      for (const { packet: lost } of this.#flows.get(key)?.packets ?? []) {
+        if (lost.owner !== undefined) lost.owner.bytesUnsent -= lost.len;
+        lost.payload?.free();
+      }
+      this.#flows.delete(key);
+    }
+    this.#carried.delete(pairKey(packet));
   }
 
   #account(packet: Packet): Carried {
     const { resetAfterBytes, dropAfterBytes } = this.#options.faults;
-    if (resetAfterBytes === undefined && dropAfterBytes === undefined) return UNCOUNTED;
-    const ends = [
-      `${packet.srcCid}:${packet.srcPort}`,
-      `${packet.dstCid}:${packet.dstPort}`,
-    ].sort();
-    const key = ends.join("-");
+    if (dropAfterBytes === 0 || (resetAfterBytes ?? dropAfterBytes) === undefined) return UNCOUNTED;
+    const key = pairKey(packet);
     let carried = this.#carried.get(key);
     if (carried === undefined || packet.op === VIRTIO_VSOCK_OP_REQUEST) {
-      this.#carried.set(key, carried = { bytes: 0, dead: false });
+      this.#carried.set(key, carried = { bytes: 0 });
     }
     carried.bytes += packet.len;
+    if (packet.op === VIRTIO_VSOCK_OP_RST && this.#isLast(packet, carried)) {
+      this.#carried.delete(key);
+    }
     return carried;
+  }
+
+  /** Whether after the RST `packet` neither end knows the connection. */
+  #isLast({ srcCid, srcPort }: Packet, carried: Carried): boolean {
+    const { dropAfterBytes = Infinity } = this.#options.faults;
+    if (carried.bytes < dropAfterBytes) return true;
+    const by = `${srcCid}:${srcPort}`;
+    if (carried.resetBy !== undefined && carried.resetBy !== by) return true;
+    carried.resetBy = by;
+    return false;
   }
 }
 
-function forward(packet: Packet): Pick<Packet, "srcCid" | "srcPort" | "dstCid" | "dstPort"> {
-  const { srcCid, srcPort, dstCid, dstPort } = packet;
-  return { srcCid, srcPort, dstCid, dstPort };
+function flowKey({ srcCid, srcPort, dstCid, dstPort }: Ends): string {
+  return `${srcCid}:${srcPort}>${dstCid}:${dstPort}`;
 }
 
-/** The RST that the receiver of `packet` would answer with. */
-function answerRst(packet: Packet): Packet {
-  return {
-    srcCid: packet.dstCid,
-    srcPort: packet.dstPort,
-    dstCid: packet.srcCid,
-    dstPort: packet.srcPort,
-    len: 0,
-    type: packet.type,
-    op: VIRTIO_VSOCK_OP_RST,
-    flags: 0,
-    bufAlloc: 0,
-    fwdCnt: 0,
-  };
+/** The same for both directions of a connection. */
+function pairKey({ srcCid, srcPort, dstCid, dstPort }: Ends): string {
+  return [`${srcCid}:${srcPort}`, `${dstCid}:${dstPort}`].sort().join("-");
 }

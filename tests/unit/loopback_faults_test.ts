@@ -1,14 +1,18 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers";
+import { POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Conn, connect, listen, VsockError } from "../../mod.ts";
 import {
   createLoopback,
   type LoopbackFaults,
   type LoopbackOptions,
-  type LoopbackTransport,
   ManualClock,
 } from "../../src/loopback/mod.ts";
+import { ChaosWire } from "../../src/loopback/chaos.ts";
+import { seeded } from "../../src/loopback/random.ts";
+import { LoopbackTransport } from "../../src/loopback/transport.ts";
+import { StackNode } from "../../src/stack/node.ts";
 
 const ADDRESS = { cid: 1, port: 1024 };
 const LONG = { timeout: 60_000 };
@@ -21,6 +25,10 @@ async function pair(transport: LoopbackTransport): Promise<[Conn, Conn]> {
 
 function withFaults(faults: LoopbackFaults, more: LoopbackOptions = {}): LoopbackTransport {
   return createLoopback({ faults, ...more });
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Reads to the end; what came, and the code it ended with. */
@@ -87,6 +95,44 @@ test("dropAfterBytes: 0 lets a connect run into its timeout", LONG, async () => 
   await Promise.resolve();
   clock.advance(2_000);
   assertEquals((await assertRejects(() => connecting, VsockError)).code, "ETIMEDOUT");
+});
+
+/** A loopback over a wire that can be asked. */
+function overWire(faults: LoopbackFaults, clock: ManualClock): [LoopbackTransport, ChaosWire] {
+  const node = new StackNode({ cids: [1], firstPort: 2_000, clock });
+  const random = seeded(1);
+  const { turns } = node;
+  const wire = new ChaosWire(node, { random, clock, delayMs: 0, faults, shuffle: true, turns });
+  node.useWire(wire);
+  return [new LoopbackTransport(node), wire];
+}
+
+test("ChaosWire counts the bytes of no connection that is over", LONG, async () => {
+  const all: LoopbackFaults[] = [
+    ...[0, 1_000, 5_000].map((resetAfterBytes) => ({ resetAfterBytes })),
+    ...[0, 1_000, 5_000].map((dropAfterBytes) => ({ dropAfterBytes })),
+    { refuse: 0.5, resetAfterBytes: 1_000 },
+  ];
+  for (const faults of all) {
+    const clock = new ManualClock();
+    const [transport, wire] = overWire(faults, clock);
+    using listener = listen(ADDRESS, { transport });
+    for (let i = 0; i < 20; i++) {
+      using near = transport.socket("stream");
+      near.connect(ADDRESS);
+      await nextTurn();
+      using far = listener.socket.accept();
+      for (const end of i % 4 === 0 ? [] : i % 4 === 1 ? [near, far] : [near]) {
+        if (end?.poll(POLLOUT | POLLRDHUP) === POLLOUT) end.send(new Uint8Array(2_000), 0);
+      }
+      if (i % 2 === 0) await nextTurn();
+      far?.close();
+    }
+    await nextTurn();
+    clock.advance(8_000); // those whose goodbye was lost give up
+    await nextTurn();
+    assertEquals(wire.counted, 0, JSON.stringify(faults));
+  }
 });
 
 test("creditLimit: no more than that is ever on its way", LONG, async () => {
@@ -157,6 +203,7 @@ test("createLoopback() refuses what is out of range", () => {
   assertThrows(() => createLoopback({ seed: -1 }), RangeError);
   assertThrows(() => createLoopback({ seed: 2 ** 32 }), RangeError);
   assertThrows(() => createLoopback({ delayMs: NaN }), RangeError);
+  assertThrows(() => createLoopback({ delayMs: 2 ** 31 }), RangeError, "from 0 to 2147483647");
   assertThrows(() => createLoopback({ faults: { refuse: 1.1 } }), RangeError);
   assertThrows(() => createLoopback({ faults: { resetAfterBytes: -1 } }), RangeError);
   assertThrows(() => createLoopback({ faults: { creditLimit: NaN } }), RangeError);
