@@ -97,11 +97,7 @@ export class BlockPayload implements Payload {
 
   /** Takes the block out of this payload, whose home must be `home`. */
   surrender(home: Home): number {
-    if (this.#home !== home) {
-      throw new TypeError(
-        "Cannot send a packet: payload must be one that this link allocated: current value is not",
-      );
-    }
+    if (this.#home !== home) throw notOurs();
     this.#home = undefined;
     this.bytes = EMPTY;
     return this.#block;
@@ -300,6 +296,13 @@ export class ReceivedBlocks implements Home {
     this.#returns.publish();
     this.#returned();
   }
+}
+
+/** What sending a payload of somebody else's throws. */
+export function notOurs(): TypeError {
+  return new TypeError(
+    "Cannot send a packet: payload must be one that this link allocated: current value is not",
+  );
 }
 
 /** The end of the page that the last of `length` bytes lies in. */

@@ -11,7 +11,7 @@
 import { VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Header, Packet, Payload } from "../virtio/packet.ts";
-import { BlockPayload, Blocks, ReceivedBlocks, SendArena } from "./arena.ts";
+import { BlockPayload, Blocks, notOurs, ReceivedBlocks, SendArena } from "./arena.ts";
 import { Bell } from "./bell.ts";
 import { END_WORDS, LARGE_BLOCK, type LinkEnd, STATE, WORD } from "./link_memory.ts";
 import { Flows, OwnPage0, type Page0 } from "./link_page0.ts";
@@ -34,7 +34,11 @@ interface Queued {
   readonly kind: Kind;
   readonly header: Header;
   readonly block: number;
+  readonly reply: boolean;
 }
+
+/** Answers that may wait for a slot: a peer takes in whenever it sends, so that few ever do. */
+const REPLIES_MAX = 65_536;
 
 /** What a link tells its user. */
 export interface LinkEvents {
@@ -78,6 +82,8 @@ export class Link implements Carrier, Disposable {
   readonly #pulse: Pulse;
   readonly #bell: Bell;
   #queue: Queued[] = [];
+  #replies = 0; // in the queue
+  #delivering = false;
   /** `allocate()` gave `undefined` and `onRoom()` was not called since. */
   #hungry = false;
   /** What the peer sees in our `starved`, which it looks at for every packet. */
@@ -173,9 +179,14 @@ export class Link implements Carrier, Disposable {
     if (count === BROKEN) this.#break("its ring counts more packets than fit");
     const until = this.#in.taken + count;
     // The state, since what is delivered may close this link; the distance, since it may pump.
-    while (this.#hears() && ((until - this.#in.taken) | 0) > 0) {
-      const packet = this.#receive();
-      if (packet !== undefined) deliver(packet);
+    try {
+      while (this.#hears() && ((until - this.#in.taken) | 0) > 0) {
+        const packet = this.#receive();
+        this.#delivering = true;
+        if (packet !== undefined) deliver(packet);
+      }
+    } finally {
+      this.#delivering = false;
     }
     this.#tellRoom();
     if (last) this.#die("the peer has closed the link");
@@ -197,8 +208,7 @@ export class Link implements Carrier, Disposable {
     const block = this.#arena.takePage();
     if (block === NONE) return undefined;
     const memory = this.#ownBlocks.whole(block)!;
-    const forget = (block: number): void => this.#forget(block);
-    const page = new OwnPage0(memory, this.#ownArms, block, at, received, forget);
+    const page = new OwnPage0(memory, this.#ownArms, block, at, received, this.#forget);
     this.#pages.set(block, page);
     this.#post(KIND.openPage0, page0Header(srcPort, dstPort), block);
     return page;
@@ -257,15 +267,15 @@ export class Link implements Carrier, Disposable {
   #blockOf({ payload }: Packet): number {
     if (payload === undefined) return NO_BLOCK;
     if (payload instanceof BlockPayload) return payload.surrender(this.#arena);
-    throw new TypeError(
-      "Cannot send a packet: payload must be one that this link allocated: current value is not",
-    );
+    throw notOurs();
   }
 
   #post(kind: Kind, header: Header, block: number): void {
     if (this.#queue.length === 0 && this.#publish(kind, header, block)) return;
-    this.#queue.push({ kind, header, block });
-    this.#starve();
+    this.#queue.push({ kind, header, block, reply: this.#delivering });
+    if (this.#delivering && ++this.#replies > REPLIES_MAX) {
+      this.#break("it asks and takes no answer");
+    } else this.#starve();
   }
 
   /** `false` where the ring is full. */
@@ -285,8 +295,9 @@ export class Link implements Carrier, Disposable {
 
   #flush(): void {
     let sent = 0;
-    for (const { kind, header, block } of this.#queue) {
+    for (const { kind, header, block, reply } of this.#queue) {
       if (this.#state !== "open" || !this.#publish(kind, header, block)) break;
+      if (reply) this.#replies--;
       sent++;
     }
     if (sent > 0) this.#queue.splice(0, sent);
@@ -360,10 +371,10 @@ export class Link implements Carrier, Disposable {
   }
 
   /** The peer gives the block back when it has forgotten it: until then nobody else uses it. */
-  #forget(block: number): void {
+  readonly #forget = (block: number): void => {
     this.#pages.delete(block);
     if (this.#state === "open") this.#post(KIND.closePage0, page0Header(0, 0), block);
-  }
+  };
 
   #break(what: string): undefined {
     this.#die(`the peer broke the rules of the link: ${what}`);

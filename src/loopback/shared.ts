@@ -190,7 +190,8 @@ class LinkedNode extends StackNode implements Carrier {
   override listen(): void {
     if (this.#listening || !this.#link.alive) return;
     this.#listening = true;
-    this.#link.waitAsync().then(() => {
+    this.#link.waitAsync().then(async () => {
+      if (this.turns.spent()) await this.turns.next(); // from a peer that never pauses
       this.#listening = false;
       try {
         this.pump();

@@ -267,3 +267,15 @@ test("Link.send() breaks the link when the peer has taken what was never sent", 
   for (let i = 0; i < 5; i++) pair.a.send(packet());
   assertEquals([reasons.length, pair.a.alive], [1, false]);
 });
+
+test("Link.pump() breaks the link when the peer asks on and on and takes no answer", () => {
+  const reasons: string[] = [];
+  using pair = new LinkPair(SMALL, {}, { onDead: (reason) => reasons.push(reason) });
+  let answers = 0;
+  for (; pair.b.alive && answers < 100_000; answers++) {
+    pair.a.send(packet());
+    pair.b.pump(() => pair.b.send(packet()));
+  }
+  assertEquals([answers < 100_000, reasons.length], [true, 1]);
+  assertMatch(reasons[0]!, /takes no answer$/);
+});

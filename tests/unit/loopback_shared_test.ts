@@ -170,6 +170,21 @@ test("Conn.receiver() of a link that is gone maps, and tells how it ended", TIME
   assertEquals(await codeOf(far.write(new Uint8Array(1))), "ECONNRESET");
 });
 
+test("timers run while a link's peer never pauses", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  using peer = openLink(other.link);
+  const fields = { srcCid: 3, srcPort: 7, dstCid: HOST, type: 1, op: VIRTIO_VSOCK_OP_RST };
+  let sent = 0;
+  const more = (): void => {
+    if (sent++ < 100_000) peer.send(packet(fields));
+  };
+  using _host = openLoopback(end, { tap: more });
+  more();
+  await new Promise((resolve) => setTimeout(resolve, 1)); // the host begins to listen meanwhile
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(sent < 100_000, true);
+});
+
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
