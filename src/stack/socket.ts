@@ -28,7 +28,7 @@ const ALWAYS = POLLERR | POLLHUP | POLLNVAL;
 /** One socket. Made by `Transport.socket()` and `accept()`. */
 export class StackSocket implements Socket {
   readonly type: SocketType;
-  readonly sock: VsockSock;
+  readonly #sock: VsockSock; // private: not for whoever prints a connection
   readonly #node: StackNode;
   readonly #waiters: Waiters;
   readonly #kept: KeptOptions = new Map();
@@ -40,10 +40,14 @@ export class StackSocket implements Socket {
   constructor(node: StackNode, type: SocketType, accepted?: VsockSock) {
     this.#node = node;
     this.type = type;
-    this.sock = accepted ??
+    this.#sock = accepted ??
       new VsockSock(type === "stream" ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
     this.#waiters = new Waiters(node.hold, (events) => this.#holding(events));
     node.opened();
+  }
+
+  get sock(): VsockSock {
+    return this.#sock;
   }
 
   /** What carries its packets, by name: what receiving costs is counted by that. */
@@ -61,52 +65,52 @@ export class StackSocket implements Socket {
 
   bind(address: VsockAddress): void {
     this.#enter("bind");
-    this.#node.stack.bind(this.sock, address);
+    this.#node.stack.bind(this.#sock, address);
   }
 
   listen(backlog: number): void {
     this.#enter("listen");
-    calls.listen(this.sock, backlog);
+    calls.listen(this.#sock, backlog);
     this.#node.listening.add(this);
   }
 
   connect(address: VsockAddress): boolean {
     this.#enter("connect");
-    calls.connect(this.#node.stack, this.sock, address);
+    calls.connect(this.#node.stack, this.#sock, address);
     return false;
   }
 
   accept(): StackSocket | undefined {
     this.#enter("accept");
-    const child = calls.accept(this.sock);
+    const child = calls.accept(this.#sock);
     return child === undefined ? undefined : new StackSocket(this.#node, this.type, child);
   }
 
   send(data: Uint8Array, flags: number): number {
     this.#enter("send");
-    return calls.send(this.#node.stack, this.sock, this.#shortened("write", data), flags);
+    return calls.send(this.#node.stack, this.#sock, this.#shortened("write", data), flags);
   }
 
   recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
     this.#enterDequeue("recv");
     const part = this.#shortened("read", buffer);
-    return calls.receive(this.#node.stack, this.sock, part, flags, out);
+    return calls.receive(this.#node.stack, this.#sock, part, flags, out);
   }
 
   shutdown(how: number): void {
     this.#enter("shutdown");
     if (how < SHUT_RD || how > SHUT_RDWR) throw new SysError("shutdown", "EINVAL");
-    calls.shutdown(this.#node.stack, this.sock, how);
+    calls.shutdown(this.#node.stack, this.#sock, how);
   }
 
   close(): void {
     if (this.#closed) return;
-    this.#node.pump(this.sock.carrier);
+    this.#node.pump(this.#sock.carrier);
     this.#closed = true;
     this.#node.listening.delete(this);
-    release(this.#node.stack, this.sock);
-    this.sock.wake = undefined;
-    this.sock.page = undefined;
+    release(this.#node.stack, this.#sock);
+    this.#sock.wake = undefined;
+    this.#sock.page = undefined;
     this.#page?.close();
     this.#waiters.finish(POLLNVAL);
     this.#node.closed();
@@ -124,50 +128,50 @@ export class StackSocket implements Socket {
       this.mapRx(Number(view.getBigUint64(0, true)));
       return value.length;
     }
-    return getOption(this.sock, this.#kept, level, name, value);
+    return getOption(this.#sock, this.#kept, level, name, value);
   }
 
   setsockopt(level: number, name: number, value: Uint8Array): void {
     this.#enter("setsockopt");
-    setOption(this.#node.stack, this.sock, this.#kept, level, name, value);
+    setOption(this.#node.stack, this.#sock, this.#kept, level, name, value);
   }
 
   takeError(): number {
     this.#enter("getsockopt");
-    return calls.takeError(this.sock);
+    return calls.takeError(this.#sock);
   }
 
   outq(): number {
     this.#enter("ioctl");
-    if (this.sock.carrier === undefined) throw new SysError("ioctl", "EOPNOTSUPP");
-    return this.sock.bytesUnsent;
+    if (this.#sock.carrier === undefined) throw new SysError("ioctl", "EOPNOTSUPP");
+    return this.#sock.bytesUnsent;
   }
 
   localAddress(): VsockAddress {
     this.#enter("getsockname");
-    return { ...this.sock.local };
+    return { ...this.#sock.local };
   }
 
   remoteAddress(): VsockAddress {
     this.#enter("getpeername");
-    if (this.sock.ss !== "connected") throw new SysError("getpeername", "ENOTCONN");
-    return { ...this.sock.remote };
+    if (this.#sock.ss !== "connected") throw new SysError("getpeername", "ENOTCONN");
+    return { ...this.#sock.remote };
   }
 
   poll(events: number): number {
-    if (!this.#closed) this.#node.pump(this.sock.carrier);
+    if (!this.#closed) this.#node.pump(this.#sock.carrier);
     return this.#holding(events);
   }
 
   /** Takes nothing in, so that it can be asked while something is. */
   #holding(events: number): number {
-    return this.#closed ? POLLNVAL : this.sock.poll() & (events | ALWAYS);
+    return this.#closed ? POLLNVAL : this.#sock.poll() & (events | ALWAYS);
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
     const now = this.poll(events);
     if (now !== 0) return Promise.resolve(now);
-    this.sock.wake = this.#wake;
+    this.#sock.wake = this.#wake;
     this.#node.listen();
     return this.#waiters.add(events, signal);
   }
@@ -186,17 +190,17 @@ export class StackSocket implements Socket {
 
   mmap(length: number, prot: number): RxMapping {
     this.#enter("mmap");
-    requireMappable(this.sock, length, prot);
-    this.#page = this.sock.page = this.#node.openPage(this.sock);
+    requireMappable(this.#sock, length, prot);
+    this.#page = this.#sock.page = this.#node.openPage(this.#sock);
     this.#mapping = new StackMapping(this.#node, this, length, this.#page);
-    this.sock.page.settle(this.sock.readable, this.sock.rxClosed);
+    this.#sock.page.settle(this.#sock.readable, this.#sock.rxClosed);
     return this.#mapping;
   }
 
   /** `getsockopt(SO_VM_SOCKETS_MAP_RX)` with the mapping at `address`; its checks in their order. */
   mapRx(address: number): void {
     this.#enterDequeue("getsockopt");
-    const { sock } = this;
+    const sock = this.#sock;
     if (!sock.zerocopy) throw new SysError("getsockopt", "EOPNOTSUPP");
     if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
     const found = this.#node.mappings.get(address);
@@ -206,14 +210,14 @@ export class StackSocket implements Socket {
   }
 
   readonly #wake = (): void => {
-    if (this.#waiters.wake() === 0) this.sock.wake = undefined;
+    if (this.#waiters.wake() === 0) this.#sock.wake = undefined;
   };
 
   /** Of a call that can take bytes: how often others try in vain is a matter of time. */
   #shortened(what: "read" | "write", bytes: Uint8Array): Uint8Array {
     const { shorten } = this.#node;
     if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
-    const { credit, rx } = this.sock;
+    const { credit, rx } = this.#sock;
     const takes = what === "write" ? credit.space() > 0 : rx.rxBytes > 0;
     return takes ? bytes.subarray(0, shorten(what, bytes.length)) : bytes;
   }
@@ -221,12 +225,12 @@ export class StackSocket implements Socket {
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
   #enterDequeue(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
-    if (!this.sock.readable) this.#node.pump(this.sock.carrier);
+    if (!this.#sock.readable) this.#node.pump(this.#sock.carrier);
   }
 
   /** Every other call begins so: never after close(), always with what has arrived taken in. */
   #enter(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
-    this.#node.pump(this.sock.carrier);
+    this.#node.pump(this.#sock.carrier);
   }
 }

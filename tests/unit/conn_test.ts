@@ -420,3 +420,9 @@ test("Conn.write() refuses bytes that a resizable buffer has lost meanwhile", as
   await readAll(pair.far, 262_144);
   await assertRejects(() => writing, TypeError, "must keep its 1048576 bytes");
 });
+
+test("Conn shows whoever prints it nothing of what carries its bytes", async () => {
+  using pair = await openPair();
+  assertEquals(JSON.stringify(pair.near.socket), '{"type":"stream"}');
+  assertEquals(Object.keys(pair.near), ["socket", "localAddr", "remoteAddr", "options"]);
+});
