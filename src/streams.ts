@@ -11,8 +11,9 @@ import type { Conn } from "./conn.ts";
 const CHUNK_SIZE = 65_536;
 
 /**
- * What `Conn.readable` gives, and at its end or failure tells `onEnd`: bytes of a STREAM connection;
- * of a SEQPACKET connection one chunk for each message, as long as the reader brings no buffer.
+ * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
+ * each message, as long as the reader brings no buffer. At its end or failure it tells `onEnd`, before
+ * it closes the stream: that throws where a reader is left with half of an element.
  */
 export function readableOf(
   conn: Conn<Address>,
@@ -32,9 +33,11 @@ function byteSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSourc
       const { buffer, byteOffset, byteLength } = request.view!;
       const p = new Uint8Array(buffer, byteOffset, byteLength);
       const n = await orEnd(conn.read(p), onEnd);
-      if (n === null) controller.close();
+      if (n === null) {
+        onEnd();
+        controller.close();
+      }
       request.respond(n ?? 0);
-      if (n === null) onEnd();
     },
     cancel: () => conn.close(),
   };
@@ -47,8 +50,8 @@ function messageSource(conn: Conn<Address>, onEnd: () => void): UnderlyingByteSo
       for (;;) {
         const message = await orEnd(conn.receiveMessage(), onEnd);
         if (message === null) {
-          endOf(controller);
-          return onEnd();
+          onEnd();
+          return endOf(controller);
         }
         // A chunk cannot be empty, so a message without bytes is passed over.
         if (message.data.length > 0) return controller.enqueue(message.data as Chunk);

@@ -69,6 +69,23 @@ test("Conn is closed where both its streams have failed, which nothing can cance
   }
 });
 
+test("Conn is closed where a reader is left with half of an element", {
+  timeout: 60_000,
+}, async () => {
+  for (const type of ["stream", "seqpacket"] as const) {
+    using pair = await openPair(type);
+    const { near, far } = pair;
+    await near.write(pattern(3));
+    await near.closeWrite();
+    const reader = far.readable.getReader({ mode: "byob" });
+    reader.closed.catch(() => {});
+    assertEquals((await reader.read(new Uint16Array(8))).value?.length, 1);
+    await assertRejects(() => reader.read(new Uint16Array(8)), TypeError);
+    await far.writable.close();
+    assertEquals(far.socket.closed, true);
+  }
+});
+
 test("Conn is closed by an end that it could not tell the peer", { timeout: 60_000 }, async () => {
   const socket = fakeSocket({
     recv: () => 0,
