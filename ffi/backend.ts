@@ -96,6 +96,16 @@ export function isNotCapable(error: unknown): boolean {
 /** What {@linkcode FfiUnavailableError.library} is where memory is out of reach, and libc is not. */
 export const MEMORY = "memory";
 
+/** What a person can do. Where no flag helps, a `cause` is of an FFI that found no such libc. */
+export function cureOf(
+  { library, flag, cause }: Pick<FfiUnavailableError, "library" | "flag" | "cause">,
+): string {
+  if (flag !== "") return `run with ${flag}${library === MEMORY ? ", without a path" : ""}`;
+  return cause === undefined
+    ? "use Deno, Bun, or Node 26 or later"
+    : "use Linux, with glibc or musl";
+}
+
 /** libc cannot be called: no FFI in this runtime, no permission, or no such library. */
 export class FfiUnavailableError extends Error {
   /** Always `"FfiUnavailableError"`. */
@@ -108,9 +118,12 @@ export class FfiUnavailableError extends Error {
   readonly flag: string;
   /** `cause` is what the runtime said, if it said something. */
   constructor(runtime: string, library: string, flag: string, cause?: unknown) {
-    const cure = flag === "" ? "must be Deno, Bun, or Node 26 or later" : `must run with ${flag}`;
+    const does = library === MEMORY ? "look at" : "call";
+    const cure = cureOf({ library, flag, cause });
     const state = cause instanceof Error ? cause.message : "no FFI";
-    super(`Cannot call ${library} on ${runtime}: ${cure}: current value is ${state}`, { cause });
+    super(`Cannot ${does} ${library} on ${runtime}: must ${cure}: current value is ${state}`, {
+      cause,
+    });
     this.runtime = runtime;
     this.library = library;
     this.flag = flag;

@@ -59,7 +59,7 @@ function deno(): DenoFfi {
 }
 
 function unavailable(library: string, cause: unknown): FfiUnavailableError {
-  return new FfiUnavailableError("deno", library, "--allow-ffi", cause);
+  return new FfiUnavailableError("deno", library, isGranted() ? "" : "--allow-ffi", cause);
 }
 
 function isGranted(path?: string): boolean {

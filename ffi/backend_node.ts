@@ -45,8 +45,7 @@ function isDenied(error: unknown): boolean {
 }
 
 function unavailable(library: string, cause: unknown): FfiUnavailableError {
-  const flag = isDenied(cause) ? "--allow-ffi" : "--experimental-ffi";
-  return new FfiUnavailableError("node", library, flag, cause);
+  return new FfiUnavailableError("node", library, isDenied(cause) ? "--allow-ffi" : "", cause);
 }
 
 function nodeFfi(): NodeFfi {
@@ -61,7 +60,7 @@ function nodeFfi(): NodeFfi {
   if (Number.parseInt(version.slice(1)) < FIRST_MAJOR) {
     throw new FfiUnavailableError(`node ${version}`, names, "");
   }
-  throw unavailable(names, undefined);
+  throw new FfiUnavailableError("node", names, "--experimental-ffi");
 }
 
 /** Node's way to libc. */

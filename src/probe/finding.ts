@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FfiUnavailableError } from "../../ffi/backend.ts";
+import { cureOf, FfiUnavailableError, isDeniedMemory } from "../../ffi/backend.ts";
 
 /** Whether this machine has one capability, and why not. */
 export interface Finding {
@@ -52,7 +52,8 @@ export function lookSafely({ look }: Look): Finding {
     return look();
   } catch (error) {
     if (error instanceof FfiUnavailableError) {
-      return no("libc cannot be called", cureOf(error));
+      const why = isDeniedMemory(error) ? "memory is out of reach" : "libc cannot be called";
+      return no(why, cureOf(error));
     }
     const why = error instanceof Error ? error.message : String(error);
     const [flag] = /--allow-[a-z]+/.exec(why) ?? [];
@@ -60,9 +61,4 @@ export function lookSafely({ look }: Look): Finding {
     const { code } = error as { readonly code?: string };
     return code === "EAFNOSUPPORT" ? no("the kernel has no AF_VSOCK", "modprobe vsock") : no(why);
   }
-}
-
-/** What to do about a runtime that cannot call libc. */
-export function cureOf({ flag }: FfiUnavailableError): string {
-  return flag === "" ? "use Deno, Bun, or Node 26 or newer, on Linux" : `run with ${flag}`;
 }

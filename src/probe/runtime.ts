@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { FfiUnavailableError } from "../../ffi/backend.ts";
+import { cureOf, FfiUnavailableError } from "../../ffi/backend.ts";
 import { MappedRegion, pageSize } from "../../ffi/memory.ts";
 import { library } from "../../ffi/select.ts";
 import { os, process } from "../builtins.ts";
 import { runtimeName } from "../runtime.ts";
-import { cureOf, type Finding, type Look, no, yes } from "./finding.ts";
+import { type Finding, type Look, no, yes } from "./finding.ts";
 
 /** In the order they are told. */
 export const RUNTIME_LOOKS: Readonly<Record<string, Look>> = {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { FfiUnavailableError, LIBC_NAMES, LIBC_PATHS } from "../../ffi/backend.ts";
+import { cureOf, FfiUnavailableError, LIBC_NAMES, LIBC_PATHS, MEMORY } from "../../ffi/backend.ts";
 import { backend as node } from "../../ffi/backend_node.ts";
 import { backend as none } from "../../ffi/backend_none.ts";
 import * as libc from "../../ffi/libc.ts";
@@ -115,10 +115,18 @@ test("Node before 26 is told that no flag helps", {
     Object.defineProperty(process, "version", { value: "v24.1.0", configurable: true });
     const error = assertThrows(() => node.open(LIBC), FfiUnavailableError);
     assertEquals([error.runtime, error.flag], ["node v24.1.0", ""]);
-    assertMatch(error.message, /must be Deno, Bun, or Node 26 or later/);
+    assertMatch(error.message, /must use Deno, Bun, or Node 26 or later/);
   } finally {
     Object.defineProperty(process, "version", { value: version, configurable: true });
   }
+});
+
+test("An FFI that finds no such libc is told what it runs on, not the flag it has", async () => {
+  const { backend } = await import(`../../ffi/backend_${RUNTIME}.ts`);
+  const table = { ...LIBC, no_such_call: { args: [], result: "i32" } };
+  const error = assertThrows(() => backend.open(table), FfiUnavailableError);
+  assertEquals([error.runtime, error.flag], [RUNTIME, ""]);
+  assertMatch(error.message, /must use Linux, with glibc or musl: .*no_such_call/);
 });
 
 const paths = LIBC_PATHS.filter((path) => existsSync(path));
@@ -131,6 +139,8 @@ test("--allow-ffi=<path of libc> is enough for calls, not for mappings", {
 }, async () => {
   const printed = JSON.parse(await runChild(CHILD, [], [`--allow-ffi=${paths[0]}`]));
   assertEquals(printed, { imported: true, pipe: "works", mapping: "--allow-ffi" });
+  const cure = "run with --allow-ffi, without a path";
+  assertEquals(cureOf({ library: MEMORY, flag: "--allow-ffi", cause: undefined }), cure);
 });
 
 test("--allow-ffi=<path of libc> has a receiver copy, and lose nothing", {
