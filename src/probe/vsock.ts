@@ -18,17 +18,21 @@ import { fs } from "../builtins.ts";
 import { type KernelTransports, kernelTransports } from "../kernel/reach.ts";
 import { localCid, whyNotConnect } from "../kernel/reach.ts";
 import { openVsock } from "../kernel/transport.ts";
-import { type Finding, type Look, no, noFrom, yes } from "./finding.ts";
+import { type Finding, type Look, lookSafely, no, noFrom, yes } from "./finding.ts";
 
 const DEVICE = "/dev/vsock";
 const NS_MODE = "/proc/sys/net/vsock/ns_mode";
 /** No guest has it: what is said of it holds for each. */
 const SOME_GUEST = 0xffff_fffe;
+const DEVICE_LOOK: Look = {
+  about: `${DEVICE}, which tells this machine's CID`,
+  look: lookAtDevice,
+};
 
 /** In the order they are told. */
 export const VSOCK_LOOKS: Readonly<Record<string, Look>> = {
   af_vsock: { about: "sockets of AF_VSOCK", look: lookAtFamily },
-  dev_vsock: { about: `${DEVICE}, which tells this machine's CID`, look: lookAtDevice },
+  dev_vsock: DEVICE_LOOK,
   local_cid: { about: "this machine's CID", look: lookAtCid },
   reach_local: {
     about: "this machine itself, CID 1",
@@ -96,7 +100,10 @@ function lookAtCid(): Finding {
   if (typeof transports === "string") return noFrom(transports);
   const cid = localCid();
   if (cid !== VMADDR_CID_ANY) return yes("the kernel told it", cid);
-  return no("it is not known, or there is none", `sudo chmod o+r ${DEVICE}`);
+  const device = lookSafely(DEVICE_LOOK);
+  return device.ok
+    ? no("there is none", "modprobe vsock_loopback, or vhost_vsock on a host")
+    : no(`${DEVICE} does not tell it: ${device.why}`, device.cure);
 }
 
 function lookAtReach(cid: number): Finding {

@@ -106,3 +106,16 @@ test("probe() asks for nothing that Deno has not been allowed", {
   assertEquals(Object.keys(found), [...CAPABILITIES.keys()]);
   assertEquals(Object.keys(receive_costs!), ["loopback"]);
 });
+
+test("probe() has no other cure for an unknown CID than for the device that tells it", {
+  skip: process.versions["deno"] === undefined ? "only Deno has such permissions" : skip,
+}, async () => {
+  const { spawnSync } = await import("node:child_process");
+  const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+  const flags = ["--no-prompt", "--no-check", "--allow-env", "--allow-ffi"];
+  const args = ["run", ...flags, main, "doctor", "--json", "local_cid", "dev_vsock"];
+  const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const { local_cid, dev_vsock }: Record<string, Finding> = JSON.parse(stdout);
+  assertEquals(dev_vsock?.cure, "run with --allow-read");
+  if (!local_cid?.ok) assertEquals(local_cid?.cure, "run with --allow-read");
+});
