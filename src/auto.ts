@@ -12,7 +12,7 @@ import {
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
-import { type Op, VsockError } from "./error.ts";
+import { attempt, type Op, VsockError } from "./error.ts";
 import { hybridByPath } from "./hybrid/transport.ts";
 import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
@@ -110,7 +110,7 @@ function unfit(name: string, address: Address): TypeError {
 function firstOf(candidates: readonly Candidate[], op: Op, address: VsockAddress): Transport {
   const reasons: string[] = [];
   for (const candidate of candidates) {
-    const why = candidate.whyNot(op, address);
+    const why = attempt("socket", address, () => candidate.whyNot(op, address));
     if (why === undefined) return candidate.open();
     reasons.push(why);
   }

@@ -173,7 +173,7 @@ async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {
   const { address, local, values } = plan;
   const carrier = selectTransport(plan.transport, "connect", address);
   const defaults = hasTimeout(address) ? timeoutOf(plan) : {};
-  const socket = openSocket(carrier, plan.type, defaults, values);
+  const socket = openSocket(carrier, plan, defaults, values);
   try {
     if (local !== undefined) attempt("bind", local, () => socket.bind(local), socket);
     await connectSocket(socket, address, plan);

@@ -27,6 +27,9 @@ export type Op =
   | "munmap"
   | "madvise";
 
+/** Codes of descriptors or memory that have run out, which pass. */
+export const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+
 /** What a {@linkcode VsockError} knows beside its call and code. */
 export interface VsockErrorOptions {
   /** The peer; for `bind`, `listen` and `accept` the local end. */

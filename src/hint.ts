@@ -28,6 +28,13 @@ const COMMON: Hints = {
   "socket ESOCKTNOSUPPORT": "this transport has no seqpacket sockets",
 };
 
+/** By code, whatever the call. */
+const ANY_CALL: Hints = {
+  EBADF: CLOSED,
+  EMFILE: "this process has no descriptor left: close some, or raise ulimit -n",
+  ENFILE: "this machine has no descriptor left: raise fs.file-max",
+};
+
 const VSOCK: Hints = {
   "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE": "a stream or seqpacket socket has this port; 4294967295 lets bind choose",
@@ -39,6 +46,9 @@ const VSOCK: Hints = {
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
+  "socket EAFNOSUPPORT": "the kernel has no AF_VSOCK: modprobe vsock",
+  "socket EPERM": "a sandbox forbids AF_VSOCK, as most containers do: " +
+    "run with a seccomp profile that allows it",
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both" +
     " (and largeBlocks of a loopback between threads)",
 };
@@ -64,6 +74,7 @@ const TCP: Hints = {
   "send ECONNRESET": RESET,
   "shutdown ECONNRESET": RESET,
   "shutdown EPIPE": TOO_LATE,
+  "socket EAFNOSUPPORT": "the kernel has no IPv6: take an IPv4 address",
 };
 
 const UNWRITABLE = "this user may not write to that folder";
@@ -114,5 +125,5 @@ export function hintFor(
   address?: Address | undefined,
 ): string | undefined {
   const key = `${op} ${code}`;
-  return hintsOf(address)[key] ?? COMMON[key] ?? (code === "EBADF" ? CLOSED : undefined);
+  return hintsOf(address)[key] ?? COMMON[key] ?? ANY_CALL[code];
 }

@@ -110,13 +110,14 @@ export function listen<A extends Address>(
     );
   }
   const { transport = "auto", backlog = 128, options: values = {} } = options;
-  const { address, type } = readWanted(where, options.type);
+  const wanted = readWanted(where, options.type);
+  const { address } = wanted;
   requireBacklog(backlog);
   requireSocketOptions(values, address);
   permit("listen", address, options.permissions);
   const defaults = "hostname" in address ? { reuseAddress: true } : {};
   const carrier = selectTransport(transport, "listen", address);
-  const socket = openSocket(carrier, type, defaults, values);
+  const socket = openSocket(carrier, wanted, defaults, values);
   try {
     attempt("bind", address, () => socket.bind(address), socket);
     attempt("listen", address, () => socket.listen(backlog));

@@ -54,11 +54,11 @@ function requireType(type: SocketType): void {
 /** socket(2), then setsockopt(2) for each of `defaults` and of `options`. The caller closes it. */
 export function openSocket<A extends Address>(
   transport: SocketMaker<A>,
-  type: SocketType,
+  { address, type }: Wanted<A>,
   defaults: SocketOptionValues,
   options: SocketOptionValues,
 ): Socket<A> {
-  const socket = attempt("socket", undefined, () => transport.socket(type));
+  const socket = attempt("socket", address, () => transport.socket(type));
   try {
     applySocketOptions(socket, defaults);
     applySocketOptions(socket, options);

@@ -3,14 +3,12 @@
  *
  * @module
  */
-import { VsockError } from "../error.ts";
+import { EXHAUSTED, VsockError } from "../error.ts";
 
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
 export const FULL_MS = 100;
 
 /** Whether descriptors or memory have run out: a connection that ends gives some back. */
 export function isExhausted(error: unknown): error is VsockError {
-  if (!(error instanceof VsockError)) return false;
-  return error.code === "EMFILE" || error.code === "ENFILE" || error.code === "ENOBUFS" ||
-    error.code === "ENOMEM";
+  return error instanceof VsockError && EXHAUSTED.has(error.code);
 }

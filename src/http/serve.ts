@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
-import { VsockError } from "../error.ts";
+import { EXHAUSTED, VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
 import { shown } from "../shown.ts";
 import { turn } from "../turns.ts";
@@ -133,9 +133,7 @@ function requireServeOptions(options: ServeOptions): void {
 }
 
 /** What accept(2) fails with for a while only: the next one may not. */
-const PASSING: ReadonlySet<string> = new Set([
-  ...["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED", "ECONNRESET"],
-]);
+const PASSING: ReadonlySet<string> = new Set([...EXHAUSTED, "ECONNABORTED", "ECONNRESET"]);
 const ACCEPT_PAUSE_MS = 50;
 const IDLE_MS = 60_000;
 /** A timer's longest, less what node:http adds. */

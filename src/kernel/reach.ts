@@ -19,6 +19,8 @@ import { SysError } from "../../ffi/errno.ts";
 import { bind, close, ioctl, socket } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
 import { fs } from "../builtins.ts";
+import { EXHAUSTED } from "../error.ts";
+import { hintFor } from "../hint.ts";
 
 /** Modules that carry packets from a guest to its host, by their names in `/sys/module`. */
 const GUEST_MODULES = ["vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock"];
@@ -37,7 +39,8 @@ export interface KernelTransports {
 }
 
 /**
- * What the kernel has loaded; a text that says why there is no AF_VSOCK at all.
+ * What the kernel has loaded; a text that says why there is no AF_VSOCK at all. Throws a `SysError`
+ * where descriptors or memory have run out, as nothing can be told then.
  *
  * bind(2) tells: it takes exactly the CIDs that some transport calls its own (`vsock_find_cid()` in
  * net/vmw_vsock/af_vsock.c), whether that is a module or built in.
@@ -48,9 +51,8 @@ export function kernelTransports(): KernelTransports | string {
     return { local, host, guestCid: guestCid() };
   } catch (error) {
     if (error instanceof FfiUnavailableError) return error.message;
-    if (!(error instanceof SysError)) throw error;
-    if (error.code !== "EAFNOSUPPORT") return `AF_VSOCK cannot be used: ${error.message}`;
-    return "the kernel has no AF_VSOCK: modprobe vsock";
+    if (!(error instanceof SysError) || EXHAUSTED.has(error.code)) throw error;
+    return hintFor("socket", error.code) ?? `AF_VSOCK cannot be used: ${error.message}`;
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { cureOf, FfiUnavailableError, isDeniedMemory } from "../../ffi/backend.ts";
+import { hintFor } from "../hint.ts";
 
 /** Whether this machine has one capability, and why not. */
 export interface Finding {
@@ -40,9 +41,9 @@ export function no(why: string, cure?: string, value?: string | number): Finding
   };
 }
 
-/** `"reason: modprobe name"`, as `src/kernel/reach.ts` has it, in its two parts. */
+/** `"reason: cure"`, as `src/kernel/reach.ts` has it, in its two parts. */
 export function noFrom(reason: string): Finding {
-  const [, why = reason, cure] = /^(.*): (modprobe .*)$/s.exec(reason) ?? [];
+  const [, why = reason, cure] = /^(.*): ((?:modprobe|run with) .*)$/s.exec(reason) ?? [];
   return no(why, cure);
 }
 
@@ -58,7 +59,7 @@ export function lookSafely({ look }: Look): Finding {
     const why = error instanceof Error ? error.message : String(error);
     const [flag] = /--allow-[a-z]+/.exec(why) ?? [];
     if (flag !== undefined) return no(`${flag} is not given`, `run with ${flag}`);
-    const { code } = error as { readonly code?: string };
-    return code === "EAFNOSUPPORT" ? no("the kernel has no AF_VSOCK", "modprobe vsock") : no(why);
+    const { op = "", code = "" } = error as { readonly op?: string; readonly code?: string };
+    return noFrom(op === "socket" ? hintFor(op, code) ?? why : why);
   }
 }

@@ -127,9 +127,7 @@ function lookAtSeqpacket(): Finding {
     close(socket(AF_VSOCK, SOCK_SEQPACKET | SOCK_CLOEXEC));
     return yes("a socket was made");
   } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-    const { code } = error;
-    if (code === "EAFNOSUPPORT") return no("the kernel has no AF_VSOCK", "modprobe vsock");
-    return no(`a socket is refused: ${code}`, "a kernel from Linux 5.14 on");
+    if (!(error instanceof SysError && error.code === "ESOCKTNOSUPPORT")) throw error;
+    return no(`a socket is refused: ${error.code}`, "a kernel from Linux 5.14 on");
   }
 }

@@ -1,5 +1,6 @@
 import { test } from "node:test";
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import { SysError } from "../../ffi/errno.ts";
 import { type Address, formatAddress } from "../../src/address.ts";
 import { type Candidate, selectTransport } from "../../src/auto.ts";
 import { VsockError } from "../../src/error.ts";
@@ -30,6 +31,22 @@ test("selectTransport() gives ENODEV with every reason where none has a way", ()
   );
   assertEquals([error.op, error.code, error.address], ["connect", "ENODEV", address]);
   assertEquals(error.hint, "CID 9: one; two");
+});
+
+test("selectTransport() asks nobody else where descriptors have run out", () => {
+  const full: Candidate = {
+    whyNot() {
+      throw new SysError("socket", "EMFILE");
+    },
+    open: () => first,
+  };
+  const candidates = [full, candidate(second)];
+  const error = assertThrows(
+    () => selectTransport("auto", "listen", { cid: 1, port: 1 }, candidates),
+    VsockError,
+  );
+  assertEquals([error.op, error.code], ["socket", "EMFILE"]);
+  assertMatch(String(error.hint), /ulimit -n/);
 });
 
 test("selectTransport() asks for the call and the address", () => {

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { SysError } from "../../ffi/errno.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
+import type { Address } from "../../src/address.ts";
 import { attempt, toVsockError, VsockError } from "../../src/error.ts";
 
 test("VsockError says call, address, code and cure", () => {
@@ -23,6 +24,16 @@ test("VsockError has no hint where there is no usual cure", () => {
   assertEquals(error.code, "ENOPROTOOPT");
   assertEquals(error.hint, undefined);
   assertEquals(error.message, "Cannot getsockopt: ENOPROTOOPT (errno 92)");
+});
+
+test("VsockError says what each family lacks where there is no socket of it", () => {
+  const hint = (code: Code, address: Address): string | undefined =>
+    new VsockError("socket", code, { address }).hint;
+  const [vsock, tcp, unix] = [{ cid: 1, port: 1 }, { hostname: "::1", port: 1 }, { path: "/x" }];
+  assertEquals(hint("EAFNOSUPPORT", vsock), "the kernel has no AF_VSOCK: modprobe vsock");
+  assertEquals(hint("EAFNOSUPPORT", tcp), "the kernel has no IPv6: take an IPv4 address");
+  assertEquals(hint("EAFNOSUPPORT", unix), undefined);
+  assertEquals(hint("EMFILE", tcp), hint("EMFILE", unix));
 });
 
 test("VsockError names an errno that has no name by its number", () => {

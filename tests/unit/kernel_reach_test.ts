@@ -1,8 +1,12 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
+import { type Code, ERRNO, SysError } from "../../ffi/errno.ts";
+import { library } from "../../ffi/select.ts";
+import type { Libc } from "../../ffi/symbols.ts";
+import { EXHAUSTED } from "../../src/error.ts";
 import {
   type KernelTransports,
   kernelTransports,
@@ -86,3 +90,29 @@ test("kernelTransports() of a Deno that may read nothing takes the kernel's word
   });
   assertEquals(printed.trim(), String(VMADDR_CID_ANY));
 });
+
+test("kernelTransports() tells why there is no AF_VSOCK, but throws what will pass", () => {
+  using _vsock = refuseSockets("EAFNOSUPPORT");
+  assertEquals(kernelTransports(), "the kernel has no AF_VSOCK: modprobe vsock");
+  using _container = refuseSockets("EPERM");
+  assertMatch(String(kernelTransports()), /^a sandbox forbids AF_VSOCK.*: run with a seccomp/);
+  using _odd = refuseSockets("EINVAL");
+  assertEquals(kernelTransports(), "AF_VSOCK cannot be used: socket: EINVAL (errno 22)");
+  for (const code of EXHAUSTED) {
+    using _full = refuseSockets(code as Code);
+    assertThrows(() => kernelTransports(), SysError, code);
+  }
+});
+
+/** Has every socket(2) fail with `code`, until it is disposed. */
+function refuseSockets(code: Code): Disposable {
+  const opened = library() as { calls: Libc; errno(): number };
+  const { calls, errno } = opened;
+  opened.calls = { ...calls, socket: () => -1 };
+  opened.errno = (): number => ERRNO[code];
+  return {
+    [Symbol.dispose](): void {
+      Object.assign(opened, { calls, errno });
+    },
+  };
+}
