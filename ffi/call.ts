@@ -8,6 +8,9 @@ import { ERRNO, SysError } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Libc } from "./symbols.ts";
 
+const INT_MAX = 0x7fff_ffff;
+const UINT_MAX = 0xffff_ffff;
+
 /**
  * What to do about a call that gave -1, asked right after it: `true` says call again (EINTR),
  * `false` that errno is `expected`, a state rather than a failure. Anything else is thrown.
@@ -24,11 +27,7 @@ export function retry(op: keyof Libc, expected?: number): boolean {
  * does, and a NaN that turns into 0 would be somebody else's file.
  */
 export function libraryFor(fd: number): Library<Libc> {
-  if ((fd | 0) !== fd || fd < 0) {
-    throw new RangeError(
-      `Cannot use fd: must be an integer from 0 to 2147483647: current value is ${fd}`,
-    );
-  }
+  requireFd("fd", fd);
   return library();
 }
 
@@ -45,13 +44,31 @@ export function systemCall(op: string, number: number, args: readonly number[]):
   }
 }
 
+/** Throws a RangeError unless `value` can be a file descriptor. */
+export function requireFd(name: string, value: number): void {
+  if ((value | 0) !== value || value < 0) throw notFrom(name, 0, INT_MAX, value);
+}
+
+/** Throws a RangeError unless `value` is an `int`: Bun makes a 0 of what is none. */
+export function requireInt(name: string, value: number): void {
+  if ((value | 0) !== value) throw notFrom(name, -INT_MAX - 1, INT_MAX, value);
+}
+
+/** As `requireInt()`, for an `unsigned int`. */
+export function requireUint(name: string, value: number): void {
+  if ((value >>> 0) !== value) throw notFrom(name, 0, UINT_MAX, value);
+}
+
+function notFrom(name: string, min: number, max: number, value: number): RangeError {
+  return new RangeError(
+    `Cannot use ${name}: must be an integer from ${min} to ${max}: current value is ${value}`,
+  );
+}
+
 /** Throws a RangeError unless `value` is a size, offset or address that a number has exactly. */
 export function requireSize(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new RangeError(
-      `Cannot use ${name}: must be an integer from 0 to ${Number.MAX_SAFE_INTEGER}: ` +
-        `current value is ${value}`,
-    );
+    throw notFrom(name, 0, Number.MAX_SAFE_INTEGER, value);
   }
 }
 
@@ -62,4 +79,32 @@ export function requireBytes(name: string, value: ArrayBufferView): void {
       `Cannot use ${name}: must be a typed array or a DataView: current value is ${value}`,
     );
   }
+}
+
+/**
+ * Address of the first byte of `view`, for structs that hold pointers; 0 where it has none. `view`
+ * must stay reachable, with its buffer neither detached nor resized, until the call that reads the
+ * struct has returned.
+ */
+export function pointerOf(view: ArrayBufferView): number {
+  requireBytes("view", view);
+  return view.byteLength === 0 ? 0 : library().pointerOf(view);
+}
+
+const encoder: TextEncoder = new TextEncoder();
+
+/**
+ * `text` as C has it, with a NUL behind it. Throws a TypeError unless it is a string, a RangeError
+ * for a NUL within, where it would end.
+ */
+export function cString(name: string, text: string): Uint8Array<ArrayBuffer> {
+  if (typeof text !== "string") {
+    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${text}`);
+  }
+  if (text.includes("\0")) {
+    throw new RangeError(
+      `Cannot use ${name}: must have no NUL: current value is ${JSON.stringify(text)}`,
+    );
+  }
+  return encoder.encode(`${text}\0`);
 }

@@ -9,7 +9,16 @@
 import { STATFS } from "./abi/statfs.ts";
 import { IOVEC, RWF_NOWAIT, SYS_preadv2 } from "./abi/uio.ts";
 import type { Wide } from "./backend.ts";
-import { libraryFor, requireBytes, requireSize, retry } from "./call.ts";
+import {
+  cString,
+  libraryFor,
+  requireBytes,
+  requireFd,
+  requireInt,
+  requireSize,
+  requireUint,
+  retry,
+} from "./call.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
@@ -28,6 +37,7 @@ export function close(fd: number): void {
 
 /** Wraps dup2(2): makes `newFd` what `fd` is, closing what it was before. */
 export function dup2(fd: number, newFd: number): void {
+  requireFd("newFd", newFd);
   const { calls } = libraryFor(fd);
   while (calls.dup2(fd, newFd) === -1 && retry("dup2"));
 }
@@ -75,6 +85,7 @@ export function write(fd: number, data: Bytes): number {
 
 /** Wraps pipe2(2): the end to read and the end to write, which the caller closes. */
 export function pipe2(flags: number): [number, number] {
+  requireInt("flags", flags);
   const { calls } = library();
   while (calls.pipe2(pair, flags) === -1 && retry("pipe2"));
   return [pair[0] ?? -1, pair[1] ?? -1];
@@ -82,17 +93,27 @@ export function pipe2(flags: number): [number, number] {
 
 /** Wraps eventfd(2): a file descriptor, which the caller closes; reads and writes are 8 bytes. */
 export function eventfd(initial: number, flags: number): number {
+  requireUint("initial", initial);
+  requireInt("flags", flags);
   const { calls } = library();
   let fd: number;
   do fd = calls.eventfd(initial, flags); while (fd === -1 && retry("eventfd"));
   return fd;
 }
 
-/** Wraps ioctl(2) for requests whose argument is a pointer: here, to `argument`. */
+/**
+ * Wraps ioctl(2) for requests whose argument is a pointer: here, to `argument`, which must have room
+ * for whatever the request writes, as nothing else says how long it is.
+ *
+ * @throws {RangeError} If `argument` has no bytes.
+ */
 export function ioctl(fd: number, request: number, argument: Bytes): number {
   const { calls, wide } = libraryFor(fd);
   requireSize("request", request);
   requireBytes("argument", argument);
+  if (argument.byteLength === 0) {
+    throw new RangeError("Cannot use argument: must be 1 byte or more: current value is 0");
+  }
   let result: number;
   do result = calls.ioctl(fd, wide(request), argument); while (result === -1 && retry("ioctl"));
   return result;
@@ -100,6 +121,7 @@ export function ioctl(fd: number, request: number, argument: Bytes): number {
 
 /** Wraps fcntl(2) for commands whose argument is an integer, or that have none. */
 export function fcntl(fd: number, command: number, argument = 0): number {
+  requireInt("command", command);
   const { calls, wide } = libraryFor(fd);
   requireSize("argument", argument);
   let result: number;
@@ -109,6 +131,7 @@ export function fcntl(fd: number, command: number, argument = 0): number {
 
 /** Wraps lseek(2): the offset from the start, in bytes. */
 export function lseek(fd: number, offset: number, whence: number): number {
+  requireInt("whence", whence);
   const { calls, wide } = libraryFor(fd);
   requireSize("offset", offset);
   let result: number;
@@ -121,7 +144,7 @@ export function lseek(fd: number, offset: number, whence: number): number {
 /** Wraps readlink(2): where the link `path` leads, or the first 4096 bytes of that. */
 export function readlink(path: string): string {
   const { calls, wide } = library();
-  const [name, target] = [new TextEncoder().encode(`${path}\0`), new Uint8Array(4_096)];
+  const [name, target] = [cString("path", path), new Uint8Array(4_096)];
   let length: number;
   do length = calls.readlink(name, target, wide(target.length)); while (
     length === -1 && retry("readlink")
@@ -146,5 +169,6 @@ export function ftruncate(fd: number, length: number): void {
 
 /** Wraps sysconf(3): the value, or -1 where there is no limit or no such name. */
 export function sysconf(name: number): number {
+  requireInt("name", name);
   return Number(library().calls.sysconf(name));
 }

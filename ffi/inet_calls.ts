@@ -4,12 +4,12 @@
  * @module
  */
 import { AF_INET } from "./abi/socket.ts";
+import { cString } from "./call.ts";
 import { ERRNO, SysError } from "./errno.ts";
 import { library } from "./select.ts";
 
 /** `INET6_ADDRSTRLEN` of `<netinet/in.h>`. */
 const INET6_ADDRSTRLEN = 46;
-const encoder: TextEncoder = new TextEncoder();
 const decoder: TextDecoder = new TextDecoder();
 
 /**
@@ -20,7 +20,7 @@ const decoder: TextDecoder = new TextDecoder();
 export function inet_pton(domain: number, text: string): Uint8Array<ArrayBuffer> {
   const { calls } = library();
   const address = new Uint8Array(16);
-  const found = text.includes("\0") ? 0 : calls.inet_pton(domain, terminated(text), address);
+  const found = calls.inet_pton(domain, cString("hostname", text), address);
   if (found === 1) return address.subarray(0, domain === AF_INET ? 4 : 16);
   throw new RangeError(
     `Cannot use hostname: must be an IP address: current value is ${JSON.stringify(text)}`,
@@ -44,11 +44,7 @@ export function inet_ntop(domain: number, address: Uint8Array): string {
  */
 export function if_nametoindex(name: string): number {
   const { calls } = library();
-  const index = calls.if_nametoindex(terminated(name));
+  const index = calls.if_nametoindex(cString("name", name));
   if (index === 0) throw new SysError("if_nametoindex", ERRNO.ENODEV);
   return index;
-}
-
-function terminated(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(`${text}\0`);
 }

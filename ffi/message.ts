@@ -62,6 +62,8 @@ export class Message {
 
   /** Before the call: addresses and lengths, as they are now. */
   fill(pointerOf: (view: ArrayBufferView) => number): void {
+    if (this.#name !== undefined) requireBytes("name", this.#name);
+    if (this.#control !== undefined) requireBytes("control", this.#control);
     const count = this.#iov.byteLength / IOVEC.size;
     for (let index = 0; index < count; index++) {
       const buffer = this.buffers[index] as Bytes;

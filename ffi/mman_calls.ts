@@ -7,7 +7,7 @@
  * @module
  */
 import type { Wide } from "./backend.ts";
-import { requireSize, retry } from "./call.ts";
+import { cString, requireInt, requireSize, requireUint, retry } from "./call.ts";
 import { library } from "./select.ts";
 
 const MAP_FAILED = -1;
@@ -34,6 +34,9 @@ export function mmap(
   fd: number,
   offset: number,
 ): number {
+  requireInt("prot", prot);
+  requireInt("flags", flags);
+  requireInt("fd", fd);
   requireSize("address", address);
   requireSize("length", length);
   requireSize("offset", offset);
@@ -48,6 +51,7 @@ export function mmap(
 
 /** Wraps mremap(2) without a new address: where the mapping is now. */
 export function mremap(address: number, length: number, newLength: number, flags: number): number {
+  requireInt("flags", flags);
   requireSize("address", address);
   requireSize("length", length);
   requireSize("newLength", newLength);
@@ -70,6 +74,7 @@ export function munmap(address: number, length: number): void {
 
 /** Wraps mprotect(2): `prot` is `PROT_*`. */
 export function mprotect(address: number, length: number, prot: number): void {
+  requireInt("prot", prot);
   requireSize("address", address);
   requireSize("length", length);
   const { calls, wide } = library();
@@ -78,6 +83,7 @@ export function mprotect(address: number, length: number, prot: number): void {
 
 /** Wraps madvise(2): `advice` is `MADV_*`. */
 export function madvise(address: number, length: number, advice: number): void {
+  requireInt("advice", advice);
   requireSize("address", address);
   requireSize("length", length);
   const { calls, wide } = library();
@@ -89,7 +95,8 @@ export function madvise(address: number, length: number, advice: number): void {
  * `MFD_*`; `name` shows in `/proc/self/fd` only.
  */
 export function memfd_create(name: string, flags: number): number {
-  const bytes = new TextEncoder().encode(`${name}\0`);
+  requireUint("flags", flags);
+  const bytes = cString("name", name);
   const { calls } = library();
   let fd: number;
   do fd = calls.memfd_create(bytes, flags); while (fd === -1 && retry("memfd_create"));

@@ -23,6 +23,7 @@
  * @module
  */
 export { FfiUnavailableError } from "./backend.ts";
+export { pointerOf } from "./call.ts";
 export { type ControlMessage, decodeControl, encodeControl } from "./cmsg.ts";
 export { type Code, ERRNO, errnoName, SysError, WOULD_BLOCK } from "./errno.ts";
 export { type Field, type Layout, layout, type LayoutOptions, type Scalar } from "./layout.ts";
@@ -36,7 +37,7 @@ export { StolenViewError } from "./loans.ts";
 export { createMemfd } from "./memfd.ts";
 export { MappedRegion, type MappedRegionOptions, pageSize } from "./memory.ts";
 export { Message, type MessageOptions } from "./message.ts";
-export { forceBackend, pointerOf } from "./select.ts";
+export { forceBackend } from "./select.ts";
 export { type Bytes } from "./symbols.ts";
 
 export { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "./abi/epoll.ts";

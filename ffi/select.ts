@@ -35,11 +35,3 @@ export function forceBackend(name: "none" | undefined): void {
   forced = name === undefined ? undefined : none;
   opened = undefined;
 }
-
-/**
- * Address of the first byte of `view`, for structs that hold pointers. `view` must stay reachable,
- * with its buffer neither detached nor resized, until the call that reads the struct has returned.
- */
-export function pointerOf(view: ArrayBufferView): number {
-  return library().pointerOf(view);
-}

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { libraryFor, requireBytes, retry } from "./call.ts";
+import { libraryFor, requireBytes, requireInt, retry } from "./call.ts";
 import { ERRNO } from "./errno.ts";
 import type { Message } from "./message.ts";
 import { library } from "./select.ts";
@@ -20,6 +20,9 @@ const socklen: Uint32Array<ArrayBuffer> = new Uint32Array(1);
 
 /** Wraps socket(2): a file descriptor, which the caller closes. */
 export function socket(domain: number, type: number, protocol = 0): number {
+  requireInt("domain", domain);
+  requireInt("type", type);
+  requireInt("protocol", protocol);
   const { calls } = library();
   let fd: number;
   do fd = calls.socket(domain, type, protocol); while (fd === -1 && retry("socket"));
@@ -28,6 +31,9 @@ export function socket(domain: number, type: number, protocol = 0): number {
 
 /** Wraps socketpair(2): two file descriptors, which the caller closes. */
 export function socketpair(domain: number, type: number, protocol = 0): [number, number] {
+  requireInt("domain", domain);
+  requireInt("type", type);
+  requireInt("protocol", protocol);
   const { calls } = library();
   while (calls.socketpair(domain, type, protocol, pair) === -1 && retry("socketpair"));
   return [pair[0] ?? -1, pair[1] ?? -1];
@@ -42,6 +48,7 @@ export function bind(fd: number, address: Bytes): void {
 
 /** Wraps listen(2). */
 export function listen(fd: number, backlog: number): void {
+  requireInt("backlog", backlog);
   const { calls } = libraryFor(fd);
   while (calls.listen(fd, backlog) === -1 && retry("listen"));
 }
@@ -51,6 +58,7 @@ export function listen(fd: number, backlog: number): void {
  * `SOCK_NONBLOCK` and `SOCK_CLOEXEC`; the peer's address goes into `address`, cut to its length.
  */
 export function accept4(fd: number, flags: number, address: Bytes = anyAddress): number {
+  requireInt("flags", flags);
   const { calls } = libraryFor(fd);
   requireBytes("address", address);
   let accepted: number;
@@ -77,6 +85,7 @@ export function connect(fd: number, address: Bytes): boolean {
 
 /** Wraps shutdown(2): `how` is `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. */
 export function shutdown(fd: number, how: number): void {
+  requireInt("how", how);
   const { calls } = libraryFor(fd);
   while (calls.shutdown(fd, how) === -1 && retry("shutdown"));
 }
@@ -103,6 +112,8 @@ export function getpeername(fd: number, address: Bytes): number {
 
 /** Wraps getsockopt(2): fills `value`, gives the length that optlen has afterwards. */
 export function getsockopt(fd: number, level: number, name: number, value: Bytes): number {
+  requireInt("level", level);
+  requireInt("name", name);
   const { calls } = libraryFor(fd);
   requireBytes("value", value);
   do socklen[0] = value.byteLength; while (
@@ -113,6 +124,8 @@ export function getsockopt(fd: number, level: number, name: number, value: Bytes
 
 /** Wraps setsockopt(2). */
 export function setsockopt(fd: number, level: number, name: number, value: Bytes): void {
+  requireInt("level", level);
+  requireInt("name", name);
   const { calls } = libraryFor(fd);
   requireBytes("value", value);
   while (
@@ -122,6 +135,7 @@ export function setsockopt(fd: number, level: number, name: number, value: Bytes
 
 /** Wraps send(2): bytes taken, or `WOULD_BLOCK`. */
 export function send(fd: number, data: Bytes, flags: number): number {
+  requireInt("flags", flags);
   const { calls, wide } = libraryFor(fd);
   requireBytes("data", data);
   const length = wide(data.byteLength);
@@ -134,6 +148,7 @@ export function send(fd: number, data: Bytes, flags: number): number {
 
 /** Wraps recv(2): bytes read, 0 at end of stream or for no room, or `WOULD_BLOCK`. */
 export function recv(fd: number, buffer: Bytes, flags: number): number {
+  requireInt("flags", flags);
   const { calls, wide } = libraryFor(fd);
   requireBytes("buffer", buffer);
   const length = wide(buffer.byteLength);
@@ -146,6 +161,7 @@ export function recv(fd: number, buffer: Bytes, flags: number): number {
 
 /** Wraps sendmsg(2): bytes taken, or `WOULD_BLOCK`. */
 export function sendmsg(fd: number, message: Message, flags: number): number {
+  requireInt("flags", flags);
   const { calls, pointerOf } = libraryFor(fd);
   message.fill(pointerOf);
   let sent: number;
@@ -158,6 +174,7 @@ export function sendmsg(fd: number, message: Message, flags: number): number {
 
 /** Wraps recvmsg(2): bytes read, or `WOULD_BLOCK`; `message` then has flags and lengths. */
 export function recvmsg(fd: number, message: Message, flags: number): number {
+  requireInt("flags", flags);
   const { calls, pointerOf } = libraryFor(fd);
   message.fill(pointerOf);
   let received: number;

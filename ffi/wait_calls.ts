@@ -10,7 +10,7 @@
 import type { EpollEvents } from "./abi/epoll.ts";
 import type { PollFds } from "./abi/poll.ts";
 import { TIMESPEC } from "./abi/time.ts";
-import { libraryFor, retry } from "./call.ts";
+import { libraryFor, requireFd, requireInt, retry } from "./call.ts";
 import { library } from "./select.ts";
 
 const INT_MAX = 0x7fff_ffff;
@@ -79,6 +79,7 @@ export function ppoll(fds: PollFds, timeoutMs: number): number {
 
 /** Wraps epoll_create1(2): a file descriptor, which the caller closes. */
 export function epoll_create1(flags: number): number {
+  requireInt("flags", flags);
   const { calls } = library();
   let fd: number;
   do fd = calls.epoll_create1(flags); while (fd === -1 && retry("epoll_create1"));
@@ -87,6 +88,8 @@ export function epoll_create1(flags: number): number {
 
 /** Wraps epoll_ctl(2): `op` is `EPOLL_CTL_*`; the first of `events` is the one that counts. */
 export function epoll_ctl(epfd: number, op: number, fd: number, events: EpollEvents): void {
+  requireInt("op", op);
+  requireFd("fd", fd);
   const { calls } = libraryFor(epfd);
   while (calls.epoll_ctl(epfd, op, fd, events.bytes) === -1 && retry("epoll_ctl"));
 }

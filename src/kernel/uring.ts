@@ -23,7 +23,7 @@ import { SysError } from "../../ffi/errno.ts";
 import { close, io_uring_enter, io_uring_setup } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Message } from "../../ffi/message.ts";
-import { pointerOf } from "../../ffi/select.ts";
+import { pointerOf } from "../../ffi/call.ts";
 import { atThreadEnd } from "../thread_end.ts";
 
 /** Each call submits one entry at once. */

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { EPOLL_CTL_ADD, EpollEvents } from "../../ffi/abi/epoll.ts";
 import { EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
 import {
   F_GETFD,
@@ -10,11 +11,14 @@ import {
   O_CLOEXEC,
   O_NONBLOCK,
 } from "../../ffi/abi/fcntl.ts";
+import { AF_UNIX, SOCK_STREAM, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { FIONREAD } from "../../ffi/abi/sockios.ts";
 import { _SC_NPROCESSORS_ONLN, _SC_PAGESIZE, SEEK_CUR, SEEK_END } from "../../ffi/abi/unistd.ts";
 import { MFD_CLOEXEC } from "../../ffi/abi/mman.ts";
+import { pointerOf } from "../../ffi/call.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
+import { Message } from "../../ffi/message.ts";
 import { assertSysError, CLOSED } from "./ffi_helpers.ts";
 
 test("read() and write() move bytes through a pipe", () => {
@@ -83,6 +87,60 @@ test("A descriptor that is no integer from 0 is a RangeError, on every runtime",
   }
 });
 
+test("An int that is none is a RangeError, on every runtime", () => {
+  const [near, far] = libc.socketpair(AF_UNIX, SOCK_STREAM);
+  const epoll = libc.epoll_create1(0);
+  const none = new Uint8Array(0);
+  const calls: readonly ((value: number) => unknown)[] = [
+    (value) => libc.socket(value, SOCK_STREAM),
+    (value) => libc.socketpair(AF_UNIX, value),
+    (value) => libc.listen(near, value),
+    (value) => libc.accept4(near, value),
+    (value) => libc.shutdown(near, value),
+    (value) => libc.getsockopt(near, SOL_SOCKET, value, new Uint8Array(4)),
+    (value) => libc.setsockopt(near, value, 0, new Uint8Array(4)),
+    (value) => libc.send(near, none, value),
+    (value) => libc.recv(near, none, value),
+    (value) => libc.sendmsg(near, new Message([]), value),
+    (value) => libc.recvmsg(near, new Message([]), value),
+    (value) => libc.dup2(near, value),
+    (value) => libc.pipe2(value),
+    (value) => libc.eventfd(value, 0),
+    (value) => libc.fcntl(near, value),
+    (value) => libc.lseek(near, 0, value),
+    (value) => libc.sysconf(value),
+    (value) => libc.mmap(0, 1, value, 0, -1, 0),
+    (value) => libc.madvise(0, 0, value),
+    (value) => libc.memfd_create("x", value),
+    (value) => libc.epoll_create1(value),
+    (value) => libc.epoll_ctl(epoll, EPOLL_CTL_ADD, value, new EpollEvents(1)),
+  ];
+  for (const call of calls) {
+    for (const wrong of [NaN, 0.5, 2 ** 32, Infinity, undefined, null, "1", {}]) {
+      const rule = "must be an integer from ";
+      assertThrows(() => call(wrong as number), RangeError, rule, String(call));
+    }
+  }
+  for (const fd of [near, far, epoll]) libc.close(fd);
+});
+
+test("A NUL within a string is a RangeError, and what is no string a TypeError", () => {
+  const calls = [libc.readlink, libc.if_nametoindex, (text: string) => libc.memfd_create(text, 0)];
+  for (const call of calls) {
+    assertThrows(() => call("a\0b"), RangeError, "must have no NUL");
+    assertThrows(() => call(undefined as unknown as string), TypeError, "must be a string");
+  }
+});
+
+test("pointerOf() is 0 for a view of no bytes, and refuses what is no view", () => {
+  const detached = new Uint8Array(8);
+  detached.buffer.transfer();
+  for (const view of [new Uint8Array(0), new Uint8Array(new ArrayBuffer(8), 8), detached]) {
+    assertEquals(pointerOf(view), 0);
+  }
+  assertThrows(() => pointerOf([] as unknown as Uint8Array), TypeError, "Cannot use view");
+});
+
 test("A buffer that is none is a TypeError, on every runtime", () => {
   const [reader, writer] = libc.pipe2(O_CLOEXEC);
   for (const wrong of [null, undefined, "text", 4096, 4096n, {}, { byteLength: 9 }, []]) {
@@ -143,6 +201,14 @@ test("fcntl() gets and sets flags", () => {
   assertEquals(libc.fcntl(reader, F_GETFD), FD_CLOEXEC);
   assertEquals(libc.fcntl(reader, F_GETFL) & O_NONBLOCK, 0);
   assertSysError("fcntl", "EINVAL", () => libc.fcntl(reader, 9_999));
+  libc.close(reader);
+  libc.close(writer);
+});
+
+test("ioctl() refuses an argument of no bytes, behind which is somebody else's memory", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  const end = new Uint8Array(new ArrayBuffer(4_096), 4_096);
+  assertThrows(() => libc.ioctl(reader, FIONREAD, end), RangeError, "Cannot use argument");
   libc.close(reader);
   libc.close(writer);
 });

@@ -295,6 +295,10 @@ test("sendmsg() refuses a buffer that is none", () => {
   using pair = new Pair();
   const out = new Message([Uint8Array.of(1), "two" as unknown as Uint8Array<ArrayBuffer>]);
   assertThrows(() => libc.sendmsg(pair.near, out, 0), TypeError, "buffers");
+  for (const member of ["name", "control"]) {
+    const other = new Message([Uint8Array.of(1)], { [member]: "two" });
+    assertThrows(() => libc.sendmsg(pair.near, other, 0), TypeError, `Cannot use ${member}`);
+  }
   assertEquals(libc.recv(pair.far, new Uint8Array(1), 0), WOULD_BLOCK);
 });
 
