@@ -19,6 +19,7 @@ export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
 export { type Permissions, restrict } from "./src/permissions.ts";
 export type { WaitOptions } from "./src/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
+export { FfiUnavailableError } from "./ffi/backend.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
 export type { Addr, Address, HybridAddr, HybridAddress } from "./src/address.ts";
 export type { TcpAddr, TcpAddress, UnixAddr, UnixAddress } from "./src/address.ts";

@@ -5,8 +5,9 @@
  *
  * Calls have their libc names. They throw a `SysError` with `op`, `code` and `errno` where libc
  * gives -1, retry EINTR, and give `WOULD_BLOCK` (or `false`) where a non-blocking socket would
- * block. libc is opened by the first call, never by the import; where that cannot be, each call
- * throws an `FfiUnavailableError` that names the flag to run with.
+ * block. What is no descriptor, no int or no buffer is a `RangeError` or a `TypeError` before that.
+ * libc is opened by the first call, never by the import; where that cannot be, each call throws an
+ * `FfiUnavailableError` that says what to do.
  *
  * @example A pipe
  * ```ts

@@ -10,7 +10,7 @@ import { shown } from "./shown.ts";
 
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
 export interface VsockAddress {
-  /** As Deno has it in an address; what it is of shows anyway. @default {"vsock"} */
+  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"vsock"} */
   readonly transport?: "vsock" | undefined;
   /** Context ID, unsigned 32-bit: 1 is this machine, 2 the host, 4294967295 any (bind only). */
   readonly cid: number;
@@ -22,7 +22,7 @@ export interface VsockAddress {
 
 /** Where a TCP socket is. */
 export interface TcpAddress {
-  /** As Deno has it in an address; what it is of shows anyway. @default {"tcp"} */
+  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"tcp"} */
   readonly transport?: "tcp" | undefined;
   /** An IPv4 or IPv6 address, the latter without brackets; `connect()` takes a name too. */
   readonly hostname: string;
@@ -32,7 +32,7 @@ export interface TcpAddress {
 
 /** Where a Unix domain socket is. */
 export interface UnixAddress {
-  /** As Deno has it in an address; what it is of shows anyway. @default {"unix"} */
+  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"unix"} */
   readonly transport?: "unix" | undefined;
   /** Path in the file system, or an abstract name behind `"\0"`: 107 bytes of UTF-8 at most. */
   readonly path: string;
@@ -40,7 +40,7 @@ export interface UnixAddress {
 
 /** Where a port of a VM is whose VMM has a Unix socket for the host: Firecracker and others. */
 export interface HybridAddress {
-  /** As Deno has it in an address; what it is of shows anyway. @default {"hybrid"} */
+  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"hybrid"} */
   readonly transport?: "hybrid" | undefined;
   /** The path that the VMM listens on, its `uds_path`; what a guest dials is `path_PORT`. */
   readonly path: string;

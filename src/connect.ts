@@ -56,8 +56,10 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
  * @param options The transport and type, how long to wait, socket options.
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range, before anything is touched.
+ * @throws {TypeError} If the address or an option is of another kind, before anything is touched.
  * @throws {VsockError} `ECONNRESET` if nobody listens there, `ETIMEDOUT` if nothing answers in
  * time, `ENODEV` if this machine has no way to `cid`, `EACCES` if it is not permitted.
+ * @throws {FfiUnavailableError} If the transport needs libc, and this runtime cannot call it.
  *
  * @example Send a line to ourselves
  * ```ts

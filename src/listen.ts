@@ -41,14 +41,16 @@ export interface ListenOptions<A extends Address = VsockAddress> {
 /**
  * Listens on a port of this machine; wraps socket(2), bind(2), listen(2).
  *
- * @param address Where: `cid` 4294967295 for any of this machine, `port` 4294967295 to get a free
- * one, which `Listener.addr` then has.
+ * @param address Where: `cid` `VMADDR_CID_ANY` for any of this machine, `port` `VMADDR_PORT_ANY` to
+ * get a free one, which `Listener.addr` then has; both are 4294967295.
  * @param options The transport and type, the backlog, socket options.
  * @returns The listener. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range, before anything is touched.
+ * @throws {TypeError} If the address or an option is of another kind, before anything is touched.
  * @throws {VsockError} `EADDRINUSE` if the port is taken, `EACCES` below port 1024 without
- * CAP_NET_BIND_SERVICE, `EADDRNOTAVAIL` if the CID is another machine's, `ENODEV` if this machine
- * has no transport for it.
+ * CAP_NET_BIND_SERVICE, or if it is not permitted, `EADDRNOTAVAIL` if the CID is another machine's,
+ * `ENODEV` if this machine has no transport for it.
+ * @throws {FfiUnavailableError} If the transport needs libc, and this runtime cannot call it.
  *
  * @example Let the socket choose a port
  * ```ts

@@ -88,12 +88,12 @@ export class ConnDuplex extends Duplex {
     return this;
   }
 
-  /** Does nothing: vsock sends at once. */
+  /** Does nothing: vsock sends at once; over TCP there is `conn.options.noDelay`. */
   setNoDelay(_noDelay?: boolean): this {
     return this;
   }
 
-  /** Does nothing: vsock learns by itself that a peer is gone. */
+  /** Does nothing: vsock learns by itself that a peer is gone; see `conn.options.keepAlive`. */
   setKeepAlive(_enable?: boolean, _initialDelay?: number): this {
     return this;
   }

@@ -43,7 +43,8 @@ export interface PassedFd {
 
 /**
  * What systemd has passed to this process by `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`;
- * nothing where the variables are for another process. See sd_listen_fds(3).
+ * nothing where the variables are for another process. See sd_listen_fds(3). Deno wants
+ * `--allow-env` for it.
  *
  * @example Take over the listeners of a socket unit with `ListenStream=vsock::5000`
  * ```ts

@@ -43,7 +43,7 @@ let shared: KernelTransport | undefined;
  * Which CIDs it reaches is up to the kernel: see vsock(7). With `transport: "auto"` it is chosen
  * where it reaches the CID.
  *
- * @throws {FfiUnavailableError} If the runtime cannot call libc; the message has the flag to use.
+ * @throws {FfiUnavailableError} If the runtime cannot call libc; the message has the cure.
  * @throws {VsockError} `EAFNOSUPPORT` if the kernel has no AF_VSOCK.
  *
  * @example Listen on every CID of this machine
