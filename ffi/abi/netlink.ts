@@ -9,14 +9,8 @@ import { type Layout, layout } from "../layout.ts";
 export const NETLINK_SOCK_DIAG = 4;
 /** A request. */
 export const NLM_F_REQUEST = 0x1;
-/** One of several, the last of which is `NLMSG_DONE`. */
-export const NLM_F_MULTI = 0x2;
-/** The dump has changed while it was made. */
-export const NLM_F_DUMP_INTR = 0x10;
 /** A request for all there is. */
 export const NLM_F_DUMP = 0x300;
-/** Type: nothing. */
-export const NLMSG_NOOP = 1;
 /** Type: `struct nlmsgerr`. */
 export const NLMSG_ERROR = 2;
 /** Type: the end of a dump, with an int: 0 or a negative errno. */
