@@ -17,4 +17,3 @@ export type { Lane, LinkEnd, LinkOptions } from "./link_memory.ts";
 export type { Header, Packet, Payload } from "../virtio/packet.ts";
 export { type PcapOptions, pcapTap } from "../stack/pcap.ts";
 export type { Tap } from "../stack/node.ts";
-export type { StackTransport } from "../stack/transport.ts";

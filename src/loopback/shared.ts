@@ -13,7 +13,8 @@ import { type Link, openLink } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
 import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
-import { LoopbackTransport } from "./transport.ts";
+import { StackTransport } from "../stack/transport.ts";
+import type { Transport } from "../transport.ts";
 import { Wire } from "./wire.ts";
 
 /** How {@linkcode createLoopbackLink} is laid out. */
@@ -33,7 +34,7 @@ export interface LoopbackEnd {
 }
 
 /** A transport whose other end is in another thread. The caller closes it. */
-export interface LinkedLoopback extends LoopbackTransport, Disposable {
+export interface LinkedLoopback extends Transport, Disposable {
   /** The CID of the other end. */
   readonly peerCid: number;
   /** Takes this end away: both ends' connections over it end with ECONNRESET. */
@@ -82,16 +83,19 @@ export function createLoopbackLink(options: LoopbackLinkOptions = {}): [Loopback
  * @returns The transport. The caller closes it.
  * @throws {TypeError} If that end has been opened before, in any thread.
  */
-export function openLoopback(end: LoopbackEnd, options: { tap?: Tap } = {}): LinkedLoopback {
+export function openLoopback(
+  end: LoopbackEnd,
+  options: { tap?: Tap | undefined } = {},
+): LinkedLoopback {
   return new LinkedTransport(new LinkedNode(end, options.tap), end.peerCid);
 }
 
-class LinkedTransport extends LoopbackTransport implements LinkedLoopback {
+class LinkedTransport extends StackTransport implements LinkedLoopback {
   readonly peerCid: number;
   readonly #linked: LinkedNode;
 
   constructor(node: LinkedNode, peerCid: number) {
-    super(node);
+    super("loopback", node);
     this.#linked = node;
     this.peerCid = peerCid;
   }

@@ -11,6 +11,7 @@ import { shown } from "../shown.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
+import type { Transport } from "../transport.ts";
 import { TIMER_MAX_MS } from "../waiting.ts";
 import { seeded } from "./random.ts";
 import { Wire } from "./wire.ts";
@@ -38,13 +39,8 @@ export interface LoopbackOptions {
   readonly tap?: Tap | undefined;
 }
 
-/** A transport whose both ends are in this thread. */
-export class LoopbackTransport extends StackTransport {
-  /** Over `node`, which it shares with nobody. */
-  constructor(node: StackNode) {
-    super("loopback", node);
-  }
-}
+/** The transport of {@linkcode createLoopback}. */
+export type LoopbackTransport = Transport;
 
 /**
  * Makes a loopback: VM sockets inside this event loop, with no kernel and no permission.
@@ -95,7 +91,7 @@ export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport
       turns: node.turns,
     }),
   );
-  return new LoopbackTransport(node);
+  return new StackTransport("loopback", node);
 }
 
 function shortener(

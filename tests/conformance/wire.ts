@@ -7,7 +7,7 @@ import { VIRTIO_VSOCK_OP_RESPONSE } from "../../ffi/abi/virtio_vsock.ts";
 import type { VsockAddress } from "../../src/address.ts";
 import { ManualClock } from "../../src/stack/clock.ts";
 import { StackNode } from "../../src/stack/node.ts";
-import { LoopbackTransport } from "../../src/loopback/transport.ts";
+import { StackTransport } from "../../src/stack/transport.ts";
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Header, Packet } from "../../src/virtio/packet.ts";
 import { PagePayload } from "../../src/virtio/payload.ts";
@@ -42,7 +42,7 @@ export function openWire(near: Near, firstPort = 40_000): Wire {
     allocate: (data) => new PagePayload(data),
     send: (packet) => void sent.push(packet),
   });
-  const transport = new LoopbackTransport(node);
+  const transport = new StackTransport("loopback", node);
   const wire: Wire = {
     peer,
     socket: (type = "stream") => near.keep(transport.socket(type)),
