@@ -5,7 +5,6 @@
  * @module
  */
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
-import { net } from "./builtins.ts";
 import { shown } from "./shown.ts";
 
 /** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
@@ -171,7 +170,7 @@ export function requireAddress<A extends Address>(given: A): A {
     );
   }
   if ("hostname" in address) {
-    requireString("hostname", address.hostname);
+    requireHostname(address.hostname);
     requireInteger("port", address.port, U16_MAX);
   } else if ("path" in address) {
     requirePath(address.path);
@@ -188,6 +187,18 @@ function requireString(name: string, value: string): void {
       `Cannot use ${name}: must be a string of some length: current value is ${shown(value)}`,
     );
   }
+}
+
+/** What no name has, and an address in a URL may have: brackets, of which `URL.hostname` keeps its own. */
+const NO_HOSTNAME = /[\s\0/[\]*]/;
+
+function requireHostname(hostname: string): void {
+  requireString("hostname", hostname);
+  if (!NO_HOSTNAME.test(hostname)) return;
+  throw new RangeError(
+    "Cannot use hostname: must be a name or an IP address, without brackets; 0.0.0.0 and :: are " +
+      `any: current value is ${shown(hostname)}`,
+  );
 }
 
 /** A NUL within would end the name for the kernel, and not for whoever has checked it. */
@@ -227,5 +238,5 @@ export function formatAddress(address: Address): string {
   }
   if ("cid" in address) return `${address.cid}:${address.port}`;
   const { hostname, port } = address;
-  return net().isIP(hostname) === 6 ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -15,12 +15,11 @@ import {
 } from "./address.ts";
 import { selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
-import { net } from "./builtins.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import { type Permissions, permit } from "./permissions.ts";
-import { hasName, resolveName } from "./resolve.ts";
+import { hasName, ipVersion, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./waiting.ts";
@@ -168,7 +167,7 @@ async function connectToName<A extends Address>(
 
 /** 4 or 6 of an IP address; 0 where there is none. */
 function familyOf(address: Address | undefined): number {
-  return address !== undefined && "hostname" in address ? net().isIP(address.hostname) : 0;
+  return address !== undefined && "hostname" in address ? ipVersion(address.hostname) : 0;
 }
 
 async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {

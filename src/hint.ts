@@ -56,16 +56,21 @@ const VSOCK: Hints = {
 const RESET = "the peer closed with bytes unread, or its machine knows the connection no more";
 const TOO_LATE = "the peer had closed before what was sent last came there: that is lost";
 
+const NO_SCOPE = "a link-local address needs its interface behind it: fe80::1%eth0";
+const NO_INTERFACE = "this machine has no interface of the name behind %";
+
 const TCP: Hints = {
   "bind EACCES": "ports below net.ipv4.ip_unprivileged_port_start (1024) need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE": "another socket has this port; 0 lets bind choose",
   "bind EADDRNOTAVAIL": "no interface of this machine has this address; 0.0.0.0 or :: are all",
-  "bind EINVAL": "a link-local address needs its interface behind it: fe80::1%eth0",
+  "bind EINVAL": NO_SCOPE,
+  "bind ENODEV": NO_INTERFACE,
   "connect EADDRNOTAVAIL": "no local port is left for this peer, or the local address is another's",
   "connect ECONNREFUSED": "that machine is up, and nobody listens on this port",
   "connect ECONNRESET": "that machine took the connection and ended it at once",
   "connect EHOSTUNREACH": "no machine answers at this address",
-  "connect EINVAL": "a link-local address needs its interface behind it: fe80::1%eth0",
+  "connect EINVAL": NO_SCOPE,
+  "connect ENODEV": NO_INTERFACE,
   "connect ENETUNREACH": "this machine has no way to this address",
   "connect ETIMEDOUT": "no answer: is that machine up, and does a firewall let this port through",
   "recv ECONNRESET": RESET,

@@ -8,9 +8,14 @@ import { dns, net } from "./builtins.ts";
 import { VsockError } from "./error.ts";
 import { orAborted } from "./waiting.ts";
 
+/** 4 or 6 of an IP address, with its scope or without; 0 of a name. An interface may be `br_lan`. */
+export function ipVersion(hostname: string): number {
+  return net().isIP(hostname.replace(/(:[^%]*)%.+$/, "$1"));
+}
+
 /** Whether `address` has a name in place of an IP address. */
 export function hasName(address: Address): address is TcpAddress {
-  return "hostname" in address && net().isIP(address.hostname) === 0;
+  return "hostname" in address && ipVersion(address.hostname) === 0;
 }
 
 /**

@@ -8,7 +8,7 @@ import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
-import { net } from "../builtins.ts";
+import { ipVersion } from "../resolve.ts";
 import type { Capabilities, SocketMaker } from "../transport.ts";
 import type { Family } from "./family.ts";
 import { INET, INET6 } from "./family_inet.ts";
@@ -54,7 +54,7 @@ function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
  * over IPv4. There is nothing to close.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
-  const family = net().isIPv6(hostname) ? INET6 : INET;
+  const family = ipVersion(hostname) === 6 ? INET6 : INET;
   const known = tcp.get(family);
   if (known !== undefined) return known;
   const mapRx = mapsTcp(family);

@@ -75,6 +75,23 @@ test("connect() does not take a path that starts with @ for the abstract name th
   assertEquals([await codeOf(`@${name}`), await codeOf(`\0${name}`)], ["EACCES", "ECONNREFUSED"]);
 });
 
+test("stringifyAddress() puts any hostname with a colon in brackets", () => {
+  for (const hostname of ["::1", "fe80::1%br_lan", "no:name"]) {
+    const text = stringifyAddress({ hostname, port: 80 });
+    assertEquals(text, `tcp://[${hostname}]:80`);
+    assertEquals(parseAddress(text), { address: { hostname, port: 80 } });
+  }
+});
+
+test("connect() and listen() refuse a hostname that can be none, such as the [::1] of a URL", async () => {
+  for (const hostname of ["[::1]", "a b", "a/b", "*", "a\0b", "http://a"]) {
+    const address = { hostname, port: 80 };
+    await assertRejects(() => connect(address), RangeError, "without brackets");
+    assertThrows(() => listen(address), RangeError, "without brackets");
+    assertThrows(() => stringifyAddress(address), RangeError, "without brackets");
+  }
+});
+
 test("stringifyAddress() refuses a type that the family does not have", () => {
   assertThrows(() => stringifyAddress({ hostname: "::1", port: 1 }, "seqpacket"), TypeError, "tcp");
   assertThrows(() => stringifyAddress({ path: "a", port: 1 }, "seqpacket"), TypeError, "hvsock");

@@ -121,3 +121,11 @@ test("connect() refuses options of VM sockets over TCP before all else", async (
     "Cannot set bufferSize: must be on a socket of vsock",
   );
 });
+
+test("connect() and listen() take the name of any interface behind a link-local address", async () => {
+  const address = { hostname: "fe80::1%no_such", port: 1 };
+  const refused = await assertRejects(() => connect(address), VsockError);
+  assertEquals([refused.op, refused.code], ["connect", "ENODEV"]);
+  assertEquals(refused.hint, "this machine has no interface of the name behind %");
+  assertEquals(assertThrows(() => listen(address), VsockError).code, "ENODEV");
+});
