@@ -8,6 +8,24 @@ import { immediate } from "./builtins.ts";
 /** Calls of one turn. Others wait for that long at most, and a turn costs little beside them. */
 const CALLS = 128;
 
+/**
+ * Milliseconds after which Deno is to look at the sockets and files of its own: it does so in one of a
+ * hundred turns that somebody is waiting for, and in each that it sleeps in.
+ */
+const LOOK_EVERY_MS = 20;
+
+const looksSeldom = "Deno" in globalThis;
+const { setTimeout } = globalThis; // a test may put another one in its place, which never calls
+let lookAt = 0;
+
+/** Until the event loop has been round once, input and output of the runtime too. */
+function wholeTurn(): Promise<void> {
+  const now = looksSeldom ? performance.now() : -1;
+  if (now < lookAt) return turn();
+  lookAt = now + LOOK_EVERY_MS;
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
 /** Until the event loop has been round once. */
 export function turn(): Promise<void> {
   return new Promise(immediate);
@@ -42,7 +60,7 @@ export class Turns {
 
   /** The next turn, the same for all who wait for it. */
   next(): Promise<void> {
-    return this.#next ??= turn().then(() => {
+    return this.#next ??= wholeTurn().then(() => {
       this.#left = CALLS;
       this.#next = undefined;
     });

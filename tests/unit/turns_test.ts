@@ -1,4 +1,5 @@
 /** Calls that never have to wait leave turns of the event loop to the rest of the program. */
+import { type AddressInfo, createConnection, createServer, type Server } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
@@ -14,6 +15,8 @@ import { UnixFolder } from "./unix_folder.ts";
 
 /** More calls than go on before any timer is late. */
 const CALLS = 500_000;
+
+const LONG = { timeout: 60_000 };
 
 /** Whether a timer comes while `call` is called over and over. */
 async function leavesTurns(call: () => Promise<unknown>): Promise<boolean> {
@@ -40,6 +43,36 @@ async function streamsLeaveTurns(near: Conn<Address>, far: Conn<Address>): Promi
 test("a stream on the loopback lets timers run", { timeout: 60_000 }, async () => {
   using pair = await openPair();
   assert(await streamsLeaveTurns(pair.near, pair.far));
+});
+
+/** A byte goes to and fro between two sockets of the runtime; aborts `over` after the 100th time. */
+function startPingPong(over: AbortController): Server {
+  const echo = createServer((socket) => void socket.pipe(socket));
+  return echo.listen(0, "127.0.0.1", () => {
+    const { port } = echo.address() as AddressInfo;
+    const socket = createConnection(port, "127.0.0.1");
+    let left = 100;
+    socket.on("data", () => {
+      if (--left > 0) return void socket.write("x");
+      socket.destroy();
+      over.abort();
+    });
+    socket.write("x");
+  });
+}
+
+test("a stream on the loopback lets sockets of the runtime go on", LONG, async () => {
+  using pair = await openPair();
+  const { near, far } = pair;
+  const p = new Uint8Array(64);
+  const over = new AbortController();
+  const echo = startPingPong(over);
+  for (let i = 0; i < CALLS && !over.signal.aborted; i++) {
+    await near.write(p);
+    await far.read(p);
+  }
+  assert(over.signal.aborted);
+  echo.close();
 });
 
 test("messages on the loopback let timers run", { timeout: 60_000 }, async () => {
