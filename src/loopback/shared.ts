@@ -111,6 +111,7 @@ class LinkedTransport extends StackTransport implements LinkedLoopback {
 
 /** The stack of one thread; every system call takes in what the other thread has sent. */
 class LinkedNode extends StackNode implements Carrier {
+  readonly closing: Set<VsockSock> = new Set();
   readonly #peerCid: number;
   readonly #link: Link;
   readonly #deliver = (packet: Packet): void => this.#fromPeer(packet);

@@ -170,6 +170,25 @@ test("Conn.receiver() of a link that is gone maps, and tells how it ended", TIME
   assertEquals(await codeOf(far.write(new Uint8Array(1))), "ECONNRESET");
 });
 
+test(
+  "a link keeps 1024 connections at most that its peer does not let close",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink();
+    using host = openLoopback(end);
+    using peer = openLink(other.link);
+    using listener = listen(ADDRESS, { transport: host });
+    const fields = { srcCid: 3, dstCid: HOST, dstPort: 1024, op: VIRTIO_VSOCK_OP_REQUEST };
+    let resets = 0;
+    for (let srcPort = 5_000; srcPort < 6_100; srcPort++) {
+      peer.send(packet({ ...fields, srcPort }));
+      (await listener.accept()).close();
+      peer.pump(({ op }) => resets += op === VIRTIO_VSOCK_OP_RST ? 1 : 0);
+    }
+    assertEquals(resets, 76);
+  },
+);
+
 test("timers run while a link's peer never pauses", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
   using peer = openLink(other.link);
