@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { startTimer } from "../waiting.ts";
 import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
@@ -102,8 +103,9 @@ export class Bell {
   }
 
   async #lookOften(): Promise<void> {
-    while (this.#own.load(WORD.sleeping) !== 0) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    // The peer may put the 1 back, for ever.
+    while (this.#own.load(WORD.sleeping) !== 0 && !this.#news()) {
+      await new Promise<void>((resolve) => startTimer(resolve, LOOK_EVERY_MS));
     }
   }
 }

@@ -23,7 +23,7 @@ export class Pulse {
   #heard = 0;
   #listenedAt: number = performance.now();
   #silentMs = 0;
-  #timer: unknown;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   /** A peer that is silent for `deadAfterMs` is dead. */
   constructor(own: Words, peer: Words, deadAfterMs: number) {
@@ -60,16 +60,11 @@ export class Pulse {
   start(tick: () => void): void {
     this.beat();
     this.#timer = setInterval(tick, this.beatMs);
-    if (hasUnref(this.#timer)) this.#timer.unref();
+    (this.#timer as { unref?: () => void }).unref?.();
   }
 
   /** Ends what `start()` began. */
   stop(): void {
-    clearInterval(this.#timer as never);
+    clearInterval(this.#timer);
   }
-}
-
-/** Timers of Deno, Bun and Node are objects that can be told not to hold the event loop. */
-function hasUnref(timer: unknown): timer is { unref(): void } {
-  return typeof timer === "object" && timer !== null && "unref" in timer;
 }

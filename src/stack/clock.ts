@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { startTimer } from "../waiting.ts";
 
 /** Tells the time and calls back later. */
 export interface Clock {
@@ -16,11 +17,8 @@ export interface Clock {
 export const realClock: Clock = {
   now: (): number => performance.now(),
   after(ms: number, run: () => void): () => void {
-    const timer: unknown = setTimeout(run, ms);
-    if (typeof timer === "object" && timer !== null && "unref" in timer) {
-      (timer as { unref(): void }).unref();
-    }
-    return (): void => clearTimeout(timer as never);
+    const timer = startTimer(run, ms);
+    return (): void => clearTimeout(timer);
   },
 };
 

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
+import { LoopHold } from "../../src/loop_hold.ts";
 import { Bell } from "../../src/loopback/bell.ts";
 import { createLink, END_WORDS, WORD } from "../../src/loopback/link_memory.ts";
 import { Words } from "../../src/loopback/ring.ts";
@@ -49,4 +50,26 @@ test("Bell.waitSync() runs its tick between sleeps and ends in time", { timeout:
   let ticks = 0;
   assertEquals(sleeper.waitSync(50, 5, () => ticks++), false);
   assertEquals(ticks > 1, true);
+});
+
+test("Bell.waitAsync() ends at news though nobody rings, where Atomics.waitAsync is missing", {
+  timeout: 60_000,
+}, async () => {
+  const [{ control }] = createLink({ smallBlocks: 1, largeBlocks: 1 });
+  const own = new Words(control, 0);
+  let news = false;
+  const { waitAsync } = Atomics;
+  Reflect.deleteProperty(Atomics, "waitAsync");
+  using hold = new LoopHold();
+  hold.acquire();
+  try {
+    const wait = new Bell(own, own, () => news).waitAsync();
+    news = true; // such as that this end was closed, and the peer put the 1 back
+    await wait;
+    assertEquals(own.load(WORD.sleeping), 1);
+  } finally {
+    hold.release();
+    const property = { value: waitAsync, configurable: true, writable: true };
+    Object.defineProperty(Atomics, "waitAsync", property);
+  }
 });

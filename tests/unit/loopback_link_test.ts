@@ -185,9 +185,11 @@ test("Link.waitAsync() is one wait for all who call, and ends when the link is c
   hold.release();
 });
 
-test("Link.waitAsync() works where Atomics.waitAsync is missing", async () => {
+test("Link.waitAsync() works where Atomics.waitAsync is missing", { timeout: 60_000 }, async () => {
   const { waitAsync } = Atomics;
   Reflect.deleteProperty(Atomics, "waitAsync");
+  using hold = new LoopHold();
+  hold.acquire();
   try {
     using pair = new LinkPair(SMALL);
     const wait = pair.a.waitAsync();
@@ -195,6 +197,7 @@ test("Link.waitAsync() works where Atomics.waitAsync is missing", async () => {
     await wait;
     assertEquals(pumped(pair.a).length, 1);
   } finally {
+    hold.release();
     Object.defineProperty(Atomics, "waitAsync", {
       value: waitAsync,
       configurable: true,
