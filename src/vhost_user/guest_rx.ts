@@ -16,6 +16,7 @@ import {
 } from "../virtio/packet.ts";
 import { PrivatePayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
+import { Fifo } from "./fifo.ts";
 import { scatter } from "./spans.ts";
 import { TURN, workOf } from "./turn.ts";
 
@@ -106,9 +107,9 @@ export class RxWriter {
   /** Taken off the ring, and not used after all. */
   readonly #spare: Chain[] = [];
   /** Packets that wait for buffers. */
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: Fifo<Waiting> = new Fifo();
   /** Those of other guests, and the bytes of memory that they take, by CID. */
-  readonly #forwarded: Waiting[] = [];
+  readonly #forwarded: Fifo<Waiting> = new Fifo();
   readonly #forwardedBytes: Map<number, number> = new Map();
   /** Whose turn it is, and whether the host has one that it may not have used yet. */
   #othersNext = false;
@@ -223,7 +224,7 @@ export class RxWriter {
   stop(): void {
     this.queue.unpop(this.#spare.splice(0));
     for (const waiting of [this.#waiting, this.#forwarded]) {
-      for (const { packet } of waiting.splice(0)) packet.payload?.free();
+      for (const { packet } of waiting.clear()) packet.payload?.free();
     }
   }
 
@@ -315,9 +316,9 @@ export class RxWriter {
   }
 
   /** Sends the first of what waits, or a part of it: whether it is gone. */
-  #sendFirst(waiting: Waiting[]): boolean {
-    if (!this.#sendWaiting(waiting[0]!)) return false;
-    waiting.shift();
+  #sendFirst(waiting: Fifo<Waiting>): boolean {
+    if (!this.#sendWaiting(waiting.first!)) return false;
+    waiting.drop();
     return true;
   }
 
@@ -329,7 +330,7 @@ export class RxWriter {
 
   /** Likewise other guests. */
   #sendForwarded(): boolean {
-    const packet = this.#forwarded[0]?.packet;
+    const packet = this.#forwarded.first?.packet;
     if (packet === undefined) return true;
     if (!this.#sendFirst(this.#forwarded)) return false;
     const left = this.#forwardedBytes.get(packet.srcCid)! - memoryOf(packet.len);

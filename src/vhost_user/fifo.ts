@@ -1,0 +1,45 @@
+/**
+ * First in, first out.
+ *
+ * @module
+ */
+
+/** Places that are done with, until they are cleared away. */
+const TRIM_AT = 64;
+
+/** A queue of any length: `Array.shift()` moves what is left, which of some ten thousand takes long. */
+export class Fifo<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  /** How many there are. */
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** What is next; `undefined` for nothing. */
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  /** Puts `item` behind all others. */
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  /** Takes the first away. There must be one. */
+  drop(): void {
+    this.#head++;
+    if (this.#head < TRIM_AT || 2 * this.#head < this.#items.length) return;
+    this.#items.splice(0, this.#head);
+    this.#head = 0;
+  }
+
+  /** Takes all of them. */
+  clear(): T[] {
+    const all = this.#items.slice(this.#head);
+    this.#items = [];
+    this.#head = 0;
+    return all;
+  }
+}
