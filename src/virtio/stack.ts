@@ -224,8 +224,15 @@ export class Stack {
   }
 }
 
+/** Odd, and known to no peer: who chooses the ports would have all of its connections in one place. */
+const [LOCAL, REMOTE] = [oddNumber(), oddNumber()];
+
+function oddNumber(): number {
+  return Math.floor(Math.random() * 2 ** 32) | 1;
+}
+
 function pairKey(localPort: number, remotePort: number): number {
-  return (Math.imul(localPort, 31) + remotePort) >>> 0;
+  return (Math.imul(localPort, LOCAL) + Math.imul(remotePort, REMOTE)) >>> 0;
 }
 
 function insert(table: Map<number, VsockSock[]>, key: number, sock: VsockSock): void {

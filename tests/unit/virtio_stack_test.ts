@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
@@ -114,6 +114,26 @@ test("Stack.receive() frees the bytes that no socket takes, once", () => {
     rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
     assertEquals(payload.freed, 1, name);
   }
+});
+
+test("Stack.findConnected() looks at few connections, whatever ports a peer has chosen", () => {
+  const { stack } = new Rig();
+  let looks = 0;
+  for (let i = 0; i < 1_000; i++) {
+    const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
+    sock.local = { cid: 2, port: 2_000 + i };
+    sock.remote = {
+      cid: TO.cid,
+      get port() {
+        looks++;
+        return 100_000 - 31 * i; // any linear rule that is known would do
+      },
+    };
+    stack.insertConnected(sock);
+  }
+  looks = 0;
+  assertEquals(stack.findConnected(TO.cid, 100_000 - 31 * 999, 2_999)?.local.port, 2_999);
+  assert(looks < 10, `${looks} looks`);
 });
 
 test("Stack.reset() ends what was connected, and the next life of the peer hears nothing of it", () => {
