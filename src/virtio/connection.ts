@@ -96,6 +96,7 @@ function receiveListen(stack: Stack, listener: VsockSock, packet: Packet): void 
   const carrier = stack.host.route(packet.srcCid);
   if (
     packet.op !== VIRTIO_VSOCK_OP_REQUEST || listener.dead || carrier === undefined ||
+    (listener.seqpacket && carrier.seqpacket === false) ||
     listener.acceptQueue.length > listener.backlog
   ) {
     packet.payload?.free();
@@ -121,7 +122,7 @@ function receiveListen(stack: Stack, listener: VsockSock, packet: Packet): void 
   listener.changed();
 }
 
-/** Accepts the REQUEST that `packet` is without a listener; `undefined` where its way is gone. */
+/** Accepts the REQUEST that `packet` is without a listener; `undefined` where it is refused. */
 export function acceptRequest(stack: Stack, packet: Packet): VsockSock | undefined {
   const listener = new VsockSock(packet.type);
   receiveListen(stack, listener, packet);

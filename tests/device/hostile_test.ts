@@ -152,6 +152,20 @@ for (const [name, header] of Object.entries(REFUSED)) {
   });
 }
 
+test("VsockDevice answers by RST: SEQPACKET of a driver that has not agreed to it", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using messages = listen({ cid: 2, port: PORT + 1 }, { transport: device, type: "seqpacket" });
+  for (const seqpacket of [false, true]) {
+    const { socketPath } = device.guest;
+    using guest = await RawGuest.start({ socketPath, seqpacket });
+    guest.send({ op: 1, dstPort: PORT + 1, type: 2 });
+    const { op: answer } = await guest.next();
+    assertEquals(answer, seqpacket ? op.VIRTIO_VSOCK_OP_RESPONSE : RST);
+    if (seqpacket) (await messages.accept(SOON)).close();
+  }
+});
+
 test("VsockDevice resets a connection whose guest sends more than it was given credit for", {
   timeout: TIMEOUT_MS,
 }, async () => {
