@@ -173,7 +173,7 @@ function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
   // Nothing comes behind the end: once a packet was refused, there is a gap.
   if (payload === undefined || sock.dead || sock.peerShutdown & SEND_SHUTDOWN) {
     payload?.free();
-    return;
+    return sock.changed(); // it may bring credit
   }
   if (!sock.rx.push(payload, packet.flags)) {
     payload.free();

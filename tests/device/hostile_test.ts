@@ -166,6 +166,19 @@ test("VsockDevice answers by RST: SEQPACKET of a driver that has not agreed to i
   }
 });
 
+test("Conn.write() goes on with credit that comes in a packet without bytes", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  for (const one of [{ op: RW }, { op: 99 }, { op: op.VIRTIO_VSOCK_OP_CREDIT_UPDATE }]) {
+    using guest = await RawGuest.start(device.guest);
+    await guest.connect(PORT, { bufAlloc: 0 });
+    using conn = await listener.accept(SOON);
+    const writing = conn.write(Uint8Array.of(1), SOON);
+    guest.send({ ...one, dstPort: PORT });
+    assertEquals(await writing, 1);
+  }
+});
+
 test("VsockDevice resets a connection whose guest sends more than it was given credit for", {
   timeout: TIMEOUT_MS,
 }, async () => {
