@@ -128,7 +128,7 @@ class LinkedNode extends StackNode implements Carrier {
     this.#peerCid = end.peerCid;
     this.useWire(new Wire(this));
     this.#link = openLink(end.link, {
-      onRoom: () => this.stack.room(),
+      onRoom: () => this.stack.room(this),
       onDead: () => {
         this.pump(); // what the peer sent before it died
         this.stack.reset(this);

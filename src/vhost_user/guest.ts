@@ -45,8 +45,8 @@ export interface GuestHost {
   sent(packet: Packet): void;
   /** Enough is done in this turn of the event loop. */
   rests(): void;
-  /** There is memory for payloads again. */
-  room(): void;
+  /** There is memory for payloads to `guest` again. */
+  room(guest: Guest): void;
   /** The driver of `guest` has started. */
   started(guest: Guest): void;
   /** The driver of `guest` has gone: its connections are over. */
@@ -324,7 +324,7 @@ export class Guest implements Carrier, TxEnd {
       rx.flush();
       if (rx.publish()) this.#call(rings[RX]!);
       if (tx.queue.publish()) this.#call(rings[TX]!);
-      if (rx.giveRoom()) this.#host.room();
+      if (rx.giveRoom()) this.#host.room(this);
       if (!this.#owes(driver)) return rx.queue.disableKicks();
     } while (rx.queue.enableKicks() && !rx.givesRoom && !rx.spent);
     if (rx.givesRoom || rx.spent) this.#later();

@@ -183,8 +183,8 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.tapped(packet);
   }
 
-  room(): void {
-    this.stack.room();
+  room(guest: Guest): void {
+    this.stack.room(guest);
   }
 
   rests(): void {

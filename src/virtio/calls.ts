@@ -146,8 +146,9 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
-  const payload = sock.carrier!.allocate(data, sock);
-  if (payload === undefined) stack.needRoom(sock);
+  const carrier = sock.carrier!;
+  const payload = carrier.allocate(data, sock);
+  if (payload === undefined) stack.needRoom(sock, carrier);
   return payload;
 }
 

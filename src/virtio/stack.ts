@@ -45,7 +45,7 @@ export class Stack {
   readonly #timers = new Timers();
   readonly #bound = new Map<number, VsockSock[]>();
   readonly #connected = new Map<number, VsockSock[]>();
-  readonly #wantRoom = new Set<VsockSock>();
+  readonly #wantRoom = new Map<Carrier, Set<VsockSock>>();
   #nextPort: number;
 
   constructor(host: StackHost) {
@@ -74,19 +74,22 @@ export class Stack {
     return this.#lookup(header) !== undefined;
   }
 
-  /** The carrier has memory again. */
-  room(): void {
-    for (const sock of this.#wantRoom) {
+  /** `carrier` has memory again. */
+  room(carrier: Carrier): void {
+    const socks = this.#wantRoom.get(carrier) ?? [];
+    this.#wantRoom.delete(carrier);
+    for (const sock of socks) {
       sock.wantRoom = false;
       sock.changed();
     }
-    this.#wantRoom.clear();
   }
 
-  /** `sock` could not get memory of its carrier: it is told by `room()`. */
-  needRoom(sock: VsockSock): void {
+  /** `sock` could not get memory of its `carrier`: it is told by `room()`. */
+  needRoom(sock: VsockSock, carrier: Carrier): void {
     sock.wantRoom = true;
-    this.#wantRoom.add(sock);
+    const socks = this.#wantRoom.get(carrier);
+    if (socks === undefined) this.#wantRoom.set(carrier, new Set([sock]));
+    else socks.add(sock);
   }
 
   /**
@@ -167,7 +170,7 @@ export class Stack {
   remove(sock: VsockSock): void {
     if (sock.dead) remove(this.#bound, sock.local.port, sock);
     remove(this.#connected, pairKey(sock.local.port, sock.remote.port), sock);
-    this.#wantRoom.delete(sock);
+    if (sock.carrier !== undefined) this.#wantRoom.get(sock.carrier)?.delete(sock);
   }
 
   /** The socket that a packet from `src` to `dst` is for. */

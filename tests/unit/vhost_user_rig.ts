@@ -125,7 +125,7 @@ export class RxRig {
     this.rx.renew();
     this.rx.flush();
     this.rx.publish();
-    if (this.rx.giveRoom()) this.stack.room();
+    if (this.rx.giveRoom()) this.stack.room(this.rx);
     for (let used; (used = this.#driver.getUsed()) !== undefined;) {
       const address = this.#posted.get(used.head)!;
       this.#take(this.#memory.slice(address, address + used.length));

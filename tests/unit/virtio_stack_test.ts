@@ -136,6 +136,20 @@ test("Stack.findConnected() looks at few connections, whatever ports a peer has 
   assert(looks < 10, `${looks} looks`);
 });
 
+test("Stack.room() wakes those who wait for that carrier, and no others", () => {
+  const { stack, carrier } = new Rig();
+  const woken: string[] = [];
+  for (const [name, way] of Object.entries({ one: carrier, two: carrier, other: { ...carrier } })) {
+    const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
+    sock.carrier = way;
+    sock.wake = () => woken.push(name);
+    stack.needRoom(sock, way);
+    if (name === "two") stack.remove(sock);
+  }
+  for (let round = 0; round < 2; round++) stack.room(carrier);
+  assertEquals(woken, ["one"]);
+});
+
 test("Stack.reset() ends what was connected, and the next life of the peer hears nothing of it", () => {
   const lives: Record<string, (rig: Rig) => VsockSock> = {
     asked: (rig) => rig.asked(),
