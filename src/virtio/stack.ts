@@ -170,7 +170,9 @@ export class Stack {
   remove(sock: VsockSock): void {
     if (sock.dead) remove(this.#bound, sock.local.port, sock);
     remove(this.#connected, pairKey(sock.local.port, sock.remote.port), sock);
-    if (sock.carrier !== undefined) this.#wantRoom.get(sock.carrier)?.delete(sock);
+    const { carrier } = sock;
+    const waiting = carrier && this.#wantRoom.get(carrier);
+    if (waiting?.delete(sock) && waiting.size === 0) this.#wantRoom.delete(carrier!);
   }
 
   /** The socket that a packet from `src` to `dst` is for. */
