@@ -12,7 +12,7 @@ import { LocalPage } from "../stack/local_page.ts";
 import { type Link, openLink } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
-import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
+import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
 import { Wire } from "./wire.ts";
@@ -151,19 +151,9 @@ class LinkedNode extends StackNode implements Carrier {
     return super.route(cid);
   }
 
-  /**
-   * From half a buffer on: waking a thread takes longer than it takes the other one to drain the
-   * rest. Not at each packet that a reader waited for, which costs the sender as much as to send
-   * one: only where what it may still send is not enough for that reader.
-   */
-  override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
-    const window = credit.txBufSize(); // the peer keeps to its own buffer too
-    return seqpacket || credit.below(this.lowCredit(window), window) ||
-      credit.believed() < rcvlowat - rx.rxBytes;
-  }
-
-  protected override lowCredit(bufAlloc: number): number {
-    return Math.max(super.lowCredit(bufAlloc), bufAlloc / 2);
+  /** A thread has to be woken, and an update costs the sender as much as to send a packet. */
+  override tellsCredit(sock: VsockSock): boolean {
+    return tellsLate(sock);
   }
 
   allocate(data: Uint8Array): Payload | undefined {

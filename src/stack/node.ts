@@ -50,6 +50,17 @@ export function firstPort(random: () => number): number {
   return 1_024 + Math.floor(random() * 0x7fff_0000);
 }
 
+/**
+ * `tellsCredit()` where to tell takes longer than the peer takes to drain the rest: with half a
+ * window to give, or where the reader waits for more than the peer may send. Of a message it may
+ * need all there is.
+ */
+export function tellsLate({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
+  const window = credit.txBufSize(); // the peer keeps to its own buffer too
+  const low = Math.max(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE, window / 2);
+  return seqpacket || credit.below(low, window) || credit.believed() < rcvlowat - rx.rxBytes;
+}
+
 /** Inside one event loop: packets come by microtask, so nothing ever blocks. */
 export class StackNode implements StackHost {
   readonly cids: readonly number[];
@@ -132,12 +143,7 @@ export class StackNode implements StackHost {
 
   /** As Linux does: with less than a full packet free, or where the reader waits for more. */
   tellsCredit({ credit, rx, rcvlowat }: VsockSock): boolean {
-    return credit.below(this.lowCredit(credit.bufAlloc)) || rx.rxBytes < rcvlowat;
-  }
-
-  /** What is low, of a buffer of `bufAlloc` bytes. */
-  protected lowCredit(_bufAlloc: number): number {
-    return VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
+    return credit.below(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) || rx.rxBytes < rcvlowat;
   }
 
   timersChanged(): void {

@@ -14,7 +14,7 @@ import { SysError } from "../../ffi/errno.ts";
 import type { SocketType } from "../socket.ts";
 import { realClock } from "../stack/clock.ts";
 import { LocalPage } from "../stack/local_page.ts";
-import { firstPort, type RxPage, StackNode, type Tap } from "../stack/node.ts";
+import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
 import { StackSocket } from "../stack/socket.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import { acceptRequest } from "../virtio/connection.ts";
@@ -96,14 +96,9 @@ export class DeviceNode extends StackNode implements GuestHost {
     return guest?.up ? guest : undefined;
   }
 
-  /**
-   * With half a buffer to give, since to call a guest takes longer than to drain the rest; or where
-   * the reader waits for more than the guest may send. Of a message it may need all there is.
-   */
-  override tellsCredit({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
-    const window = credit.txBufSize(); // a guest keeps to its own buffer too
-    return seqpacket || credit.below(Math.max(this.lowCredit(window), window / 2), window) ||
-      credit.believed() < rcvlowat - rx.rxBytes;
+  /** A guest has to be called. */
+  override tellsCredit(sock: VsockSock): boolean {
+    return tellsLate(sock);
   }
 
   override pump(carrier?: Carrier): void {
