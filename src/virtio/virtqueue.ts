@@ -67,7 +67,6 @@ export class Virtqueue {
   /** Whether the driver was told of a `used.idx` before. */
   #signalled = false;
   #kicks = true;
-  #peeked: Chain | undefined;
   #broken: VirtqueueError | undefined;
 
   /**
@@ -125,29 +124,19 @@ export class Virtqueue {
   }
 
   /**
-   * The next chain, which stays available; `undefined` where there is none.
-   *
-   * @throws {VirtqueueError} If the driver has broken a rule, now or before.
-   */
-  peek(): Chain | undefined {
-    if (this.#broken !== undefined) throw this.#broken;
-    if (this.#peeked !== undefined) return this.#peeked;
-    try {
-      return this.#peeked = this.#next();
-    } catch (error) {
-      throw this.#remembered(error);
-    }
-  }
-
-  /**
    * Takes the next chain, to be pushed once; `undefined` where there is none.
    *
    * @throws {VirtqueueError} If the driver has broken a rule, now or before.
    */
   pop(): Chain | undefined {
-    const chain = this.peek();
+    if (this.#broken !== undefined) throw this.#broken;
+    let chain: Chain | undefined;
+    try {
+      chain = this.#next();
+    } catch (error) {
+      throw this.#remembered(error);
+    }
     if (chain === undefined) return undefined;
-    this.#peeked = undefined;
     this.#lastAvail = (this.#lastAvail + 1) & U16;
     this.#limits[chain.head] = Math.min(chain.writable, U32);
     this.#inFlight++;
@@ -159,7 +148,6 @@ export class Virtqueue {
     for (const { head } of chains) this.#limits[head] = FREE;
     this.#inFlight -= chains.length;
     this.#lastAvail = (this.#lastAvail - chains.length) & U16;
-    this.#peeked = undefined;
   }
 
   /**

@@ -38,7 +38,6 @@ class Fuzz {
   #options!: VirtqueueOptions;
   #queue!: Virtqueue;
   #guest!: Guest;
-  #peeked: Chain | undefined;
   /** Popped; and of those that were pushed, the heads that were not published. */
   #held: Chain[] = [];
   readonly #staged: Set<number> = new Set();
@@ -80,7 +79,7 @@ class Fuzz {
     this.#queue = new Virtqueue(this.#options);
     this.#usedIdx = this.#memory.getUint16(this.#usedAt + 2, true);
     this.#guest = { memory: this.#memory, desc: parts.desc.byteOffset, size, indirect };
-    [this.#held, this.#peeked] = [[], undefined];
+    this.#held = [];
     this.#staged.clear();
   }
 
@@ -182,8 +181,7 @@ class Fuzz {
     this.#before.set(this.#bytes);
     this.#asked = 0;
     const kind = this.below(16);
-    if (kind < 6) this.#take(() => this.#queue.pop(), true);
-    else if (kind < 8) this.#take(() => this.#queue.peek(), false);
+    if (kind < 8) this.#take();
     else if (kind < 11) this.#push();
     else if (kind === 11) this.#pushWrong();
     else if (kind < 14) this.#publish();
@@ -206,22 +204,18 @@ class Fuzz {
     }
   }
 
-  #take(call: () => Chain | undefined, popped: boolean): void {
+  #take(): void {
     const [was, { lastAvail, size }] = [this.#queue.broken, this.#queue];
     const slot = this.#availAt + 4 + 2 * (lastAvail & (size - 1));
     const head = this.#memory.getUint16(slot, true);
     const expected = model(this.#guest, head);
-    const taken = this.#guarded(call);
+    const taken = this.#guarded(() => this.#queue.pop());
     if (taken === undefined) return;
     if (taken instanceof VirtqueueError) return this.#checkBroken(taken, was, head, expected);
-    if (this.#peeked !== taken) {
-      assertEquals(taken.head, head);
-      assertEquals(taken.segments, expected);
-      assert(!this.#isBusy(head), "it is in flight");
-      this.#checkSums(taken);
-    }
-    this.#peeked = popped ? undefined : taken;
-    if (!popped) return;
+    assertEquals(taken.head, head);
+    assertEquals(taken.segments, expected);
+    assert(!this.#isBusy(head), "it is in flight");
+    this.#checkSums(taken);
     this.#held.push(taken);
     this.counts.chains++;
     this.counts.buffers += taken.segments.length;
