@@ -2,10 +2,8 @@
 import { after, before, test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
-import { O_CLOEXEC } from "../../ffi/abi/fcntl.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, eventfd, write } from "../../ffi/file_calls.ts";
-import { epoll_create1 } from "../../ffi/wait_calls.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import {
@@ -115,7 +113,6 @@ const CALLS: Readonly<Record<string, () => number>> = {
     write(fd, new Uint8Array(BigUint64Array.of(0xffff_ffff_ffff_fffen).buffer));
     return fd;
   },
-  "an epoll, which takes no bytes": () => epoll_create1(O_CLOEXEC),
 };
 
 for (const [name, open] of Object.entries(CALLS)) {
