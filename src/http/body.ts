@@ -51,6 +51,7 @@ export class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #ahead: Promise<Result>[] = [];
   #late = false;
+  #known: number | undefined;
 
   /** Locks `body`. */
   constructor(body: ReadableStream<Uint8Array>) {
@@ -60,6 +61,11 @@ export class BodyReader {
   /** Whether `length()` has found that the first chunk is yet to come. */
   get late(): boolean {
     return this.#late;
+  }
+
+  /** What `length()` has found. */
+  get known(): number | undefined {
+    return this.#known;
   }
 
   /** As of the stream's own reader. */
@@ -82,9 +88,9 @@ export class BodyReader {
     const first = await this.#peek();
     this.#late = first === undefined;
     if (first === undefined) return undefined;
-    if (first.done) return 0;
+    if (first.done) return this.#known = 0;
     const second = await this.#peek();
-    return second?.done ? first.value.byteLength : undefined;
+    return this.#known = second?.done ? first.value.byteLength : undefined;
   }
 
   #peek(): Promise<Result | undefined> {

@@ -11,8 +11,8 @@ import { failure } from "./failure.ts";
 import type { PooledConn } from "./pool.ts";
 import { UnreadTime } from "./unread.ts";
 
-/** What a request carries: `Uint8Array` where its length is to be told. */
-export type Body = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
+/** What a request carries; a reader can do so once. */
+export type Body = Uint8Array<ArrayBuffer> | Blob | BodyReader | null;
 
 /** A kept connection was closed before a byte of an answer came: its server was not there. */
 export class StaleError extends TypeError {
@@ -64,7 +64,7 @@ export function exchange(
   return new Promise((resolve, reject) => {
     outgoing.on("error", (cause) => {
       const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
-      const again = IDEMPOTENT.has(request.method) && !(body instanceof ReadableStream);
+      const again = IDEMPOTENT.has(request.method) && !(body instanceof BodyReader);
       const stale = silent && again && !signal.aborted;
       reject(stale ? new StaleError(lost(cause)) : toError(cause));
     });
@@ -100,17 +100,23 @@ function start(agent: PooledConn, request: Request, body: Body): ClientRequest {
   const { host, pathname, search } = new URL(request.url);
   const headers: Record<string, string> = { host };
   for (const [name, value] of request.headers) if (!FORBIDDEN.has(name)) headers[name] = value;
-  if (body instanceof ReadableStream) headers["transfer-encoding"] = "chunked";
-  else if (body !== null) headers["content-length"] = `${body.length}`;
+  const length = lengthOf(body);
+  if (length !== undefined) headers["content-length"] = `${length}`;
+  else if (body !== null) headers["transfer-encoding"] = "chunked";
   // Without its host: an agent keeps the connections of each host apart.
   return open({ agent, method: request.method, path: pathname + search, headers });
 }
 
 async function send(outgoing: ClientRequest, body: Body, duplex: Duplex): Promise<void> {
-  if (body instanceof ReadableStream) {
-    await sendBody(new BodyReader(body), outgoing, undefined, duplex);
-  } else if (body === null) outgoing.end();
-  else outgoing.end(body);
+  if (body === null) return void outgoing.end();
+  if (body instanceof Uint8Array) return void outgoing.end(body);
+  const reader = body instanceof Blob ? new BodyReader(body.stream()) : body;
+  await sendBody(reader, outgoing, lengthOf(body), duplex);
+}
+
+function lengthOf(body: Body): number | undefined {
+  if (body instanceof Blob) return body.size;
+  return body instanceof BodyReader ? body.known : body?.length;
 }
 
 /** A response that ends within so many bytes needs no reader to free its connection. */

@@ -5,7 +5,9 @@
  */
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
+import { BodyReader } from "./body.ts";
 import { type Body, exchange, StaleError } from "./exchange.ts";
+import { failure } from "./failure.ts";
 import { requireMs } from "../waiting.ts";
 import { requireCount, requireFunction, requireObject } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
@@ -34,9 +36,11 @@ export interface FetchClient extends Disposable {
   /**
    * As the web's `fetch()`; the host of the URL becomes the `Host` header and leads nowhere. It
    * follows no redirect, but gives it, unless `redirect` is `"error"`; it decodes no
-   * `Content-Encoding`, and keeps no cookie. Aborting its signal, or cancelling the body of the
+   * `Content-Encoding`, and keeps no cookie. The length of a body is told unless it is a stream; of
+   * that of a Request, where all of it is there. Aborting its signal, or cancelling the body of the
    * response, closes the connection. What may be sent twice, GET, HEAD, OPTIONS, PUT and DELETE
-   * without a stream, is sent once more where a kept connection was closed before a byte came.
+   * without a stream or a Request's body, is sent once more where a kept connection was closed
+   * before a byte came.
    *
    * @throws {TypeError} "Cannot fetch" with a `cause`: a `VsockError` where the connection failed,
    * what `connect` or the body of the request failed with.
@@ -79,14 +83,14 @@ async function fetchBy(
   input: string | URL | Request,
   init: RequestInit = {},
 ): Promise<Response> {
-  // Spread, what a Request has to give would be lost.
-  const bare = init.body instanceof ReadableStream && !(init instanceof Request);
-  const request = new Request(input, bare ? { ...init, ...{ duplex: "half" } } : init);
+  const { body: given, headers, method, redirect, signal: own } = init;
+  const known = { body: given, headers, method, redirect, signal: own, duplex: "half" };
+  const request = new Request(input, known as RequestInit);
   requireHttp(request.url);
   const signal = AbortSignal.any([request.signal, pool.closed]);
   signal.throwIfAborted();
-  tellType(request, init.body);
-  const body = isWhole(init.body) ? new Uint8Array(await request.arrayBuffer()) : request.body;
+  tellType(request, given);
+  const body = request.body && await bodyToSend(request, request.body, given);
   return notRedirected(request, await ask(pool, request, body, signal));
 }
 
@@ -122,10 +126,33 @@ function requireHttp(url: string): void {
   throw new TypeError(`Cannot fetch ${url}: must be of http: current value is ${protocol}`);
 }
 
-/** Whether a body is in memory: then its length is told, which servers without chunks ask for. */
+/**
+ * What to send of `request`, which was made of `given`. Its length is told where it is known: there
+ * are servers that understand no chunks.
+ */
+async function bodyToSend(
+  request: Request,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  given: RequestInit["body"],
+): Promise<Body> {
+  if (given instanceof Blob && given.size > SMALL) return given;
+  try {
+    if (isWhole(given)) return new Uint8Array(await request.arrayBuffer());
+    const reader = new BodyReader(stream);
+    if (given == null) await reader.length(); // the request came with it
+    return reader;
+  } catch (cause) {
+    throw failure("the body of the request failed", cause);
+  }
+}
+
+/** Bytes that a Blob may have to be sent as others that are in memory: with the head. */
+const SMALL = 65_536;
+
+/** Whether a body is made into bytes first. */
 function isWhole(body: RequestInit["body"]): boolean {
-  return typeof body === "string" || body instanceof URLSearchParams ||
-    body instanceof ArrayBuffer || ArrayBuffer.isView(body);
+  return typeof body === "string" || body instanceof ArrayBuffer || ArrayBuffer.isView(body) ||
+    body instanceof URLSearchParams || body instanceof FormData || body instanceof Blob;
 }
 
 /** Bun tells the type of a text nowhere, and that of other bodies only before they are read. */
@@ -138,7 +165,7 @@ async function take(pool: Pool, body: Body, signal: AbortSignal): Promise<Pooled
   try {
     return await pool.take(signal);
   } catch (error) {
-    if (body instanceof ReadableStream) await body.cancel(error).catch(() => {});
+    if (body instanceof BodyReader) await body.cancel(error);
     throw error;
   }
 }

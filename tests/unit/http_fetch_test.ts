@@ -70,6 +70,39 @@ for (const [name, make, type] of TYPES) {
   });
 }
 
+/** Bodies, and whether their lengths are known as they are, and as a Request's own. */
+const LENGTHS: readonly [string, () => BodyInit, boolean, boolean][] = [
+  ["a string", () => "h\u00e9llo", true, true],
+  ["an empty string", () => "", true, true],
+  ["bytes", () => new Uint8Array(5), true, true],
+  ["parameters", () => new URLSearchParams("a=1"), true, true],
+  ["a Blob", () => new Blob(["abc", new Uint8Array(200_000)]), true, false],
+  ["an empty Blob", () => new Blob([]), true, false],
+  ["a form", form, true, false],
+  ["a stream", () => source(5), false, false],
+];
+for (const [name, make, known, inRequest] of LENGTHS) {
+  test(`fetch tells the length of ${name} where it is known`, limit, async () => {
+    await using site = new Site(async (request) => {
+      const told = ["content-length", "transfer-encoding"].map((n) => request.headers.get(n));
+      return Response.json([...told, `${(await request.bytes()).length}`]);
+    });
+    const init: RequestInit & { duplex: "half" } = { method: "POST", duplex: "half" };
+    const [told, chunked, length] = await (await site.fetch("/", { ...init, body: make() })).json();
+    assertEquals([told, chunked], known ? [length, null] : [null, "chunked"]);
+    const request = new Request("http://a/", { ...init, body: make() });
+    const [own, ownChunked, ownLength] = await (await site.client.fetch(request)).json();
+    if (inRequest || own !== null) assertEquals([own, ownChunked], [ownLength, null]);
+  });
+}
+
+function form(): FormData {
+  const form = new FormData();
+  form.append("a", "b");
+  form.append("file", new Blob([new Uint8Array(100_000)]), "name");
+  return form;
+}
+
 test("fetch fails with the error of its own body as the cause", limit, async () => {
   await using site = new Site(async (request) => new Response(await request.text()));
   const why = new RangeError("no more");
@@ -171,6 +204,11 @@ for (const method of ["OPTIONS", "PUT", "DELETE"]) {
     assertEquals([told, asked], ["ok", 3]);
   });
 }
+
+test("fetch asks again with a Blob", limit, async () => {
+  const init = { method: "PUT", body: new Blob(["all"]) };
+  assertEquals(await fetchTwice([OK, "", OK], init), ["ok", 3]);
+});
 
 const ONCE: Readonly<Record<string, () => RequestInit>> = {
   "POST": () => ({ method: "POST", body: "once" }),
