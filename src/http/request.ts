@@ -22,12 +22,14 @@ export function requestOf(
   signal: AbortSignal,
 ): Request {
   const { method = "GET", rawHeaders } = incoming;
-  const init: RequestInit = { method, headers: headersOf(rawHeaders), signal };
+  const headers = headersOf(rawHeaders);
+  const url = urlOf(incoming, headers);
+  const init: RequestInit = { method, headers, signal };
   if (hasBody(incoming)) {
     if (method === "GET" || method === "HEAD") incoming.resume(); // no Request can have it
     else Object.assign(init, { body: requestBody(incoming, outgoing, signal), duplex: "half" });
   }
-  return new Request(urlOf(incoming), init);
+  return new Request(url, init);
 }
 
 /** What is left of it when nobody will read on is discarded: the next request comes after it. */
@@ -76,14 +78,14 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
 }
 
-function urlOf({ url = "", httpVersion, headers }: IncomingMessage): string {
-  const { host = httpVersion === "1.0" ? "localhost" : "" } = headers;
-  if (host === "") throw new TypeError("Cannot serve: must have a Host"); // Bun does not look
+/** Two Hosts are one that is none: a Headers joins them. */
+function urlOf({ url = "", httpVersion }: IncomingMessage, headers: Headers): string {
+  const host = headers.get("host") ?? (httpVersion === "1.0" ? "localhost" : "");
+  if (!HOST.test(host)) throw new TypeError(`Cannot serve ${host}: must be a host`);
   if (/^https?:\/\//i.test(url)) return url;
   if (url !== "*" && !url.startsWith("/")) {
     throw new TypeError(`Cannot serve ${url}: must be a path`);
   }
-  if (!HOST.test(host)) throw new TypeError(`Cannot serve ${host}: must be a host`);
   return `http://${host}${url === "*" ? "/*" : url}`;
 }
 

@@ -245,6 +245,9 @@ const MALFORMED: Readonly<Record<string, string>> = {
   "a host with a path": "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
   "no host": "GET / HTTP/1.1\r\n\r\n",
   "a target that is no path": "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+  "two hosts": "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+  "one host twice": "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+  "two hosts beside a whole URL": "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
   "two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 };
 for (const [name, text] of Object.entries(MALFORMED)) {
