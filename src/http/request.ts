@@ -5,8 +5,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout } from "node:timers";
 import { shown } from "../shown.ts";
 import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts";
+import { UnreadTime } from "./unread.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
@@ -32,6 +34,9 @@ export function requestOf(
   return new Request(url, init);
 }
 
+/** How long a reader that has begun may pause once the response is sent, in milliseconds. */
+const PAUSE_MS = 2_000;
+
 /** What is left of it when nobody will read on is discarded: the next request comes after it. */
 function requestBody(
   incoming: IncomingMessage,
@@ -39,19 +44,40 @@ function requestBody(
   signal: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks = incoming.iterator({ destroyOnReturn: false });
+  const unread = new UnreadTime();
   let begun = false;
   let late: TypeError | undefined;
   const next = (): Promise<IteratorResult<Uint8Array>> => {
     begun = true;
     return late === undefined ? chunks.next() : Promise.reject(late);
   };
+  const discardRest = (): void => void chunks.return?.().then(() => incoming.resume());
   outgoing.once("finish", () => {
-    if (begun) return; // it may be read on
+    if (begun) {
+      return whenUnread(incoming, unread, () => {
+        late = new TypeError(
+          `Cannot read on: the response was sent more than ${PAUSE_MS} ms before`,
+        );
+        discardRest();
+      });
+    }
     late = new TypeError("Cannot read a body: must be begun before the response is sent");
     incoming.resume(); // node:http does so by itself, but that of Deno not always
   });
-  const onCancel = (): void => void chunks.return?.().then(() => incoming.resume());
-  return bodyOf({ next }, onCancel, (cause) => signal.aborted ? signal.reason : cause);
+  const toError = (cause: unknown): unknown => signal.aborted ? signal.reason : cause;
+  return bodyOf({ next }, discardRest, toError, 0, unread);
+}
+
+/** Calls back once nobody has read any of `incoming` for `PAUSE_MS` from now on, if more comes. */
+function whenUnread(incoming: IncomingMessage, unread: UnreadTime, then: () => void): void {
+  const since = performance.now();
+  const look = (): void => {
+    if (incoming.readableEnded || incoming.destroyed) return;
+    const left = PAUSE_MS - Math.min(performance.now() - since, unread.ms);
+    if (left > 0) setTimeout(look, Math.ceil(left)).unref();
+    else then();
+  };
+  look();
 }
 
 /**

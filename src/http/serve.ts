@@ -29,8 +29,10 @@ export interface ServeHandlerInfo<A extends Address = Address> {
 }
 
 /**
- * Answers a request. `request.signal` aborts when its client is gone. A body that nobody has begun
- * to read when the response is sent is discarded: reading it fails from then on.
+ * Answers a request. `request.signal` aborts when its client is gone; one that has closed its half
+ * only gets its answer, and over TCP one that has closed all looks like that until it is sent some.
+ * A body that nobody has begun to read when the response is sent is discarded, and so is the rest of
+ * one of which nobody reads any for 2 seconds after that: reading it fails from then on.
  */
 export type ServeHandler<A extends Address = Address> = (
   request: Request,

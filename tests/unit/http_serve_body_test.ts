@@ -270,6 +270,47 @@ for (const [name, read] of Object.entries(LEFT)) {
   });
 }
 
+test("serve discards what is left of a body once its reader has stopped", limit, async () => {
+  const readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
+  await using site = new Site(
+    async (request) => {
+      const reader = request.body!.getReader();
+      await reader.read();
+      readers.push(reader);
+      return new Response("enough");
+    },
+    {},
+    { maxConnections: 1 },
+  );
+  for (const body of [source(4 * MIB), new Uint8Array(4 * MIB)]) {
+    const init = { method: "POST", body, duplex: "half" } as const;
+    assertEquals(await (await site.fetch("/", init)).text(), "enough");
+  }
+  assertEquals((await site.fetch("/", { method: "POST", body: "last" })).status, 200);
+  assertEquals(site.dials, 1);
+  const readOn = (): Promise<unknown> => readers[0]!.read();
+  await assertRejects(readOn, TypeError, "Cannot read on: the response was sent");
+});
+
+test("serve leaves a body to who reads on after the response", limit, async () => {
+  const told = Promise.withResolvers<number>();
+  await using site = new Site(async (request) => {
+    const body = request.body!.values();
+    let length = (await body.next()).value!.length;
+    const readOn = async (): Promise<void> => {
+      for await (const chunk of body) {
+        await setImmediate();
+        length += chunk.length;
+      }
+      told.resolve(length);
+    };
+    readOn().catch(told.reject);
+    return new Response("soon");
+  });
+  await (await site.fetch("/", { method: "POST", body: source(MIB), duplex: "half" })).text();
+  assertEquals(await told.promise, MIB);
+});
+
 test("serve discards the body of a GET", limit, async () => {
   await using site = new Site(({ url }) => new Response(url));
   using conn = await site.dial();
