@@ -9,7 +9,8 @@ import type { Conn } from "../conn.ts";
 import type { ConnDuplex } from "./duplex.ts";
 import { IdleTimer } from "./idle_timer.ts";
 
-const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/** What a peer gets of which node:http understands nothing. */
+type Refusal = "400 Bad Request" | "431 Request Header Fields Too Large";
 
 /** See the module. Its timer runs while no request is under way. */
 export class Connection<A extends Address> {
@@ -70,9 +71,11 @@ export class Connection<A extends Address> {
     if (this.#requests === 0) this.duplex.destroy();
   }
 
-  /** Answers 400 to what is not HTTP, and closes. */
-  refuse(): void {
-    if (this.duplex.writable && this.#requests === 0) this.duplex.write(BAD_REQUEST);
+  /** Answers what cannot be a request, and closes. */
+  refuse(status: Refusal): void {
+    if (this.duplex.writable && this.#requests === 0) {
+      this.duplex.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    }
     this.#startTimer(); // for a peer that does not read the answer
     this.duplex.destroySoon();
   }

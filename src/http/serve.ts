@@ -76,7 +76,8 @@ export interface HttpServer<A extends Address = Address> extends AsyncDisposable
  * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
  * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
  * response has a `content-length` where it is one chunk, as a string is. `request.url` is `http:`
- * with the client's `Host`. What is not HTTP gets 400 and is closed.
+ * with the client's `Host`. What is not HTTP gets 400 and is closed, a head beyond what node:http takes
+ * gets 431.
  *
  * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
  * or an option is of another type.
@@ -175,8 +176,11 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     // Deno keeps no connection of a server that does not listen itself.
     Object.defineProperty(server, "listening", { value: true });
     server.on("request", (incoming, outgoing) => void this.#answer(incoming, outgoing));
-    // What is not HTTP, or has a head without end.
-    server.on("clientError", (_, socket: Duplex) => this.#connections.get(socket)?.refuse());
+    server.on("clientError", ({ code }: NodeJS.ErrnoException, socket: Duplex) => {
+      const large = code === "HPE_HEADER_OVERFLOW";
+      const status = large ? "431 Request Header Fields Too Large" : "400 Bad Request";
+      this.#connections.get(socket)?.refuse(status);
+    });
     if (upgrade === undefined) return server;
     server.on("upgrade", (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();

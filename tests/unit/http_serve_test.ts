@@ -244,10 +244,10 @@ const MALFORMED: Readonly<Record<string, string>> = {
   "no HTTP version": "GET / NOPE\r\n\r\n",
   "a host with a path": "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
   "no host": "GET / HTTP/1.1\r\n\r\n",
-  "a target that is no path": "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
   "two hosts": "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
   "one host twice": "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
   "two hosts beside a whole URL": "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+  "a target that is no path": "GET nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
   "two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 };
 for (const [name, text] of Object.entries(MALFORMED)) {
@@ -256,6 +256,20 @@ for (const [name, text] of Object.entries(MALFORMED)) {
     using conn = await site.dial();
     await conn.write(bytes(text));
     assertMatch(await readText(conn), /^HTTP\/1\.1 400 /);
+  });
+}
+
+const LARGE: Readonly<Record<string, string>> = {
+  "a field": `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(100_000)}\r\n\r\n`,
+  "a target": `GET /${"x".repeat(100_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
+};
+for (const [name, text] of Object.entries(LARGE)) {
+  test(`serve answers 431 to ${name} that is too large, and closes`, limit, async () => {
+    await using site = new Site(() => new Response("never"));
+    using conn = await site.dial();
+    const written = conn.write(bytes(text)).catch(() => {}); // not all of it is read
+    assertMatch(await readText(conn), /^HTTP\/1\.1 431 /);
+    await written;
   });
 }
 
