@@ -3,11 +3,13 @@
  *
  * @module
  */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import type { ConnDuplex } from "./duplex.ts";
 import { IdleTimer } from "./idle_timer.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** What a peer gets of which node:http understands nothing. */
 type Refusal = "400 Bad Request" | "431 Request Header Fields Too Large";
@@ -24,6 +26,7 @@ export class Connection<A extends Address> {
   #leave: () => void = () => {};
   readonly #idle: IdleTimer;
   #requests = 0;
+  #last: IncomingMessage | undefined;
   #closing = false;
 
   /** Of a connection that has no request yet; it is closed after `idleTimeoutMs` without one. */
@@ -38,7 +41,14 @@ export class Connection<A extends Address> {
       this.#leave();
     });
     duplex.on("error", () => {}); // each request is told of it by its signal
+    duplex.once("end", () => this.#onEnd());
     this.#startTimer();
+  }
+
+  /** The client has closed its half, or all: sending tells which, and no bytes are enough. */
+  #onEnd(): void {
+    if (this.#last?.complete === false) this.duplex.destroySoon(); // Deno lets its reader wait
+    else if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
   }
 
   #startTimer(): void {
@@ -49,6 +59,7 @@ export class Connection<A extends Address> {
   /** A request is under way until `outgoing` is closed; `gone` aborts if that is too early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
     this.#requests += 1;
+    this.#last = outgoing.req;
     this.#idle.set(0);
     return new Promise((resolve) => {
       outgoing.once("close", () => {

@@ -173,6 +173,8 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     // Its clients are told; Connection's timer is there before, and covers the first request too.
     const server = createServer({ keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS) });
     server.timeout = 0;
+    // A client may say that its request was the last, and wait for the answer.
+    Object.assign(server, { httpAllowHalfOpen: true });
     // Deno keeps no connection of a server that does not listen itself.
     Object.defineProperty(server, "listening", { value: true });
     server.on("request", (incoming, outgoing) => void this.#answer(incoming, outgoing));
