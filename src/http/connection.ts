@@ -42,6 +42,7 @@ export class Connection<A extends Address> {
     });
     duplex.on("error", () => {}); // each request is told of it by its signal
     duplex.once("end", () => this.#onEnd());
+    duplex.setDefaultEncoding("latin1"); // that of a head, which the node:http of Bun leaves open
     this.#startTimer();
   }
 
@@ -94,6 +95,7 @@ export class Connection<A extends Address> {
   /** It is an upgraded one from here on: its taker closes it. */
   handOver(): void {
     this.#idle.stop();
+    this.duplex.setDefaultEncoding("utf8");
     this.#leave();
   }
 }

@@ -7,6 +7,7 @@ import {
   assertMatch,
   assertRejects,
 } from "@std/assert";
+import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { serve } from "../../src/http/serve.ts";
 import { listen } from "../../src/listen.ts";
@@ -271,6 +272,38 @@ for (const [name, text] of Object.entries(LARGE)) {
     assertMatch(await readText(conn), /^HTTP\/1\.1 431 /);
     await written;
   });
+}
+
+test("serve and fetch send text of a header as Latin-1", limit, async () => {
+  const text = "\u00fc\u0080\u00ff";
+  await using site = new Site(({ headers }) => {
+    const y = headers.get("x") ?? text;
+    return new Response(y === text ? "as sent" : y, { statusText: text, headers: { y } });
+  });
+  const response = await site.fetch("/", { headers: { x: text } });
+  assertEquals([response.headers.get("y"), await response.text()], [text, "as sent"]);
+  using conn = await site.dial();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  const head = await readLatin1(conn);
+  assertMatch(head, /^HTTP\/1.1 200 \u00fc\u0080\u00ff\r\n(?:[^]*\r\n)?y: \u00fc\u0080\u00ff\r\n/);
+});
+
+test("serve and fetch refuse text of a header beyond Latin-1", limit, async () => {
+  const errors: unknown[] = [];
+  const onError = (error: unknown): Response => new Response(`${errors.push(error)}`);
+  await using site = new Site(() => new Response("x", { headers: { y: "\u0100" } }), { onError });
+  await assertRejects(() => site.fetch("/", { headers: { x: "\u0100" } }), TypeError);
+  assertEquals([site.dials, await (await site.fetch("/")).text()], [0, "1"]);
+  assertInstanceOf(errors[0], TypeError);
+});
+
+async function readLatin1(conn: Conn): Promise<string> {
+  let text = "";
+  const p = new Uint8Array(4096);
+  for (let n = await conn.read(p); n !== null; n = await conn.read(p)) {
+    text += String.fromCharCode(...p.subarray(0, n));
+  }
+  return text;
 }
 
 test("serve closes a connection without a request", limit, async () => {
