@@ -59,16 +59,24 @@ export class Connection<A extends Address> {
 
   /** A request is under way until `outgoing` is closed; `gone` aborts if that is too early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
-    this.#requests += 1;
     this.#last = outgoing.req;
-    this.#idle.set(0);
-    return new Promise((resolve) => {
+    const completed = new Promise<void>((resolve) => {
       outgoing.once("close", () => {
-        this.#requests -= 1;
         if (!outgoing.writableFinished) gone.abort(goneReason(this.duplex.errored));
-        if (this.#requests === 0) this.#onIdle();
         resolve();
       });
+    });
+    this.hold(completed);
+    return completed;
+  }
+
+  /** Something of a request is under way until `over` settles. */
+  hold(over: Promise<void>): void {
+    this.#requests += 1;
+    this.#idle.set(0);
+    over.then(() => {
+      this.#requests -= 1;
+      if (this.#requests === 0) this.#onIdle();
     });
   }
 

@@ -5,13 +5,17 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { setTimeout } from "node:timers";
+import { clearTimeout, setTimeout } from "node:timers";
+import { VsockError } from "../error.ts";
 import { shown } from "../shown.ts";
 import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts";
 import { UnreadTime } from "./unread.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
+
+/** Told of what goes on after the response. */
+type Hold = (over: Promise<void>) => void;
 
 /**
  * The Request that `incoming` is, `outgoing` its response; `signal` aborts when its client is gone.
@@ -22,6 +26,7 @@ export function requestOf(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   signal: AbortSignal,
+  hold: Hold,
 ): Request {
   const { method = "GET", rawHeaders } = incoming;
   const headers = headersOf(rawHeaders);
@@ -29,7 +34,10 @@ export function requestOf(
   const init: RequestInit = { method, headers, signal };
   if (hasBody(incoming)) {
     if (method === "GET" || method === "HEAD") incoming.resume(); // no Request can have it
-    else Object.assign(init, { body: requestBody(incoming, outgoing, signal), duplex: "half" });
+    else {
+      const body = requestBody(incoming, outgoing, signal, hold);
+      Object.assign(init, { body, duplex: "half" });
+    }
   }
   return new Request(url, init);
 }
@@ -42,6 +50,7 @@ function requestBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   signal: AbortSignal,
+  hold: Hold,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks = incoming.iterator({ destroyOnReturn: false });
   const unread = new UnreadTime();
@@ -52,15 +61,12 @@ function requestBody(
     return late === undefined ? chunks.next() : Promise.reject(late);
   };
   const discardRest = (): void => void chunks.return?.().then(() => incoming.resume());
+  const discardLate = (): void => {
+    late = new TypeError(`Cannot read on: the response was sent more than ${PAUSE_MS} ms before`);
+    discardRest();
+  };
   outgoing.once("finish", () => {
-    if (begun) {
-      return whenUnread(incoming, unread, () => {
-        late = new TypeError(
-          `Cannot read on: the response was sent more than ${PAUSE_MS} ms before`,
-        );
-        discardRest();
-      });
-    }
+    if (begun) return void hold(readOn(incoming, unread, discardLate));
     late = new TypeError("Cannot read a body: must be begun before the response is sent");
     incoming.resume(); // node:http does so by itself, but that of Deno not always
   });
@@ -68,16 +74,30 @@ function requestBody(
   return bodyOf({ next }, discardRest, toError, 0, unread);
 }
 
-/** Calls back once nobody has read any of `incoming` for `PAUSE_MS` from now on, if more comes. */
-function whenUnread(incoming: IncomingMessage, unread: UnreadTime, then: () => void): void {
+/**
+ * Settles when `incoming` is over; or when nobody has read any of it for `PAUSE_MS` from now on, and
+ * `discard` has been called.
+ */
+function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => void): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { socket } = incoming;
+  if (incoming.readableEnded || incoming.destroyed) resolve();
   const since = performance.now();
   const look = (): void => {
-    if (incoming.readableEnded || incoming.destroyed) return;
     const left = PAUSE_MS - Math.min(performance.now() - since, unread.ms);
-    if (left > 0) setTimeout(look, Math.ceil(left)).unref();
-    else then();
+    if (left > 0) return void (timer = setTimeout(look, Math.ceil(left)).unref());
+    discard();
+    resolve();
   };
-  look();
+  let timer = setTimeout(look, PAUSE_MS).unref();
+  // After the response node:http would let its reader wait.
+  const onClose = (): void => void incoming.destroy(new VsockError("recv", "ECONNRESET"));
+  incoming.on("end", resolve).on("close", resolve);
+  socket.on("close", onClose);
+  return promise.then(() => {
+    clearTimeout(timer);
+    socket.off("close", onClose);
+  });
 }
 
 /**

@@ -1,7 +1,8 @@
 import { test } from "node:test";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Conn } from "../../src/conn.ts";
+import type { ServeOptions } from "../../src/http/serve.ts";
 import { bytes, readText, Site, source } from "./http_helpers.ts";
 
 const MIB = 1024 * 1024;
@@ -309,6 +310,54 @@ test("serve leaves a body to who reads on after the response", limit, async () =
   });
   await (await site.fetch("/", { method: "POST", body: source(MIB), duplex: "half" })).text();
   assertEquals(await told.promise, MIB);
+});
+
+const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n";
+
+/** A site that answers at once, and what becomes of reading the body on. */
+function soon(options: ServeOptions = {}): [Site, Promise<string>] {
+  const told = Promise.withResolvers<string>();
+  const handler = (request: Request): Response => {
+    request.text().then(told.resolve, (error) => told.resolve(`${error}`));
+    return new Response("soon");
+  };
+  return [new Site(handler, options), told.promise];
+}
+
+test("serve lets a body be read on for longer than a connection may idle", limit, async () => {
+  const [site, told] = soon({ idleTimeoutMs: 40 });
+  await using _site = site;
+  using conn = await site.dial();
+  await conn.write(bytes(POST));
+  for (let i = 0; i < 20; i++) {
+    await delay(10);
+    await conn.write(bytes("x"));
+  }
+  assertEquals(await told, "x".repeat(20));
+  assertMatch(await readText(conn), /soon$/); // and closes it then
+});
+
+test("HttpServer.shutdown lets a body be read on", limit, async () => {
+  const [site, told] = soon();
+  await using _site = site;
+  using conn = await site.dial();
+  await conn.write(bytes(POST));
+  assertMatch(await readOnce(conn), /soon$/);
+  const over = site.server.shutdown();
+  await delay(20);
+  await conn.write(bytes("x".repeat(20)));
+  assertEquals(await told, "x".repeat(20));
+  await over;
+});
+
+test("serve fails a body that is read on where its client is gone", limit, async () => {
+  const [site, told] = soon();
+  await using _site = site;
+  const conn = await site.dial();
+  await conn.write(bytes(POST));
+  assertMatch(await readOnce(conn), /soon$/);
+  conn.close();
+  assertMatch(await told, /ECONNRESET/);
 });
 
 test("serve discards the body of a GET", limit, async () => {
