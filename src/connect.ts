@@ -7,9 +7,11 @@ import { POLLOUT } from "../ffi/abi/poll.ts";
 import { SysError } from "../ffi/errno.ts";
 import {
   type Address,
+  formatAddress,
   type HybridAddress,
   requireAddress,
   type TcpAddress,
+  toAddr,
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
@@ -124,11 +126,22 @@ export async function connect<A extends Address>(
   const { transport = "auto", timeoutMs, signal, localAddress, options: values = {} } = options;
   const wanted = readWanted(where, options.type);
   const { address } = wanted;
-  const local = localAddress === undefined ? undefined : requireAddress(localAddress);
+  const local = localAddress === undefined ? undefined : requireLocal(localAddress, address);
   requireSocketOptions(values, address);
   permit("connect", address, options.permissions);
   const plan = { ...wanted, transport, timeoutMs, signal, local, values };
   return hasName(address) ? await connectToName(address, plan) : await connectTo(plan);
+}
+
+/** `given`, to bind an end to that is to reach `address`: an address of the same family. */
+function requireLocal<A extends Address>(given: A, address: Address): A {
+  const local = requireAddress(given);
+  const { transport } = toAddr(address);
+  if (toAddr<Address>(local).transport === transport) return local;
+  throw new TypeError(
+    `Cannot use localAddress: must be one of ${transport}, as the address is: ` +
+      `current value is ${formatAddress(local)}`,
+  );
 }
 
 /** What to connect, where to and how. */

@@ -172,6 +172,8 @@ test("connect() refuses wrong arguments before all else", async () => {
     { signal: 5 },
     { options: null },
     { localAddress: "1:5" },
+    { localAddress: { hostname: "127.0.0.1", port: 0 } },
+    { localAddress: { path: "here", port: 5 } },
   ];
   for (const options of types) {
     await assertRejects(() => connect(ADDRESS, { transport, ...options }), TypeError);
