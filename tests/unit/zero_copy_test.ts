@@ -5,16 +5,22 @@
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate, setTimeout as pause } from "node:timers/promises";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
-import { AF_UNIX, MSG_NOSIGNAL, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
+import {
+  AF_UNIX,
+  MSG_NOSIGNAL,
+  MSG_ZEROCOPY,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+} from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, send, socketpair } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Address, TcpAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
-import { isHeld } from "../../src/kernel/reactor_hold.ts";
+import { Hold, isHeld } from "../../src/kernel/reactor_hold.ts";
 import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { SocketOptions } from "../../src/options.ts";
 import { MsgZeroCopy } from "../../src/send/zero_copy.ts";
@@ -376,6 +382,36 @@ test("Socket.zeroCopy.watch() ends where somebody has closed the descriptor", LI
   assertEquals(isHeld(), false);
   far.close();
 });
+
+test("MsgZeroCopy copies, and says why, where the kernel refuses SO_ZEROCOPY", () => {
+  const [fd, peer] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+  const none = (): Promise<void> => Promise.reject(new Error("there is nothing to wait for"));
+  const lender = { fd, mostBytes: CHUNK, copiesParts: false, waits: new Hold(), waitRoom: none };
+  const sender = new MsgZeroCopy({ ...lender, closeFd: () => close(fd) });
+  const told: unknown[] = [];
+  assertEquals(sender.send(pattern(9000), (...done) => told.push(...done)), 9000);
+  assertEquals(sender.unsupported, "the kernel refuses SO_ZEROCOPY here: EOPNOTSUPP");
+  assertEquals([told, sender.size, sender.close(() => {})], [[9000, true], 0, false]);
+  for (const end of [fd, peer]) close(end);
+});
+
+test(
+  "Conn.write() with zeroCopy copies once somebody else has used MSG_ZEROCOPY",
+  LIMIT,
+  async () => {
+    using pair = await openTcpPair();
+    const { near, far } = pair;
+    const socket = near.socket as KernelSocket<TcpAddress>;
+    const writing = near.write(pattern(9000), { zeroCopy: true });
+    assertEquals([await readPattern(far, 9000), await writing], [9000, 9000]);
+    assertEquals(send(socket.fd, pattern(9000), MSG_NOSIGNAL | MSG_ZEROCOPY), 9000);
+    while (near.zeroCopy.unsupported === undefined) socket.poll(0);
+    assertMatch(near.zeroCopy.unsupported, /somebody else sends on this descriptor/);
+    const { copied } = near.zeroCopy;
+    await near.write(pattern(9000), { zeroCopy: true });
+    assertEquals([near.zeroCopy.copied - copied, near.zeroCopy.pending], [9000, 0]);
+  },
+);
 
 test("MsgZeroCopy.end() closes its socket, whoever has the number then", LIMIT, async () => {
   const { near, far } = await openTcpPair();
