@@ -178,6 +178,28 @@ for (const [name, it] of Object.entries(WAKES)) {
     done(fd);
   });
 
+  promise("leaves no listener on its signal, however it ends", async () => {
+    const fd = counter();
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+    signal.addEventListener = (...args: unknown[]): void => {
+      listeners += 1;
+      Reflect.apply(add, signal, args);
+    };
+    signal.removeEventListener = (...args: unknown[]): void => {
+      listeners -= 1;
+      Reflect.apply(remove, signal, args);
+    };
+    const waits = [wait(fd, POLLIN, signal), wait(fd, POLLPRI, signal)];
+    libc.write(fd, ONE);
+    await waits[0];
+    it.forget(fd);
+    await waits[1];
+    assertEquals(listeners, 0);
+    done(fd);
+  });
+
   promise("ends with POLLNVAL by forget(), and for what is not open", async () => {
     const fd = counter();
     const waits = [wait(fd, POLLIN), wait(fd, POLLPRI, new AbortController().signal)];
