@@ -102,9 +102,9 @@ test("watch() parks while nobody waits, and rings again once called", LIMIT, asy
   for (let round = 0; round < 3; round++) {
     Atomics.store(thread.words, WORD.wanted, 0);
     await thread.until("parked", 1);
-    Atomics.store(thread.words, WORD.wanted, 1);
     thread.ready();
-    assertEquals(Atomics.load(thread.words, WORD.bell), 0);
+    assertEquals(await Atomics.waitAsync(thread.words, WORD.bell, 0, 20).value, "timed-out");
+    Atomics.store(thread.words, WORD.wanted, 1);
     thread.call();
     await thread.until("parked", 0);
     await thread.heard();
