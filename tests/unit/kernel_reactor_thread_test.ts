@@ -1,15 +1,25 @@
 /** The thread of a reactor by itself: what it runs, and the words that it shares with its owner. */
+import process from "node:process";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { assertEquals } from "@std/assert";
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EpollEvents } from "../../ffi/abi/epoll.ts";
 import { EPOLLIN, EPOLLONESHOT } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
-import { POLLHUP } from "../../ffi/abi/poll.ts";
+import { POLLHUP, POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../../ffi/abi/socket.ts";
-import { close, epoll_create1, epoll_ctl, eventfd, socketpair } from "../../ffi/libc.ts";
+import {
+  close,
+  epoll_create1,
+  epoll_ctl,
+  eventfd,
+  read,
+  socketpair,
+  write,
+} from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { pollNow } from "../../src/kernel/poll.ts";
+import { EpollReactor, Hold } from "../../src/kernel/reactor.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "../../src/kernel/reactor_worker.ts";
 import { turn } from "../../src/turns.ts";
 
@@ -129,4 +139,40 @@ test("watch() that is to stop before it began touches nothing", LIMIT, async () 
   await thread.ended;
   assertEquals([Atomics.load(thread.words, WORD.state), thread.closed], [STATE.stops, false]);
   for (const fd of [thread.epfd, thread.pair[0]]) close(fd);
+});
+
+/** Counts the messages to Workers that are made while it is there. */
+class Calls implements Disposable {
+  count = 0;
+  readonly #threads = process.getBuiltinModule("node:worker_threads") as { Worker: typeof Worker };
+
+  constructor() {
+    const called = (): void => void (this.count += 1);
+    this.#threads.Worker = class extends Worker {
+      override postMessage(message: unknown): void {
+        called();
+        super.postMessage(message);
+      }
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#threads.Worker = Worker;
+  }
+}
+
+test("wait() calls its thread back, which was parked while nobody waited", LIMIT, async () => {
+  using calls = new Calls();
+  const [it, hold] = [new EpollReactor(), new Hold()];
+  const fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  while (calls.count < 2) {
+    const woken = it.wait(fd, POLLIN, hold);
+    for (let turns = 0; turns < 4; turns++) await turn(); // then it is the thread's to tell
+    write(fd, BigUint64Array.of(1n));
+    assertEquals(await woken, POLLIN);
+    read(fd, new Uint8Array(8));
+    await new Promise((resolve) => setTimeout(resolve, 150)); // more than a slice of the thread
+  }
+  it.forget(fd);
+  close(fd);
 });
