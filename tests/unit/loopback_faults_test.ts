@@ -11,7 +11,8 @@ import {
 } from "../../src/loopback/mod.ts";
 import { ChaosWire } from "../../src/loopback/chaos.ts";
 import { seeded } from "../../src/loopback/random.ts";
-import { LoopbackTransport } from "../../src/loopback/transport.ts";
+import { StackTransport } from "../../src/stack/transport.ts";
+import type { LoopbackTransport } from "../../src/loopback/transport.ts";
 import { StackNode } from "../../src/stack/node.ts";
 
 const ADDRESS = { cid: 1, port: 1024 };
@@ -104,7 +105,7 @@ function overWire(faults: LoopbackFaults, clock: ManualClock): [LoopbackTranspor
   const { turns } = node;
   const wire = new ChaosWire(node, { random, clock, delayMs: 0, faults, shuffle: true, turns });
   node.useWire(wire);
-  return [new LoopbackTransport(node), wire];
+  return [new StackTransport("loopback", node), wire];
 }
 
 test("ChaosWire counts the bytes of no connection that is over", LONG, async () => {
