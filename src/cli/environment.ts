@@ -34,17 +34,37 @@ export function descriptorLimit(): number {
   return soft === undefined ? Infinity : Number(soft);
 }
 
+/**
+ * Asks Deno for a port of `host`, for `doing` something there: the node:net of Deno throws where
+ * nobody can catch it.
+ *
+ * @throws {Error} If it may not be used.
+ */
+export function requireNet(host: string, port: number, doing: string): void {
+  const { Deno } = globalThis as { readonly Deno?: Permitting };
+  const name = host.includes(":") ? `[${host}]` : host;
+  const net = { name: "net", host: `${name}:${port}` } as const;
+  const { state } = Deno?.permissions.requestSync(net) ?? GRANTED;
+  if (state === GRANTED.state) return;
+  throw new Error(`Cannot ${doing}: must run with --allow-net=${name}: current value is ${state}`);
+}
+
 function isGranted(path: string): boolean {
   const { Deno } = globalThis as { readonly Deno?: Permitting };
-  return Deno === undefined ||
-    Deno.permissions.querySync({ name: "read", path }).state === "granted";
+  const { state } = Deno?.permissions.querySync({ name: "read", path }) ?? GRANTED;
+  return state === GRANTED.state;
 }
+
+const GRANTED = { state: "granted" };
 
 /** What is used of Deno. */
 interface Permitting {
   readonly permissions: {
-    querySync(descriptor: { readonly name: "read"; readonly path: string }): {
-      readonly state: string;
-    };
+    querySync(descriptor: { readonly name: "read"; readonly path: string }): Status;
+    requestSync(descriptor: { readonly name: "net"; readonly host: string }): Status;
   };
+}
+
+interface Status {
+  readonly state: string;
 }

@@ -15,7 +15,10 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 function vsockit(permission: string, ...args: readonly string[]): [number, string] {
   const all = ["run", "--no-check", "--no-prompt", permission, MAIN, ...args];
-  const { status, stdout, stderr } = spawnSync(process.execPath, all, { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
   return [status ?? -1, stdout + stderr];
 }
 
@@ -31,9 +34,16 @@ for (const [permission, ffi] of [[NONE, "no "], ["--allow-ffi", "yes"]] as const
   });
 }
 
-test("ss and perf fail with one line without a permission", OPTIONS, () => {
-  for (const args of [["ss"], ["perf", "-m", "4"]]) {
-    const [code, printed] = vsockit(NONE, ...args);
+test("ss, perf and test fail with one line without a permission", OPTIONS, () => {
+  const role = ["--mode", "server", "--control-port", "1", "--peer-cid", "1"];
+  const lines = [
+    ...[[NONE, "ss"], [NONE, "perf", "-m", "4"], [NONE, "test"]],
+    ["--allow-net=127.0.0.1:0", "test"],
+    ["--allow-ffi", "test", ...role],
+    ["--allow-ffi", "test", ...role, "--control-host", "::1"],
+  ] as const;
+  for (const [permission, ...args] of lines) {
+    const [code, printed] = vsockit(permission, ...args);
     assertEquals(code, 1);
     assertMatch(printed, new RegExp(`^vsockit ${args[0]}: .*--allow-\\w+.*\n$`));
   }

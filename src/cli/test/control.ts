@@ -5,6 +5,7 @@
  * @module
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { requireNet } from "../environment.ts";
 
 /** How long one step may take, here and at the peer. */
 export const TIMEOUT_MS = 10_000;
@@ -96,8 +97,10 @@ export class Control implements AsyncDisposable {
 
 /** Connects the control socket of a client. */
 export async function connectControl(host: string, port: number): Promise<Control> {
+  const doing = `connect the control socket to ${host}:${port}`;
+  requireNet(host, port, doing);
   const socket = connect({ host, port });
-  await settled(socket, "connect", `connect the control socket to ${host}:${port}`);
+  await settled(socket, "connect", doing);
   return new Control(socket);
 }
 
@@ -113,10 +116,12 @@ export class ControlListener implements Disposable {
 
   /** Listens on TCP `port`; 0 lets the system choose. */
   static async open(host: string, port: number): Promise<ControlListener> {
+    const doing = `listen for the control socket on ${host}:${port}`;
+    requireNet(host, port, doing);
     const server = createServer();
     const listener = new ControlListener(server);
     server.listen({ host, port, backlog: 1 });
-    await settled(server, "listening", `listen for the control socket on ${host}:${port}`);
+    await settled(server, "listening", doing);
     return listener;
   }
 

@@ -5,6 +5,7 @@
  */
 import { createLoopback } from "../../loopback/mod.ts";
 import type { Transport } from "../../transport.ts";
+import { orAborted } from "../../waiting.ts";
 import type { Mode } from "./case.ts";
 import { connectControl, type Control, ControlListener } from "./control.ts";
 import { End } from "./end.ts";
@@ -36,7 +37,7 @@ export async function runLocally(
   };
   const ends = [
     run("client", connectControl(LOCALHOST, listener.port)),
-    run("server", listener.accept()),
+    run("server", orAborted(listener.accept(), signal)),
   ] as const;
   await Promise.allSettled(ends);
   return await ends[0];
