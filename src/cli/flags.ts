@@ -14,7 +14,7 @@ export interface Flag {
   readonly short?: string;
   /** What its value is called in `--help`; a flag without it takes no value. */
   readonly value?: string;
-  /** Whether it may be given several times: its values are then joined by commas. */
+  /** Whether it may be given several times: its values are a list. */
   readonly many?: boolean;
   /** The values that it takes, where those can be listed. */
   readonly choices?: readonly string[];
@@ -24,8 +24,8 @@ export interface Flag {
   readonly help: string;
 }
 
-/** The flags given: a string for each that takes a value, `true` for the others. */
-export type Given = ReadonlyMap<string, string | true>;
+/** The flags given: a string for each that takes a value, or a list; `true` for the others. */
+export type Given = ReadonlyMap<string, string | readonly string[] | true>;
 
 /** A command line with operands. */
 export interface Line {
@@ -56,11 +56,11 @@ export function parseLine(flags: readonly Flag[], args: readonly string[]): Line
     collect: flags.filter(({ many }) => many).map(({ name }) => name),
   });
   const values: Readonly<Record<string, unknown>> = parsed;
-  const given = new Map<string, string | true>();
+  const given = new Map<string, string | readonly string[] | true>();
   for (const { name } of flags) {
     const value = values[name];
     if (typeof value === "string" || value === true) given.set(name, value);
-    else if (Array.isArray(value) && value.length > 0) given.set(name, value.join(","));
+    else if (Array.isArray(value) && value.length > 0) given.set(name, value);
   }
   return { given, operands: parsed._ };
 }
@@ -120,6 +120,12 @@ function takeValue(arg: string, rest: string[]): string {
   }
   rest.shift();
   return next;
+}
+
+/** The values of a flag with `many`, none where it is not given; one may be several, cut at `comma`. */
+export function readMany(given: Given, flag: string, comma: string | RegExp): string[] {
+  const values = given.get(flag);
+  return Array.isArray(values) ? values.flatMap((value: string) => value.split(comma)) : [];
 }
 
 /**

@@ -19,7 +19,7 @@ const FLAGS: readonly Flag[] = [
   { name: "skip", value: "ID", many: true, help: "leave out" },
 ];
 
-function parse(...args: string[]): Record<string, string | true> {
+function parse(...args: string[]): Record<string, string | readonly string[] | true> {
   return Object.fromEntries(parseFlags(FLAGS, args));
 }
 
@@ -70,9 +70,9 @@ test("parseFlags() lets the last one count", () => {
   assertEquals(parse("-b", "1", "--buffer=2"), { buffer: "2" });
 });
 
-test("parseFlags() joins the values of a flag that may be given several times", () => {
-  assertEquals(parse("--skip", "1", "--json", "--skip=2,3"), { skip: "1,2,3", json: true });
-  assertEquals(parse("--skip="), { skip: "" });
+test("parseFlags() lists the values of a flag that may be given several times", () => {
+  assertEquals(parse("--skip", "1", "--json", "--skip=2,3"), { skip: ["1", "2,3"], json: true });
+  assertEquals(parse("--skip="), { skip: [""] });
 });
 
 test("parseFlags() refuses flags that are not in the list", () => {

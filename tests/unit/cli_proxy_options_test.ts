@@ -67,6 +67,24 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
   assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).listen, "vsock-seqpacket://2:1");
 });
 
+test("parseOptions() cuts --allow at commas before a pattern, not at those of a path", () => {
+  const lines = [
+    ["--allow", "unix:/a,b", "-a", "vsock:3", "-a", "tcp:10.0.0.1"],
+    ["--allow", "unix:/a,b,vsock:3,tcp:10.0.0.1"],
+  ];
+  for (const line of lines) {
+    const { allows } = parseOptions([...line, TARGET, TARGET]);
+    const peers = [{ path: "/a,b" }, { cid: 3, port: 9 }, { hostname: "10.0.0.1", port: 9 }];
+    assertEquals(peers.map(allows), [true, true, true]);
+    assertEquals([{ path: "/a" }, { path: "/a,b,vsock:3" }].map(allows), [false, false]);
+  }
+  const { allowsTarget } = parseOptions(["--allow-target", "unix:/a,b", TARGET, TARGET]);
+  assertEquals(["/a,b", "/a"].map((path) => allowsTarget({ path })), [true, false]);
+  for (const wrong of [["vsock:3,4"], ["unix:/a", "-a", "b"], ["vsock:3,"], [""]]) {
+    refuses("Cannot use --allow: must be vsock:CID", "--allow", ...wrong, TARGET, TARGET);
+  }
+});
+
 const MATCHES: readonly (readonly [pattern: string, address: Address, matches: boolean])[] = [
   ["vsock:3", { cid: 3, port: 99 }, true],
   ["vsock:3", { cid: 4, port: 99 }, false],

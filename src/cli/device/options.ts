@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { describeFlags, type Flag, type Given, parseFlags, readInteger } from "../flags.ts";
+import {
+  describeFlags,
+  type Flag,
+  type Given,
+  parseFlags,
+  readInteger,
+  readMany,
+} from "../flags.ts";
 import { UsageError } from "../usage.ts";
 
 /** One guest of the device. */
@@ -72,10 +79,11 @@ export function parseOptions(args: readonly string[]): DeviceOptions {
     throw new UsageError(`Cannot be a device: must have ${missing}: current value is nothing`);
   }
   const first = { cid, socketPath, udsPath: readPath(given, "uds-path", PATH_MAX - PORT_MAX) };
-  const guests = [first, ...readGuests(given)] as const;
+  const more = readMany(given, "guest", ",").map(readGuest);
+  const guests = [first, ...more] as const;
   guests.forEach((guest, index) => requireNew(guest, guests.slice(0, index)));
   return {
-    guests: [first, ...guests.slice(1)],
+    guests,
     siblings: given.has("siblings"),
     pcap: readPath(given, "pcap", Infinity),
     json: given.has("json"),
@@ -94,11 +102,6 @@ function requirePath(path: string, flag: string, max: number): string {
   throw new UsageError(
     `Cannot use --${flag}: must be a path${most}: current value is ${path === "" ? '""' : path}`,
   );
-}
-
-function readGuests(given: Given): GuestChoice[] {
-  const value = given.get("guest");
-  return typeof value === "string" ? value.split(",").map(readGuest) : [];
 }
 
 function readGuest(text: string): GuestChoice {

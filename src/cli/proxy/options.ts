@@ -11,7 +11,14 @@ import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../addresses.ts";
 import { descriptorLimit } from "../environment.ts";
-import { describeFlags, type Flag, type Given, parseLine, readInteger } from "../flags.ts";
+import {
+  describeFlags,
+  type Flag,
+  type Given,
+  parseLine,
+  readInteger,
+  readMany,
+} from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
@@ -71,6 +78,8 @@ const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
 /** Descriptors of the runtime, of files and of who is looked up. */
 const KEPT = 64;
+/** Before one more pattern; any other comma is part of a path. */
+const PATTERN_COMMA = /,(?=(?:vsock|tcp|unix|hvsock):)/;
 /** What stands for all addresses of this machine, or for all of its IPv4 ones. */
 const UNSPECIFIED: readonly string[] = ["0.0.0.0", "::", "::ffff:0.0.0.0"];
 
@@ -156,8 +165,8 @@ function bytesOf(ip: string): Uint8Array {
 }
 
 function patternOf(given: Given, flag: string): Pattern {
-  const value = given.get(flag);
-  if (typeof value !== "string") return () => true;
-  const patterns = value.split(",").map((text) => parsePattern(`--${flag}`, text));
+  if (!given.has(flag)) return () => true;
+  const texts = readMany(given, flag, PATTERN_COMMA);
+  const patterns = texts.map((text) => parsePattern(`--${flag}`, text));
   return (address) => patterns.some((matches) => matches(address));
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Given, parseFlags } from "../flags.ts";
+import { type Given, parseFlags, readMany } from "../flags.ts";
 import { UsageError } from "../usage.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";
@@ -91,10 +91,9 @@ function requireTransport(given: Given, role: Role | undefined): void {
 }
 
 function parseIds(given: Given, name: string): ReadonlySet<number> | undefined {
-  const text = given.get(name);
-  if (typeof text !== "string") return undefined;
+  if (!given.has(name)) return undefined;
   return new Set(
-    text.split(",").map((id) => {
+    readMany(given, name, ",").map((id) => {
       if (/^\d+$/.test(id) && Number(id) < CASES.length) return Number(id);
       throw new UsageError(
         `Cannot use --${name}: must be an integer from 0 to ${CASES.length - 1}: ` +
