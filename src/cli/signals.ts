@@ -9,32 +9,33 @@ import { readIfPermitted } from "./environment.ts";
 
 const NAMES = ["SIGTERM", "SIGINT"] as const;
 
-/** The signals that end a server. */
+/** The signals that end a server: SIGTERM, SIGINT and, unless it is ignored, SIGHUP. */
 export class Signals implements Disposable {
   /** Resolves at the first one. */
   readonly first: Promise<void>;
+  readonly #names: readonly NodeJS.Signals[] = endingSignals().filter((name) => name !== "SIGQUIT");
   readonly #second: AbortController = new AbortController();
-  readonly #onSignal: () => void;
+  readonly #onSignal: (name: NodeJS.Signals) => void;
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<void>();
     let count = 0;
     this.first = promise;
-    this.#onSignal = (): void => {
+    this.#onSignal = (name): void => {
       count += 1;
       if (count === 1) resolve();
-      else this.#second.abort();
+      else if (name !== "SIGHUP") this.#second.abort(); // the shell may add one to the terminal's
     };
-    for (const name of NAMES) process.on(name, this.#onSignal);
+    for (const name of this.#names) process.on(name, this.#onSignal);
   }
 
-  /** Aborted at the second one. */
+  /** Aborted at the second one, but for SIGHUP. */
   get second(): AbortSignal {
     return this.#second.signal;
   }
 
   [Symbol.dispose](): void {
-    for (const name of NAMES) process.off(name, this.#onSignal);
+    for (const name of this.#names) process.off(name, this.#onSignal);
   }
 }
 

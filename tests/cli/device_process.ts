@@ -70,7 +70,7 @@ export class DeviceProcess implements Disposable {
   }
 
   /** Sends it a signal. What Deno kills itself it takes for dead of that. */
-  signal(name: "SIGTERM" | "SIGINT" | "SIGUSR2"): void {
+  signal(name: "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGUSR2"): void {
     process.kill(this.running.child.pid!, name);
   }
 

@@ -6,11 +6,12 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
+import { endingSignals } from "../../src/cli/signals.ts";
 import { listen } from "../../src/listen.ts";
 import { RUNTIME } from "../unit/ffi_helpers.ts";
 import { UnixFolder } from "../unit/unix_folder.ts";
 import { vsockit } from "./captured.ts";
-import { VSOCKIT } from "./process.ts";
+import { Running, VSOCKIT } from "./process.ts";
 
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   deno: ["run", "--no-check", "-A"],
@@ -44,6 +45,27 @@ test("vsockit proxy drains on SIGTERM, and logs JSON", { timeout: 60_000 }, asyn
   assert(!Number.isNaN(Date.parse(String(time))));
   assertEquals((await next())["cut"], 0);
   assertEquals(await ended, 0);
+});
+
+test("vsockit proxy drains on SIGHUP, which a second one does not cut", {
+  timeout: 60_000,
+  skip: endingSignals().includes("SIGHUP") ? false : "SIGHUP is ignored: run it without nohup",
+}, async () => {
+  using folder = new UnixFolder();
+  const [at, to] = [folder.path("l"), folder.path("t")];
+  using target = listen({ path: to });
+  using proxy = new Running("proxy", `unix:${at}`, `unix:${to}`);
+  await proxy.says(/^listening/m);
+  using client = await connect({ path: at });
+  using far = await target.accept();
+  process.kill(proxy.child.pid!, "SIGHUP");
+  await proxy.says(/^draining: 1 /m);
+  process.kill(proxy.child.pid!, "SIGHUP");
+  await client.write(new Uint8Array(5));
+  assertEquals(await far.read(new Uint8Array(8)), 5);
+  client.close();
+  far.close();
+  assertEquals(await proxy.ended, 0);
 });
 
 test("vsockit proxy has wait for whom there are no descriptors", { timeout: 60_000 }, async () => {

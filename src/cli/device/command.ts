@@ -32,8 +32,8 @@ ${FLAGS_HELP}
 The log waits for nobody: lines that its reader leaves no room for are lost, and
 counted. Refusals of one guest are told once a second.
 
-SIGUSR2 shows how much has gone by. SIGTERM and SIGINT end all connections, and
-then the device; a second signal cuts them.
+SIGUSR2 shows how much has gone by. SIGTERM, SIGINT and SIGHUP end all
+connections, and then the device; a second SIGTERM or SIGINT cuts them.
 
 Examples:
   vsockit device --socket vhost.sock --guest-cid 3 --uds-path v.sock
