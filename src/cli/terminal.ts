@@ -8,6 +8,7 @@ import process from "node:process";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { pollNow } from "../kernel/poll.ts";
 import { readVariable } from "./environment.ts";
+import { fileWriter } from "./file_writer.ts";
 
 const FDS = { out: 1, err: 2 };
 
@@ -49,7 +50,7 @@ export function processTerminal(): Terminal {
 /** Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime. */
 function printer(stream: NodeJS.WriteStream, fd: number): (text: string) => void {
   const write = stream.isTTY !== true && isFile(fd)
-    ? (text: string) => writeAll(fd, text)
+    ? fileWriter((bytes) => writeSync(fd, bytes))
     : (text: string) => {
       stream.write(text);
     };
@@ -69,11 +70,5 @@ function isFile(fd: number): boolean {
     return kind.isFile() || kind.isCharacterDevice();
   } catch {
     return false; // it is closed
-  }
-}
-
-function writeAll(fd: number, text: string): void {
-  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
-    rest = rest.subarray(writeSync(fd, rest));
   }
 }
