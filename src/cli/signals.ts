@@ -45,17 +45,34 @@ export class Signals implements Disposable {
  * has undone it before.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
-  const { SIGHUP } = constants.signals;
   const others = [...NAMES, "SIGQUIT"] as const;
+  return isOpen("SIGHUP") ? [...others, "SIGHUP"] : others;
+}
+
+/** Whether this process is known not to ignore that signal. */
+function isOpen(name: NodeJS.Signals): boolean {
   const status = readIfPermitted("/proc/self/status");
-  const ignored = status === undefined || isIgnored(SIGHUP, status);
-  return ignored ? others : [...others, "SIGHUP"];
+  return status !== undefined && !isIgnored(constants.signals[name], status);
 }
 
 /** Whether the process with that `/proc/PID/status` ignores `signal`. */
 export function isIgnored(signal: number, status: string): boolean {
   const [, mask = "0"] = /^SigIgn:\s*(\w+)$/m.exec(status) ?? [];
   return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
+}
+
+/**
+ * Has what `tell` reaches stop and go on with this process, unless that ignores Ctrl-Z, which reaches
+ * only who has the terminal.
+ */
+export function onStop(tell: (signal: "SIGSTOP" | "SIGCONT") => void): Disposable {
+  const stop = (): void => {
+    tell("SIGSTOP");
+    process.kill(process.pid, "SIGSTOP");
+  };
+  const resume = (): void => tell("SIGCONT");
+  if (isOpen("SIGTSTP")) process.on("SIGTSTP", stop).on("SIGCONT", resume);
+  return { [Symbol.dispose]: () => void process.off("SIGTSTP", stop).off("SIGCONT", resume) };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -77,6 +77,34 @@ for (
       assertEquals([await client.ended, await server.ended], [0, code]);
     },
   );
+}
+
+test("cat --exec stops and goes on with its commands", LIMIT, async () => {
+  using place = openPath();
+  const command = "echo up $$ >&2; exec sleep 600";
+  const [server, address] = await listening(place, "-k", "-e", command);
+  using _server = server;
+  const pids = [server.child.pid!];
+  using _one = new Running("cat", address);
+  pids.push(Number((await server.says(/^up (\d+)$/m))[1]));
+  using _other = new Running("cat", address);
+  pids.push(Number((await server.says(/^up \d+$[^]*^up (\d+)$/m))[1]));
+  for (let times = 0; times < 2; times++) {
+    process.kill(pids[0]!, "SIGTSTP");
+    await until(() => pids.every(isStopped));
+    process.kill(pids[0]!, "SIGCONT");
+    await until(() => !pids.some(isStopped));
+  }
+  process.kill(pids[0]!, "SIGTERM");
+  assertEquals(await server.ended, 143);
+});
+
+function isStopped(pid: number): boolean {
+  return /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 test("cat --exec of a VM's port ends what the shell has started", LIMIT, async () => {

@@ -6,8 +6,9 @@
 import { constants } from "node:os";
 import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE } from "../command.ts";
-import { endingSignals } from "../signals.ts";
+import { endingSignals, onStop } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
+import { signalCommands } from "./exec.ts";
 import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { parseOptions } from "./options.ts";
 import { ProcessPipes } from "./pipes.ts";
@@ -28,7 +29,7 @@ tcp://HOST:PORT, unix:PATH.
 ${FLAGS_HELP}
 A command gets VSOCKIT_PEER, the address of the other end, in its environment.
 It has no terminal, and is a process group, to which SIGTERM goes when SIGINT,
-SIGTERM, SIGHUP or SIGQUIT ends vsockit.
+SIGTERM, SIGHUP or SIGQUIT ends vsockit; it stops and goes on with that, too.
 How much has moved is shown where only standard error is a terminal.
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, the command too, ${EXIT_USAGE} wrong usage, nothing started,
@@ -53,6 +54,7 @@ export const cat: Command = {
     const onLost = (): void => interrupt.abort(new Error("Nobody reads standard output"));
     const signals = endingSignals();
     for (const name of signals) process.once(name, onSignal);
+    using _stopping = options.exec === undefined ? undefined : onStop(signalCommands);
     using pipes = new ProcessPipes(onLost);
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });

@@ -14,6 +14,14 @@ import { KernelSocket } from "../../kernel/socket.ts";
 import type { Pipes } from "./pipes.ts";
 import { relay } from "./relay.ts";
 
+/** Those that run now. */
+const running: Set<ChildProcess> = new Set();
+
+/** Sends a signal to all commands, and to what they have started. */
+export function signalCommands(name: NodeJS.Signals): void {
+  for (const child of running) signalGroup(child, name);
+}
+
 /**
  * Gives `conn` to `sh -c command` as its standard input and output; it ends with the child, and is
  * closed. `VSOCKIT_PEER` is the address of the peer. `signal` ends the child, and what that has
@@ -30,7 +38,8 @@ export async function execOn(
   const direct = socket instanceof KernelSocket;
   const child = spawnShell(command, conn.remoteAddr, direct ? passOn(socket) : "pipe");
   if (direct) conn.close();
-  const stop = (): void => terminateGroup(child);
+  const stop = (): void => signalGroup(child, "SIGTERM");
+  running.add(child);
   signal.addEventListener("abort", stop, { once: true });
   try {
     const ended = endOf(child);
@@ -39,6 +48,7 @@ export async function execOn(
     const [failure] = await Promise.all([ended.finally(() => conn.closeRead()), relaying]);
     return failure;
   } finally {
+    running.delete(child);
     signal.removeEventListener("abort", stop);
     conn.close();
   }
@@ -52,11 +62,11 @@ function spawnShell(command: string, peer: Address, end: number | "pipe"): Child
   });
 }
 
-/** SIGTERM to the shell and to its commands, which would live on without it. */
-function terminateGroup({ pid }: ChildProcess): void {
+/** A signal to the shell and to its commands, which would not notice that it has got one. */
+function signalGroup({ pid }: ChildProcess, name: NodeJS.Signals): void {
   if (pid === undefined) return; // it could not be started
   try {
-    process.kill(-pid, "SIGTERM");
+    process.kill(-pid, name);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // It has just ended, or has become another user's.
