@@ -24,6 +24,9 @@ export interface Flag {
   readonly help: string;
 }
 
+/** Every command has it; who takes the arguments of a command looks for it first. */
+export const HELP_FLAG: Flag = { name: "help", short: "h", help: "print this" };
+
 /** The flags given: a string for each that takes a value, or a list; `true` for the others. */
 export type Given = ReadonlyMap<string, string | readonly string[] | true>;
 
@@ -63,6 +66,15 @@ export function parseLine(flags: readonly Flag[], args: readonly string[]): Line
     else if (Array.isArray(value) && value.length > 0) given.set(name, value);
   }
   return { given, operands: parsed._ };
+}
+
+/** Whether `args` have `HELP_FLAG` in either form; behind `--` it is an operand. */
+export function asksForHelp(flags: readonly Flag[], args: readonly string[]): boolean {
+  const apart = splitLetters(flags, args);
+  const end = apart.indexOf("--");
+  return apart.slice(0, end < 0 ? apart.length : end).some((arg) =>
+    arg === "--help" || arg === "-h"
+  );
 }
 
 /** Takes letters apart that are joined: `-lv` is `-l -v`, and `-lw5` is `-l -w5`. */

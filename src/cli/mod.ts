@@ -22,7 +22,7 @@
 import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, findCommand } from "./commands.ts";
-import { splitLetters } from "./flags.ts";
+import { asksForHelp } from "./flags.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { UsageError } from "./usage.ts";
 import { VERSION } from "./version.ts";
@@ -93,8 +93,7 @@ async function runCommand(
   args: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const apart = splitLetters(command.flags, args);
-  if (apart.includes("--help") || apart.includes("-h")) {
+  if (asksForHelp(command.flags, args)) {
     terminal.out(command.help);
     return EXIT_OK;
   }

@@ -24,6 +24,16 @@ test("vsockit help lists the commands, and what else there is", async () => {
   }
 });
 
+test("vsockit COMMAND --help is listed there, and an operand behind --", async () => {
+  for (const { name, help } of COMMANDS) {
+    for (const flag of ["-h", "--help"]) {
+      assertEquals(await vsockit([name, flag, "--", "x"]), { code: 0, out: help, err: "" });
+      assertEquals((await vsockit([name, "--", flag])).code, 2, name);
+    }
+    assertMatch(help, /^ {2}-h, --help {2,}print this$/m);
+  }
+});
+
 test("vsockit help COMMAND prints the help of that command", async () => {
   for (const { name, help } of COMMANDS) {
     assertEquals(await vsockit(["help", name]), { code: 0, out: help, err: "" });

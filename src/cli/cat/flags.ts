@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeFlags, type Flag } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG } from "../flags.ts";
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
@@ -29,7 +29,7 @@ export const FLAGS: readonly Flag[] = [
     help: "fail when there is no connection, or without\n-e when nothing moves, for so long",
   },
   { name: "verbose", short: "v", help: "say on standard error who listens and connects" },
-  { name: "help", short: "h", help: "print this" },
+  HELP_FLAG,
 ];
 
 /** The flags as `--help` has them. */

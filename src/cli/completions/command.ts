@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, parseLine } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 import { bashScript } from "./bash.ts";
@@ -23,7 +23,7 @@ const SCRIPTS: ReadonlyMap<string, Script> = new Map([
 ]);
 const SHELLS = [...SCRIPTS.keys()];
 
-const FLAGS: readonly Flag[] = [{ name: "help", short: "h", help: "print this" }];
+const FLAGS: readonly Flag[] = [HELP_FLAG];
 
 const HELP = `Usage: vsockit completions ${SHELLS.join("|")}
 

@@ -7,6 +7,7 @@ import {
   describeFlags,
   type Flag,
   type Given,
+  HELP_FLAG,
   parseFlags,
   readInteger,
   readMany,
@@ -54,6 +55,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "siblings", help: "let guests connect to each other" },
   { name: "pcap", value: "FILE", path: true, help: "record all packets, for Wireshark" },
   { name: "json", help: "log each event as a line of JSON on stdout" },
+  HELP_FLAG,
 ];
 
 /** `FLAGS` as `--help` shows them. */

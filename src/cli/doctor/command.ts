@@ -6,7 +6,7 @@
 import { CAPABILITIES, probe } from "../../probe.ts";
 import type { Finding } from "../../probe/finding.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, parseLine } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
 import { formatColumns } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
@@ -14,7 +14,7 @@ import { formatCosts, measureCosts } from "./costs.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "json", help: "one JSON object in place of text" },
-  { name: "help", short: "h", help: "print this" },
+  HELP_FLAG,
 ];
 const NAMES = [...CAPABILITIES.keys()];
 const LIST = formatColumns(Array.from(CAPABILITIES, ([name, about]) => [`  ${name}`, about]));

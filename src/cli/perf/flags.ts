@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeFlags, type Flag } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG } from "../flags.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 /** The flags, in the order of `--help`. */
@@ -100,7 +100,7 @@ export const FLAGS: readonly Flag[] = [
     help:
       "with --peer: be the vsock device of that guest,\nwhose VMM connects to this Unix socket (vhost-user)",
   },
-  { name: "help", short: "h", help: "print this" },
+  HELP_FLAG,
 ];
 
 /** The flags as `--help` has them. */

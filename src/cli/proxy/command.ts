@@ -23,14 +23,15 @@ is read before it can be sent on. Addresses, each of any kind:
 
 ${FLAGS_HELP}
 PEER and TARGET of --allow are vsock:CID, tcp:IP or tcp:IP/BITS, unix:PATH or
-hvsock:PATH; the first two take :PORT, and * stands for any. One --allow may have
-several, with commas between them; any other comma is part of a PATH.
+hvsock:PATH; the first two take :PORT, and * stands for any. Several may be one
+value, with commas between them; any other comma is part of a PATH.
 
 The log waits for nobody: lines that its reader leaves no room for are lost, and
 counted. Refusals of one peer are told once a second.
 
 SIGTERM, SIGINT and SIGHUP drain: the proxy accepts no more, and ends when all
-connections have, or after --drain-timeout; a second SIGTERM or SIGINT cuts them.
+connections have, or after --drain-timeout; a second one, but for SIGHUP, cuts
+them.
 
 Examples:
   vsockit proxy tcp:127.0.0.1:8080 hvsock:/run/fc.sock:80

@@ -15,6 +15,7 @@ import {
   describeFlags,
   type Flag,
   type Given,
+  HELP_FLAG,
   parseLine,
   readInteger,
   readMany,
@@ -68,6 +69,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "drain-timeout", value: "MS", help: "for connections to end after SIGTERM [30000]" },
   { name: "json", help: "log each event as a line of JSON on stdout" },
   { name: "verbose", short: "v", help: "log connections that open and close well" },
+  HELP_FLAG,
 ];
 
 /** `FLAGS` as `--help` shows them. */

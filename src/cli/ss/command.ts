@@ -8,14 +8,14 @@ import type { VsockAddress } from "../../address.ts";
 import { listSockets } from "../../kernel/diag.ts";
 import type { SocketEntry } from "../../kernel/diag_message.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, parseFlags } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseFlags } from "../flags.ts";
 import { formatColumns } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "listening", short: "l", help: "only sockets that listen" },
   { name: "json", help: "one JSON object a line in place of a table" },
-  { name: "help", short: "h", help: "print this" },
+  HELP_FLAG,
 ];
 
 const HELP = `Usage: vsockit ss [OPTIONS]

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeFlags, type Flag } from "../flags.ts";
+import { describeFlags, type Flag, HELP_FLAG } from "../flags.ts";
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
@@ -30,7 +30,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "list", help: "print ID and name of each test" },
   { name: "skip", value: "ID", many: true, help: "leave out this test; can be repeated" },
   { name: "pick", value: "ID", many: true, help: "run this test only; can be repeated" },
-  { name: "help", short: "h", help: "print this" },
+  HELP_FLAG,
 ];
 
 /** The flags as `--help` has them. */
