@@ -26,7 +26,7 @@ export interface Terminal {
   readonly color: boolean;
   /** Whether `out` takes colours, by the same rule. @default {false} */
   readonly outColor?: boolean;
-  /** Characters in a line of `err`. */
+  /** Characters in a line of `err`, now. */
   readonly columns: number;
 }
 
@@ -43,7 +43,9 @@ export function processTerminal(): Terminal {
     interactive,
     color: interactive && !plain,
     outColor: stdout.isTTY === true && capable && !plain,
-    columns: stderr.columns || 80, // 0 where the terminal does not know
+    get columns(): number {
+      return stderr.columns || 80; // 0 where the terminal does not know
+    },
   };
 }
 

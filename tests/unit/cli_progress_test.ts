@@ -1,7 +1,8 @@
+import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Progress } from "../../src/cli/perf/progress.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
+import { processTerminal, type Terminal } from "../../src/cli/terminal.ts";
 
 function draw(of: Partial<Terminal>, done: number): string {
   let drawn = "";
@@ -30,4 +31,18 @@ test("Progress has no colour where the terminal wants none", () => {
 test("Progress draws nothing where there is no terminal, or no room", () => {
   assertEquals(draw({ interactive: false }, 0.5), "");
   assertEquals(draw({ columns: 10 }, 0.5), "");
+});
+
+test("processTerminal() tells the width that the terminal has now", () => {
+  const terminal = processTerminal();
+  const before = Object.getOwnPropertyDescriptor(process.stderr, "columns");
+  try {
+    for (const columns of [33, 120]) {
+      Object.defineProperty(process.stderr, "columns", { value: columns, configurable: true });
+      assertEquals(terminal.columns, columns);
+    }
+  } finally {
+    if (before === undefined) Reflect.deleteProperty(process.stderr, "columns");
+    else Object.defineProperty(process.stderr, "columns", before);
+  }
 });
