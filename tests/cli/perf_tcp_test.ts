@@ -35,7 +35,7 @@ test("perf --transport tcp -z u is refused with the reason", async () => {
   assertMatch(err, /Cannot use -z u with tcp: the kernel writes no poll_value for TCP/);
 });
 
-test("perf --transport tcp --sweep has three modes", { skip: SKIP, timeout: 120_000 }, async () => {
+test("perf --transport tcp --sweep has three modes", { skip: SKIP, timeout: 300_000 }, async () => {
   const results = await perf<PerfResult>("--sweep", "-m", "1", "--port", String(port++));
   assertEquals(results.slice(0, 3).map(({ mode }) => mode), ["copy", "zerocopy", "auto"]);
   assertEquals(results.length, 18);

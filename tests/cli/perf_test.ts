@@ -17,7 +17,7 @@ async function perfJson(...args: readonly string[]): Promise<readonly PerfResult
 }
 
 for (const [letter, mode] of MODES) {
-  test(`perf -z ${letter} gives numbers that add up`, { timeout: 60_000 }, async () => {
+  test(`perf -z ${letter} gives numbers that add up`, { timeout: 120_000 }, async () => {
     const args = ["-z", letter, "-m", "4", "-b", "32K", "-r", "16K", "-v", "1M"];
     const [result, ...more] = await perfJson(...args, "--tx-buffer", "1M");
     assertEquals(more.length, 0);
@@ -54,12 +54,12 @@ for (const [letter, mode] of MODES) {
     assertEquals(wakeups >= 128 && wakeups <= 256, true);
   });
 
-  test(`perf -z ${letter} --verify agrees on a hash`, { timeout: 60_000 }, async () => {
+  test(`perf -z ${letter} --verify agrees on a hash`, { timeout: 120_000 }, async () => {
     const [result] = await perfJson("-z", letter, "-m", "3", "-b", "20000", "--verify");
     assertMatch(result?.sha256 ?? "", /^[0-9a-f]{64}$/);
   });
 
-  test(`perf -z ${letter} --file sends that file`, { timeout: 60_000 }, async () => {
+  test(`perf -z ${letter} --file sends that file`, { timeout: 120_000 }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "vsockit-"));
     try {
       const bytes = Uint8Array.from({ length: 300_001 }, (_, index) => index * index >> 3);
@@ -73,7 +73,7 @@ for (const [letter, mode] of MODES) {
     }
   });
 
-  test(`perf -z ${letter} --seqpacket sends messages`, { timeout: 60_000 }, async () => {
+  test(`perf -z ${letter} --seqpacket sends messages`, { timeout: 120_000 }, async () => {
     const args = ["-z", letter, "-m", "2", "-b", "100K", "--seqpacket", "--verify"];
     const [result] = await perfJson(...args);
     assertEquals(result?.type, "seqpacket");
@@ -83,12 +83,12 @@ for (const [letter, mode] of MODES) {
   });
 }
 
-test("perf can wait for more than a link usually holds", { timeout: 60_000 }, async () => {
+test("perf can wait for more than a link usually holds", { timeout: 120_000 }, async () => {
   const [result] = await perfJson("-z", "y", "-m", "32", "-b", "16M", "-r", "16M", "-v", "16M");
   assertEquals(result?.wakeups, 2);
 });
 
-test("perf --sweep has six sizes in three modes", { timeout: 120_000 }, async () => {
+test("perf --sweep has six sizes in three modes", { timeout: 300_000 }, async () => {
   const results = await perfJson("--sweep", "-m", "1");
   const sizes = [4096, 16_384, 65_536, 131_072, 262_144, 524_288];
   assertEquals(
@@ -99,7 +99,7 @@ test("perf --sweep has six sizes in three modes", { timeout: 120_000 }, async ()
   );
 });
 
-test("perf --sweep ends its table with where zero-copy wins", { timeout: 120_000 }, async () => {
+test("perf --sweep ends its table with where zero-copy wins", { timeout: 300_000 }, async () => {
   const { code, out, err } = await vsockit(["perf", "--sweep", "-m", "512K"]);
   assertEquals([code, err], [0, ""]);
   assertMatch(out, /^ +4K +16K +64K +128K +256K +512K\n/);
@@ -108,7 +108,7 @@ test("perf --sweep ends its table with where zero-copy wins", { timeout: 120_000
 
 test(
   "perf prints a report, and a progress bar on a terminal only",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const plain = await vsockit(["perf", "-m", "1"]);
     assertEquals([plain.code, plain.err], [0, ""]);
