@@ -114,12 +114,13 @@ export class ChaosWire implements Carrier {
 
   /** Delivers one packet, then lets others run. */
   readonly #step = (): void => {
-    this.#scheduled = false;
-    if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
-    if (this.#realTime && this.#options.turns.awaited && this.#held++ < HELD_MAX) {
-      return this.#schedule(); // not done yet
+    const { turns } = this.#options;
+    if (this.#realTime && turns.awaited && this.#held++ < HELD_MAX) {
+      return void turns.next().then(() => immediate(this.#step)); // not done yet
     }
+    this.#scheduled = false;
     this.#held = 0;
+    if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
     const [key, flow] = this.#next();
     const { packet, at } = flow.packets[0]!;
     const early = at - this.#options.clock.now();

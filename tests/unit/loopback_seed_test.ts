@@ -83,7 +83,7 @@ test("createLoopback() replays delays on a slower machine too", LONG, async () =
 });
 
 /** The order of packets where each is read byte by byte, which takes more than one turn. */
-async function slowReaders(seed: number, stallMs: number): Promise<string> {
+async function slowReaders(seed: number, stallMs: number, length = 500): Promise<string> {
   const packets: string[] = [];
   const transport = createLoopback({
     seed,
@@ -97,13 +97,13 @@ async function slowReaders(seed: number, stallMs: number): Promise<string> {
   using listener = listen(address, { transport });
   const ask = async (): Promise<void> => {
     using conn = await connect(address, { transport });
-    await conn.write(new Uint8Array(500));
+    await conn.write(new Uint8Array(length));
     await conn.read(new Uint8Array(1));
   };
   const answer = async (accepted: Conn): Promise<void> => {
     using conn = accepted;
     const p = new Uint8Array(1);
-    for (let i = 0; i < 500; i++) await conn.read(p);
+    for (let i = 0; i < length; i++) await conn.read(p);
     await conn.write(p);
     await conn.read(p);
   };
@@ -118,6 +118,11 @@ test("createLoopback() replays delays where reading a packet takes many turns", 
   for (let seed = 1; seed <= 8; seed++) {
     assertEquals(await slowReaders(seed, 12), await slowReaders(seed, 0));
   }
+});
+
+test("createLoopback() replays delays where a turn takes a timer", LONG, async () => {
+  const first = await slowReaders(1, 0, 65_536);
+  for (let i = 0; i < 4; i++) assertEquals(await slowReaders(1, 0, 65_536), first);
 });
 
 test("createLoopback() delivers while a reader asks again and again", LONG, async () => {
