@@ -75,8 +75,8 @@ function requestBody(
 }
 
 /**
- * Settles when `incoming` is over; or when nobody has read any of it for `PAUSE_MS` from now on, and
- * `discard` has been called.
+ * Settles when `incoming` is over; or when nobody has read any of it for `PAUSE_MS` from now on.
+ * Then `discard` has been called, unless all of it had come: that is in nobody's way.
  */
 function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => void): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -86,12 +86,14 @@ function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => vo
   const look = (): void => {
     const left = PAUSE_MS - Math.min(performance.now() - since, unread.ms);
     if (left > 0) return void (timer = setTimeout(look, Math.ceil(left)).unref());
-    discard();
+    if (!incoming.complete) discard();
     resolve();
   };
   let timer = setTimeout(look, PAUSE_MS).unref();
   // After the response node:http would let its reader wait.
-  const onClose = (): void => void incoming.destroy(new VsockError("recv", "ECONNRESET"));
+  const onClose = (): void => {
+    if (!incoming.complete) incoming.destroy(new VsockError("recv", "ECONNRESET"));
+  };
   incoming.on("end", resolve).on("close", resolve);
   socket.on("close", onClose);
   return promise.then(() => {

@@ -283,13 +283,14 @@ test("serve discards what is left of a body once its reader has stopped", limit,
     {},
     { maxConnections: 1 },
   );
-  for (const body of [source(4 * MIB), new Uint8Array(4 * MIB)]) {
+  for (const body of [source(70_000), source(4 * MIB), new Uint8Array(4 * MIB)]) {
     const init = { method: "POST", body, duplex: "half" } as const;
     assertEquals(await (await site.fetch("/", init)).text(), "enough");
   }
   assertEquals((await site.fetch("/", { method: "POST", body: "last" })).status, 200);
   assertEquals(site.dials, 1);
-  const readOn = (): Promise<unknown> => readers[0]!.read();
+  assertEquals((await readers[0]!.read()).done, false); // all of which had come
+  const readOn = (): Promise<unknown> => readers[1]!.read();
   await assertRejects(readOn, TypeError, "Cannot read on: the response was sent");
 });
 
@@ -349,6 +350,36 @@ test("HttpServer.shutdown lets a body be read on", limit, async () => {
   assertEquals(await told, "x".repeat(20));
   await over;
 });
+
+test(
+  "serve leaves a body that has come to its reader where its client is gone",
+  limit,
+  async () => {
+    const told = Promise.withResolvers<string>();
+    const goOn = Promise.withResolvers<void>();
+    const handler = (request: Request): Response => {
+      const body = request.body!.values();
+      const readOn = async (): Promise<void> => {
+        const text = new TextDecoder().decode((await body.next()).value);
+        await goOn.promise;
+        told.resolve(
+          text + await Array.fromAsync(body, (chunk) => new TextDecoder().decode(chunk)),
+        );
+      };
+      readOn().catch((error) => told.resolve(`${error}`));
+      return new Response("soon");
+    };
+    await using site = new Site(handler);
+    using conn = await site.dial();
+    await conn.write(bytes(POST + "begun"));
+    assertMatch(await readOnce(conn), /soon$/);
+    await conn.write(bytes("x".repeat(15)));
+    await conn.closeWrite();
+    await delay(20); // the end comes after the body
+    goOn.resolve();
+    assertEquals(await told.promise, "begun" + "x".repeat(15));
+  },
+);
 
 test("serve fails a body that is read on where its client is gone", limit, async () => {
   const [site, told] = soon();
