@@ -103,8 +103,15 @@ function start(agent: PooledConn, request: Request, body: Body): ClientRequest {
   const length = lengthOf(body);
   if (length !== undefined) headers["content-length"] = `${length}`;
   else if (body !== null) headers["transfer-encoding"] = "chunked";
-  // Without its host: an agent keeps the connections of each host apart.
-  return open({ agent, method: request.method, path: pathname + search, headers });
+  try {
+    // Without its host: an agent keeps the connections of each host apart.
+    return open({ agent, method: request.method, path: pathname + search, headers });
+  } catch (cause) {
+    // A Headers takes controls that node:http refuses.
+    agent.duplex.destroy(); // no request has it, to give it back
+    if (body instanceof BodyReader) void body.cancel(cause);
+    throw failure("the request cannot be sent", cause);
+  }
 }
 
 async function send(outgoing: ClientRequest, body: Body, duplex: Duplex): Promise<void> {

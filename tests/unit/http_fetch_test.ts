@@ -205,6 +205,16 @@ for (const method of ["OPTIONS", "PUT", "DELETE"]) {
   });
 }
 
+test("fetch keeps no connection for a request that node:http refuses", limit, async () => {
+  await using site = new Site(() => new Response("ok"), {}, { maxConnections: 1 });
+  let reason: unknown;
+  const body = new ReadableStream({ cancel: (cause) => void (reason = cause) });
+  const init = { method: "POST", body, duplex: "half", headers: { x: "\x01" } } as const;
+  const error = await assertRejects(() => site.fetch("/", init), TypeError, "Cannot fetch: ");
+  assertEquals(reason, error.cause);
+  assertEquals(await (await site.fetch("/")).text(), "ok");
+});
+
 test("fetch asks again with a Blob", limit, async () => {
   const init = { method: "PUT", body: new Blob(["all"]) };
   assertEquals(await fetchTwice([OK, "", OK], init), ["ok", 3]);
