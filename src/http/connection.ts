@@ -26,6 +26,8 @@ export class Connection<A extends Address> {
   #leave: () => void = () => {};
   readonly #idle: IdleTimer;
   #requests = 0;
+  /** What ends each request that has no response yet. Deno tells those in a queue of nothing. */
+  readonly #ends = new Set<() => void>();
   #last: IncomingMessage | undefined;
   #closing = false;
 
@@ -38,6 +40,7 @@ export class Connection<A extends Address> {
     this.closed = new Promise((resolve) => this.#leave = resolve);
     duplex.once("close", () => {
       this.#idle.stop();
+      for (const end of this.#ends) end();
       this.#leave();
     });
     duplex.on("error", () => {}); // each request is told of it by its signal
@@ -57,14 +60,17 @@ export class Connection<A extends Address> {
     this.#idle.set(Math.max(1, this.#idleTimeoutMs)); // 0 would be never
   }
 
-  /** A request is under way until `outgoing` is closed; `gone` aborts if that is too early. */
+  /** A request is under way until `outgoing` or all is closed; `gone` aborts if that is too early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
     this.#last = outgoing.req;
     const completed = new Promise<void>((resolve) => {
-      outgoing.once("close", () => {
+      const end = (): void => {
+        this.#ends.delete(end);
         if (!outgoing.writableFinished) gone.abort(goneReason(this.duplex.errored));
         resolve();
-      });
+      };
+      outgoing.once("close", end);
+      this.#ends.add(end);
     });
     this.hold(completed);
     return completed;

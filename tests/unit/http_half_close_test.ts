@@ -88,6 +88,21 @@ test("serve fails a body that its client ends too early, and closes", limit, asy
   assertEquals((await readText(conn)).includes("200 OK"), false);
 });
 
+test("serve aborts request.signal of each request whose client is gone", limit, async () => {
+  const ended: Promise<void>[] = [];
+  const never = Promise.withResolvers<Response>();
+  await using site = new Site(({ signal }, { completed }) => {
+    ended.push(new Promise((resolve) => signal.addEventListener("abort", () => resolve())));
+    ended.push(completed);
+    return never.promise;
+  });
+  const conn = await site.dial();
+  await conn.write(bytes(GET.repeat(3)));
+  while (ended.length < 6) await new Promise((resolve) => setTimeout(resolve, 1));
+  conn.close();
+  await Promise.all(ended);
+});
+
 test(
   "serve aborts request.signal when a client that awaits a long body is gone",
   limit,
