@@ -127,8 +127,9 @@ test("watch() closes what goes with it when it is to stop, and tells", LIMIT, as
   using thread = new Thread(false);
   await thread.until("state", STATE.runs);
   assertEquals(thread.closed, false);
+  const told = Atomics.waitAsync(thread.words, WORD.state, STATE.runs).value;
   Atomics.store(thread.words, WORD.state, STATE.stops);
-  assertEquals(await Atomics.waitAsync(thread.words, WORD.state, STATE.stops).value, "ok");
+  assertEquals(await told, "ok");
   assertEquals(Atomics.load(thread.words, WORD.state), STATE.ended);
   assertEquals(thread.closed, true);
   await thread.ended;
