@@ -93,7 +93,7 @@ export function isNotCapable(error: unknown): boolean {
   return error instanceof Error && error.name === "NotCapable";
 }
 
-/** What {@linkcode FfiUnavailableError.library} is where memory is out of reach, and libc is not. */
+/** {@linkcode FfiUnavailableError.library} where memory is out of reach, and libc is not. */
 export const MEMORY = "memory";
 
 /** What a person can do. Where no flag helps, a `cause` is of an FFI that found no such libc. */

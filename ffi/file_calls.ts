@@ -102,8 +102,8 @@ export function eventfd(initial: number, flags: number): number {
 }
 
 /**
- * Wraps ioctl(2) for requests whose argument is a pointer: here, to `argument`, which must have room
- * for whatever the request writes, as nothing else says how long it is.
+ * Wraps ioctl(2) for requests whose argument is a pointer: here, to `argument`, which must have
+ * room for whatever the request writes, as nothing else says how long it is.
  *
  * @throws {RangeError} If `argument` has no bytes.
  */

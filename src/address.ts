@@ -7,9 +7,14 @@
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
 import { shown } from "./shown.ts";
 
-/** Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them. */
+/**
+ * Where a VM socket is: a context ID (the machine) and a port, as `struct sockaddr_vm` has them.
+ */
 export interface VsockAddress {
-  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"vsock"} */
+  /**
+   * The family, as Deno's addresses name it; the other members tell it anyway.
+   * @default {"vsock"}
+   */
   readonly transport?: "vsock" | undefined;
   /** Context ID, unsigned 32-bit: 1 is this machine, 2 the host, 4294967295 any (bind only). */
   readonly cid: number;
@@ -31,7 +36,10 @@ export interface TcpAddress {
 
 /** Where a Unix domain socket is. */
 export interface UnixAddress {
-  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"unix"} */
+  /**
+   * The family, as Deno's addresses name it; the other members tell it anyway.
+   * @default {"unix"}
+   */
   readonly transport?: "unix" | undefined;
   /** Path in the file system, or an abstract name behind `"\0"`: 107 bytes of UTF-8 at most. */
   readonly path: string;
@@ -39,7 +47,10 @@ export interface UnixAddress {
 
 /** Where a port of a VM is whose VMM has a Unix socket for the host: Firecracker and others. */
 export interface HybridAddress {
-  /** The family, as Deno's addresses name it; the other members tell it anyway. @default {"hybrid"} */
+  /**
+   * The family, as Deno's addresses name it; the other members tell it anyway.
+   * @default {"hybrid"}
+   */
   readonly transport?: "hybrid" | undefined;
   /** The path that the VMM listens on, its `uds_path`; what a guest dials is `path_PORT`. */
   readonly path: string;
@@ -189,7 +200,7 @@ function requireString(name: string, value: string): void {
   }
 }
 
-/** What no name has, and an address in a URL may have: brackets, of which `URL.hostname` keeps its own. */
+/** What neither a name nor an IP address has; `URL.hostname` has one of IPv6 in brackets. */
 const NO_HOSTNAME = /[\s\0/[\]*]/;
 
 function requireHostname(hostname: string): void {
@@ -228,8 +239,8 @@ function addrOf(address: Address): Addr {
 }
 
 /**
- * `cid:port`, `host:port`, the path or `path:port`, as messages and logs print an address. An abstract
- * name begins with `@`, and a path that does so with `./@`.
+ * `cid:port`, `host:port`, the path or `path:port`, as messages and logs print an address. An
+ * abstract name begins with `@`, and a path that does so with `./@`.
  */
 export function formatAddress(address: Address): string {
   if ("path" in address) {

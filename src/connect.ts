@@ -76,9 +76,9 @@ export function connect(
   options?: ConnectOptions,
 ): Promise<Conn<VsockAddress>>;
 /**
- * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose addresses
- * are tried one after the other, those of the family of `localAddress` alone where that is given;
- * `timeoutMs` is for all of that, in equal shares. A link-local IPv6 address has its
+ * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose
+ * addresses are tried one after the other, those of the family of `localAddress` alone where that
+ * is given; `timeoutMs` is for all of that, in equal shares. A link-local IPv6 address has its
  * interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to look up
  * a name.
  *

@@ -32,7 +32,7 @@ export const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOB
 
 /** What a {@linkcode VsockError} knows beside its call and code. */
 export interface VsockErrorOptions {
-  /** The peer; for `bind`, `listen` and `accept` the local end; for `socket` whichever was asked for. */
+  /** The peer; for `bind`, `listen` and `accept` the local end; for `socket` either of them. */
   readonly address?: Address | undefined;
   /** What a person can do. @default {the usual cure for this call and code, where there is one} */
   readonly hint?: string | undefined;
@@ -66,7 +66,7 @@ export class VsockError extends Error {
   readonly code: Code | `E${number}`;
   /** Positive Linux errno, e.g. 104. */
   readonly errno: number;
-  /** The peer; for `bind`, `listen` and `accept` the local end; for `socket` whichever was asked for. */
+  /** The peer; for `bind`, `listen` and `accept` the local end; for `socket` either of them. */
   readonly address: Address | undefined;
   /** What a person can do about it; `undefined` where there is no usual cure. */
   readonly hint: string | undefined;
@@ -107,8 +107,8 @@ export function toVsockError(
 }
 
 /**
- * Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}, with the hint of `socket`
- * where that has one.
+ * Calls `f`; what its socket refuses is thrown as a {@linkcode VsockError}, with the hint of
+ * `socket` where that has one.
  */
 export function attempt<T>(
   op: Op,

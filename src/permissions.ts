@@ -11,9 +11,10 @@ import { shown } from "./shown.ts";
 /**
  * Addresses that are allowed. Each pattern is an address as messages show it: `2:1024`,
  * `127.0.0.1:80`, `[::1]:80`, `/run/app.sock`, `@name` of an abstract one, `/run/fc.sock:1024`; `*`
- * stands for anything, `4294967295` for any CID or port to listen on. Behind `vsock:`, `tcp:`, `unix:` or `hvsock:` it is
- * of that family alone: `vsock:2:1024`. `"net"`: what Deno was started with `--allow-net` for, such
- * as `--allow-net=vsock:2:1024`; elsewhere than in Deno that is nothing.
+ * stands for anything, `4294967295` for any CID or port to listen on. Behind `vsock:`, `tcp:`,
+ * `unix:` or `hvsock:` it is of that family alone: `vsock:2:1024`. `"net"`: what Deno was started
+ * with `--allow-net` for, such as `--allow-net=vsock:2:1024`; elsewhere than in Deno that is
+ * nothing.
  */
 export type Permissions = readonly string[] | "net";
 

@@ -8,7 +8,9 @@ import { dns, net } from "./builtins.ts";
 import { VsockError } from "./error.ts";
 import { orAborted } from "./waiting.ts";
 
-/** 4 or 6 of an IP address, with its scope or without; 0 of a name. An interface may be `br_lan`. */
+/**
+ * 4 or 6 of an IP address, with its scope or without; 0 of a name. An interface may be `br_lan`.
+ */
 export function ipVersion(hostname: string): number {
   return net().isIP(hostname.replace(/(:[^%]*)%.+$/, "$1"));
 }

@@ -8,8 +8,8 @@
  *   `undefined`, never by an error; EINTR is never seen.
  * - Every refusal is a `SysError` with the errno that Linux gives, and changes nothing.
  * - Arguments have been checked for type and range by the caller; a socket checks state.
- * - After `close()` every call throws EBADF, but for `close()` itself and for `poll()`, `wait()` and
- *   `waitSync()`, which give POLLNVAL, those that are pending too.
+ * - After `close()` every call throws EBADF, but for `close()` itself and for `poll()`, `wait()`
+ *   and `waitSync()`, which give POLLNVAL, those that are pending too.
  *
  * @module
  */
@@ -46,8 +46,8 @@ export interface ZeroCopySend {
   /** Whether `WOULD_BLOCK` was for want of memory that the kernel gives back by `reap()` alone. */
   readonly full: boolean;
   /**
-   * Takes what the kernel has told, and calls each `done`: how many records. Where there are none it
-   * blocks this thread for them, for `timeoutMs` at most.
+   * Takes what the kernel has told, and calls each `done`: how many records. Where there are none
+   * it blocks this thread for them, for `timeoutMs` at most.
    * @param timeoutMs 0 unless given.
    */
   reap(timeoutMs?: number): number;
@@ -106,7 +106,9 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   setsockopt(level: number, name: number, value: Uint8Array): void;
   /** `SO_ERROR`: the pending errno, cleared by this call; 0 for none. */
   takeError(): number;
-  /** `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count. */
+  /**
+   * `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count.
+   */
   outq(): number;
   /** `FIONREAD`: bytes that can be read; there where a message may have none, as over AF_UNIX. */
   readonly inq?: (() => number) | undefined;
@@ -123,8 +125,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
    */
   wait(events: number, signal?: AbortSignal): Promise<number>;
   /**
-   * Keeps the process alive until `time`, as a wait does, and resolves then. There where POLLERR may
-   * be no error but a record in an error queue, so that `wait(0)` ends at once.
+   * Keeps the process alive until `time`, as a wait does, and resolves then. There where POLLERR
+   * may be no error but a record in an error queue, so that `wait(0)` ends at once.
    */
   hold?(time: Promise<void>): Promise<void>;
   /**
@@ -166,8 +168,8 @@ export interface RxMapping {
    */
   readonly volatile: boolean;
   /**
-   * Whether spinning on `readable()` ends, though the event loop does not run: another thread writes
-   * `poll_value`, or `readable()` itself takes in what has arrived.
+   * Whether spinning on `readable()` ends, though the event loop does not run: another thread
+   * writes `poll_value`, or `readable()` itself takes in what has arrived.
    */
   readonly spins: boolean;
   /**

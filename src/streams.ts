@@ -12,8 +12,8 @@ const CHUNK_SIZE = 65_536;
 
 /**
  * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
- * each message, as long as the reader brings no buffer. At its end or failure it tells `onEnd`, before
- * it closes the stream: that throws where a reader is left with half of an element.
+ * each message, as long as the reader brings no buffer. At its end or failure it tells `onEnd`,
+ * before it closes the stream: that throws where a reader is left with half of an element.
  */
 export function readableOf(
   conn: Conn<Address>,
@@ -90,8 +90,8 @@ export interface WritableOptions {
 }
 
 /**
- * What `Conn.writable` gives, and once it is closed or fails tells `onEnd`: each chunk one `write()`,
- * the next when that is over.
+ * What `Conn.writable` gives, and once it is closed or fails tells `onEnd`: each chunk one
+ * `write()`, the next when that is over.
  */
 export function writableOf(
   conn: Conn<Address>,

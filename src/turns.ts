@@ -9,8 +9,8 @@ import { immediate } from "./builtins.ts";
 const CALLS = 128;
 
 /**
- * Milliseconds after which Deno is to look at the sockets and files of its own: it does so in one of a
- * hundred turns that somebody is waiting for, and in each that it sleeps in.
+ * Milliseconds after which Deno is to look at the sockets and files of its own: it does so in one
+ * turn of 61 while somebody waits for the next one, and in each that it sleeps in.
  */
 const LOOK_EVERY_MS = 20;
 
@@ -34,8 +34,8 @@ export function turn(): Promise<void> {
 /**
  * The calls of sockets that share a thread. A promise that is settled at once goes on in the same
  * turn of the event loop: a program whose sockets always have data, or room, would never get to its
- * timers, nor to the sockets that wait. So after many such calls all of them wait for the next turn.
- * What counts is calls, never time: what replays by seed stays the same.
+ * timers, nor to the sockets that wait. So after many such calls all of them wait for the next
+ * turn. What counts is calls, never time: what replays by seed stays the same.
  *
  * For transports of your own: each `Socket` has one, best the same for all of a transport.
  */

@@ -1,6 +1,6 @@
 /**
- * `<linux/aio_abi.h>` and `<sys/syscall.h>`: asynchronous I/O whose end an eventfd tells of. libc has
- * no functions for it.
+ * `<linux/aio_abi.h>` and `<sys/syscall.h>`: asynchronous I/O whose end an eventfd tells of. libc
+ * has no functions for it.
  *
  * @module
  */

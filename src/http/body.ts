@@ -106,7 +106,8 @@ export class BodyReader {
  * `outgoing` is closed before its end, `body` is cancelled.
  *
  * @param length What the peer was told of its length, `undefined` for nothing.
- * @param carrier What tells that `outgoing` takes more: a ClientRequest does not after its response.
+ * @param carrier What tells that `outgoing` takes more: a ClientRequest does not after its
+ * response.
  * @throws {TypeError} If `body` is longer or shorter; then `outgoing` is still open.
  * @throws What `body` fails with; likewise.
  */

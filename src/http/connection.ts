@@ -60,7 +60,7 @@ export class Connection<A extends Address> {
     this.#idle.set(Math.max(1, this.#idleTimeoutMs)); // 0 would be never
   }
 
-  /** A request is under way until `outgoing` or all is closed; `gone` aborts if that is too early. */
+  /** A request is under way until `outgoing`, or all, closes; `gone` aborts if that is early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
     this.#last = outgoing.req;
     const completed = new Promise<void>((resolve) => {

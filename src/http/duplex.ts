@@ -213,9 +213,9 @@ function portOf(addr: Addr): number | undefined {
  * `closeWrite()`, and reading goes on; `destroy()`, or the end of both directions, closes `conn`.
  * An error that it emits is a `VsockError`.
  *
- * `serve()` knows two things about runtimes that a `http.Server` of your own has to: that of Bun does
- * not pause the stream while nobody reads a request's body, and that of Deno closes kept connections
- * where the server does not listen.
+ * `serve()` knows two things about runtimes that a `http.Server` of your own has to: that of Bun
+ * does not pause the stream while nobody reads a request's body, and that of Deno closes kept
+ * connections where the server does not listen.
  *
  * @param conn A STREAM connection; the stream closes it.
  * @throws {TypeError} If it is a SEQPACKET connection.

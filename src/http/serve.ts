@@ -31,8 +31,8 @@ export interface ServeHandlerInfo<A extends Address = Address> {
 /**
  * Answers a request. `request.signal` aborts when its client is gone; one that has closed its half
  * only gets its answer, and over TCP one that has closed all looks like that until it is sent some.
- * A body that nobody has begun to read when the response is sent is discarded, and so is the rest of
- * one of which nobody reads any for 2 seconds after that: reading it fails from then on.
+ * A body that nobody has begun to read when the response is sent is discarded, and so is the rest
+ * of one of which nobody reads any for 2 seconds after that: reading it fails from then on.
  */
 export type ServeHandler<A extends Address = Address> = (
   request: Request,
@@ -76,8 +76,8 @@ export interface HttpServer<A extends Address = Address> extends AsyncDisposable
  * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
  * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
  * response has a `content-length` where it is one chunk, as a string is. `request.url` is `http:`
- * with the client's `Host`. What is not HTTP gets 400 and is closed, a head beyond what node:http takes
- * gets 431.
+ * with the client's `Host`. What is not HTTP gets 400 and is closed, a head beyond what node:http
+ * takes gets 431.
  *
  * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
  * or an option is of another type.

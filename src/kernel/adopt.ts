@@ -76,8 +76,8 @@ const FDS_MAX = 65_536;
  *
  * @throws {RangeError} If `fd` is no descriptor number, or is a socket's of this library already.
  * @throws {TypeError} If it is no STREAM or SEQPACKET socket of AF_VSOCK, or listens.
- * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket, `ENOTCONN` if it is
- * not connected.
+ * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket, `ENOTCONN` if it
+ * is not connected.
  */
 export function adoptConn(fd: number): Conn<VsockAddress> {
   const found = inspect(fd);

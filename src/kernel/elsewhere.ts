@@ -33,8 +33,8 @@ const unix: SocketMaker<UnixAddress> = {
 const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", "EPERM"]);
 
 /**
- * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this runtime
- * may look at them. `undefined` where that cannot be told just now.
+ * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this
+ * runtime may look at them. `undefined` where that cannot be told just now.
  */
 function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
   if (pageSize() !== USR_PAGE_SIZE) return false;

@@ -98,8 +98,9 @@ export function whyNotListen(
 }
 
 /**
- * The CID of this machine by `IOCTL_VM_SOCKETS_GET_LOCAL_CID`: of the guest, else 2 for a host, else
- * 1; `VMADDR_CID_ANY` where there is none. bind(2) tells 2 and 1 where `/dev/vsock` may not be opened.
+ * The CID of this machine by `IOCTL_VM_SOCKETS_GET_LOCAL_CID`: of the guest, else 2 for a host,
+ * else 1; `VMADDR_CID_ANY` where there is none. bind(2) tells 2 and 1 where `/dev/vsock` may not be
+ * opened.
  */
 export function localCid(): number {
   const cid = askDevice();

@@ -30,8 +30,8 @@ const UNASKED = POLLERR | POLLHUP;
 /** What poll(2) can be asked for; epoll has the same bits for that, and others of its own. */
 const ASKABLE = 0x3fff & ~POLLNVAL;
 /**
- * How often to attend before the event loop is to sleep until the other thread rings. Deno looks after
- * its own I/O when its event loop sleeps, and else in one turn of 61.
+ * How often to attend before the event loop is to sleep until the other thread rings. Deno looks
+ * after its own I/O when its event loop sleeps, and else in one turn of 61.
  */
 const TURNS_IN_A_ROW = "Deno" in globalThis ? 16 : Infinity;
 /** Events to take by one system call. */
@@ -87,8 +87,8 @@ export class EpollReactor {
    * POLLNVAL after `forget(fd)`. Rejects with the signal's reason; events that hold already win
    * over it. Rejects with a `SysError` where the kernel has no room for the wait.
    *
-   * `dry` says that the events did not hold just now, which saves a call; `asked` that they are to be
-   * the answer to what was just sent, which is worth being quick.
+   * `dry` says that the events did not hold just now, which saves a call; `asked` that they are to
+   * be the answer to what was just sent, which is worth being quick.
    */
   wait(
     fd: number,

@@ -7,8 +7,9 @@
  * it uses them: none is stale, and none can be lost for want of room.
  *
  * A thread in a system call cannot be ended from outside, and Node waits for it to come back. So it
- * stays there for a slice of time, then lets its own event loop run; while nobody waits it is parked
- * in that event loop, which costs nothing; and when the process ends, an eventfd calls it back.
+ * stays there for a slice of time, then lets its own event loop run; while nobody waits it is
+ * parked in that event loop, which costs nothing; and when the process ends, an eventfd calls it
+ * back.
  *
  * @module
  */

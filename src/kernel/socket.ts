@@ -89,8 +89,8 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   /**
    * The descriptor: for a child process, or for calls that have no name here. It stays this
-   * socket's, which closes it, with its thread at the latest, whoever else has the number; and which
-   * alone may send on it with MSG_ZEROCOPY.
+   * socket's, which closes it, with its thread at the latest, whoever else has the number; and
+   * which alone may send on it with MSG_ZEROCOPY.
    *
    * @throws {SysError} `EBADF` after `close()`.
    */

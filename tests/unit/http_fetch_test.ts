@@ -159,7 +159,9 @@ const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 const LOST = "TypeError: Cannot fetch: the connection failed: ";
 
-/** Fetches twice from a server that sends these texts, one a request, and closes at an empty one. */
+/**
+ * Fetches twice from a server that sends these texts, one a request, and closes at an empty one.
+ */
 async function fetchTwice(
   answers: readonly string[],
   init: RequestInit | (() => RequestInit) = {},
