@@ -21,7 +21,7 @@ import { attempt, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import { type Permissions, permit } from "./permissions.ts";
-import { hasName, ipVersion, resolveName } from "./resolve.ts";
+import { hasName, ipVersion, requireNoName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./waiting.ts";
@@ -136,11 +136,14 @@ export async function connect<A extends Address>(
 /** `given`, to bind an end to that is to reach `address`: an address of the same family. */
 function requireLocal<A extends Address>(given: A, address: Address): A {
   const local = requireAddress(given);
+  requireNoName(local);
   const { transport } = toAddr(address);
-  if (toAddr<Address>(local).transport === transport) return local;
+  const version = familyOf(address);
+  const same = toAddr<Address>(local).transport === transport;
+  if (same && (version === 0 || version === familyOf(local))) return local;
   throw new TypeError(
-    `Cannot use localAddress: must be one of ${transport}, as the address is: ` +
-      `current value is ${formatAddress(local)}`,
+    `Cannot use localAddress: must be one of ${version === 0 ? transport : `IPv${version}`}, ` +
+      `as the address is: current value is ${formatAddress(local)}`,
   );
 }
 
@@ -178,7 +181,7 @@ async function connectToName<A extends Address>(
   throw failure;
 }
 
-/** 4 or 6 of an IP address; 0 where there is none. */
+/** 4 or 6 of an IP address; 0 where there is none, as in that of a name. */
 function familyOf(address: Address | undefined): number {
   return address !== undefined && "hostname" in address ? ipVersion(address.hostname) : 0;
 }

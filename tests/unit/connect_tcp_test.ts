@@ -53,6 +53,18 @@ test("connect() tries the addresses of the family of localAddress alone", {
   assertEquals(near.remoteAddr.hostname, HOST);
 });
 
+test("connect() refuses a localAddress of the other IP version, or by name", async () => {
+  for (const [hostname, own, version] of [["::1", HOST, 6], [HOST, "::1", 4]] as const) {
+    const localAddress = { hostname: own, port: 0 };
+    const rule = `Cannot use localAddress: must be one of IPv${version}`;
+    await assertRejects(() => connect({ hostname, port: 1 }, { localAddress }), TypeError, rule);
+  }
+  const localAddress = { hostname: "localhost", port: 0 };
+  const refused = (): Promise<unknown> =>
+    connect({ hostname: "two.test", port: 1 }, { localAddress });
+  await assertRejects(refused, RangeError, "Cannot use hostname: must be an IP address");
+});
+
 /** Has `members` as accessors of its class, of which a spread gets none. */
 function behindAccessors<T extends object>(members: T): T {
   const prototype = {};
