@@ -25,9 +25,12 @@ export class Connection<A extends Address> {
   readonly #idleTimeoutMs: number;
   #leave: () => void = () => {};
   readonly #idle: IdleTimer;
+  readonly #destroySoon: () => void;
   #requests = 0;
   /** What ends each request that has no response yet. Deno tells those in a queue of nothing. */
   readonly #ends = new Set<() => void>();
+  /** Bodies that are read on. */
+  #readers = 0;
   #last: IncomingMessage | undefined;
   #closing = false;
 
@@ -46,12 +49,21 @@ export class Connection<A extends Address> {
     duplex.on("error", () => {}); // each request is told of it by its signal
     duplex.once("end", () => this.#onEnd());
     duplex.setDefaultEncoding("latin1"); // that of a head, which the node:http of Bun leaves open
+    this.#destroySoon = duplex.destroySoon.bind(duplex);
+    duplex.destroySoon = (): void => this.#onLast();
     this.#startTimer();
+  }
+
+  /** node:http has sent its last response: nothing is yet to come but what is read on. */
+  #onLast(): void {
+    if (this.#readers === 0) return this.#destroySoon();
+    this.#closing = true;
+    if (this.duplex.writable) this.duplex.end();
   }
 
   /** The client has closed its half, or all: sending tells which, and no bytes are enough. */
   #onEnd(): void {
-    if (this.#last?.complete === false) this.duplex.destroySoon(); // Deno lets its reader wait
+    if (this.#last?.complete === false) this.#destroySoon(); // Deno lets its reader wait
     else if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
   }
 
@@ -76,6 +88,12 @@ export class Connection<A extends Address> {
     return completed;
   }
 
+  /** A body is read on after its response until `over` settles: the connection stays for it. */
+  readOn(over: Promise<void>): void {
+    this.#readers += 1;
+    this.hold(over.then(() => void (this.#readers -= 1)));
+  }
+
   /** Something of a request is under way until `over` settles. */
   hold(over: Promise<void>): void {
     this.#requests += 1;
@@ -88,7 +106,7 @@ export class Connection<A extends Address> {
 
   #onIdle(): void {
     this.#startTimer();
-    if (this.#closing) this.duplex.destroySoon();
+    if (this.#closing) this.#destroySoon();
   }
 
   /** Closes it: now where no request is under way, after the last one otherwise. */
@@ -103,7 +121,7 @@ export class Connection<A extends Address> {
       this.duplex.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     }
     this.#startTimer(); // for a peer that does not read the answer
-    this.duplex.destroySoon();
+    this.#destroySoon();
   }
 
   /** It is an upgraded one from here on: its taker closes it. */

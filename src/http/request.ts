@@ -65,7 +65,8 @@ function requestBody(
     late = new TypeError(`Cannot read on: the response was sent more than ${PAUSE_MS} ms before`);
     discardRest();
   };
-  outgoing.once("finish", () => {
+  // Before node:http, which closes a connection after its last response.
+  outgoing.prependOnceListener("finish", () => {
     if (begun) return void hold(readOn(incoming, unread, discardLate));
     late = new TypeError("Cannot read a body: must be begun before the response is sent");
     incoming.resume(); // node:http does so by itself, but that of Deno not always

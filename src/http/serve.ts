@@ -233,7 +233,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     if (this.#stopping) outgoing.shouldKeepAlive = false;
     let request: Request;
     try {
-      request = requestOf(incoming, outgoing, gone.signal, (over) => connection.hold(over));
+      request = requestOf(incoming, outgoing, gone.signal, (over) => connection.readOn(over));
     } catch {
       outgoing.shouldKeepAlive = false;
       return void outgoing.writeHead(400).end();

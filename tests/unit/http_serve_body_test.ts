@@ -338,6 +338,16 @@ test("serve lets a body be read on for longer than a connection may idle", limit
   assertMatch(await readText(conn), /soon$/); // and closes it then
 });
 
+test("serve lets a body be read on after the last response of a connection", limit, async () => {
+  const [site, told] = soon();
+  await using _site = site;
+  using conn = await site.dial();
+  await conn.write(bytes(POST.replace("Host", "Connection: close\r\nHost")));
+  assertMatch(await readText(conn), /soon$/);
+  await conn.write(bytes("x".repeat(20)));
+  assertEquals(await told, "x".repeat(20));
+});
+
 test("HttpServer.shutdown lets a body be read on", limit, async () => {
   const [site, told] = soon();
   await using _site = site;
