@@ -27,8 +27,11 @@ export class Connection<A extends Address> {
   readonly #idle: IdleTimer;
   readonly #destroySoon: () => void;
   #requests = 0;
-  /** What ends each request that has no response yet. Deno tells those in a queue of nothing. */
-  readonly #ends = new Set<() => void>();
+  /**
+   * Requests that have no response yet: what aborts when the client is gone, and what ends them.
+   * Deno tells those in a queue of nothing.
+   */
+  readonly #open = new Map<AbortController, () => void>();
   /** Bodies that are read on. */
   #readers = 0;
   #last: IncomingMessage | undefined;
@@ -43,7 +46,7 @@ export class Connection<A extends Address> {
     this.closed = new Promise((resolve) => this.#leave = resolve);
     duplex.once("close", () => {
       this.#idle.stop();
-      for (const end of this.#ends) end();
+      for (const end of this.#open.values()) end();
       this.#leave();
     });
     duplex.on("error", () => {}); // each request is told of it by its signal
@@ -63,8 +66,11 @@ export class Connection<A extends Address> {
 
   /** The client has closed its half, or all: sending tells which, and no bytes are enough. */
   #onEnd(): void {
-    if (this.#last?.complete === false) this.#destroySoon(); // Deno lets its reader wait
-    else if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
+    if (this.#last?.complete === false) return this.#destroySoon(); // Deno lets its reader wait
+    if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
+    if (this.conn.remoteAddr.transport !== "tcp") return;
+    // Only bytes would tell there: a handler may give up, and an answer is sent all the same.
+    for (const gone of this.#open.keys()) gone.abort(goneReason(undefined));
   }
 
   #startTimer(): void {
@@ -77,12 +83,12 @@ export class Connection<A extends Address> {
     this.#last = outgoing.req;
     const completed = new Promise<void>((resolve) => {
       const end = (): void => {
-        this.#ends.delete(end);
+        this.#open.delete(gone);
         if (!outgoing.writableFinished) gone.abort(goneReason(this.duplex.errored));
         resolve();
       };
       outgoing.once("close", end);
-      this.#ends.add(end);
+      this.#open.set(gone, end);
     });
     this.hold(completed);
     return completed;

@@ -30,9 +30,10 @@ export interface ServeHandlerInfo<A extends Address = Address> {
 
 /**
  * Answers a request. `request.signal` aborts when its client is gone; one that has closed its half
- * only gets its answer, and over TCP one that has closed all looks like that until it is sent some.
- * A body that nobody has begun to read when the response is sent is discarded, and so is the rest
- * of one of which nobody reads any for 2 seconds after that: reading it fails from then on.
+ * only gets its answer. TCP cannot tell one from the other: there both abort the signal, and an
+ * answer is sent to either. A body that nobody has begun to read when the response is sent is
+ * discarded, and so is the rest of one of which nobody reads any for 2 seconds after that: reading it
+ * fails from then on.
  */
 export type ServeHandler<A extends Address = Address> = (
   request: Request,
@@ -242,7 +243,8 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     try {
       await respond(await this.#handler(request, { remoteAddr, localAddr, completed }), outgoing);
     } catch (error) {
-      if (!gone.signal.aborted) await this.#fail(error, outgoing);
+      if (gone.signal.aborted) connection.duplex.destroy(); // over TCP it may be there still
+      else await this.#fail(error, outgoing);
     }
   }
 

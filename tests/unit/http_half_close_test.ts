@@ -1,7 +1,10 @@
 /** Clients that close their half of a connection, and those that close all of it. */
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
+import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
+import { type HttpServer, serve, type ServeHandler } from "../../src/http/serve.ts";
+import { listen } from "../../src/listen.ts";
 import { bytes, readText, Site, source } from "./http_helpers.ts";
 
 const limit = { timeout: 60_000 };
@@ -119,3 +122,34 @@ test(
     await aborted.promise;
   },
 );
+
+/** A server over TCP, and a client that has asked it and closed its half. */
+async function halfClosedOverTcp(
+  handler: ServeHandler,
+): Promise<{ server: HttpServer; conn: Conn }> {
+  const listener = listen({ hostname: "127.0.0.1", port: 0 });
+  const server = serve(listener, handler);
+  const conn = await connect(listener.addr);
+  await conn.write(bytes(GET));
+  await conn.closeWrite();
+  return { server, conn };
+}
+
+test("serve answers a TCP client that has closed its half, its signal aborted", limit, async () => {
+  const { server, conn } = await halfClosedOverTcp(async ({ signal }) => {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return new Response("late");
+  });
+  assertMatch(await readText(conn), /late/);
+  conn.close();
+  await server.shutdown();
+});
+
+test("serve closes where a handler gives up a TCP client that may be gone", limit, async () => {
+  const { server, conn } = await halfClosedOverTcp(({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+  );
+  assertEquals(await readText(conn), "");
+  conn.close();
+  await server.shutdown();
+});
