@@ -18,6 +18,15 @@ const looksSeldom = "Deno" in globalThis;
 const { setTimeout } = globalThis; // a test may put another one in its place, which never calls
 let lookAt = 0;
 
+let shared: Promise<void> | undefined;
+
+/** The next turn of all `Turns`: which of two goes on first is no matter of time. */
+function sharedTurn(): Promise<void> {
+  return shared ??= wholeTurn().then(() => {
+    shared = undefined;
+  });
+}
+
 /** Until the event loop has been round once, input and output of the runtime too. */
 function wholeTurn(): Promise<void> {
   const now = looksSeldom ? performance.now() : -1;
@@ -60,7 +69,7 @@ export class Turns {
 
   /** The next turn, the same for all who wait for it. */
   next(): Promise<void> {
-    return this.#next ??= wholeTurn().then(() => {
+    return this.#next ??= sharedTurn().then(() => {
       this.#left = CALLS;
       this.#next = undefined;
     });

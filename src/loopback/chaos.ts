@@ -116,7 +116,8 @@ export class ChaosWire implements Carrier {
   readonly #step = (): void => {
     const { turns } = this.#options;
     if (this.#realTime && turns.awaited && this.#held++ < HELD_MAX) {
-      return void turns.next().then(() => immediate(this.#step)); // not done yet
+      // Not done yet; a turn of theirs may take several of the event loop.
+      return void turns.next().then(() => immediate(this.#step));
     }
     this.#scheduled = false;
     this.#held = 0;

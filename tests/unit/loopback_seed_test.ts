@@ -2,7 +2,12 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { type Conn, connect, listen } from "../../mod.ts";
-import { createLoopback, ManualClock, pcapTap } from "../../src/loopback/mod.ts";
+import {
+  createLoopback,
+  type LoopbackTransport,
+  ManualClock,
+  pcapTap,
+} from "../../src/loopback/mod.ts";
 
 const LONG = { timeout: 60_000 };
 
@@ -83,7 +88,7 @@ test("createLoopback() replays delays on a slower machine too", LONG, async () =
 });
 
 /** The order of packets where each is read byte by byte, which takes more than one turn. */
-async function slowReaders(seed: number, stallMs: number, length = 500): Promise<string> {
+async function slowReaders(seed: number, stallMs: number, bytes = 500): Promise<string> {
   const packets: string[] = [];
   const transport = createLoopback({
     seed,
@@ -97,13 +102,13 @@ async function slowReaders(seed: number, stallMs: number, length = 500): Promise
   using listener = listen(address, { transport });
   const ask = async (): Promise<void> => {
     using conn = await connect(address, { transport });
-    await conn.write(new Uint8Array(length));
+    await conn.write(new Uint8Array(bytes));
     await conn.read(new Uint8Array(1));
   };
   const answer = async (accepted: Conn): Promise<void> => {
     using conn = accepted;
     const p = new Uint8Array(1);
-    for (let i = 0; i < length; i++) await conn.read(p);
+    for (let i = 0; i < bytes; i++) await conn.read(p);
     await conn.write(p);
     await conn.read(p);
   };
@@ -120,9 +125,61 @@ test("createLoopback() replays delays where reading a packet takes many turns", 
   }
 });
 
-test("createLoopback() replays delays where a turn takes a timer", LONG, async () => {
-  const first = await slowReaders(1, 0, 65_536);
-  for (let i = 0; i < 4; i++) assertEquals(await slowReaders(1, 0, 65_536), first);
+test("createLoopback() replays delays where turns take long", LONG, async () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    assertEquals(await slowReaders(seed, 12, 20_000), await slowReaders(seed, 0, 20_000));
+  }
+});
+
+/** A connection over `transport`. */
+async function pair(transport: LoopbackTransport, port: number): Promise<[Conn, Conn]> {
+  using listener = listen({ cid: 1, port }, { transport });
+  return [await connect({ cid: 1, port }, { transport }), await listener.accept()];
+}
+
+/** What a relay reads from one loopback goes out over the other. */
+async function relay(
+  inner: LoopbackTransport,
+  outer: LoopbackTransport,
+  id: number,
+): Promise<void> {
+  const port = 1_024 + id;
+  const [[source, from], [to, sink]] = [await pair(inner, port), await pair(outer, port)];
+  const send = async (): Promise<void> => {
+    for (let i = 0; i < 4; i++) await source.write(new Uint8Array(20_000));
+    source.close();
+  };
+  const pass = async (): Promise<void> => {
+    const p = new Uint8Array(7 + id);
+    for (let n; (n = await from.read(p)) !== null;) await to.write(p.subarray(0, n));
+    for (const conn of [from, to]) conn.close();
+  };
+  const drain = async (): Promise<void> => {
+    const p = new Uint8Array(3 + 2 * id);
+    while (await sink.read(p) !== null);
+    sink.close();
+  };
+  await Promise.all([send(), pass(), drain()]);
+}
+
+/** The order of packets on two loopbacks that relays join. */
+async function relayed(stallMs: number): Promise<string> {
+  const hash = createHash("sha256");
+  const loopback = (seed: number): LoopbackTransport =>
+    createLoopback({
+      seed,
+      tap: ({ op, srcPort, dstPort, len }) => {
+        hash.update(`${seed} ${srcPort}>${dstPort} ${op} ${len};`);
+        if (len > 1_000) stall(stallMs);
+      },
+    });
+  const [inner, outer] = [loopback(1), loopback(2)];
+  await Promise.all([0, 1].map((id) => relay(inner, outer, id)));
+  return hash.digest("hex");
+}
+
+test("createLoopback() replays two of them that feed each other", LONG, async () => {
+  assertEquals(await relayed(5), await relayed(0));
 });
 
 test("createLoopback() delivers while a reader asks again and again", LONG, async () => {
