@@ -44,7 +44,7 @@ export class Signaller {
   signal(fd: number): void {
     this.#iocb.setUint32(IOCB.at.aio_fildes, fd, true);
     this.#iocb.setUint32(IOCB.at.aio_resfd, fd, true);
-    if (this.#count === ENDS) this.#count -= io_getevents(this.#context, this.#ends, ENDS);
+    if (this.#count >= ENDS) this.#count -= io_getevents(this.#context, this.#ends, ENDS);
     io_submit(this.#context, this.#iocbs);
     this.#count++;
   }
@@ -73,9 +73,14 @@ let own: Signaller | null | undefined;
 export function signaller(): Signaller | null {
   if (own === undefined) {
     own = opened();
-    if (own !== null) atThreadEnd(() => own?.close());
+    if (own !== null) atThreadEnd(end);
   }
   return own;
+}
+
+function end(): void {
+  own?.close();
+  own = null; // another thread may get a context of the same number
 }
 
 function opened(): Signaller | null {
