@@ -149,10 +149,12 @@ export class DeviceNode extends StackNode implements GuestHost {
     else this.#forward(packet, guest);
   }
 
-  #arrivedHere({ cid }: Guest, packet: Packet): void {
-    const type = TYPES.get(packet.type);
+  #arrivedHere(guest: Guest, packet: Packet): void {
     const news = packet.op === VIRTIO_VSOCK_OP_REQUEST && !this.stack.has(packet);
-    if (!news || type === undefined) return this.deliver(packet);
+    const type = news ? TYPES.get(packet.type) : undefined;
+    if (type === undefined || (type === "seqpacket" && !guest.seqpacket)) {
+      return this.deliver(packet);
+    }
     let open = true;
     const accept = (): StackSocket => {
       const sock = open ? this.#accept(packet) : undefined;
@@ -161,9 +163,9 @@ export class DeviceNode extends StackNode implements GuestHost {
       return new StackSocket(this, type, sock);
     };
     try {
-      this.#listener.connect(cid, packet.dstPort, type, accept);
+      this.#listener.connect(guest.cid, packet.dstPort, type, accept);
     } catch (error) {
-      this.#listener.fault(cid, error as Error); // the program's: the guest goes on
+      this.#listener.fault(guest.cid, error as Error); // the program's: the guest goes on
     }
     if (open) this.deliver(packet);
     open = false;

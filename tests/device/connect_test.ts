@@ -6,6 +6,7 @@ import {
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
 } from "../../ffi/abi/virtio_vsock.ts";
 import type { VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
@@ -110,6 +111,20 @@ test("onConnect() that throws refuses one connect, and onFault is told", LIMIT, 
   assertEquals(faults, ["onConnect of the program"]);
   conns[0]!.close();
   fault = throwing;
+});
+
+test("onConnect() is not told of SEQPACKET that the driver has not agreed to", LIMIT, async () => {
+  const told: string[] = [];
+  act = (_port, type, _guest, accept) => {
+    told.push(type);
+    accept().close();
+  };
+  using guest = await RawGuest.start({ socketPath, seqpacket: false });
+  guest.send({ op: VIRTIO_VSOCK_OP_REQUEST, dstPort: 86, type: VIRTIO_VSOCK_TYPE_SEQPACKET });
+  assertEquals((await guest.next()).op, VIRTIO_VSOCK_OP_RST);
+  guest.send({ op: VIRTIO_VSOCK_OP_REQUEST, dstPort: 86 });
+  assertEquals((await guest.next()).op, VIRTIO_VSOCK_OP_RESPONSE);
+  assertEquals(told, ["stream"]);
 });
 
 test("onConnect() keeps nothing of a guest that is gone by then", LIMIT, async () => {
