@@ -106,9 +106,9 @@ export class BlockPayload implements Payload {
 
 /**
  * Free blocks, first in, first out. The one that came back last is the one to stay away from: its
- * lines are still modified in the other processor's own cache, and to fetch them from there is up to
- * five times slower than from the cache that both share, where those of the one that came back first
- * have gone.
+ * lines are still modified in the other processor's own cache, and to fetch them from there is up
+ * to five times slower than from the cache that both share, where those of the one that came back
+ * first have gone.
  */
 class Shelf {
   /** How many there are. */

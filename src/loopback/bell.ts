@@ -14,8 +14,8 @@ import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
 /**
- * How long to spin before a sleep. Longer than a sleep and a wake-up take: two threads that sleep in
- * turn would each wait for the other to wake. Not at all where both need the same processor.
+ * How long to spin before a sleep. Longer than a sleep and a wake-up take: two threads that sleep
+ * in turn would each wait for the other to wake. Not at all where both need the same processor.
  */
 const SPIN_MS = navigator.hardwareConcurrency > 1 ? 1 : 0;
 const LOOKS_A_ROUND = 16;
@@ -52,8 +52,8 @@ export class Bell {
   }
 
   /**
-   * Blocks until there is news, for at most `timeoutMs`: whether there is. `tick` runs at least once
-   * where there is none, and between sleeps of at most `sliceMs`.
+   * Blocks until there is news, for at most `timeoutMs`: whether there is. `tick` runs at least
+   * once where there is none, and between sleeps of at most `sliceMs`.
    */
   waitSync(timeoutMs: number, sliceMs: number, tick: () => void): boolean {
     const start = performance.now();

@@ -55,7 +55,7 @@ interface Carried {
   resetBy?: string;
 }
 
-/** Turns enough to read 128 KiB byte by byte. Who is not done then may wait for the packet itself. */
+/** Turns enough to read 128 KiB byte by byte. Who is not done then may wait for the packet. */
 const HELD_MAX = 1_024;
 
 const UNCOUNTED: Carried = { bytes: 0 };
@@ -69,8 +69,8 @@ export class ChaosWire implements Carrier {
   readonly #realTime: boolean;
   /**
    * The time that delays count from. While packets are under way the real clock has no say in it,
-   * only a delivery moves it on: which packet overtakes which is drawn, and not a matter of how fast
-   * this machine is.
+   * only a delivery moves it on: which packet overtakes which is drawn, and not a matter of how
+   * fast this machine is.
    */
   #now = 0;
   #scheduled = false;
@@ -108,7 +108,7 @@ export class ChaosWire implements Carrier {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // In real time the next packet comes in another turn: what the last one has caused is done then.
+    // In real time the next packet comes in another turn: what the last one caused is done then.
     (this.#realTime ? immediate : queueMicrotask)(this.#step);
   }
 

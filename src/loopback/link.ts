@@ -158,7 +158,7 @@ export class Link implements Carrier, Disposable {
     return this.#arena.fill(data);
   }
 
-  /** Takes `packet`. Where the ring is full it waits, in order, and goes out at a later `pump()`. */
+  /** Takes `packet`. Where the ring is full it waits, in order, and goes out at a `pump()`. */
   send(packet: Packet): void {
     if (this.#state !== "open") {
       packet.payload?.free();
@@ -303,7 +303,7 @@ export class Link implements Carrier, Disposable {
     if (sent > 0) this.#queue.splice(0, sent);
   }
 
-  /** Asks the peer to wake us for blocks and slots, and takes what came before it could see that. */
+  /** Asks the peer to wake us for blocks and slots, and takes what came before it saw that. */
   #starve(): void {
     this.#starved = true;
     this.#own.store(WORD.starved, 1);

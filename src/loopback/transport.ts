@@ -21,8 +21,8 @@ export interface LoopbackOptions {
   /**
    * Draws the order in which connections make progress, the faults, the delays and the first port
    * from this unsigned 32-bit number: the same seed replays the same run, of a program that does
-   * nothing by the clock itself (`timeoutMs` and timers run in real time). Another runtime replays it
-   * too, but not web streams, which take other turns there.
+   * nothing by the clock itself (`timeoutMs` and timers run in real time). Another runtime replays
+   * it too, but not web streams, which take other turns there.
    *
    * @default {undefined} Packets are delivered in the order they were sent.
    */

@@ -197,7 +197,7 @@ export class StackSocket implements Socket {
     return this.#mapping;
   }
 
-  /** `getsockopt(SO_VM_SOCKETS_MAP_RX)` with the mapping at `address`; its checks in their order. */
+  /** `getsockopt(SO_VM_SOCKETS_MAP_RX)` with the mapping at `address`; its checks in order. */
   mapRx(address: number): void {
     this.#enterDequeue("getsockopt");
     const sock = this.#sock;

@@ -24,7 +24,7 @@ export interface VsockDeviceFeatures {
   readonly seqpacket?: boolean | undefined;
   /** `VIRTIO_RING_F_EVENT_IDX`: fewer notifications. @default {true} */
   readonly eventIdx?: boolean | undefined;
-  /** `VIRTIO_RING_F_INDIRECT_DESC`: large packets take one descriptor of the ring. @default {true} */
+  /** `VIRTIO_RING_F_INDIRECT_DESC`: large packets take one descriptor. @default {true} */
   readonly indirect?: boolean | undefined;
 }
 
@@ -69,7 +69,8 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   readonly tap?: Tap | undefined;
   /**
    * Told what a VMM or a guest has done wrong. The VMM's connection is closed then, or the guest is
-   * not served before its driver starts anew; others are served on. Also told what `onConnect` throws.
+   * not served before its driver starts anew; others are served on. Also told what `onConnect`
+   * throws.
    */
   readonly onFault?: ((error: Error, guest: VsockGuest) => void) | undefined;
 }
@@ -98,8 +99,8 @@ export interface VsockDevice extends Transport, Disposable {
  *
  * The guest's memory must be a memfd of ordinary pages that is sealed against shrinking, as
  * `memory-backend-memfd,share=on` makes it. What was received stays there where a socket has
- * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the guest
- * could write to it meanwhile (`volatile`).
+ * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the
+ * guest could write to it meanwhile (`volatile`).
  *
  * While a VMM pauses its guest it stops the device, which ends all connections.
  *

@@ -26,8 +26,8 @@ export function takeEvents(fd: number): number {
 }
 
 /**
- * Counts one more, where there is room for it. For writes there is no flag that this call alone has:
- * without a signaller, a VMM that clears O_NONBLOCK again and again would be waited for.
+ * Counts one more, where there is room for it. For writes there is no flag that this call alone
+ * has: without a signaller, a VMM that clears O_NONBLOCK again and again would be waited for.
  */
 export function signalEvent(fd: number, by: Signaller | null = signaller()): void {
   try {

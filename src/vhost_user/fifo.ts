@@ -7,7 +7,7 @@
 /** Places that are done with, until they are cleared away. */
 const TRIM_AT = 64;
 
-/** A queue of any length: `Array.shift()` moves what is left, which of some ten thousand takes long. */
+/** A queue of any length: `Array.shift()` moves what is left, which takes long of ten thousand. */
 export class Fifo<T> {
   #items: T[] = [];
   #head = 0;

@@ -113,7 +113,7 @@ export class Guest implements Carrier, TxEnd {
     return this.#driver!.session.ram!;
   }
 
-  /** Whether some packets may come without a kick: then look again after {@linkcode MODERATED_MS}. */
+  /** Whether packets may come without a kick: then look again after {@linkcode MODERATED_MS}. */
   get moderated(): boolean {
     return this.#napEnd !== Infinity;
   }

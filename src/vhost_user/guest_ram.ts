@@ -102,8 +102,8 @@ export class GuestRam implements GuestMemory {
   }
 
   /**
-   * A view of its own over `length` bytes at `address` of the front end: for a part of a ring, which
-   * is aligned to `align` bytes.
+   * A view of its own over `length` bytes at `address` of the front end: for a part of a ring,
+   * which is aligned to `align` bytes.
    *
    * @throws {FrontEndError} If there is no such memory.
    */

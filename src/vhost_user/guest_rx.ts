@@ -160,7 +160,7 @@ export class RxWriter {
     }
   }
 
-  /** Takes a packet of another guest over: `false` where more than `limit` bytes of it would wait. */
+  /** Takes a packet of another guest over: `false` where over `limit` bytes of it would wait. */
   forward(packet: Packet, limit: number): boolean {
     const bytes = (this.#forwardedBytes.get(packet.srcCid) ?? 0) + memoryOf(packet.len);
     if (bytes > limit) return false;

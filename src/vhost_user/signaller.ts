@@ -1,6 +1,6 @@
 /**
- * Eventfds counted up by the kernel, at the end of a poll(2) that ends at once: unlike write(2) that
- * never waits for room in the counter, whatever O_NONBLOCK says.
+ * Eventfds counted up by the kernel, at the end of a poll(2) that ends at once: unlike write(2)
+ * that never waits for room in the counter, whatever O_NONBLOCK says.
  *
  * @module
  */

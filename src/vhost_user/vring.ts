@@ -155,8 +155,8 @@ export class Vring {
 
 /**
  * Of another file, who knows how long a read or a write takes, or where it goes: most of them have
- * none that never waits. Its name is the kernel's: to ask the file itself, by fstat(2) or fstatfs(2),
- * may take as long.
+ * none that never waits. Its name is the kernel's: to ask the file itself, by fstat(2) or
+ * fstatfs(2), may take as long.
  */
 function requireEventFd(event: Event, fd: number): void {
   let cause: unknown;

@@ -229,7 +229,7 @@ export class Stack {
   }
 }
 
-/** Odd, and known to no peer: who chooses the ports would have all of its connections in one place. */
+/** Odd, and known to no peer: who chooses the ports could have all connections in one place. */
 const [LOCAL, REMOTE] = [oddNumber(), oddNumber()];
 
 function oddNumber(): number {

@@ -177,7 +177,7 @@ test("VsockDevice gives buffers back at a pause that it has taken for a message 
   };
   const address = { cid: 2, port: 5000 };
   const refused = assertRejects(() => connect(address, { transport: machine.transport }));
-  await Promise.resolve(); // it has kicked the device, which hears of the pause before its next turn
+  await Promise.resolve(); // it has kicked the device, which hears of the pause first
   await Promise.resolve();
   const [base] = await machine.pause();
   const { used } = machine.rings[0].memory;

@@ -55,7 +55,7 @@ test("VsockDevice gives the event loop a turn after some messages of a VMM", {
   assert(turns >= 32, `4096 messages took ${turns} turns`);
 });
 
-/** Makes chains of 1024 descriptors available, without a kick: packets of 0 bytes, which are dropped. */
+/** Makes chains of 1024 descriptors available, without a kick: empty packets, which are dropped. */
 function offerLongChains({ tx }: RawGuest): void {
   const desc = view(tx.memory.desc);
   const start = RING_SIZE - TAIL;

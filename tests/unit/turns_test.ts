@@ -45,7 +45,7 @@ test("a stream on the loopback lets timers run", { timeout: 60_000 }, async () =
   assert(await streamsLeaveTurns(pair.near, pair.far));
 });
 
-/** A byte goes to and fro between two sockets of the runtime; aborts `over` after the 100th time. */
+/** A byte goes to and fro between two sockets of the runtime; aborts `over` after 100 times. */
 function startPingPong(over: AbortController): Server {
   const echo = createServer((socket) => void socket.pipe(socket));
   return echo.listen(0, "127.0.0.1", () => {
