@@ -1,4 +1,5 @@
 import { test } from "node:test";
+import { setImmediate } from "node:timers";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import {
@@ -202,6 +203,25 @@ test("timers run while a link's peer never pauses", TIMEOUT, async () => {
   await new Promise((resolve) => setTimeout(resolve, 1)); // the host begins to listen meanwhile
   await new Promise((resolve) => setTimeout(resolve, 1));
   assertEquals(sent < 100_000, true);
+});
+
+test("a link has nobody wait for a timer, however often its peer wakes it", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  using peer = openLink(other.link);
+  let heard = 0;
+  using host = openLoopback(end, { tap: () => void heard++ });
+  using socket = host.socket("stream");
+  let waits = 0;
+  socket.turns.next = () => {
+    waits++;
+    return Promise.resolve();
+  };
+  const fields = { srcCid: 3, srcPort: 7, dstCid: HOST, type: 1, op: VIRTIO_VSOCK_OP_RST };
+  for (let sent = 1; sent <= 300; sent++) {
+    peer.send(packet(fields));
+    while (heard < sent) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assertEquals(waits, 0);
 });
 
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
