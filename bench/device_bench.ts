@@ -87,7 +87,9 @@ async function close(): Promise<void> {
   lab = flagsLab = undefined;
 }
 
-/** Kicks and calls in a MiB received at 64 KiB a wake-up: those of a long run, less a short one's. */
+/**
+ * Kicks and calls in a MiB received at 64 KiB a wake-up: those of a long run, less a short one's.
+ */
 async function notifications(on: Lab): Promise<number> {
   const { counters } = on.device.guest;
   const during = async (bytes: number): Promise<number> => {

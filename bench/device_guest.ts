@@ -1,6 +1,6 @@
 /**
- * What runs in the guest of `deno task bench:device`: the other end of `vsockit perf`, and what else
- * the host asks for.
+ * What runs in the guest of `deno task bench:device`: the other end of `vsockit perf`, and what
+ * else the host asks for.
  *
  * @module
  */

@@ -5,7 +5,9 @@
  */
 import type { Conn, Listener } from "../mod.ts";
 
-/** Who listens where: the host to `echo` and `sink`, the guest to `tasks`, and to `echo` on CID 1. */
+/**
+ * Who listens where: the host to `echo` and `sink`, the guest to `tasks`, and to `echo` on CID 1.
+ */
 export const DEVICE_PORTS = { echo: 1400, sink: 1401, tasks: 1402 } as const;
 /** Bytes of a round trip. */
 export const MESSAGE_BYTES = 64;

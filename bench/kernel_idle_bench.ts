@@ -13,8 +13,9 @@ const [FEW, MANY, AT_ONCE] = [100, 10_000, 100] as const;
 const SETTLING = 6;
 
 /**
- * Runs `use` on a pair, with `count` ends beside it that wait to read. They are of another listener:
- * Linux looks for the socket of a packet among all that one has accepted (`vsock_connected_table`).
+ * Runs `use` on a pair, with `count` ends beside it that wait to read. They are of another
+ * listener: Linux looks for the socket of a packet among all that one has accepted
+ * (`vsock_connected_table`).
  */
 async function beside<Result>(
   count: number,

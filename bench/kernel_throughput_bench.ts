@@ -1,6 +1,6 @@
 /**
- * What a receiver of AF_VSOCK takes in a second: ours against C's `vsock_perf`, the sender being C's
- * in both cases.
+ * What a receiver of AF_VSOCK takes in a second: ours against C's `vsock_perf`, the sender being
+ * C's in both cases.
  *
  * @module
  */

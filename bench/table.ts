@@ -15,7 +15,9 @@ export interface Report {
 
 const HEAD = ["what", "ours", "peer", "ratio", "target", "met"] as const;
 
-/** All reports, one under another, in columns of one width; then what is to be known of the rows. */
+/**
+ * All reports, one under another, in columns of one width; then what is to be known of the rows.
+ */
 export function formatTable(reports: readonly Report[]): string {
   const cells = reports.map(({ rows }) => rows.map(cellsOf));
   const widths = HEAD.map((title, column) =>

@@ -35,8 +35,8 @@ function speedOf({ measured, seconds }: TcpMeasured): number {
 }
 
 /**
- * Of both ends, in microseconds for each MiB: over loopback, who acknowledges does a part of what the
- * sender has to do, the more the slower it is.
+ * Of both ends, in microseconds for each MiB: over loopback, who acknowledges does a part of what
+ * the sender has to do, the more the slower it is.
  */
 function costOf({ measured, cpu, bytes, senderCpu }: TcpMeasured): number {
   return (cpu / measured + senderCpu / bytes) * 1e6 * MIB;

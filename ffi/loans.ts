@@ -77,8 +77,8 @@ export class Loans {
   }
 
   /**
-   * A buffer over just these bytes, where one was taken back that had the same: that costs less than
-   * to make one. It is the caller's from now on, and not on loan yet.
+   * A buffer over just these bytes, where one was taken back that had the same: that costs less
+   * than to make one. It is the caller's from now on, and not on loan yet.
    */
   reuse(address: number, length: number): ArrayBuffer | undefined {
     const place = placeOf(address);

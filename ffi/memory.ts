@@ -38,9 +38,10 @@ export interface MappedRegionOptions {
    */
   readonly prot?: number | undefined;
   /**
-   * What becomes of the region once a buffer was transferred away: `"retire"` puts empty pages in its
-   * place, and throws. `"keep"` throws nothing and leaves it in use, but for `resize()`, a TypeError
-   * then; its pages stay mapped until the process ends, so that whoever has the buffer sees them.
+   * What becomes of the region once a buffer was transferred away: `"retire"` puts empty pages in
+   * its place, and throws. `"keep"` throws nothing and leaves it in use, but for `resize()`, a
+   * TypeError then; its pages stay mapped until the process ends, so that whoever has the buffer
+   * sees them.
    *
    * @default {"retire"}
    */

@@ -259,7 +259,7 @@ function explain({ text, at, whole }: Piece, name: string, rule: string): string
  * import { stringifyAddress } from "@vsockit/vsockit";
  *
  * console.log(stringifyAddress({ cid: 2, port: 1024 })); // vsock://2:1024
- * console.log(stringifyAddress({ path: "/run/fc.sock", port: 1024 })); // hvsock:///run/fc.sock:1024
+ * console.log(stringifyAddress({ path: "/fc.sock", port: 1024 })); // hvsock:///fc.sock:1024
  * ```
  */
 export function stringifyAddress(given: Address, type?: SocketType): string {

@@ -40,8 +40,8 @@ let setImmediate = "Deno" in globalThis ? undefined : host.setImmediate;
 let loading = false;
 
 /**
- * `setImmediate()` of `node:timers`, which is a global too. Deno loads it when it is first asked for,
- * and runs microtasks meanwhile: what those bring here comes in a microtask too.
+ * `setImmediate()` of `node:timers`, which is a global too. Deno loads it when it is first asked
+ * for, and runs microtasks meanwhile: what those bring here comes in a microtask too.
  */
 export function immediate(callback: () => void): void {
   if (setImmediate === undefined && !loading) {

@@ -23,8 +23,8 @@ import { readableOf, writableOf, type WritableOptions } from "./streams.ts";
  * reject with ETIMEDOUT. One read and one write can be pending: a second rejects with EBUSY and
  * changes nothing. After `close()` all reject with EBADF, those that wait too.
  *
- * Where there is always something to read, or room to write, one call in 128 waits for the next turn
- * of the event loop: timers and other sockets get theirs.
+ * Where there is always something to read, or room to write, one call in 128 waits for the next
+ * turn of the event loop: timers and other sockets get theirs.
  *
  * @example Ask and answer within one process
  * ```ts
@@ -122,14 +122,15 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * of TCP and of AF_VSOCK (Linux 6.7), of a page and more. Elsewhere it is copied, and
    * `zeroCopy.unsupported` says why. The promise settles when the kernel no longer reads `p`,
    * however the write ended: by an error, `signal`, `timeoutMs`, `close()`. That may be when the
-   * peer has read it, or is gone; race the promise where you will not wait for that. Such writes may
-   * be pending together, and go one after the other.
+   * peer has read it, or is gone; race the promise where you will not wait for that. Such writes
+   * may be pending together, and go one after the other.
    *
    * Until then do not write into `p`, transfer its buffer, or terminate the Worker that it belongs
-   * to, `self.close()` included: the peer would get other bytes, of whoever has that memory by then.
-   * A Worker that ends by itself waits for a second, then resets what is under way over TCP. A transfer is found out,
-   * late: `EFAULT`. Garbage collection, closing and the end of the process are safe. So is all else
-   * with memory of a `MappedRegion`: unmapping it changes nothing of what the peer gets.
+   * to, `self.close()` included: the peer would get other bytes, of whoever has that memory by
+   * then. A Worker that ends by itself waits for a second, then resets what is under way over TCP.
+   * A transfer is found out, late: `EFAULT`. Garbage collection, closing and the end of the process
+   * are safe. So is all else with memory of a `MappedRegion`: unmapping it changes nothing of what
+   * the peer gets.
    *
    * @returns `p.byteLength`.
    * @throws {VsockError} `EPIPE` if the peer closed or reads no more, or after `closeWrite()`.
@@ -192,8 +193,9 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
 
   /**
    * Reads no more, and loses what is queued: the peer's writes fail with EPIPE. Wraps shutdown(2)
-   * with `SHUT_RD`, of which TCP does not tell the peer. Nor does AF_VSOCK where a write of the peer
-   * waits for credit already: that one ends when this connection is closed, or by its `timeoutMs`.
+   * with `SHUT_RD`, of which TCP does not tell the peer. Nor does AF_VSOCK where a write of the
+   * peer waits for credit already: that one ends when this connection is closed, or by its
+   * `timeoutMs`.
    */
   closeRead(): Promise<void> {
     return this.#shutdown(SHUT_RD);
@@ -207,8 +209,8 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   /**
    * The bytes as a byte stream, which takes buffers of the reader (BYOB). It reads when asked and
    * never ahead. At end of stream the connection stays open for writing, and is closed where
-   * `writable` is or has failed; cancelling closes it, which leaving a `for await` does, unless that
-   * is over `values({ preventCancel: true })`.
+   * `writable` is or has failed; cancelling closes it, which leaving a `for await` does, unless
+   * that is over `values({ preventCancel: true })`.
    *
    * @example Read until there is enough, then answer
    * ```ts

@@ -27,13 +27,13 @@ import {
 } from "./sockopt.ts";
 
 /**
- * Options to set on a socket, by name; what is left out stays as it is. Some are of one family only:
- * another one refuses them before anything is touched.
+ * Options to set on a socket, by name; what is left out stays as it is. Some are of one family
+ * only: another one refuses them before anything is touched.
  */
 export interface SocketOptionValues {
   /**
-   * AF_VSOCK: bytes of receive buffer, which is the credit of the peer. `connect()` and `listen()` move
-   * `bufferMaxSize` or `bufferMinSize` where it would else be clamped.
+   * AF_VSOCK: bytes of receive buffer, which is the credit of the peer. `connect()` and `listen()`
+   * move `bufferMaxSize` or `bufferMinSize` where it would else be clamped.
    * @default {262144}
    */
   readonly bufferSize?: number | undefined;
@@ -41,11 +41,17 @@ export interface SocketOptionValues {
   readonly bufferMinSize?: number | undefined;
   /** AF_VSOCK: upper bound of `bufferSize` in bytes. @default {262144} */
   readonly bufferMaxSize?: number | undefined;
-  /** AF_VSOCK: milliseconds that a connect waits for an answer; 0 for the default. @default {2000} */
+  /**
+   * AF_VSOCK: milliseconds that a connect waits for an answer; 0 for the default.
+   * @default {2000}
+   */
   readonly connectTimeoutMs?: number | undefined;
   /** Bytes that make a STREAM socket readable. @default {1} */
   readonly rcvlowat?: number | undefined;
-  /** AF_VSOCK, `SO_VM_SOCKETS_ZEROCOPY`: zero-copy receive by mapping; TCP needs no option. @default {false} */
+  /**
+   * AF_VSOCK, `SO_VM_SOCKETS_ZEROCOPY`: zero-copy receive by mapping; TCP needs no option.
+   * @default {false}
+   */
   readonly zeroCopyReceive?: boolean | undefined;
   /** `SO_ZEROCOPY`: lets `MSG_ZEROCOPY` take effect. @default {false} */
   readonly zeroCopySend?: boolean | undefined;
@@ -61,8 +67,8 @@ export interface SocketOptionValues {
   readonly noDelay?: boolean | undefined;
   /**
    * TCP, `TCP_MAXSEG`: bytes of the largest segment with the options in it, set before connect or
-   * listen. 4108, a page and the timestamp option, on both ends lets each segment be a page that can
-   * be mapped.
+   * listen. 4108, a page and the timestamp option, on both ends lets each segment be a page that
+   * can be mapped.
    * @default {what the way to the peer takes}
    */
   readonly maxSegment?: number | undefined;
@@ -223,7 +229,9 @@ export class SocketOptions {
     setOption(this.#socket, ZERO_COPY_SEND, on);
   }
 
-  /** `SO_RCVBUF` in bytes: reading gives twice what was assigned, as the kernel counts its own part. */
+  /**
+   * `SO_RCVBUF` in bytes: reading gives twice what was assigned, as the kernel counts its own part.
+   */
   get receiveBufferSize(): number {
     return getOption(this.#socket, RECEIVE_BUFFER_SIZE);
   }

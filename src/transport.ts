@@ -35,8 +35,8 @@ export interface Transport extends SocketMaker<VsockAddress> {
 /**
  * Which transport to use. `"auto"`: what the address is of; for a CID the first that reaches it.
  * `"vsock"` is the kernel's, `"loopback"` the one in TypeScript that this process shares, `"tcp"`,
- * `"unix"` and `"hybrid"` are for addresses with a `hostname`, with a `path`, and with a `path` and a
- * `port`. Or one of your own.
+ * `"unix"` and `"hybrid"` are for addresses with a `hostname`, with a `path`, and with a `path` and
+ * a `port`. Or one of your own.
  */
 export type TransportChoice<A extends Address = VsockAddress> =
   | "auto"

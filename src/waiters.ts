@@ -18,7 +18,9 @@ export class Waiters {
   #list: Waiter[] = [];
   #refed = true;
 
-  /** `poll()` says which of `events` hold, and changes nothing: it is asked in the midst of a wake. */
+  /**
+   * `poll()` says which of `events` hold, and changes nothing: it is asked in the midst of a wake.
+   */
   constructor(hold: LoopHold, poll: (events: number) => number) {
     this.#hold = hold;
     this.#poll = poll;

@@ -1,6 +1,6 @@
 /**
- * `<linux/io_uring.h>` and `<sys/syscall.h>`: calls that the kernel goes on with by itself. libc has
- * no functions for them.
+ * `<linux/io_uring.h>` and `<sys/syscall.h>`: calls that the kernel goes on with by itself. libc
+ * has no functions for them.
  *
  * @module
  */

@@ -36,7 +36,9 @@ export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The path in `bytes`, a `struct sockaddr_un` cut to its length; empty for a socket without one. */
+/**
+ * The path in `bytes`, a `struct sockaddr_un` cut to its length; empty for a socket without one.
+ */
 export function decodeSockaddrUn(bytes: Uint8Array): string {
   const name = bytes.subarray(at.sun_path);
   const abstract = name[0] === 0;

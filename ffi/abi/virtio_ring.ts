@@ -50,8 +50,8 @@ export const VRING_AVAIL: Layout<"flags" | "idx"> = layout(
 );
 
 /**
- * `struct vring_used_elem`. `struct vring_used` is u16 `flags` and `idx` as in {@linkcode VRING_AVAIL},
- * then these, then u16 `avail_event`.
+ * `struct vring_used_elem`. `struct vring_used` is u16 `flags` and `idx` as in {@linkcode
+ * VRING_AVAIL}, then these, then u16 `avail_event`.
  */
 export const VRING_USED_ELEM: Layout<"id" | "len"> = layout(
   "struct vring_used_elem",

@@ -103,9 +103,9 @@ export class UsrHdrPage {
 
   /**
    * Atomic where another thread of JavaScript writes. The kernel's page 0 is mapped without
-   * PROT_WRITE, and JavaScriptCore compiles `Atomics.load` to a locked addition of 0: a store, which
-   * such a page answers with SIGSEGV. There a plain load does: the call that fills the page in, or
-   * the one that follows a look at `poll_value`, orders it.
+   * PROT_WRITE, and JavaScriptCore compiles `Atomics.load` to a locked addition of 0: a store,
+   * which such a page answers with SIGSEGV. There a plain load does: the call that fills the page
+   * in, or the one that follows a look at `poll_value`, orders it.
    */
   #loadPref(word: number): number {
     if (this.#shared) return Atomics.load(this.words, word) >>> 0;

@@ -134,7 +134,9 @@ function takeValue(arg: string, rest: string[]): string {
   return next;
 }
 
-/** The values of a flag with `many`, none where it is not given; one may be several, cut at `comma`. */
+/**
+ * The values of a flag with `many`, none where it is not given; one may be several, cut at `comma`.
+ */
 export function readMany(given: Given, flag: string, comma: string | RegExp): string[] {
   const values = given.get(flag);
   return Array.isArray(values) ? values.flatMap((value: string) => value.split(comma)) : [];

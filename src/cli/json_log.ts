@@ -7,8 +7,8 @@ import { logLines } from "./log_lines.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
- * One JSON object a line on `out`, with the time in ISO 8601. Where nobody reads, lines are lost; the
- * event `lost` tells how many.
+ * One JSON object a line on `out`, with the time in ISO 8601. Where nobody reads, lines are lost;
+ * the event `lost` tells how many.
  */
 export function jsonLog(terminal: Terminal): (entry: object) => void {
   const write = logLines(terminal, "out", (count) => stamped({ event: "lost", count }));

@@ -110,8 +110,8 @@ function shutdown(socket: AnySocket, how: number): void {
 }
 
 /**
- * Tells who sends that nobody reads any more. What is queued is thrown away: poll(2) of AF_UNIX does
- * not tell a sender that waits for room before there is some.
+ * Tells who sends that nobody reads any more. What is queued is thrown away: poll(2) of AF_UNIX
+ * does not tell a sender that waits for room before there is some.
  */
 function stopReading(from: AnySocket): void {
   shutdown(from, SHUT_RD);

@@ -24,7 +24,9 @@ export class Repeats<E extends object> implements Disposable {
     this.#log = log;
   }
 
-  /** Tells the first `entry` with that key at once, and of those that follow the last in a second. */
+  /**
+   * Tells the first `entry` with that key at once, and of those that follow the last in a second.
+   */
   tell(key: string, entry: E): void {
     const told = this.#told.get(key);
     if (told !== undefined) {

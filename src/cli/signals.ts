@@ -40,9 +40,9 @@ export class Signals implements Disposable {
 }
 
 /**
- * The signals that a terminal ends its programs by, and SIGTERM; but for SIGHUP where that is ignored,
- * as by nohup(1), or where Deno does not let that be seen: whoever listens for it undoes that. Node
- * has undone it before.
+ * The signals that a terminal ends its programs by, and SIGTERM; but for SIGHUP where that is
+ * ignored, as by nohup(1), or where Deno does not let that be seen: whoever listens for it undoes
+ * that. Node has undone it before.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
   const others = [...NAMES, "SIGQUIT"] as const;
@@ -62,8 +62,8 @@ export function isIgnored(signal: number, status: string): boolean {
 }
 
 /**
- * Has what `tell` reaches stop and go on with this process, unless that ignores Ctrl-Z, which reaches
- * only who has the terminal.
+ * Has what `tell` reaches stop and go on with this process, unless that ignores Ctrl-Z, which
+ * reaches only who has the terminal.
  */
 export function onStop(tell: (signal: "SIGSTOP" | "SIGCONT") => void): Disposable {
   const stop = (): void => {
@@ -76,8 +76,8 @@ export function onStop(tell: (signal: "SIGSTOP" | "SIGCONT") => void): Disposabl
 }
 
 /**
- * Calls `f` at each SIGUSR2 until disposed; never where there is no such signal. SIGUSR1 will not do:
- * it may open the debugger of Deno and Node, to whoever can reach its port.
+ * Calls `f` at each SIGUSR2 until disposed; never where there is no such signal. SIGUSR1 will not
+ * do: it may open the debugger of Deno and Node, to whoever can reach its port.
  */
 export function onSigusr2(f: () => void): Disposable {
   try {

@@ -49,7 +49,9 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime. */
+/**
+ * Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime.
+ */
 function printer(stream: NodeJS.WriteStream, fd: number): (text: string) => void {
   const write = stream.isTTY !== true && isFile(fd)
     ? fileWriter((bytes) => writeSync(fd, bytes))

@@ -118,7 +118,8 @@ export async function sendBody(
   carrier: Writable = outgoing,
 ): Promise<void> {
   let sent = 0;
-  const onClose = (): void => void body.cancel(outgoing.errored ?? undefined); // ends a pending read
+  // Ends a pending read.
+  const onClose = (): void => void body.cancel(outgoing.errored ?? undefined);
   outgoing.once("close", onClose);
   try {
     while (!outgoing.destroyed) {

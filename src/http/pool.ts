@@ -187,7 +187,9 @@ export class Pool {
     return undefined;
   }
 
-  /** Closes the kept connections: what comes next has a new one, or one that another request had. */
+  /**
+   * Closes the kept connections: what comes next has a new one, or one that another request had.
+   */
   dropIdle(): void {
     for (const { duplex } of this.#idle) duplex.destroy();
   }

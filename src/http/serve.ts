@@ -32,8 +32,8 @@ export interface ServeHandlerInfo<A extends Address = Address> {
  * Answers a request. `request.signal` aborts when its client is gone; one that has closed its half
  * only gets its answer. TCP cannot tell one from the other: there both abort the signal, and an
  * answer is sent to either. A body that nobody has begun to read when the response is sent is
- * discarded, and so is the rest of one of which nobody reads any for 2 seconds after that: reading it
- * fails from then on.
+ * discarded, and so is the rest of one of which nobody reads any for 2 seconds after that: reading
+ * it fails from then on.
  */
 export type ServeHandler<A extends Address = Address> = (
   request: Request,

@@ -25,7 +25,9 @@ export interface Names<A extends Address> {
   readonly elsewhere: string;
   /** The end of the VM that `address` names; `undefined` if it names none. */
   peer(address: A): End | undefined;
-  /** The end of the host that `address` names. @throws {SysError} `EADDRNOTAVAIL` if it names none. */
+  /**
+   * The end of the host that `address` names. @throws {SysError} `EADDRNOTAVAIL` if it names none.
+   */
   own(address: A): End;
   /** The end of the VM behind `path` that has connected here; its port is not told. */
   stranger(path: string): End;

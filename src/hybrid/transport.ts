@@ -57,7 +57,8 @@ const DEFAULT_TIMEOUT_MS = 5_000;
  * `--allow-write` for that). From which port of the VM a connection comes is not told: that is
  * 4294967295.
  *
- * An address `{ path, port }` needs no transport: `connect()` and `listen()` know it by its members.
+ * An address `{ path, port }` needs no transport: `connect()` and `listen()` know it by its
+ * members.
  *
  * @throws {TypeError} If `path` is no string, or the dialect none of these.
  * @throws {RangeError} If a number is out of range.

@@ -38,8 +38,8 @@ export interface Vmm extends Disposable {
 /**
  * Stands in for a VMM: listens on `path`, takes `CONNECT port`, and says `OK` where the guest
  * listens on that port; and a guest, whose connects to CID 2 reach `path_PORT`. Both ends may live
- * in one process, in two threads or in two processes. It does not keep the process alive; what waits
- * on its sockets does. Deno wants `--allow-read` and `--allow-write` of the path for it.
+ * in one process, in two threads or in two processes. It does not keep the process alive; what
+ * waits on its sockets does. Deno wants `--allow-read` and `--allow-write` of the path for it.
  *
  * @returns The stand-in. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range.

@@ -34,7 +34,8 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
   }
   const claim = holdPath(place);
   try {
-    if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode); // in time: before listen(2), nobody can connect
+    // In time: before listen(2) nobody can connect.
+    if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode);
     return claim;
   } catch (error) {
     claim.release();

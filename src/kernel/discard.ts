@@ -13,8 +13,8 @@ const CALLS_MAX = 16_384;
 let into: Uint8Array<ArrayBuffer> | undefined;
 
 /**
- * Throws away what is queued at `fd`. `queued` says how many bytes that is, where recv(2) gives 0 for
- * a message without bytes too.
+ * Throws away what is queued at `fd`. `queued` says how many bytes that is, where recv(2) gives 0
+ * for a message without bytes too.
  */
 export function discardQueued(fd: number, queued: (() => number) | undefined): void {
   const buffer = into ??= new Uint8Array(65_536);

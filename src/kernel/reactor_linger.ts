@@ -2,10 +2,11 @@
  * A moment's patience before a wait goes to another thread.
  *
  * What is about to come is had sooner and cheaper by staying for it: to be woken by another thread
- * takes several switches between threads. So a thread blocks for a moment first. It even spins before
- * that for the answer to what it has sent: to be woken at all takes tens of microseconds where the
- * processor sleeps meanwhile, as that of a VM does. Who only reads had better sleep, until there is
- * more to read. Each is done where it has been worth while, and hardly ever where it has not.
+ * takes several switches between threads. So a thread blocks for a moment first. It even spins
+ * before that for the answer to what it has sent: to be woken at all takes tens of microseconds
+ * where the processor sleeps meanwhile, as that of a VM does. Who only reads had better sleep,
+ * until there is more to read. Each is done where it has been worth while, and hardly ever where it
+ * has not.
  *
  * @module
  */
@@ -54,15 +55,17 @@ export class Linger {
   }
 
   /**
-   * Whether some of `fds` are ready, now or after a moment. Where they are known to be `dry`, it does
-   * not look without a moment.
+   * Whether some of `fds` are ready, now or after a moment. Where they are known to be `dry`, it
+   * does not look without a moment.
    */
   forMore(fds: PollFds, dry: boolean): boolean {
     if (this.#more.due()) return this.#more.note(this.#poll(fds, MOMENT_MS) > 0);
     return !dry && this.#poll(fds, 0) > 0;
   }
 
-  /** Whether some of `fds`, none of which is ready now, are after a while of spinning or a moment. */
+  /**
+   * Whether some of `fds`, none of which is ready now, are after a while of spinning or a moment.
+   */
   forAnswer(fds: PollFds): boolean {
     const spins = this.#spinMs > 0 && this.#spins.due();
     if (spins && this.#spins.note(this.#spin(fds))) return true;

@@ -39,7 +39,8 @@ export class WholeSend {
 
   /**
    * For `fd`, which stays its socket's. While `find` gives no ring, a message for which there is
-   * credit for a part only ends what this end sends, before it is glued to the next: `ECONNABORTED`.
+   * credit for a part only ends what this end sends, before it is glued to the next:
+   * `ECONNABORTED`.
    */
   constructor(fd: number, find: () => Uring | null = uring) {
     this.#fd = fd;
@@ -59,8 +60,8 @@ export class WholeSend {
   }
 
   /**
-   * Resolves once the message that is under way is through, or at `over`. Whoever else reaps the ring
-   * may take its completion, and then the ring cannot be read.
+   * Resolves once the message that is under way is through, or at `over`. Whoever else reaps the
+   * ring may take its completion, and then the ring cannot be read.
    */
   through(over: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

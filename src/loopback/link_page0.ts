@@ -2,9 +2,9 @@
  * Page 0 between two threads: `poll_value` is set by the thread that sends, so that the one that
  * receives can spin on it without a call.
  *
- * The receiver lends a block to the sender as page 0 of one connection. Beside it lie two words: the
- * receiver says by a threshold from which count of sent bytes on `poll_value` is to be 1, and the
- * sender how many it has sent. All are read and written by Atomics alone, in this order:
+ * The receiver lends a block to the sender as page 0 of one connection. Beside it lie two words:
+ * the receiver says by a threshold from which count of sent bytes on `poll_value` is to be 1, and
+ * the sender how many it has sent. All are read and written by Atomics alone, in this order:
  *
  *     receiver                            sender, for each packet
  *     R1  store the threshold             S1  publish the packet, store the count

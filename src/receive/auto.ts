@@ -10,8 +10,8 @@ import { readingMs } from "./clock.ts";
 
 /**
  * Takes each wake-up by copy or by mapping, as their costs here and now say. It expects as much as
- * came last time, and at least `SO_RCVLOWAT`, since no transport tells for free what is queued. Owns
- * both sources, which are of one STREAM socket.
+ * came last time, and at least `SO_RCVLOWAT`, since no transport tells for free what is queued.
+ * Owns both sources, which are of one STREAM socket.
  */
 export class AutoSource implements Source {
   readonly mapped = true;
@@ -77,9 +77,9 @@ export class AutoSource implements Source {
 }
 
 /**
- * Tells how long lending took and taking back. Of the loans the first, second, fourth, eighth and so
- * on are timed, and stand for all: two looks at the clock for each would count as if they were the
- * lender's, and the first alone costs less than most.
+ * Tells how long lending took and taking back. Of the loans the first, second, fourth, eighth and
+ * so on are timed, and stand for all: two looks at the clock for each would count as if they were
+ * the lender's, and the first alone costs less than most.
  */
 class TimedLender implements Lender {
   readonly volatile: boolean;

@@ -8,8 +8,8 @@ export interface Packet {
   /**
    * The payload, exactly; lent until the batch is released, and the same array at each reading.
    *
-   * Only to be read: the pages of a mapping are read-only, and a write into them ends the process by
-   * a signal. A batch that was copied takes a write; do not count on which one it is.
+   * Only to be read: the pages of a mapping are read-only, and a write into them ends the process
+   * by a signal. A batch that was copied takes a write; do not count on which one it is.
    *
    * Afterwards reading it throws a `TypeError`, and an array kept from before has length 0 (unless
    * the batch is `volatile`).

@@ -65,7 +65,9 @@ export class CopiedSource implements Source, Lender {
     return recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out);
   }
 
-  /** AF_UNIX knows no credit, which elsewhere bounds a message; its user may raise that any time. */
+  /**
+   * AF_UNIX knows no credit, which elsewhere bounds a message; its user may raise that any time.
+   */
   #mayOutgrow(): boolean {
     return this.#socket.inq !== undefined || this.#options.bufferSize > this.#buffer.byteLength;
   }

@@ -63,8 +63,8 @@ export type ReceiveSyncOptions = Omit<ReceiveOptions, "signal">;
  * after the loop's body.
  *
  * All that dequeue throw a `VsockError`: `EBUSY` (nothing changed) while a batch is not released or
- * another `receive()` waits, `EBADF` after `close()`, `EPROTO` where page 0 makes no sense, and what
- * ended the connection (`SO_ERROR`) in place of a clean end of stream.
+ * another `receive()` waits, `EBADF` after `close()`, `EPROTO` where page 0 makes no sense, and
+ * what ended the connection (`SO_ERROR`) in place of a clean end of stream.
  */
 export interface Receiver extends AsyncIterable<Batch>, Disposable {
   /** Whether batches are lent from a mapping; in mode `"auto"` whether they may be. */

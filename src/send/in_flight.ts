@@ -46,7 +46,8 @@ export class InFlight {
 
   /**
    * The kernel has done with sends `first` to `last`, inclusive; those that are unknown or over are
-   * passed by. `false`, and nothing else, where `last` was never given out: somebody else sends too.
+   * passed by. `false`, and nothing else, where `last` was never given out: somebody else sends
+   * too.
    */
   complete(first: number, last: number, copied: boolean): boolean {
     if ((this.#next - 1 - last) >>> 0 >= HALF) return false;

@@ -12,8 +12,8 @@ const LOOK_MS = 64;
 
 /**
  * Waits of one write. A peer that closes while it owes credit gives none any more, and then a VM
- * socket is never POLLOUT, though send(2) would be EPIPE at once. It is POLLRDHUP, as it is where the
- * peer has ended its own side only and reads on; that can be told apart by sending alone.
+ * socket is never POLLOUT, though send(2) would be EPIPE at once. It is POLLRDHUP, as it is where
+ * the peer has ended its own side only and reads on; that can be told apart by sending alone.
  */
 export class Room {
   readonly #socket: AnySocket;

@@ -1,5 +1,6 @@
 /**
- * Socket options of a socket over a stack, byte for byte as getsockopt(2) and setsockopt(2) have them.
+ * Socket options of a socket over a stack, byte for byte as getsockopt(2) and setsockopt(2) have
+ * them.
  *
  * @module
  */

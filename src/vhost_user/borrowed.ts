@@ -21,7 +21,9 @@ export class HeldChain {
   readonly #payloads: BorrowedPayload[] = [];
   #holders = 0;
 
-  /** Holds `ram`, until all payloads that there will be are done with. `giveBack` is called once. */
+  /**
+   * Holds `ram`, until all payloads that there will be are done with. `giveBack` is called once.
+   */
   constructor(chain: Chain, ram: GuestRam, giveBack: (held: HeldChain) => void) {
     ram.hold();
     this.chain = chain;

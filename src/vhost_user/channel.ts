@@ -59,7 +59,9 @@ export class Frame {
   }
 }
 
-/** Reads messages as they come, in whatever pieces, and writes replies. The socket is the caller's. */
+/**
+ * Reads messages as they come, in whatever pieces, and writes replies. The socket is the caller's.
+ */
 export class Channel {
   readonly #fd: number;
   readonly #header = new Uint8Array(FRAME_HEADER_SIZE);

@@ -118,8 +118,9 @@ export interface VsockDevice extends Transport, Disposable {
  *
  * const socketPath = `/tmp/vsockit-${crypto.randomUUID()}.sock`;
  * using device = createVsockDevice({ socketPath, guestCid: 3 });
- * // qemu-system-x86_64 -chardev socket,id=v,path=<socketPath> -device vhost-user-vsock-pci,chardev=v \
- * //   -m 2G -object memory-backend-memfd,id=mem,size=2G,share=on -machine memory-backend=mem ...
+ * // qemu-system-x86_64 -m 2G -object memory-backend-memfd,id=mem,size=2G,share=on \
+ * //   -machine memory-backend=mem -chardev socket,id=v,path=<socketPath> \
+ * //   -device vhost-user-vsock-pci,chardev=v ...
  * using listener = listen({ cid: 2, port: 1024 }, { transport: device });
  * console.log(listener.addr.port, device.guest.up); // 1024 false
  * ```

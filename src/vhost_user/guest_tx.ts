@@ -92,8 +92,8 @@ export class TxReader {
   }
 
   /**
-   * Gives all chains back that are held, to stop: whether the guest has to be called for it. Of what
-   * is not read yet there are copies then; what is lent shows whatever the guest does next.
+   * Gives all chains back that are held, to stop: whether the guest has to be called for it. Of
+   * what is not read yet there are copies then; what is lent shows whatever the guest does next.
    */
   stop(): boolean {
     for (const held of this.#held) held?.own();

@@ -6,7 +6,10 @@
 import { type Chain, type GuestMemory, refuse } from "../virtio/chain.ts";
 import type { Span } from "./borrowed.ts";
 
-/** `bytes` of `memory`, which a descriptor names: the guest has broken its ring where there are none. */
+/**
+ * `bytes` of `memory`, which a descriptor names: the guest has broken its ring where there are
+ * none.
+ */
 export function requireBytes(memory: GuestMemory, address: number, length: number): Uint8Array {
   return memory.bytes(address, length) ?? refuse("a buffer", "within guest memory", address);
 }

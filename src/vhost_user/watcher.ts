@@ -30,8 +30,8 @@ export class Watcher {
 
   /**
    * Calls `ready` whenever `fd` can be read, until `remove(fd)`; in the next turn of the event loop
-   * where it gives `true`, as it had enough to do. `fail` is told where that cannot be waited for: a
-   * VMM may send any descriptor.
+   * where it gives `true`, as it had enough to do. `fail` is told where that cannot be waited for:
+   * a VMM may send any descriptor.
    */
   add(fd: number, ready: () => boolean, fail: (error: Error) => void): void {
     this.#watched.set(fd, ready);
@@ -48,7 +48,10 @@ export class Watcher {
     reactor().forget(fd);
   }
 
-  /** Blocks for at most `ms`, or a slice of that, until something can be read, and has it be handled. */
+  /**
+   * Blocks for at most `ms`, or a slice of that, until something can be read, and has it be
+   * handled.
+   */
   waitSync(ms: number): void {
     const fds = this.#fds ??= pollFdsOf([...this.#watched.keys()]);
     if (poll(fds, Math.min(ms, SLICE_MS)) === 0) return;

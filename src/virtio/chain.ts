@@ -3,9 +3,9 @@
  *
  * What is refused is what virtio 1.2 forbids a driver (2.7.4, 2.7.5, 2.7.5.3), and what would not
  * be exact in a number. Buffers of length 0 are forbidden nowhere: QEMU refuses them, the kernel's
- * vhost does not, and neither does this. There is nothing to read or write in them, so they are left
- * out. Unknown flags are ignored, and so is `VRING_DESC_F_WRITE` of an indirect table, as 2.7.5.3.2
- * asks for.
+ * vhost does not, and neither does this. There is nothing to read or write in them, so they are
+ * left out. Unknown flags are ignored, and so is `VRING_DESC_F_WRITE` of an indirect table, as
+ * 2.7.5.3.2 asks for.
  *
  * @module
  */

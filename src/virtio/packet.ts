@@ -70,8 +70,8 @@ export interface Payload {
    */
   lend?(start: number, length: number): Uint8Array;
   /**
-   * Copies the bytes, so that the peer can't change them any more but in views that are lent. Present
-   * where the memory is the peer's.
+   * Copies the bytes, so that the peer can't change them any more but in views that are lent.
+   * Present where the memory is the peer's.
    */
   own?(): void;
 }

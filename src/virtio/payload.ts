@@ -98,8 +98,8 @@ export class PagePayload implements Payload {
 }
 
 /**
- * Memory of this thread for `data`, or for as many bytes, all of which the caller writes: whole pages
- * of its own where it gets mapped.
+ * Memory of this thread for `data`, or for as many bytes, all of which the caller writes: whole
+ * pages of its own where it gets mapped.
  */
 export function localPayload(data: Uint8Array | number, maps: boolean): Payload {
   if (!maps) return new PrivatePayload(data);

@@ -1,11 +1,12 @@
 /**
  * The shared words of a split virtqueue, as the device reads and writes them.
  *
- * The driver may write any of them at any time, so each method is one access: who calls it keeps the
- * result, checks it, and does not call again. What orders the two sides (`idx`, `flags`, the events)
- * goes through `Atomics`, which is sequentially consistent: a store is seen before a later load is
- * made. That holds on an ArrayBuffer that another process has mapped, too. Heads, descriptors and
- * used elements are plain; an `idx` that is loaded before, or stored after them, orders these.
+ * The driver may write any of them at any time, so each method is one access: who calls it keeps
+ * the result, checks it, and does not call again. What orders the two sides (`idx`, `flags`, the
+ * events) goes through `Atomics`, which is sequentially consistent: a store is seen before a later
+ * load is made. That holds on an ArrayBuffer that another process has mapped, too. Heads,
+ * descriptors and used elements are plain; an `idx` that is loaded before, or stored after them,
+ * orders these.
  *
  * Memory and CPU are little endian.
  *
@@ -40,8 +41,9 @@ export interface RingBytes {
 }
 
 /**
- * The three parts of a virtqueue, live. Each is aligned in memory: where it has a buffer of its own,
- * only who made that can tell, and an access that is not aligned is not atomic, or ends the process.
+ * The three parts of a virtqueue, live. Each is aligned in memory: where it has a buffer of its
+ * own, only who made that can tell, and an access that is not aligned is not atomic, or ends the
+ * process.
  */
 export interface RingMemory {
   /** Descriptors: a power of 2 from 1 to 32768. */

@@ -1,4 +1,6 @@
-/** Commands that serve, once nobody reads their log any more: `vsockit proxy --json ... | head -1`. */
+/**
+ * Commands that serve, once nobody reads their log any more: `vsockit proxy --json ... | head -1`.
+ */
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import process from "node:process";

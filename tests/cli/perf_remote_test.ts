@@ -11,7 +11,9 @@ import { Running } from "./process.ts";
 const SKIP = openTcp("127.0.0.1").capabilities.mapRx
   ? false
   : "this kernel does not map TCP: needs Linux 4.18 and 4 KiB pages";
-/** Below those that connect(2) binds to: one that tries until somebody listens could meet itself. */
+/**
+ * Below those that connect(2) binds to: one that tries until somebody listens could meet itself.
+ */
 const PORT = 11_000 + Math.floor(Math.random() * 5_000) * 2;
 const PEER = ["perf", "--transport", "tcp", "--peer", "localhost", "--port", `${PORT}`, "--json"];
 const ADDRESS = { hostname: "127.0.0.1", port: PORT };

@@ -1,4 +1,6 @@
-/** One end of a run of `vsockit test`, on a thread of its own: posts what it prints, then `null`. */
+/**
+ * One end of a run of `vsockit test`, on a thread of its own: posts what it prints, then `null`.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 import { runAlone } from "../../src/cli/test/alone.ts";
 import type { Role } from "../../src/cli/test/options.ts";

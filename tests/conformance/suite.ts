@@ -10,8 +10,10 @@ import { CASES } from "./cases.ts";
 /** A case waits for its peer at most this long. */
 const TIMEOUT_MS = 60_000;
 
-/** Defines one test for each case. The pair is set up once; a case that fails, or kills the far end,
- * costs it. */
+/**
+ * Defines one test for each case. The pair is set up once; a case that fails, or kills the far end,
+ * costs it.
+ */
 export function conformance(lab: Lab, cases: readonly Case[] = CASES): void {
   let pair: Pair | undefined;
   before(async () => {

@@ -1,6 +1,6 @@
 /**
- * TCP on 127.0.0.1 with the addresses of VM sockets, so that the suite's cases run over it: CID 1 is
- * 127.0.0.1, ports are ports, and the socket buffer is both of TCP's.
+ * TCP on 127.0.0.1 with the addresses of VM sockets, so that the suite's cases run over it: CID 1
+ * is 127.0.0.1, ports are ports, and the socket buffer is both of TCP's.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * The blocking calls that a socket does not have, as promises. The far end runs them where it lives.
+ * The blocking calls that a socket does not have, as promises. The far end runs them where it
+ * lives.
  *
  * @module
  */

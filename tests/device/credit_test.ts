@@ -1,4 +1,6 @@
-/** What guests may send: smaller buffers than the device's, and what is closed without being read. */
+/**
+ * What guests may send: smaller buffers than the device's, and what is closed without being read.
+ */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import * as op from "../../ffi/abi/virtio_vsock.ts";

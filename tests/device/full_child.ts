@@ -1,4 +1,7 @@
-/** Run by full_test.ts with few descriptors allowed: what a device says that has none left for a VMM's. */
+/**
+ * Run by full_test.ts with few descriptors allowed: what a device says that has none left for a
+ * VMM's.
+ */
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, eventfd } from "../../ffi/file_calls.ts";

@@ -6,7 +6,9 @@ import { VsockError } from "../../src/error.ts";
 import { seeded } from "../../src/loopback/random.ts";
 import { bytes, Site } from "../unit/http_helpers.ts";
 
-/** Replay a failure with `HTTP_FUZZ_SEED=<what it printed>`; more inputs with `HTTP_FUZZ_INPUTS`. */
+/**
+ * Replay a failure with `HTTP_FUZZ_SEED=<what it printed>`; more inputs with `HTTP_FUZZ_INPUTS`.
+ */
 const SEED = Number(process.env["HTTP_FUZZ_SEED"] ?? Date.now()) >>> 0;
 const INPUTS = Number(process.env["HTTP_FUZZ_INPUTS"] ?? 20_000);
 const CLIENTS = 16;

@@ -1,4 +1,6 @@
-/** Whatever a peer of a hybrid handshake writes, in whatever pieces: no hang, no growth, one error. */
+/**
+ * Whatever a peer of a hybrid handshake writes, in whatever pieces: no hang, no growth, one error.
+ */
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";

@@ -1,4 +1,6 @@
-/** What a chain is by virtio 1.2, told another way than `src/virtio/chain.ts` does: for the fuzz. */
+/**
+ * What a chain is by virtio 1.2, told another way than `src/virtio/chain.ts` does: for the fuzz.
+ */
 import type { Segment } from "../../src/virtio/chain.ts";
 
 const [NEXT, WRITE, INDIRECT] = [1, 2, 4];

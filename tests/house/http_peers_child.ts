@@ -1,6 +1,6 @@
 /**
- * Run by http_peers_test.ts, with a folder that ws, undici and ssh2 are installed in and the name of
- * one of them: over the loopback it does what its users do, and prints what came back.
+ * Run by http_peers_test.ts, with a folder that ws, undici and ssh2 are installed in and the name
+ * of one of them: over the loopback it does what its users do, and prints what came back.
  */
 import { Buffer } from "node:buffer";
 import { generateKeyPairSync } from "node:crypto";

@@ -40,6 +40,15 @@ test("files stay readable: 400 lines, 500 for tests", () => {
   assertEquals(long, []);
 });
 
+test("comments stay within 100 columns", () => {
+  const long = sourceFiles().flatMap((path) =>
+    read(path).split("\n").flatMap((line, index) =>
+      line.length > 100 && /^\s*(\*|\/\/|\/\*)/.test(line) ? [`${path}:${index + 1}`] : []
+    )
+  );
+  assertEquals(long, []);
+});
+
 test("mod.ts is a list of at most 60 lines", () => {
   const text = read("mod.ts");
   const list = /^(\s*export (type )?\{[^{}]*\} from "\.\/[^"]+";)+\s*$/;

@@ -1,4 +1,6 @@
-/** The logs of commands that serve: whatever somebody else does, they are short, and never block. */
+/**
+ * The logs of commands that serve: whatever somebody else does, they are short, and never block.
+ */
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Entry, textLog } from "../../src/cli/device/log.ts";

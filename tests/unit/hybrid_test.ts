@@ -230,7 +230,9 @@ test("createVmm() does not keep the process alive until it answers", WAIT, async
   assertEquals(await runChild("./hybrid_child.ts", folder.path("vm.sock")), "ETIMEDOUT\n");
 });
 
-/** What a VMM with `faults` says first to a host that says more than it asks for; `null` at the end. */
+/**
+ * What a VMM with `faults` says first to a host that says more than it asks for; `null` at the end.
+ */
 async function firstAnswer(faults: HybridFaults, options?: WaitOptions): Promise<string | null> {
   using folder = new UnixFolder();
   const path = folder.path("vm.sock");

@@ -1,4 +1,6 @@
-/** Waits in a web Worker, with a reactor of its own, for the descriptor that it is sent; -1 ends it. */
+/**
+ * Waits in a web Worker, with a reactor of its own, for the descriptor that it is sent; -1 ends it.
+ */
 import process from "node:process";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { Hold, reactor } from "../../src/kernel/reactor.ts";

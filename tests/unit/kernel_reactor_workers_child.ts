@@ -53,7 +53,9 @@ function aSecond(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1_000));
 }
 
-/** Ends five Workers that wait, in threads that have begun to: within a Worker, Deno takes 0.6 s. */
+/**
+ * Ends five Workers that wait, in threads that have begun to: within a Worker, Deno takes 0.6 s.
+ */
 async function round(end: (waiter: Waiter) => Promise<unknown>): Promise<void> {
   const waiters = Array.from({ length: 5 }, () => new Waiter());
   await Promise.all(waiters.map((waiter) => waiter.wait()));

@@ -16,7 +16,9 @@ import { pattern } from "./receive_fake.ts";
 
 const PAGE = 4096;
 
-/** Wakes up `times` times with `bytes` bytes, which cost what `ns` says; the ways that were taken. */
+/**
+ * Wakes up `times` times with `bytes` bytes, which cost what `ns` says; the ways that were taken.
+ */
 function wakeUps(
   costs: Costs,
   times: number,

@@ -1,4 +1,6 @@
-/** Two connections that answer each other for ever and hold nothing; the process ends all the same. */
+/**
+ * Two connections that answer each other for ever and hold nothing; the process ends all the same.
+ */
 import process from "node:process";
 import { connect, listen } from "../../mod.ts";
 

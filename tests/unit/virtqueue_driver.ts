@@ -43,7 +43,9 @@ export function ringIn(memory: Uint8Array, size: number, offset = 0): RingMemory
   };
 }
 
-/** Each method but `add()`, `getUsed()` and `enableCalls()` is at most one access to a shared index. */
+/**
+ * Each method but `add()`, `getUsed()` and `enableCalls()` is at most one access to a shared index.
+ */
 export class Driver {
   readonly size: number;
   readonly #options: DriverOptions;
@@ -95,7 +97,9 @@ export class Driver {
     return head;
   }
 
-  /** Writes a chain, and its head into the ring: its head, or `undefined` where there is no room. */
+  /**
+   * Writes a chain, and its head into the ring: its head, or `undefined` where there is no room.
+   */
   stage(segments: readonly Segment[], indirect = false): number | undefined {
     const count = indirect ? 1 : segments.length;
     if (count > this.#free.length) return undefined;

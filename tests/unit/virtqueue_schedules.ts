@@ -7,7 +7,9 @@ import type { Virtqueue } from "../../src/virtio/virtqueue.ts";
 import type { Driver } from "./virtqueue_driver.ts";
 import { pair } from "./virtqueue_pair.ts";
 
-/** Calls `run` with every sequence of choices that it asks for, up to `limit`: how many those are. */
+/**
+ * Calls `run` with every sequence of choices that it asks for, up to `limit`: how many those are.
+ */
 export function everyChoice(limit: number, run: (choose: () => boolean) => void): number {
   let trail: boolean[] = [];
   for (let runs = 1;; runs++) {

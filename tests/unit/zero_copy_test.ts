@@ -32,7 +32,9 @@ const LIMIT = { timeout: 60_000 };
 const LARGE = 32 * 1024 * 1024;
 const CHUNK = 1 << 20;
 
-/** All that comes until the end, or until `length` bytes: whether it is the pattern, from `from`. */
+/**
+ * All that comes until the end, or until `length` bytes: whether it is the pattern, from `from`.
+ */
 async function readPattern(conn: Conn<Address>, length: number, from = 0): Promise<number> {
   const p = new Uint8Array(CHUNK);
   let have = 0;

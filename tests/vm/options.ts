@@ -22,7 +22,9 @@ export interface Options {
   readonly load: readonly string[];
   /** The folder that is `/results` in the guest; one that is thrown away where not given. */
   readonly results?: string;
-  /** UNIX socket of a vhost-user backend that is the guest's vsock device; it has none otherwise. */
+  /**
+   * UNIX socket of a vhost-user backend that is the guest's vsock device; it has none otherwise.
+   */
   readonly vhostUser?: string;
   /** UNIX socket that the guest's port "control" is connected to; it has none otherwise. */
   readonly control?: string;

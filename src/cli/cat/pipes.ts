@@ -26,7 +26,9 @@ export interface Pipes extends Disposable {
   readonly quiet: boolean;
   /** What comes in, until its end. */
   read(): AsyncIterable<Uint8Array>;
-  /** Writes all of `bytes`, which are free for reuse then; `signal` ends that where nobody reads. */
+  /**
+   * Writes all of `bytes`, which are free for reuse then; `signal` ends that where nobody reads.
+   */
   write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Ends what goes out; whoever reads it sees the end. */
   end(): void;

@@ -110,7 +110,9 @@ async function* untilAborted(
   }
 }
 
-/** The lines of `chunks`, without what ends them; empty ones, which no message can be, are left out. */
+/**
+ * The lines of `chunks`, without what ends them; empty ones, which no message can be, are left out.
+ */
 export async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {

@@ -26,8 +26,8 @@ export interface BridgeHost {
 }
 
 /**
- * The ports of one guest. `CONNECT port` at the path reaches into it; where it connects to a port of
- * the host, it reaches `path_port`.
+ * The ports of one guest. `CONNECT port` at the path reaches into it; where it connects to a port
+ * of the host, it reaches `path_port`.
  */
 export class Bridge {
   readonly #cid: number;

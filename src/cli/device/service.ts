@@ -78,8 +78,8 @@ export class DeviceService implements Disposable {
   }
 
   /**
-   * Takes no more connections, and ends those that are open; what is left of them after some seconds,
-   * or at `signal`, is cut.
+   * Takes no more connections, and ends those that are open; what is left of them after some
+   * seconds, or at `signal`, is cut.
    *
    * @returns How many were cut.
    */

@@ -97,8 +97,8 @@ function pair<A extends Address>(
 }
 
 /**
- * Receives over each carrier that maps here until receivers know what both ways cost. It takes about
- * a second; nothing is sent over AF_VSOCK.
+ * Receives over each carrier that maps here until receivers know what both ways cost. It takes
+ * about a second; nothing is sent over AF_VSOCK.
  *
  * @returns The costs by carrier; it has none where FFI or TCP is not to be had.
  */

@@ -9,8 +9,8 @@ import type { Socket } from "../../socket.ts";
 import type { Mode } from "./plan.ts";
 
 /**
- * Sets the socket buffer to `bytes`, its bounds with it, and what `mode` needs. Both ends need it: a transmitter's credit
- * is what the receiver grants, and on recent Linux at most its own buffer.
+ * Sets the socket buffer to `bytes`, its bounds with it, and what `mode` needs. Both ends need it:
+ * a transmitter's credit is what the receiver grants, and on recent Linux at most its own buffer.
  */
 export function setCredit(socket: Socket<Address>, bytes: number, mode: Mode): void {
   const options = new SocketOptions(socket);

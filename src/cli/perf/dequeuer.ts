@@ -45,8 +45,8 @@ function copying(socket: Socket<Address>, { bufferBytes }: Plan): Dequeuer {
 }
 
 /**
- * poll(2) or a spin on `poll_value`, then `SO_VM_SOCKETS_MAP_RX`, and madvise(2) at the end; in mode
- * `"auto"` recv(2) in their place where that is cheaper.
+ * poll(2) or a spin on `poll_value`, then `SO_VM_SOCKETS_MAP_RX`, and madvise(2) at the end; in
+ * mode `"auto"` recv(2) in their place where that is cheaper.
  */
 function mapping(socket: Socket<Address>, { bufferBytes, mode }: Plan): Dequeuer {
   const receiver = openReceiver(socket, { mode: mode === "auto" ? "auto" : "map", bufferBytes });

@@ -1,8 +1,8 @@
 /**
  * A measurement whose other end is run by `vsockit perf --serve` elsewhere.
  *
- * Both ends agree over a connection of its own: the one that asks sends a line of JSON, the one that
- * serves runs its end, which listens on the next port, and sends a line back.
+ * Both ends agree over a connection of its own: the one that asks sends a line of JSON, the one
+ * that serves runs its end, which listens on the next port, and sends a line back.
  *
  * @module
  */

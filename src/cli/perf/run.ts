@@ -61,8 +61,8 @@ export async function runPlan(
 }
 
 /**
- * What both ends report. Where one fails it takes the other down, and which of them says so first is
- * chance: the other one has a moment to say why it has failed too.
+ * What both ends report. Where one fails it takes the other down, and which of them says so first
+ * is chance: the other one has a moment to say why it has failed too.
  */
 async function bothOf<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
   try {

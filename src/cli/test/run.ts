@@ -59,8 +59,8 @@ function reasonToSkip(
 
 /**
  * Tells the peer what this end does about the next test, and gives its answer. A C program writes
- * first, whichever end it is; a client of ours reads first, and so can go by what the peer has: more
- * tests, or fewer.
+ * first, whichever end it is; a client of ours reads first, and so can go by what the peer has:
+ * more tests, or fewer.
  */
 async function meet(end: End, ours: string): Promise<string> {
   const { control, mode } = end;

@@ -34,7 +34,9 @@ function fill(socket: Socket): number {
   }
 }
 
-/** Sends `count` bytes, waiting for memory where a transport is short of it: one more would block. */
+/**
+ * Sends `count` bytes, waiting for memory where a transport is short of it: one more would block.
+ */
 async function fillUp(socket: Socket, count: number): Promise<void> {
   await sendAll(socket, bytes(count));
   assertEquals(socket.send(bytes(1), 0), WOULD_BLOCK);

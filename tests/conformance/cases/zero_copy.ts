@@ -34,7 +34,9 @@ class Sender {
   }
 }
 
-/** Sends from `conn` what a peer with `credit` gets a part of, and looks whether it is handed back. */
+/**
+ * Sends from `conn` what a peer with `credit` gets a part of, and looks whether it is handed back.
+ */
 function lend(conn: Conn, data: Uint8Array, signal?: AbortSignal): { over: () => boolean } & {
   readonly writing: Promise<number>;
 } {

@@ -1,4 +1,6 @@
-/** A flow that ends anywhere: what a receiver of mapped pages gets is what was sent, up to there. */
+/**
+ * A flow that ends anywhere: what a receiver of mapped pages gets is what was sent, up to there.
+ */
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";

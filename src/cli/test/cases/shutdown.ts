@@ -10,8 +10,8 @@ import { expectErrno } from "../check.ts";
 import { A, type End } from "../end.ts";
 
 /**
- * Fails unless send gives EPIPE. C looks for SIGPIPE too, and for none with MSG_NOSIGNAL, which every
- * `Socket.send()` has.
+ * Fails unless send gives EPIPE. C looks for SIGPIPE too, and for none with MSG_NOSIGNAL, which
+ * every `Socket.send()` has.
  */
 function expectBrokenPipe(socket: Socket): void {
   for (let turn = 0; turn < 2; turn++) {
