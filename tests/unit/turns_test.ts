@@ -67,12 +67,36 @@ test("a stream on the loopback lets sockets of the runtime go on", LONG, async (
   const p = new Uint8Array(64);
   const over = new AbortController();
   const echo = startPingPong(over);
-  for (let i = 0; i < CALLS && !over.signal.aborted; i++) {
+  for (let i = 0; i < 10 * CALLS && !over.signal.aborted; i++) {
     await near.write(p);
     await far.read(p);
   }
   assert(over.signal.aborted);
   echo.close();
+});
+
+test("Turns has Deno look at its sockets and files, asleep", {
+  ...LONG,
+  skip: "Deno" in globalThis ? false : "others look in each turn; run it on Deno",
+}, async (t) => {
+  const { promise: asleep, resolve: wake } = Promise.withResolvers<ArrayBuffer>();
+  const digest = t.mock.method(crypto.subtle, "digest", () => asleep);
+  const turns = new Turns();
+  let turned = 0;
+  const turning = (async (): Promise<void> => {
+    while (digest.mock.callCount() < 2 && turned < CALLS) {
+      await turns.next();
+      turned++;
+    }
+  })();
+  while (digest.mock.callCount() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const before = turned;
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(turned, before);
+  wake(new ArrayBuffer(0));
+  await turning;
+  assertEquals(digest.mock.callCount(), 2);
+  digest.mock.restore();
 });
 
 test("messages on the loopback let timers run", { timeout: 60_000 }, async () => {
