@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { SHUT_RD, SHUT_WR } from "../../../../ffi/abi/socket.ts";
 import type { Socket } from "../../../socket.ts";
 import type { TestCase } from "../case.ts";
@@ -18,6 +19,9 @@ function expectBrokenPipe(socket: Socket): void {
     expectErrno("send after a shutdown", "EPIPE", () => socket.send(Uint8Array.of(A), 0));
   }
 }
+
+/** Milliseconds that a SHUTDOWN has to arrive: a line of the control socket can overtake it. */
+const ARRIVAL_MS = 100;
 
 async function waitForClient(end: End): Promise<void> {
   using _socket = await end.accept();
@@ -42,12 +46,14 @@ export const shutRd: TestCase = {
   async client(end) {
     using socket = await end.connect();
     await end.control.expect("SHUTRDDONE");
+    await setTimeout(ARRIVAL_MS);
     expectBrokenPipe(socket);
     end.control.send("CLIENTDONE");
   },
   async server(end) {
     using socket = await end.accept();
     socket.shutdown(SHUT_RD);
+    await setTimeout(ARRIVAL_MS);
     end.control.send("SHUTRDDONE");
     await end.control.expect("CLIENTDONE");
   },
