@@ -6,7 +6,6 @@
 export { close, dup2, eventfd, fcntl, fstatfs, ftruncate, ioctl, lseek } from "./file_calls.ts";
 export { pipe2, read, readlink, readNoWait, sysconf, write } from "./file_calls.ts";
 export { if_nametoindex, inet_ntop, inet_pton } from "./inet_calls.ts";
-export { io_destroy, io_getevents, io_setup, io_submit } from "./aio_calls.ts";
 export { madvise, memfd_create, mmap, mprotect, mremap, munmap } from "./mman_calls.ts";
 export { accept4, bind, connect, getpeername, getsockname } from "./socket_calls.ts";
 export { getsockopt, listen, recv, recvmsg, send, sendmsg } from "./socket_calls.ts";

@@ -90,18 +90,18 @@ export class Connection<A extends Address> {
       outgoing.once("close", end);
       this.#open.set(gone, end);
     });
-    this.hold(completed);
+    this.#hold(completed);
     return completed;
   }
 
   /** A body is read on after its response until `over` settles: the connection stays for it. */
   readOn(over: Promise<void>): void {
     this.#readers += 1;
-    this.hold(over.then(() => void (this.#readers -= 1)));
+    this.#hold(over.then(() => void (this.#readers -= 1)));
   }
 
   /** Something of a request is under way until `over` settles. */
-  hold(over: Promise<void>): void {
+  #hold(over: Promise<void>): void {
     this.#requests += 1;
     this.#idle.set(0);
     over.then(() => {

@@ -191,7 +191,8 @@ class LinkedNode extends StackNode implements Carrier {
     if (this.#listening || !this.#link.alive) return;
     this.#listening = true;
     this.#link.waitAsync().then(async () => {
-      // From a peer that never pauses. Not by `turns`: nobody awaits a turn that may be a timer's.
+      // From a peer that never pauses. Not by `turns`: another thread may end a turn, and no call
+      // of a user awaits this one.
       if (++this.#woken % WAKES === 0) await turn();
       this.#listening = false;
       try {

@@ -7,10 +7,10 @@
 import { IO_EVENT, IOCB, IOCB_CMD_POLL, IOCB_FLAG_RESFD } from "../../ffi/abi/aio_abi.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
+import { io_destroy, io_getevents, io_setup, io_submit } from "../../ffi/aio_calls.ts";
 import { pointerOf } from "../../ffi/call.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { close, eventfd, io_destroy, io_getevents, io_setup } from "../../ffi/libc.ts";
-import { io_submit, read } from "../../ffi/libc.ts";
+import { close, eventfd, read } from "../../ffi/libc.ts";
 import { atThreadEnd } from "../thread_end.ts";
 
 /** Ends that are taken together. */
