@@ -17,7 +17,7 @@ import { hybridByPath } from "./hybrid/transport.ts";
 import { openTcp, openUnix } from "./kernel/elsewhere.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
-import { createLoopback } from "./loopback/mod.ts";
+import { createLoopback } from "./loopback/transport.ts";
 import { requireNoName } from "./resolve.ts";
 import { shown } from "./shown.ts";
 import type { SocketMaker, Transport, TransportChoice } from "./transport.ts";
