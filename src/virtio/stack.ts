@@ -237,7 +237,7 @@ function oddNumber(): number {
 }
 
 function pairKey(localPort: number, remotePort: number): number {
-  return (Math.imul(localPort, LOCAL) + Math.imul(remotePort, REMOTE)) >>> 0;
+  return (Math.imul(localPort, LOCAL) + Math.imul(remotePort, REMOTE)) | 0;
 }
 
 function insert(table: Map<number, VsockSock[]>, key: number, sock: VsockSock): void {
