@@ -14,7 +14,7 @@
  *
  * ```sh
  * bun build --compile --entry-naming '[name].[ext]' --outfile program program.ts \
- *   node_modules/@vsockit/vsockit/dist/src/cli/perf/worker.js
+ *   node_modules/@vsockit/vsockit/dist/worker.js
  * ```
  *
  * @module

@@ -29,8 +29,8 @@ test("package.json and deno.json are of one package", () => {
 
 test("package.json exports what deno.json does, built", () => {
   const built = Object.entries(jsr.exports).map(([name, path]) => {
-    const module = `./dist/${String(path).slice(2, -".ts".length)}`;
-    return [name, { types: `${module}.d.ts`, default: `${module}.js` }];
+    const types = `./dist/${String(path).slice(2, -".ts".length)}.d.ts`;
+    return [name, { types, default: `./dist/${name === "." ? "mod" : name.slice(2)}.js` }];
   });
   assertEquals(npm.exports, Object.fromEntries(built));
 });

@@ -34,6 +34,23 @@ function checkExample(path: string): void {
   assertEquals(run(path, [deno, ...installed]).stdout, SHOWN);
 }
 
+/** The thread of a reactor, whose script is the text of a function. */
+function checkWait(path: string): void {
+  const program = `import { connect, listen } from "@vsockit/vsockit";
+const address = { transport: "unix", path: "@vsockit-package-" + process.pid };
+using listener = listen(address);
+const accepting = listener.accept();
+using near = await connect(address);
+using far = await accepting;
+setTimeout(() => near.write(new Uint8Array(3)), 100);
+console.log(await far.read(new Uint8Array(8)));
+`;
+  writeFileSync(join(path, "wait.mjs"), program);
+  for (const runtime of [node, bun]) {
+    assertEquals(run(path, [runtime, "wait.mjs"], env).stdout, "3\n");
+  }
+}
+
 /** The command, by itself and on each runtime; its Workers are files of the package. */
 function checkCommand(path: string): void {
   const vsockit = join(path, "node_modules", ".bin", "vsockit");
@@ -49,7 +66,7 @@ function checkBundle(path: string): void {
   const program = 'import { main } from "@vsockit/vsockit/cli";\n' +
     "process.exitCode = await main(process.argv.slice(2));\n";
   writeFileSync(join(path, "program.mjs"), program);
-  const worker = "node_modules/@vsockit/vsockit/dist/src/cli/perf/worker.js";
+  const worker = "node_modules/@vsockit/vsockit/dist/worker.js";
   const naming = ["--entry-naming", "[name].[ext]"];
   const perf = ["perf", "-m", "1", "--json"];
   const lacking = join(path, "lacking");
@@ -102,6 +119,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   using folder = new EmptyFolder();
   const path = install(folder.path);
   checkExample(path);
+  checkWait(path);
   checkCommand(path);
   checkBundle(path);
   checkOldNode(path);

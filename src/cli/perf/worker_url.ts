@@ -14,7 +14,7 @@ export const WORKER_URL: URL = startable(
 );
 
 const HINT = "bun build --entry-naming '[name].[ext]' PROGRAM " +
-  "node_modules/@vsockit/vsockit/dist/src/cli/perf/worker.js";
+  "node_modules/@vsockit/vsockit/dist/worker.js";
 
 /** From a registry Deno has this module as https:, which a Worker cannot be but can import. */
 function startable(url: URL): URL {
