@@ -1,6 +1,6 @@
 /**
- * How long a program waits that imports `mod.ts`: this runtime is started on an empty script and on
- * one that imports it, in turn.
+ * How long a program waits that imports `mod.ts`, or the npm package: this runtime is started on an
+ * empty script and on one that imports it, in turn.
  *
  * @module
  */
@@ -10,11 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { loads } from "../tests/house/source.ts";
+import { ROOT } from "../tests/house/toolchain.ts";
 import { type Bench, median, type Round, type Target } from "./bench.ts";
 import { runtimeArgs } from "./runtime_args.ts";
 
 const STARTS = 20;
 const MODULE = new URL("../mod.ts", import.meta.url);
+const BUILT = new URL("../dist/mod.js", import.meta.url);
 
 /** Milliseconds until a runtime that was started on `script` has ended. */
 function startOn(script: string): number {
@@ -23,11 +25,12 @@ function startOn(script: string): number {
   return performance.now() - begin;
 }
 
-/** The two scripts; the runtime has them in its cache once they have run. */
+/** The scripts; the runtime has them in its cache once they have run. */
 class Scripts implements Disposable {
   readonly #folder: string = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
   readonly empty: string = this.#write("empty.ts", "");
   readonly importing: string = this.#write("importing.ts", `import "${MODULE}";\n`);
+  readonly built: string = this.#write("built.ts", `import "${BUILT}";\n`);
 
   #write(name: string, text: string): string {
     const path = join(this.#folder, name);
@@ -42,15 +45,18 @@ class Scripts implements Disposable {
 
 function round(): Promise<Round> {
   using scripts = new Scripts();
-  const [empty, importing]: [number[], number[]] = [[], []];
+  const { empty, importing, built } = scripts;
+  const times = new Map<string, number[]>([[empty, []], [importing, []], [built, []]]);
   for (let start = -2; start < STARTS; start++) {
-    const [without, including] = [startOn(scripts.empty), startOn(scripts.importing)];
-    if (start < 0) continue; // fills the cache
-    empty.push(without);
-    importing.push(including);
+    for (const [script, ms] of times) {
+      const taken = startOn(script);
+      if (start >= 0) ms.push(taken); // the others fill the cache
+    }
   }
+  const over = (script: string): number => median(times.get(script)!) - median(times.get(empty)!);
   return Promise.resolve({
-    import: median(importing) - median(empty),
+    import: over(importing),
+    built: over(built),
     modules: loads("mod.ts").size,
   });
 }
@@ -65,7 +71,10 @@ function target(): { readonly target?: Target } {
 export const importing: Bench = {
   rounds: 3,
   async prove(): Promise<void> {
+    const deno = process.env["VSOCKIT_DENO"] ?? "deno";
+    execFileSync(deno, ["task", "build"], { cwd: ROOT, stdio: "ignore" });
     await import(MODULE.href);
+    await import(BUILT.href);
   },
   round,
   rows: [{
@@ -75,6 +84,12 @@ export const importing: Bench = {
     ours: "import",
     unit: "ms",
     note: `medians of ${STARTS} starts each, in turn, from sources in the runtime's cache`,
+  }, {
+    name: "import-npm",
+    what: "import of the npm package, over an empty script",
+    ours: "built",
+    unit: "ms",
+    note: "dist/mod.js, as deno task build makes it",
   }, {
     name: "import-modules",
     what: "the same, modules that it loads",
