@@ -37,8 +37,10 @@ const ANY_CALL: Hints = {
 
 const VSOCK: Hints = {
   "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE",
-  "bind EADDRINUSE": "a stream or seqpacket socket has this port; 4294967295 lets bind choose",
-  "bind EADDRNOTAVAIL": "this CID is not of this machine; 4294967295 binds any that is",
+  "bind EADDRINUSE":
+    "a socket of either type has this port; VMADDR_PORT_ANY (any, in a text) lets bind choose",
+  "bind EADDRNOTAVAIL":
+    "this machine does not have this CID; VMADDR_CID_ANY (any, in a text) binds all it has",
   "connect ECONNRESET": "nobody listens on this port, or the queue of the listener is full",
   "connect ENETUNREACH": "the transport to this CID does not allow this connection",
   "connect ENODEV": "no transport of this machine reaches this CID",

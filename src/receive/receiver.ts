@@ -155,7 +155,7 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
   if (mode === "copy" || (mode === "auto" && !mayMap(socket))) return copied();
   if (!mayMap(socket)) {
     const hint =
-      "only AF_VSOCK with SO_VM_SOCKETS_ZEROCOPY on since before connect, and TCP, can map";
+      "only TCP, and VM sockets that connect or listen gave options.zeroCopyReceive, can map";
     throw new VsockError("mmap", "EOPNOTSUPP", { hint });
   }
   try {

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import type { Address } from "../../src/address.ts";
 import { attempt, toVsockError, VsockError } from "../../src/error.ts";
@@ -34,6 +34,13 @@ test("VsockError says what each family lacks where there is no socket of it", ()
   assertEquals(hint("EAFNOSUPPORT", tcp), "the kernel has no IPv6: take an IPv4 address");
   assertEquals(hint("EAFNOSUPPORT", unix), undefined);
   assertEquals(hint("EMFILE", tcp), hint("EMFILE", unix));
+});
+
+test("VsockError tells by name what leaves the choice to bind", () => {
+  const hint = (code: Code): string | undefined =>
+    new VsockError("bind", code, { address: { cid: 1, port: 1024 } }).hint;
+  assertStringIncludes(hint("EADDRINUSE") ?? "", "VMADDR_PORT_ANY");
+  assertStringIncludes(hint("EADDRNOTAVAIL") ?? "", "VMADDR_CID_ANY");
 });
 
 test("VsockError names an errno that has no name by its number", () => {
