@@ -1,5 +1,17 @@
 /**
- * VM sockets (AF_VSOCK) for Deno, Bun and Node: connections, messages, zero-copy receive.
+ * VM sockets (AF_VSOCK) for Deno, Bun and Node: connections, messages, zero-copy receive. Begin
+ * with {@linkcode connect} and {@linkcode listen}.
+ *
+ * @example Over the loopback, which needs no permission, no kernel module and no Linux
+ * ```ts
+ * import { connect, listen } from "@vsockit/vsockit";
+ *
+ * using listener = listen({ cid: 1, port: 1024 }, { transport: "loopback" });
+ * using client = await connect({ cid: 1, port: 1024 }, { transport: "loopback" });
+ * using server = await listener.accept();
+ * await client.write(new TextEncoder().encode("hello\n"));
+ * console.log(await server.read(new Uint8Array(64))); // 6
+ * ```
  *
  * @module
  */
@@ -31,13 +43,8 @@ export { createVmm, type HybridFaults, type Vmm, type VmmOptions } from "./src/h
 export type { DialectName } from "./src/hybrid/dialect.ts";
 export type { Family } from "./src/kernel/family.ts";
 export { openVsock } from "./src/kernel/transport.ts";
-export {
-  adoptConn,
-  adoptListener,
-  adoptSocket,
-  listenFds,
-  type PassedFd,
-} from "./src/kernel/adopt.ts";
+export { adoptConn, adoptListener, adoptSocket } from "./src/kernel/adopt.ts";
+export { listenFds, type PassedFd } from "./src/kernel/adopt.ts";
 export { listSockets } from "./src/kernel/diag.ts";
 export type { SocketEntry, SocketState } from "./src/kernel/diag_message.ts";
 export { CAPABILITIES, probe } from "./src/probe.ts";
@@ -47,12 +54,6 @@ export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./sr
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export type { ZeroCopySend } from "./src/socket.ts";
 export { Turns } from "./src/turns.ts";
-export {
-  VMADDR_CID_ANY,
-  VMADDR_CID_HOST,
-  VMADDR_CID_HYPERVISOR,
-  VMADDR_CID_LOCAL,
-  VMADDR_FLAG_TO_HOST,
-  VMADDR_PORT_ANY,
-} from "./ffi/abi/vm_sockets.ts";
+export { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR } from "./ffi/abi/vm_sockets.ts";
+export { VMADDR_CID_LOCAL, VMADDR_FLAG_TO_HOST, VMADDR_PORT_ANY } from "./ffi/abi/vm_sockets.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP } from "./ffi/abi/poll.ts";
