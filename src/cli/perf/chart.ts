@@ -56,7 +56,7 @@ export function formatChart(results: readonly PerfResult[]): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
     `<title>${escaped(title)}</title><style>${STYLE}</style>`,
     text(BOX.left, 24, title, "title"),
-    ...x.ticks(8).map((at) => text(x(at), BOX.bottom + 22, formatSize(at), "", "middle")),
+    ...x.ticks(8).map((at: number) => text(x(at), BOX.bottom + 22, formatSize(at), "", "middle")),
     text((BOX.left + BOX.right) / 2, HEIGHT - 16, "bytes per wake-up", "", "middle"),
     ...roundNumbers(...range).flatMap((at) => [
       `<line class="grid" x1="${BOX.left}" x2="${BOX.right}" y1="${px(y(at))}" y2="${px(y(at))}"/>`,
