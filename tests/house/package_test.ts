@@ -97,7 +97,7 @@ function checkOldNode(path: string): void {
   );
 }
 
-/** The declarations need no types but those of the language and the web; http those of Node. */
+/** They and the example need no types but those of the language and the web; http those of Node. */
 function checkTypes(path: string): void {
   const names = Array.from(OWN_NAMES.keys());
   const http = names.filter((name) => name.endsWith("/http"));
@@ -108,10 +108,10 @@ function checkTypes(path: string): void {
 
 function checkTypesOf(path: string, names: readonly string[], types: readonly string[]): void {
   const lines = names.map((name, i) => `export * as m${i} from "${name}";\n`);
-  writeFileSync(join(path, "types.mts"), lines.join(""));
+  writeFileSync(join(path, "types.mts"), lines.join("") + EXAMPLE);
   const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext"];
-  const lib = ["--lib", "esnext,dom,dom.iterable,dom.asynciterable"];
+  const lib = ["--lib", "esnext,dom,dom.asynciterable"];
   run(path, [node, compiler, ...flags, ...lib, ...types, "types.mts"]);
 }
 
