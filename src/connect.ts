@@ -76,21 +76,25 @@ export function connect(
   options?: ConnectOptions,
 ): Promise<Conn<VsockAddress>>;
 /**
- * Connects to a TCP port; as above, over TCP. `hostname` is an IP address, or a name whose
+ * Connects to a TCP port; else as to a VM socket. `hostname` is an IP address, or a name whose
  * addresses are tried one after the other, those of the family of `localAddress` alone where that
  * is given; `timeoutMs` is for all of that, in equal shares. A link-local IPv6 address has its
  * interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to look up
  * a name.
  *
- * @throws {VsockError} `ECONNREFUSED` if nobody listens there.
+ * @returns The open connection. The caller closes it; `using` does so.
+ * @throws {VsockError} `ECONNREFUSED` if nobody listens there, `ETIMEDOUT` if nothing answers in
+ * time.
  */
 export function connect(
   address: TcpAddress,
   options?: ConnectOptions<TcpAddress>,
 ): Promise<Conn<TcpAddress>>;
 /**
- * Connects to a port of the VM whose VMM listens on a path; as above.
+ * Connects to a port of the VM whose VMM listens on a path: Firecracker and others. Else it is as
+ * to a VM socket.
  *
+ * @returns The open connection. The caller closes it; `using` does so.
  * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if no VMM listens there,
  * `ECONNRESET` if nobody in the VM listens on the port.
  */
@@ -99,8 +103,9 @@ export function connect(
   options?: ConnectOptions<HybridAddress>,
 ): Promise<Conn<HybridAddress>>;
 /**
- * Connects to a listener on a path; as above, over AF_UNIX.
+ * Connects to a listener on a path, over AF_UNIX; else as to a VM socket.
  *
+ * @returns The open connection. The caller closes it; `using` does so.
  * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if nobody listens there.
  */
 export function connect(
@@ -109,8 +114,10 @@ export function connect(
 ): Promise<Conn<UnixAddress>>;
 /**
  * Connects to an address as people write it: `vsock://2:1024`, `tcp:[::1]:80` and what else
- * {@linkcode parseAddress} reads. The text may tell the type: `vsock-seqpacket:host:5000`.
+ * {@linkcode parseAddress} reads, or to an address of any family. The text may tell the type:
+ * `vsock-seqpacket:host:5000`.
  *
+ * @returns The open connection. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
 export function connect(

@@ -62,20 +62,24 @@ export interface ListenOptions<A extends Address = VsockAddress> {
  */
 export function listen(address: VsockAddress, options?: ListenOptions): Listener<VsockAddress>;
 /**
- * Listens on a TCP port; as above, over TCP. `hostname` is an IP address: `0.0.0.0` or `::` for any
- * of this machine. A name is a RangeError: looking one up would have to be waited for, which
- * `connect()` does. `port` 0 gets a free one.
+ * Listens on a TCP port; else as on a VM socket. `hostname` is an IP address: `0.0.0.0` or `::` for
+ * any of this machine. A name is a RangeError: looking one up would have to be waited for, which
+ * `connect()` does. `port` 0 gets a free one, which `Listener.addr` then has.
+ *
+ * @returns The listener. The caller closes it; `using` does so.
+ * @throws {VsockError} `EADDRINUSE` if the port is taken.
  */
 export function listen(
   address: TcpAddress,
   options?: ListenOptions<TcpAddress>,
 ): Listener<TcpAddress>;
 /**
- * Listens on a port that the VM behind a path reaches, by a Unix socket at `path_PORT`; as above. A
- * dead socket that is there gives way, none but this user may connect, and closing unlinks it: for
- * which Deno wants `--allow-read` and `--allow-write` of that path, or of its folder where a dead
- * socket is in the way.
+ * Listens on a port of the host for the VM behind a path, by a Unix socket at `path_PORT`; else as
+ * on a VM socket. A dead socket that is there gives way, none but this user may connect, and
+ * closing unlinks it: for which Deno wants `--allow-read` and `--allow-write` of that path, or of
+ * its folder where a dead socket is in the way.
  *
+ * @returns The listener. The caller closes it; `using` does so.
  * @throws {VsockError} `EADDRINUSE` if somebody listens there.
  */
 export function listen(
@@ -83,11 +87,12 @@ export function listen(
   options?: ListenOptions<HybridAddress>,
 ): Listener<HybridAddress>;
 /**
- * Listens on a path; as above, over AF_UNIX. A dead socket that is there gives way, and closing
- * unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path, and for a dead
- * socket, which is moved aside first, of its folder; without them it stays, and is in the way. Who
- * may connect is for the umask to say.
+ * Listens on a path, over AF_UNIX; else as on a VM socket. A dead socket that is there gives way,
+ * and closing unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path, and
+ * for a dead socket, which is moved aside first, of its folder; without them it stays, and is in
+ * the way. Who may connect is for the umask to say.
  *
+ * @returns The listener. The caller closes it; `using` does so.
  * @throws {VsockError} `EADDRINUSE` if somebody listens there, or if it is no socket.
  */
 export function listen(
@@ -96,8 +101,10 @@ export function listen(
 ): Listener<UnixAddress>;
 /**
  * Listens on an address as people write it: `vsock::1024`, `unix:/run/app.sock` and what else
- * {@linkcode parseAddress} reads. The text may tell the type: `vsock-seqpacket::5000`.
+ * {@linkcode parseAddress} reads, or on an address of any family. The text may tell the type:
+ * `vsock-seqpacket::5000`.
  *
+ * @returns The listener. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
 export function listen(address: Address | string, options?: ListenOptions<Address>): Listener;

@@ -64,7 +64,7 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;
-  /** Whose turns of the event loop its calls share, as promises above give their results. */
+  /** Counts calls, so that timers and other sockets get their turn; see {@linkcode Turns}. */
   readonly turns: Turns;
   /** MSG_ZEROCOPY; a socket that always copies has none. */
   readonly zeroCopy?: ZeroCopySend | undefined;
@@ -110,7 +110,7 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
    * `SIOCOUTQ`: bytes sent that have not left this end yet; what the peer has read does not count.
    */
   outq(): number;
-  /** `FIONREAD`: bytes that can be read; there where a message may have none, as over AF_UNIX. */
+  /** `FIONREAD`: bytes that can be read; present where a message may be empty, as over AF_UNIX. */
   readonly inq?: (() => number) | undefined;
   /** getsockname(2). */
   localAddress(): A;
@@ -125,8 +125,8 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
    */
   wait(events: number, signal?: AbortSignal): Promise<number>;
   /**
-   * Keeps the process alive until `time`, as a wait does, and resolves then. There where POLLERR
-   * may be no error but a record in an error queue, so that `wait(0)` ends at once.
+   * Keeps the process alive until `time`, as a wait does, and resolves then. Present where POLLERR
+   * may be no error but a record in an error queue, so that `wait(0)` would end at once.
    */
   hold?(time: Promise<void>): Promise<void>;
   /**

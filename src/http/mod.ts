@@ -2,8 +2,8 @@
  * HTTP over connections of any transport: a server and a fetch with the web's Request and Response,
  * and a Duplex for everything else that wants a `net.Socket`. All of it is `node:http` underneath.
  *
- * TypeScript finds the types of `node:` in Deno and Bun by itself; for Node they are the npm
- * package `@types/node`.
+ * Deno has the types of `node:` built in; elsewhere TypeScript finds them in the npm package
+ * `@types/node`, or in `@types/bun`.
  *
  * @module
  */

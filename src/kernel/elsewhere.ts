@@ -52,6 +52,8 @@ function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
 /**
  * TCP of this machine's kernel, through libc: over IPv6 where `hostname` is such an address, else
  * over IPv4. There is nothing to close.
+ *
+ * @throws {FfiUnavailableError} If the runtime cannot call libc; the message has the cure.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
   const family = ipVersion(hostname) === 6 ? INET6 : INET;

@@ -1,5 +1,6 @@
 /**
- * VM sockets without a kernel: in one event loop, with faults and a seed for tests.
+ * VM sockets without a kernel: in one event loop, with faults and a seed for tests, by
+ * {@linkcode createLoopback}; or between two threads, by {@linkcode createLoopbackLink}.
  *
  * @module
  */
