@@ -138,7 +138,7 @@ export function errnoName(errno: number): Code | undefined {
   return NAMES.get(errno);
 }
 
-/** What a call that moves data gives in place of EAGAIN. */
+/** What a call that moves data gives in place of EAGAIN: -1, which no count of bytes is. */
 export const WOULD_BLOCK: number = -1;
 
 /** A system call, or the loopback in its stead, said no. Compare `code`. */

@@ -22,7 +22,8 @@ let written = 0;
 function deadline(timeoutMs: number): number {
   if (!(timeoutMs >= 0)) {
     throw new RangeError(
-      `Cannot wait: must be a timeout of 0 ms or more: current value is ${timeoutMs}`,
+      "Cannot wait: must be a timeout of 0 ms or more, Infinity for ever: " +
+        `current value is ${timeoutMs}`,
     );
   }
   return timeoutMs === 0 || timeoutMs === Infinity ? timeoutMs : performance.now() + timeoutMs;
@@ -38,7 +39,10 @@ function toInt(ms: number): number {
   return ms === Infinity ? -1 : Math.min(Math.ceil(ms), INT_MAX);
 }
 
-/** Wraps poll(2): how many of `fds` have events, 0 when the time is over. */
+/**
+ * Wraps poll(2): how many of `fds` have events, 0 when the time is over. `timeoutMs` is in
+ * milliseconds, `Infinity` for ever: -1 is a RangeError.
+ */
 export function poll(fds: PollFds, timeoutMs: number): number {
   const { calls, wide } = library();
   const count = wide(fds.length);
@@ -58,7 +62,10 @@ export function pollOnce(fds: PollFds, timeoutMs: number): number {
   return ready === -1 && retry("poll") ? 0 : ready;
 }
 
-/** Wraps ppoll(2), which waits to the nanosecond and leaves the signal mask alone here. */
+/**
+ * Wraps ppoll(2), which waits to the nanosecond and leaves the signal mask alone here; `timeoutMs`
+ * as for {@linkcode poll}.
+ */
 export function ppoll(fds: PollFds, timeoutMs: number): number {
   const { calls, wide, pointerOf } = library();
   const count = wide(fds.length);
@@ -94,7 +101,10 @@ export function epoll_ctl(epfd: number, op: number, fd: number, events: EpollEve
   while (calls.epoll_ctl(epfd, op, fd, events.bytes) === -1 && retry("epoll_ctl"));
 }
 
-/** Wraps epoll_wait(2): how many of `events` were filled, 0 when the time is over. */
+/**
+ * Wraps epoll_wait(2): how many of `events` were filled, 0 when the time is over; `timeoutMs` as
+ * for {@linkcode poll}.
+ */
 export function epoll_wait(epfd: number, events: EpollEvents, timeoutMs: number): number {
   const { calls } = libraryFor(epfd);
   const end = deadline(timeoutMs);
