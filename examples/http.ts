@@ -1,3 +1,4 @@
+/** Serves and fetches over the loopback, with bodies that stream both ways. */
 import { connect, listen } from "@vsockit/vsockit";
 import { createFetch, serve } from "@vsockit/vsockit/http";
 import { createLoopback } from "@vsockit/vsockit/loopback";

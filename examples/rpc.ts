@@ -1,4 +1,4 @@
-// Calls with ids, in frames of JSON behind their length: many at a time, answered in any order.
+/** Calls with ids, in frames of JSON behind their length: many at a time, answered in any order. */
 import { type Conn, connect, listen } from "@vsockit/vsockit";
 import { createLoopback } from "@vsockit/vsockit/loopback";
 
