@@ -5,9 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { POLLIN } from "../../../ffi/abi/poll.ts";
+import { FfiUnavailableError } from "../../../ffi/backend.ts";
+import { MappedRegion } from "../../../ffi/memory.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
 import type { Address } from "../../address.ts";
-import { MappedRegion } from "../../../ffi/memory.ts";
 import { type Socket, WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
 import { meet, type Meeting } from "./meet.ts";
@@ -18,9 +19,8 @@ import { bufferSize, fileSource, patternSource, type Source } from "./source.ts"
 /** Runs the transmitter of `plan` on this thread, blocking it. */
 export function transmit(meeting: Meeting, plan: Plan): Transmitted {
   const size = Math.min(plan.bytes, plan.txBufferBytes);
-  // Pages of its own: what is lent is never less than a page of one thing, and may be mapped.
-  using region = new MappedRegion(bufferSize(size));
-  const buffer = region.lend(0, region.byteLength);
+  using memory = openMemory(bufferSize(size));
+  const { buffer } = memory;
   using source = plan.file === undefined
     ? patternSource(size, buffer)
     : fileSource(plan.file, size, buffer);
@@ -32,6 +32,24 @@ export function transmit(meeting: Meeting, plan: Plan): Transmitted {
   sender.settle();
   awaitClose(socket);
   return { ...transmitted, copiedBytes: sender.copiedBytes };
+}
+
+interface Memory extends Disposable {
+  readonly buffer: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Memory to send from, in pages of its own: what is lent is never less than a page of one thing,
+ * and may be mapped. The loopback only copies: it is not to want libc on a system that has none.
+ */
+function openMemory(length: number): Memory {
+  try {
+    const region = new MappedRegion(length);
+    return { buffer: region.lend(0, length), [Symbol.dispose]: () => region.unmap() };
+  } catch (error) {
+    if (!(error instanceof FfiUnavailableError)) throw error;
+    return { buffer: new Uint8Array(length), [Symbol.dispose]: () => {} };
+  }
 }
 
 /** The tx loop, whose time is A. Reading the file and hashing are inside. */
