@@ -1,140 +1,78 @@
-/**
- * Asks the C compiler for every size, offset, constant and errno that `ffi/` states. What a module
- * exports is what is asked; the headers are those that its doc comment names as `<header.h>`.
- */
+/** Asks the C compilers for all that `ffi/` states: this machine's, and those of others. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { assert, assertEquals } from "@std/assert";
-import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE } from "../../ffi/abi/socket.ts";
-import { vring_need_event } from "../../ffi/abi/virtio_ring.ts";
-import { ERRNO } from "../../ffi/errno.ts";
-import type { Layout } from "../../ffi/layout.ts";
-import { ringBytes } from "../../src/virtio/split_ring.ts";
+import { constantUnits, preambleOf, type Unit, vringUnit } from "./abi_questions.ts";
 
 const ABI = new URL("../../ffi/abi/", import.meta.url);
-const SKIP = spawnSync("gcc", ["--version"]).error === undefined
-  ? false
-  : "no C compiler: install gcc and the kernel headers (Debian: apt install gcc libc6-dev)";
+const FLAGS: readonly string[] = ["-D_GNU_SOURCE", "-Wall", "-Werror"];
 
-/** What no installed header has, by module, and why. */
-const WITHOUT_HEADER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "virtio_vsock.ts": {
-    VIRTIO_VSOCK_MAX_PKT_BUF_SIZE: "from include/linux, which the kernel keeps to itself",
+/** A compiler that need not be this machine's. */
+interface Other {
+  readonly compiler: string;
+  /** The machine that it compiles for, as Deno names it. */
+  readonly arch: string;
+  /** Debian's packages. */
+  readonly packages: string;
+  readonly flags?: readonly string[];
+  /** What its headers do not say, and why that makes no difference. */
+  readonly differs?: Readonly<Record<string, string>>;
+}
+
+const HERE = process.arch === "x64" ? "x86_64" : "aarch64";
+const INT = "an int and 4 bytes that musl clears: the kernel reads both as one number";
+
+const OTHERS: readonly Other[] = [
+  {
+    compiler: "x86_64-linux-gnu-gcc",
+    arch: "x86_64",
+    packages: "gcc-x86-64-linux-gnu libc6-dev-amd64-cross",
   },
-  "virtio_vsock_usr.ts": {
-    SO_VM_SOCKETS_MAP_RX: "v3 of the patches, never merged",
-    SO_VM_SOCKETS_ZEROCOPY: "v3 of the patches, never merged",
-    POLL_VALUE_EMPTY: "named here: the cover letter gives the number only",
-    POLL_VALUE_DATA: "named here: the cover letter gives the number only",
-    POLL_VALUE_CLOSED: "named here: the cover letter gives the number only",
-    USR_PAGE_SIZE: "named here: the page size of the cover letter's examples",
-    USR_HDR_MAX: "named here: follows from the two structs",
+  {
+    compiler: "aarch64-linux-gnu-gcc",
+    arch: "aarch64",
+    packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
   },
-};
+  {
+    compiler: "musl-gcc",
+    arch: HERE,
+    packages: "musl-tools linux-libc-dev",
+    flags: ["-idirafter", "/usr/include", "-idirafter", `/usr/include/${HERE}-linux-gnu`],
+    differs: {
+      "_Alignof struct cmsghdr": INT,
+      "sizeof struct cmsghdr.cmsg_len": INT,
+      "sizeof struct msghdr.msg_iovlen": INT,
+      "sizeof struct msghdr.msg_controllen": INT,
+      SOMAXCONN: "the kernel's, which is 4096 since Linux 5.4",
+      RWF_NOWAIT: "the kernel's: musl names none of them",
+    },
+  },
+];
 
-/** The cover letter's own declarations. */
-const RFC_STRUCTS = `
-  struct virtio_vsock_usr_hdr_pref { uint32_t poll_value; uint32_t hdr_num; }
-    __attribute__((packed));
-  struct virtio_vsock_usr_hdr { uint32_t length; uint32_t flags; } __attribute__((packed));
-`;
+/** Macros of Linux 6.7: the headers that a compiler for another machine comes with may be older. */
+const YOUNG: ReadonlySet<string> = new Set(["SOL_VSOCK", "VSOCK_RECVERR"]);
 
-interface Question {
-  /** Where the number comes from, for the message of a failing test. */
-  readonly what: string;
-  readonly expression: string;
-  readonly ours: number;
+/** Why there is nothing to ask, or `false`. */
+function without({ compiler, packages, flags }: Omit<Other, "arch">): string | false {
+  const text = "#include <sys/socket.h>\n#include <linux/vm_sockets.h>\n";
+  if (compile(compiler, flags, text).status === 0) return false;
+  return `no ${compiler} with headers: install it (Debian: apt install ${packages})`;
 }
 
-interface Unit {
-  readonly module: string;
-  readonly headers: readonly string[];
-  readonly questions: readonly Question[];
-}
-
-function layoutQuestions({ name, size, align, at, sizes }: Layout<string>): Question[] {
-  return [
-    { what: `sizeof ${name}`, expression: `sizeof(${name})`, ours: size },
-    { what: `_Alignof ${name}`, expression: `_Alignof(${name})`, ours: align },
-    ...Object.entries(at).map(([member, ours]) => ({
-      what: `${name}.${member}`,
-      expression: `offsetof(${name}, ${member})`,
-      ours,
-    })),
-    ...Object.entries(sizes).map(([member, ours]) => ({
-      what: `sizeof ${name}.${member}`,
-      expression: `sizeof(((${name} *)0)->${member})`,
-      ours,
-    })),
-  ];
-}
-
-async function abiUnit(module: string): Promise<Unit> {
-  const source = readFileSync(new URL(module, ABI), "utf8");
-  const comment = source.slice(0, source.indexOf("*/"));
-  const headers = [...comment.matchAll(/<([\w/.]+\.h)>/g)].map(([, header]) => String(header));
-  const exported: Record<string, unknown> = await import(new URL(module, ABI).href);
-  const questions: Question[] = [];
-  for (const [name, value] of Object.entries(exported)) {
-    if (typeof value === "object") questions.push(...layoutQuestions(value as Layout<string>));
-    if (typeof value !== "number" || WITHOUT_HEADER[module]?.[name] !== undefined) continue;
-    questions.push({ what: name, expression: name, ours: value });
-  }
-  return { module, headers, questions };
-}
-
-function errnoUnit(): Unit {
-  const questions = Object.entries(ERRNO).map(([name, ours]) => ({
-    what: name,
-    expression: name,
-    ours,
-  }));
-  return { module: "errno.ts", headers: ["errno.h"], questions };
-}
-
-function cmsgUnit(): Unit {
-  const macros = { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE };
-  const questions = Object.entries(macros).flatMap(([name, ours]) =>
-    [0, 1, 7, 8, 9, 28].map((n) => {
-      const expression = `${name}(${n})`;
-      return { what: expression, expression, ours: ours(n) };
-    })
-  );
-  return { module: "socket.ts (macros)", headers: ["sys/socket.h"], questions };
-}
-
-function vringUnit(): Unit {
-  const sizes = [1, 4, 128, 32768].map((num) => {
-    const { desc, avail, used } = ringBytes(num);
-    const padding = (4 - (desc + avail) % 4) % 4;
-    return { expression: `vring_size(${num}, 4)`, ours: desc + avail + padding + used };
-  });
-  const edges = [0, 1, 2, 32767, 32768, 65534, 65535];
-  const events = edges.flatMap((event) =>
-    edges.flatMap((idx) =>
-      edges.map((old) => ({
-        expression: `vring_need_event(${event}, ${idx}, ${old})`,
-        ours: Number(vring_need_event(event, idx, old)),
-      }))
-    )
-  );
-  const questions = [...sizes, ...events].map((asked) => ({ what: asked.expression, ...asked }));
-  return { module: "virtio_ring.ts (functions)", headers: ["linux/virtio_ring.h"], questions };
-}
-
-function toC({ headers, questions }: Unit, index: number): string {
-  const includes = headers.map((header) => `#include <${header}>\n`).join("");
-  const prints = questions.map(({ expression }) =>
-    `  printf("%lld\\n", (long long)(${expression}));\n`
-  ).join("");
-  const standard = "#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n";
-  const common = `${standard}#include <sys/ioctl.h>\n#include <sys/socket.h>\n`;
-  const structs = headers.length === 0 ? RFC_STRUCTS : "";
-  return `${common}${includes}${structs}void ask${index}(void) {\n${prints}}\n`;
+/** Has `compiler` check `text`, and write nothing. */
+function compile(
+  compiler: string,
+  flags: readonly string[] = [],
+  input: string,
+): { status: number | null; stderr: string } {
+  const args = [...FLAGS, ...flags, "-fsyntax-only", "-x", "c", "-"];
+  return spawnSync(compiler, args, { input, encoding: "utf8" });
 }
 
 /** One program of one file per unit, since some headers do not go together; its answers. */
@@ -150,19 +88,46 @@ function runC(units: readonly Unit[]): number[] {
       return path;
     });
     const program = join(folder, "ask");
-    execFileSync("gcc", ["-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, ...paths]);
+    execFileSync("gcc", [...FLAGS, "-o", program, ...paths]);
     return execFileSync(program, { encoding: "utf8" }).trim().split("\n").map(Number);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
+function toC(unit: Unit, index: number): string {
+  const prints = unit.questions.map(({ expression }) =>
+    `  printf("%lld\\n", (long long)(${expression}));\n`
+  ).join("");
+  return `${preambleOf(unit)}void ask${index}(void) {\n${prints}}\n`;
+}
+
+/** What `other` says is not so: of each wrong number, what it is of and what we say. */
+function refuted({ compiler, flags, differs }: Other, unit: Unit): string[] {
+  const asked = unit.questions.filter(({ what }) => differs?.[what] === undefined);
+  const asserts = asked.map(({ what, expression, ours }) => {
+    const claim = `_Static_assert((long long)(${expression}) == ${ours}LL, "${what} = ${ours}");\n`;
+    return YOUNG.has(what) ? `#ifdef ${what}\n${claim}#endif\n` : claim;
+  }).join("");
+  const { status, stderr } = compile(compiler, flags, preambleOf(unit) + asserts);
+  const found = Array.from(stderr.matchAll(/static assertion failed: "(.*)"/g), ([, what]) => what);
+  if (status !== 0 && found.length === 0) throw new Error(stderr);
+  return found.map((what) => `${unit.module}: ${what}`);
+}
+
+/** What `ffi/` states on a machine of `arch`. */
+async function unitsOn(arch: string): Promise<readonly Unit[]> {
+  const worker = new Worker(new URL("./abi_worker.ts", import.meta.url), { workerData: arch });
+  const [units] = await once(worker, "message");
+  await worker.terminate();
+  return units;
+}
+
 test("ffi/abi and ERRNO state what the C compiler says", {
-  skip: SKIP,
+  skip: without({ compiler: "gcc", packages: "gcc libc6-dev" }),
   timeout: 60_000,
 }, async () => {
-  const modules = readdirSync(ABI).filter((name) => name.endsWith(".ts")).sort();
-  const units = [...await Promise.all(modules.map(abiUnit)), errnoUnit(), cmsgUnit(), vringUnit()];
+  const units = [...await constantUnits(), vringUnit()];
   const answers = runC(units);
   const questions = units.flatMap(({ module, questions }) =>
     questions.map(({ what, ours }) => ({ what: `${module}: ${what}`, ours }))
@@ -173,6 +138,16 @@ test("ffi/abi and ERRNO state what the C compiler says", {
   );
   assert(questions.length > 250, `only ${questions.length} questions were asked`);
 });
+
+for (const other of OTHERS) {
+  test(`ffi/abi and ERRNO state what ${other.compiler} says`, {
+    skip: without(other),
+    timeout: 60_000,
+  }, async () => {
+    const units = await unitsOn(other.arch);
+    assertEquals(units.flatMap((unit) => refuted(other, unit)), []);
+  });
+}
 
 test("ffi/abi names a header for every module but the one of the RFC", () => {
   const without = readdirSync(ABI).filter((name) => {
