@@ -3,10 +3,8 @@
  *
  * @module
  */
-import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { pageSize } from "../../ffi/memory.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
 import { ipVersion } from "../resolve.ts";
 import type { Capabilities, SocketMaker } from "../transport.ts";
@@ -14,6 +12,7 @@ import type { Family } from "./family.ts";
 import { INET, INET6 } from "./family_inet.ts";
 import { UNIX } from "./family_unix.ts";
 import { openKernelSocket, openUnixSocket } from "./open.ts";
+import { whyNoPages } from "./pages.ts";
 
 function maker<A extends Address>(family: Family<A>, does: Partial<Capabilities>): SocketMaker<A> {
   return {
@@ -37,10 +36,10 @@ const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", 
  * runtime may look at them. `undefined` where that cannot be told just now.
  */
 function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
-  if (pageSize() !== USR_PAGE_SIZE) return false;
+  if (whyNoPages() !== undefined) return false;
   try {
     using socket = openKernelSocket(family, "stream");
-    using _region = socket.mapPages(USR_PAGE_SIZE);
+    using _region = socket.mapPages(1);
     return true;
   } catch (error) {
     if (isDeniedMemory(error)) return false;

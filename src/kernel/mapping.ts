@@ -12,8 +12,9 @@ import {
 } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { MappedRegion, pageSize } from "../../ffi/memory.ts";
+import { MappedRegion } from "../../ffi/memory.ts";
 import type { RxMapping } from "../socket.ts";
+import { whyNoPages } from "./pages.ts";
 
 /** What the mapping asks of its socket. */
 export interface MappedSocket {
@@ -45,8 +46,7 @@ export class KernelMapping implements RxMapping {
   /** Maps `length` bytes of the socket `fd`. */
   constructor(socket: MappedSocket, fd: number, length: number, prot: number) {
     if (length <= 0) throw new SysError("mmap", "EINVAL");
-    // Page 0 has 4096 bytes by the receive ABI; nobody has said what larger pages would hold.
-    if (pageSize() !== USR_PAGE_SIZE) throw new SysError("mmap", "EOPNOTSUPP");
+    if (whyNoPages() !== undefined) throw new SysError("mmap", "EOPNOTSUPP");
     const region = new MappedRegion(length, { fd, prot });
     this.#socket = socket;
     this.#region = region;

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { SO_VM_SOCKETS_ZEROCOPY, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { SO_VM_SOCKETS_ZEROCOPY } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { pageSize } from "../../ffi/memory.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, Transport } from "../transport.ts";
 import { VSOCK } from "./family_vsock.ts";
 import { openKernelSocket } from "./open.ts";
+import { whyNoPages } from "./pages.ts";
 import { localCid } from "./reach.ts";
 import type { KernelSocket } from "./socket.ts";
 
@@ -72,7 +72,7 @@ function hasSeqpacket(): boolean {
 /** Whether the receive ABI is there: no released kernel has it. */
 function hasMapRx(): boolean {
   using socket = openKernelSocket(VSOCK, "stream");
-  if (pageSize() !== USR_PAGE_SIZE) return false;
+  if (whyNoPages() !== undefined) return false;
   try {
     const value = BigUint64Array.of(1n);
     const bytes = new Uint8Array(value.buffer);

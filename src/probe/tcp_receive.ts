@@ -11,13 +11,20 @@ import { SysError } from "../../ffi/errno.ts";
 import { bind, close, connect, getsockname, getsockopt } from "../../ffi/libc.ts";
 import { listen, mmap, munmap, socket } from "../../ffi/libc.ts";
 import { pageSize } from "../../ffi/memory.ts";
+import { whyNoPages } from "../kernel/pages.ts";
 import { type Finding, no, yes } from "./finding.ts";
+
+/** What to do about `whyNoPages()`. */
+export const NO_PAGES_CURE = "a kernel with pages of 4 KiB; receive by copy happens by itself";
 
 /** Maps a page of a connected TCP socket, and asks for nothing to be mapped into it. */
 export function lookAtTcpReceive(): Finding {
   try {
     withConnection(askForPages);
-    return yes("a socket was mapped and took the option");
+    const why = whyNoPages();
+    return why === undefined
+      ? yes("a socket was mapped and took the option")
+      : no(why, NO_PAGES_CURE);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     const { op, code } = error;

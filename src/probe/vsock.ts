@@ -17,8 +17,10 @@ import { library } from "../../ffi/select.ts";
 import { fs } from "../builtins.ts";
 import { type KernelTransports, kernelTransports } from "../kernel/reach.ts";
 import { localCid, whyNotConnect } from "../kernel/reach.ts";
+import { whyNoPages } from "../kernel/pages.ts";
 import { openVsock } from "../kernel/transport.ts";
 import { type Finding, type Look, lookSafely, no, noFrom, yes } from "./finding.ts";
+import { NO_PAGES_CURE } from "./tcp_receive.ts";
 
 const DEVICE = "/dev/vsock";
 const NS_MODE = "/proc/sys/net/vsock/ns_mode";
@@ -44,17 +46,23 @@ export const VSOCK_LOOKS: Readonly<Record<string, Look>> = {
   seqpacket: { about: "messages, SOCK_SEQPACKET", look: lookAtSeqpacket },
   map_rx: {
     about: "zero-copy receive, SO_VM_SOCKETS_MAP_RX",
-    look: () =>
-      openVsock().capabilities.mapRx ? yes("a socket took the option") : no(
-        "this kernel has no SO_VM_SOCKETS_ZEROCOPY, as no released one has",
-        "receive by copy, which is what happens by itself",
-      ),
+    look: lookAtMapRx,
   },
   zerocopy_vsock: {
     about: "zero-copy send over AF_VSOCK, MSG_ZEROCOPY",
     look: () => lookAtZeroCopySend(AF_VSOCK, "a kernel from Linux 6.7 on"),
   },
 };
+
+function lookAtMapRx(): Finding {
+  if (openVsock().capabilities.mapRx) return yes("a socket took the option");
+  const why = whyNoPages();
+  if (why !== undefined) return no(why, NO_PAGES_CURE);
+  return no(
+    "this kernel has no SO_VM_SOCKETS_ZEROCOPY, as no released one has",
+    "receive by copy, which is what happens by itself",
+  );
+}
 
 /** Whether sockets of `domain` take `SO_ZEROCOPY`. */
 export function lookAtZeroCopySend(domain: number, cure: string): Finding {

@@ -12,8 +12,10 @@ import {
 } from "../../ffi/abi/tcp.ts";
 import { USR_HDR_MAX, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { type MappedRegion, pageSize } from "../../ffi/memory.ts";
+import type { MappedRegion } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
+import { VsockError } from "../error.ts";
+import { whyNoPages } from "../kernel/pages.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { noteEndError, recvConnected } from "../recv.ts";
 import { WOULD_BLOCK } from "../socket.ts";
@@ -62,11 +64,12 @@ export class TcpSource implements Source, Lender {
   /**
    * Maps `pages` pages of `socket`.
    *
-   * @throws {SysError} `EOPNOTSUPP` where pages are not of 4096 bytes, `ENODEV` where the kernel
-   * does not map TCP, `ENOMEM`.
+   * @throws {VsockError} `EOPNOTSUPP` where pages are not of 4096 bytes.
+   * @throws {SysError} `ENODEV` where the kernel does not map TCP, `ENOMEM`.
    */
   constructor(socket: KernelSocket<Address>, pages: number) {
-    if (pageSize() !== USR_PAGE_SIZE) throw new SysError("mmap", "EOPNOTSUPP");
+    const hint = whyNoPages();
+    if (hint !== undefined) throw new VsockError("mmap", "EOPNOTSUPP", { hint });
     this.#socket = socket;
     this.#pages = pages;
     this.#region = socket.mapPages(pages * USR_PAGE_SIZE);

@@ -5,6 +5,7 @@ import { forceBackend } from "../../ffi/select.ts";
 import { kernelTransports, localCid } from "../../src/kernel/reach.ts";
 import { CAPABILITIES, probe } from "../../src/probe.ts";
 import { type Finding, lookSafely, noFrom } from "../../src/probe/finding.ts";
+import { runChild } from "./ffi_helpers.ts";
 import { NO_VSOCK as skip } from "./kernel_helpers.ts";
 
 function find(name: string): Finding {
@@ -35,6 +36,15 @@ test("probe() agrees with what sockets do", { skip }, () => {
   assertEquals(find("reach_host").ok, transports.guestCid !== undefined || transports.local);
   const { ok, value } = find("local_cid");
   if (ok) assertEquals(value, localCid());
+});
+
+test("probe() and a receiver agree where pages are not of 4096 bytes: all is copied", {
+  timeout: 60_000,
+}, async () => {
+  const why = "pages are of 16384 bytes here, not of 4096";
+  const refusal = `Cannot mmap: EOPNOTSUPP (errno 95): ${why}`;
+  const found = JSON.parse(await runChild("./page_size_child.ts"));
+  assertEquals(found, { bytes: 100_000, mapped: false, refusal, ok: false, why });
 });
 
 test("probe() has the limits of this process in bytes", () => {
