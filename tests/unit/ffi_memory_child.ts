@@ -7,9 +7,10 @@ import { Worker } from "node:worker_threads";
 import { StolenViewError } from "../../ffi/loans.ts";
 import { close } from "../../ffi/libc.ts";
 import { createMemfd } from "../../ffi/memfd.ts";
-import { MappedRegion } from "../../ffi/memory.ts";
+import { MappedRegion, pageSize } from "../../ffi/memory.ts";
 
-const SIZE = 16 * 4096;
+const PAGE = pageSize();
+const SIZE = 16 * PAGE;
 
 function anonymous(): MappedRegion {
   return new MappedRegion(SIZE);
@@ -41,7 +42,7 @@ function touch(...views: readonly (Uint8Array | DataView)[]): string {
 }
 
 function views(region: MappedRegion): [Uint8Array, Uint8Array, DataView] {
-  const view = region.lend(4096, 5000).fill(9);
+  const view = region.lend(PAGE, 5000).fill(9);
   return [view, view.subarray(100), new DataView(view.buffer)];
 }
 
@@ -62,7 +63,7 @@ function stolen(
 ): string {
   const region = anonymous();
   const bystander = region.lend(0, 10);
-  const loot = new Uint8Array(steal(region.lend(4096, 100).fill(7).buffer));
+  const loot = new Uint8Array(steal(region.lend(PAGE, 100).fill(7).buffer));
   const before = loot[0];
   try {
     end(region);
@@ -143,7 +144,7 @@ const CASES: Readonly<Record<string, () => string | Promise<string>>> = {
   },
   "hot loop": () => hotLoop(anonymous()),
   "stolen by transfer": () => stolen((region) => region.unmap(), (buffer) => buffer.transfer()),
-  "stolen by structuredClone": () => stolen((region) => region.discard(4096, 1), postAway),
+  "stolen by structuredClone": () => stolen((region) => region.discard(PAGE, 1), postAway),
   "stolen by resize": () => stolen((region) => region.resize(1), postAway),
   "stolen by worker": stolenByWorker,
 };
