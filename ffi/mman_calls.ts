@@ -72,7 +72,10 @@ export function munmap(address: number, length: number): void {
   while (calls.munmap(wide(address), wide(length)) === -1 && retry("munmap"));
 }
 
-/** Wraps mprotect(2): `prot` is `PROT_*`. */
+/**
+ * Wraps mprotect(2): `prot` is `PROT_*`. What does not begin on a page is `EINVAL` with glibc; musl
+ * takes the pages that it lies in.
+ */
 export function mprotect(address: number, length: number, prot: number): void {
   requireInt("prot", prot);
   requireSize("address", address);
