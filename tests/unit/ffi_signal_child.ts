@@ -7,12 +7,13 @@ import * as libc from "../../ffi/libc.ts";
 
 const WAIT_MS = 100;
 
-process.on("SIGUSR2", () => {});
+const begun = new Promise((resolve) => process.on("SIGUSR2", resolve));
 const worker = new Worker(new URL("./ffi_signal_worker.ts", import.meta.url));
 const flag = new Int32Array(new SharedArrayBuffer(4));
 const stopped = new Promise((resolve) => worker.once("message", resolve));
 await new Promise((resolve) => worker.once("online", resolve));
 worker.postMessage(flag);
+await begun;
 
 const epfd = libc.epoll_create1(0);
 const waits: Readonly<Record<string, () => number>> = {
