@@ -13,7 +13,7 @@ import { library } from "./select.ts";
 const MAP_FAILED = -1;
 
 /**
- * An address as a number. Linux gives none past 2^47 (x86-64) or 2^52 (arm64) unless it is asked
+ * An address as a number. Linux gives none past 2^47 (x86-64) or 2^48 (arm64) unless it is asked
  * for by hint, so one that a number cannot hold means that something is wrong.
  */
 function toAddress(address: Wide): number {
