@@ -17,10 +17,10 @@
  * - One refusal: where the runtime has no FFI or denies it, `open()` and `bufferAt()` throw an
  *   {@linkcode FfiUnavailableError}.
  *
- * libc by name, in the order tried: `libc.so.6` (glibc), `libc.musl-x86_64.so.1` and
- * `libc.musl-aarch64.so.1` (musl). FFI in Deno needs `--allow-ffi`. Its narrowest form names the
- * file, e.g. `--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6`, and is enough for all but `bufferAt()`:
- * sockets and copied receive work, memory mappings need `--allow-ffi` alone. Node needs
+ * libc by name is `libc.so.6`: musl's loader takes every name that begins with `libc.` for itself.
+ * FFI in Deno needs `--allow-ffi`. Its narrowest form names the file, e.g.
+ * `--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6`, and is enough for all but `bufferAt()`: sockets
+ * and copied receive work, memory mappings need `--allow-ffi` alone. Node needs
  * `--experimental-ffi` where that is not the default, and `--allow-ffi` beside `--permission`.
  *
  * C's variadic calls (`ioctl`, `fcntl`) are declared like any other: on x86-64 and arm64 Linux,
@@ -69,12 +69,8 @@ export interface Backend {
   open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls>;
 }
 
-/** libc by the names that a dynamic loader finds it by, in the order tried. */
-export const LIBC_NAMES: readonly string[] = [
-  "libc.so.6",
-  "libc.musl-x86_64.so.1",
-  "libc.musl-aarch64.so.1",
-];
+/** libc by the name that a dynamic loader finds it by, musl's too. */
+export const LIBC_NAME = "libc.so.6";
 
 /** Where distributions keep libc, for permissions that name a file. */
 export const LIBC_PATHS: readonly string[] = [
@@ -143,26 +139,4 @@ export function translate<Row>(
   return Object.fromEntries(
     Object.entries(table).map(([name, signature]) => [name, convert(signature)]),
   );
-}
-
-/**
- * Gives what `open` returns for the first of `names` that it does not throw for. `denied` tells a
- * refusal that no other name would change.
- */
-export function openFirst<T>(
-  names: readonly string[],
-  open: (name: string) => T,
-  denied: (error: unknown) => boolean,
-  fail: (name: string, cause: unknown) => FfiUnavailableError,
-): T {
-  let first: FfiUnavailableError | undefined;
-  for (const name of names) {
-    try {
-      return open(name);
-    } catch (error) {
-      first ??= fail(name, error);
-      if (denied(error)) break;
-    }
-  }
-  throw first ?? fail(LIBC_NAMES.join(", "), undefined);
 }

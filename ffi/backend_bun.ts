@@ -8,9 +8,8 @@ import {
   type Backend,
   type CType,
   FfiUnavailableError,
-  LIBC_NAMES,
+  LIBC_NAME,
   type Library,
-  openFirst,
   type Signature,
   translate,
   type Wide,
@@ -61,8 +60,8 @@ const BALLAST_BYTES = 64 * 1024 * 1024;
 const LARGE_BYTES = 64 * 1024;
 let ballast: ArrayBuffer | undefined;
 
-function unavailable(library: string, cause: unknown): FfiUnavailableError {
-  return new FfiUnavailableError("bun", library, "", cause);
+function unavailable(cause: unknown): FfiUnavailableError {
+  return new FfiUnavailableError("bun", LIBC_NAME, "", cause);
 }
 
 function bunFfi(): BunFfi {
@@ -70,8 +69,16 @@ function bunFfi(): BunFfi {
     process: { getBuiltinModule(name: string): unknown };
   };
   const ffi = process.getBuiltinModule("bun:ffi");
-  if (ffi === undefined) throw unavailable(LIBC_NAMES.join(", "), undefined);
+  if (ffi === undefined) throw unavailable(undefined);
   return ffi as BunFfi;
+}
+
+function opened(ffi: BunFfi, symbols: Record<string, BunSignature>): unknown {
+  try {
+    return ffi.dlopen(LIBC_NAME, symbols).symbols;
+  } catch (cause) {
+    throw unavailable(cause);
+  }
 }
 
 /** Bun's way to libc. */
@@ -88,13 +95,8 @@ export const backend: Backend = {
       __errno_location: { args: [], returns: "u64_fast" },
       mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "i64_fast" },
     };
-    const library = openFirst(
-      LIBC_NAMES,
-      (name) => ({ name, symbols: ffi.dlopen(name, { ...symbols, ...own }).symbols }),
-      () => false,
-      unavailable,
-    );
-    const { __errno_location, mmap } = library.symbols as Own;
+    const calls = opened(ffi, { ...symbols, ...own });
+    const { __errno_location, mmap } = calls as Own;
     const makeBallast = (): ArrayBuffer => {
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
       const address = mmap(0, BALLAST_BYTES, PROT_NONE, flags, -1, 0);
@@ -102,8 +104,8 @@ export const backend: Backend = {
       return address === -1 ? new ArrayBuffer(0) : ffi.toArrayBuffer(address, 0, BALLAST_BYTES);
     };
     return {
-      name: library.name,
-      calls: library.symbols as Calls,
+      name: LIBC_NAME,
+      calls: calls as Calls,
       // Bun converts a number to 64 bits exactly, and faster than a BigInt.
       wide: (value: number): Wide => value as Wide,
       errno: (): number => ffi.read.i32(__errno_location(), 0),

@@ -11,11 +11,10 @@ import {
   type CType,
   FfiUnavailableError,
   isNotCapable,
-  LIBC_NAMES,
+  LIBC_NAME,
   LIBC_PATHS,
   type Library,
   MEMORY,
-  openFirst,
   type Signature,
   translate,
   type Wide,
@@ -67,11 +66,25 @@ function isGranted(path?: string): boolean {
   return deno().permissions.querySync({ name: "ffi", ...descriptor }).state === "granted";
 }
 
-/** Names are for the loader and a permission for all; else a permission names one of the paths. */
+/** The name is for the loader and a permission for all; else a permission names some paths. */
 function names(): readonly string[] {
-  if (isGranted()) return LIBC_NAMES;
+  if (isGranted()) return [LIBC_NAME];
   const granted = LIBC_PATHS.filter(isGranted);
-  return granted.length > 0 ? granted : LIBC_NAMES;
+  return granted.length > 0 ? granted : [LIBC_NAME];
+}
+
+/** The first of `names()` that opens; the error is of the first. */
+function opened(symbols: Record<string, DenoSignature>): { name: string; symbols: unknown } {
+  let first: FfiUnavailableError | undefined;
+  for (const name of names()) {
+    try {
+      return { name, symbols: deno().dlopen(name, symbols).symbols };
+    } catch (error) {
+      first ??= unavailable(name, error);
+      if (isNotCapable(error)) break;
+    }
+  }
+  throw first;
 }
 
 function bufferAt(address: number, length: number): ArrayBuffer {
@@ -89,12 +102,7 @@ export const backend: Backend = {
 
   open<Calls>(table: Readonly<Record<keyof Calls & string, Signature>>): Library<Calls> {
     const symbols = translate(table, ({ args, result }) => ({ parameters: args, result }));
-    const library = openFirst(
-      names(),
-      (name) => ({ name, symbols: deno().dlopen(name, { ...symbols, ...OWN }).symbols }),
-      isNotCapable,
-      unavailable,
-    );
+    const library = opened({ ...symbols, ...OWN });
     const own = library.symbols as Own;
     const errno = new Int32Array(1);
     const [none, width] = [toWide(0), toWide(errno.byteLength)];

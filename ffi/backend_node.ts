@@ -7,9 +7,8 @@ import {
   type Backend,
   type CType,
   FfiUnavailableError,
-  LIBC_NAMES,
+  LIBC_NAME,
   type Library,
-  openFirst,
   type Signature,
   translate,
 } from "./backend.ts";
@@ -44,10 +43,6 @@ function isDenied(error: unknown): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === ACCESS_DENIED;
 }
 
-function unavailable(library: string, cause: unknown): FfiUnavailableError {
-  return new FfiUnavailableError("node", library, isDenied(cause) ? "--allow-ffi" : "", cause);
-}
-
 function nodeFfi(): NodeFfi {
   const { process } = globalThis as unknown as {
     process: { version: string; getBuiltinModule?(name: string): unknown };
@@ -55,12 +50,20 @@ function nodeFfi(): NodeFfi {
   const ffi = process.getBuiltinModule?.("node:ffi");
   if (ffi !== undefined) return ffi as NodeFfi;
   const { version } = process;
-  const names = LIBC_NAMES.join(", ");
   // No flag gives it to an older one.
   if (Number.parseInt(version.slice(1)) < FIRST_MAJOR) {
-    throw new FfiUnavailableError(`node ${version}`, names, "");
+    throw new FfiUnavailableError(`node ${version}`, LIBC_NAME, "");
   }
-  throw new FfiUnavailableError("node", names, "--experimental-ffi");
+  throw new FfiUnavailableError("node", LIBC_NAME, "--experimental-ffi");
+}
+
+function opened(ffi: NodeFfi, functions: Record<string, NodeSignature>): unknown {
+  try {
+    return ffi.dlopen(LIBC_NAME, functions).functions;
+  } catch (cause) {
+    const flag = isDenied(cause) ? "--allow-ffi" : "";
+    throw new FfiUnavailableError("node", LIBC_NAME, flag, cause);
+  }
 }
 
 /** Node's way to libc. */
@@ -74,16 +77,11 @@ export const backend: Backend = {
       return: TYPES[result],
     }));
     const own = { __errno_location: { arguments: [], return: "uint64" } };
-    const library = openFirst(
-      LIBC_NAMES,
-      (name) => ({ name, functions: ffi.dlopen(name, { ...symbols, ...own }).functions }),
-      isDenied,
-      unavailable,
-    );
-    const { __errno_location } = library.functions as { __errno_location(): bigint };
+    const calls = opened(ffi, { ...symbols, ...own });
+    const { __errno_location } = calls as { __errno_location(): bigint };
     return {
-      name: library.name,
-      calls: library.functions as Calls,
+      name: LIBC_NAME,
+      calls: calls as Calls,
       wide: toWide,
       errno: (): number => ffi.getInt32(__errno_location(), 0),
       pointerOf(view: ArrayBufferView): number {

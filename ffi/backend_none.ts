@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Backend, FfiUnavailableError, LIBC_NAMES, type Library } from "./backend.ts";
+import { type Backend, FfiUnavailableError, LIBC_NAME, type Library } from "./backend.ts";
 
 const FLAGS: Readonly<Record<string, string>> = {
   deno: "--allow-ffi",
@@ -21,6 +21,6 @@ export const backend: Backend = {
   runtime: "none",
 
   open<Calls>(): Library<Calls> {
-    throw new FfiUnavailableError(runtime(), LIBC_NAMES.join(", "), FLAGS[runtime()] ?? "");
+    throw new FfiUnavailableError(runtime(), LIBC_NAME, FLAGS[runtime()] ?? "");
   },
 };
