@@ -14,6 +14,7 @@ import {
   translate,
   type Wide,
 } from "./backend.ts";
+import { bufferOf } from "./view.ts";
 
 interface BunSignature {
   readonly args: readonly string[];
@@ -111,7 +112,7 @@ export const backend: Backend = {
       errno: (): number => ffi.read.i32(__errno_location(), 0),
       pointerOf(view: ArrayBufferView): number {
         // A small view has no buffer until it is asked for one, and moves its bytes then.
-        void view.buffer;
+        bufferOf(view);
         return ffi.ptr(view);
       },
       bufferAt(address: number, length: number): ArrayBuffer {

@@ -19,6 +19,7 @@ import {
   translate,
   type Wide,
 } from "./backend.ts";
+import { bufferOf, byteOffsetOf } from "./view.ts";
 import { toWide } from "./wide.ts";
 
 interface DenoSignature {
@@ -115,9 +116,10 @@ export const backend: Backend = {
         own.copyOut(errno, own.__errno_location(), width);
         return errno[0] ?? 0;
       },
-      pointerOf({ buffer, byteOffset }: ArrayBufferView): number {
+      pointerOf(view: ArrayBufferView): number {
+        const buffer = bufferOf(view);
         const whole = buffer instanceof ArrayBuffer ? buffer : new Uint8Array(buffer);
-        return Number(own.addressOf(whole, whole, none)) + byteOffset;
+        return Number(own.addressOf(whole, whole, none)) + byteOffsetOf(view);
       },
     };
   },

@@ -12,6 +12,7 @@ import {
   type Signature,
   translate,
 } from "./backend.ts";
+import { bufferOf } from "./view.ts";
 import { toWide } from "./wide.ts";
 
 interface NodeSignature {
@@ -86,7 +87,7 @@ export const backend: Backend = {
       errno: (): number => ffi.getInt32(__errno_location(), 0),
       pointerOf(view: ArrayBufferView): number {
         // A small view has no buffer until it is asked for one, and moves its bytes then.
-        void view.buffer;
+        bufferOf(view);
         return Number(ffi.getRawPointer(view));
       },
       bufferAt: (address: number, length: number): ArrayBuffer =>

@@ -7,6 +7,7 @@ import type { Library } from "./backend.ts";
 import { ERRNO, SysError } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Libc } from "./symbols.ts";
+import { byteLengthOf } from "./view.ts";
 
 const INT_MAX = 0x7fff_ffff;
 const UINT_MAX = 0xffff_ffff;
@@ -72,13 +73,13 @@ export function requireSize(name: string, value: number): void {
   }
 }
 
-/** Throws a TypeError unless `value` is a typed array or a DataView. */
-export function requireBytes(name: string, value: ArrayBufferView): void {
-  if (!ArrayBuffer.isView(value)) {
-    throw new TypeError(
-      `Cannot use ${name}: must be a typed array or a DataView: current value is ${value}`,
-    );
-  }
+/** How many bytes `value` has. Throws a TypeError unless it is a typed array or a DataView. */
+export function requireBytes(name: string, value: ArrayBufferView): number {
+  if (ArrayBuffer.isView(value)) return byteLengthOf(value);
+  throw new TypeError(
+    `Cannot use ${name}: must be a typed array or a DataView: ` +
+      `current value is ${Object.prototype.toString.call(value)}`,
+  );
 }
 
 /**
@@ -87,8 +88,7 @@ export function requireBytes(name: string, value: ArrayBufferView): void {
  * struct has returned.
  */
 export function pointerOf(view: ArrayBufferView): number {
-  requireBytes("view", view);
-  return view.byteLength === 0 ? 0 : library().pointerOf(view);
+  return requireBytes("view", view) === 0 ? 0 : library().pointerOf(view);
 }
 
 const encoder: TextEncoder = new TextEncoder();

@@ -45,8 +45,7 @@ export function dup2(fd: number, newFd: number): void {
 /** Wraps read(2): bytes read, 0 at end of file or for no room, or `WOULD_BLOCK`. */
 export function read(fd: number, buffer: Bytes): number {
   const { calls, wide } = libraryFor(fd);
-  requireBytes("buffer", buffer);
-  const length = wide(buffer.byteLength);
+  const length = wide(requireBytes("buffer", buffer));
   let count: number;
   do count = calls.read(fd, buffer, length); while (count === -1 && retry("read", ERRNO.EAGAIN));
   return count;
@@ -59,11 +58,11 @@ export function read(fd: number, buffer: Bytes): number {
  */
 export function readNoWait(fd: number, buffer: Bytes): number {
   const { calls, errno, wide, pointerOf } = libraryFor(fd);
-  requireBytes("buffer", buffer);
+  const length = requireBytes("buffer", buffer);
   const number = wide(SYS_preadv2);
   for (;;) {
     setSize(iovec, IOVEC.at.iov_base, pointerOf(buffer));
-    setSize(iovec, IOVEC.at.iov_len, buffer.byteLength);
+    setSize(iovec, IOVEC.at.iov_len, length);
     const [vec, one, flags] = [wide(pointerOf(iovec)), wide(1), wide(RWF_NOWAIT)];
     const count = Number(calls.syscall(number, wide(fd), vec, one, NO_OFFSET, wide(0), flags));
     if (count !== -1) return count;
@@ -76,8 +75,7 @@ export function readNoWait(fd: number, buffer: Bytes): number {
 /** Wraps write(2): bytes written, or `WOULD_BLOCK`. */
 export function write(fd: number, data: Bytes): number {
   const { calls, wide } = libraryFor(fd);
-  requireBytes("data", data);
-  const length = wide(data.byteLength);
+  const length = wide(requireBytes("data", data));
   let count: number;
   do count = calls.write(fd, data, length); while (count === -1 && retry("write", ERRNO.EAGAIN));
   return count;
@@ -110,8 +108,7 @@ export function eventfd(initial: number, flags: number): number {
 export function ioctl(fd: number, request: number, argument: Bytes): number {
   const { calls, wide } = libraryFor(fd);
   requireSize("request", request);
-  requireBytes("argument", argument);
-  if (argument.byteLength === 0) {
+  if (requireBytes("argument", argument) === 0) {
     throw new RangeError("Cannot use argument: must be 1 byte or more: current value is 0");
   }
   let result: number;

@@ -62,22 +62,22 @@ export class Message {
 
   /** Before the call: addresses and lengths, as they are now. */
   fill(pointerOf: (view: ArrayBufferView) => number): void {
-    if (this.#name !== undefined) requireBytes("name", this.#name);
-    if (this.#control !== undefined) requireBytes("control", this.#control);
+    const nameLength = this.#name === undefined ? 0 : requireBytes("name", this.#name);
+    const room = this.#control === undefined ? 0 : requireBytes("control", this.#control);
     const count = this.#iov.byteLength / IOVEC.size;
     for (let index = 0; index < count; index++) {
       const buffer = this.buffers[index] as Bytes;
-      requireBytes("buffers", buffer);
+      const length = requireBytes("buffers", buffer);
       const start = index * IOVEC.size;
-      setAddress(this.#iov, start + IOVEC.at.iov_base, buffer, pointerOf);
-      setSize(this.#iov, start + IOVEC.at.iov_len, buffer.byteLength);
+      setSize(this.#iov, start + IOVEC.at.iov_base, length === 0 ? 0 : pointerOf(buffer));
+      setSize(this.#iov, start + IOVEC.at.iov_len, length);
     }
-    setAddress(this.#view, at.msg_iov, this.#iov, pointerOf);
+    setSize(this.#view, at.msg_iov, count === 0 ? 0 : pointerOf(this.#iov));
     setSize(this.#view, at.msg_iovlen, count);
-    setAddress(this.#view, at.msg_name, this.#name, pointerOf);
-    this.#view.setUint32(at.msg_namelen, this.#name?.byteLength ?? 0, true);
-    setAddress(this.#view, at.msg_control, this.#control, pointerOf);
-    setSize(this.#view, at.msg_controllen, this.#control?.byteLength ?? 0);
+    setSize(this.#view, at.msg_name, nameLength === 0 ? 0 : pointerOf(this.#name!));
+    this.#view.setUint32(at.msg_namelen, nameLength, true);
+    setSize(this.#view, at.msg_control, room === 0 ? 0 : pointerOf(this.#control!));
+    setSize(this.#view, at.msg_controllen, room);
     this.#view.setInt32(at.msg_flags, 0, true);
   }
 
@@ -87,15 +87,4 @@ export class Message {
     this.#nameLength = this.#view.getUint32(at.msg_namelen, true);
     this.#controlLength = this.#view.getUint32(at.msg_controllen, true);
   }
-}
-
-type PointerOf = (view: ArrayBufferView) => number;
-
-function setAddress(
-  view: DataView,
-  offset: number,
-  target: Bytes | undefined,
-  pointerOf: PointerOf,
-): void {
-  setSize(view, offset, target === undefined || target.byteLength === 0 ? 0 : pointerOf(target));
 }

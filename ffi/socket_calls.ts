@@ -42,8 +42,8 @@ export function socketpair(domain: number, type: number, protocol = 0): [number,
 /** Wraps bind(2). */
 export function bind(fd: number, address: Bytes): void {
   const { calls } = libraryFor(fd);
-  requireBytes("address", address);
-  while (calls.bind(fd, address, address.byteLength) === -1 && retry("bind"));
+  const length = requireBytes("address", address);
+  while (calls.bind(fd, address, length) === -1 && retry("bind"));
 }
 
 /** Wraps listen(2). */
@@ -60,10 +60,10 @@ export function listen(fd: number, backlog: number): void {
 export function accept4(fd: number, flags: number, address: Bytes = anyAddress): number {
   requireInt("flags", flags);
   const { calls } = libraryFor(fd);
-  requireBytes("address", address);
+  const length = requireBytes("address", address);
   let accepted: number;
   do {
-    socklen[0] = address.byteLength;
+    socklen[0] = length;
     accepted = calls.accept4(fd, address, socklen, flags);
   } while (accepted === -1 && retry("accept4", ERRNO.EAGAIN));
   return accepted;
@@ -75,9 +75,9 @@ export function accept4(fd: number, flags: number, address: Bytes = anyAddress):
  */
 export function connect(fd: number, address: Bytes): boolean {
   const { calls } = libraryFor(fd);
-  requireBytes("address", address);
+  const length = requireBytes("address", address);
   let result: number;
-  do result = calls.connect(fd, address, address.byteLength); while (
+  do result = calls.connect(fd, address, length); while (
     result === -1 && retry("connect", ERRNO.EINPROGRESS)
   );
   return result === 0;
@@ -93,8 +93,8 @@ export function shutdown(fd: number, how: number): void {
 /** Wraps getsockname(2): fills `address`, gives the length that it really has. */
 export function getsockname(fd: number, address: Bytes): number {
   const { calls } = libraryFor(fd);
-  requireBytes("address", address);
-  do socklen[0] = address.byteLength; while (
+  const length = requireBytes("address", address);
+  do socklen[0] = length; while (
     calls.getsockname(fd, address, socklen) === -1 && retry("getsockname")
   );
   return socklen[0] ?? 0;
@@ -103,8 +103,8 @@ export function getsockname(fd: number, address: Bytes): number {
 /** Wraps getpeername(2): fills `address`, gives the length that it really has. */
 export function getpeername(fd: number, address: Bytes): number {
   const { calls } = libraryFor(fd);
-  requireBytes("address", address);
-  do socklen[0] = address.byteLength; while (
+  const length = requireBytes("address", address);
+  do socklen[0] = length; while (
     calls.getpeername(fd, address, socklen) === -1 && retry("getpeername")
   );
   return socklen[0] ?? 0;
@@ -115,8 +115,8 @@ export function getsockopt(fd: number, level: number, name: number, value: Bytes
   requireInt("level", level);
   requireInt("name", name);
   const { calls } = libraryFor(fd);
-  requireBytes("value", value);
-  do socklen[0] = value.byteLength; while (
+  const length = requireBytes("value", value);
+  do socklen[0] = length; while (
     calls.getsockopt(fd, level, name, value, socklen) === -1 && retry("getsockopt")
   );
   return socklen[0] ?? 0;
@@ -127,9 +127,9 @@ export function setsockopt(fd: number, level: number, name: number, value: Bytes
   requireInt("level", level);
   requireInt("name", name);
   const { calls } = libraryFor(fd);
-  requireBytes("value", value);
+  const length = requireBytes("value", value);
   while (
-    calls.setsockopt(fd, level, name, value, value.byteLength) === -1 && retry("setsockopt")
+    calls.setsockopt(fd, level, name, value, length) === -1 && retry("setsockopt")
   );
 }
 
@@ -137,8 +137,7 @@ export function setsockopt(fd: number, level: number, name: number, value: Bytes
 export function send(fd: number, data: Bytes, flags: number): number {
   requireInt("flags", flags);
   const { calls, wide } = libraryFor(fd);
-  requireBytes("data", data);
-  const length = wide(data.byteLength);
+  const length = wide(requireBytes("data", data));
   let sent: number;
   do sent = calls.send(fd, data, length, flags); while (
     sent === -1 && retry("send", ERRNO.EAGAIN)
@@ -150,8 +149,7 @@ export function send(fd: number, data: Bytes, flags: number): number {
 export function recv(fd: number, buffer: Bytes, flags: number): number {
   requireInt("flags", flags);
   const { calls, wide } = libraryFor(fd);
-  requireBytes("buffer", buffer);
-  const length = wide(buffer.byteLength);
+  const length = wide(requireBytes("buffer", buffer));
   let received: number;
   do received = calls.recv(fd, buffer, length, flags); while (
     received === -1 && retry("recv", ERRNO.EAGAIN)

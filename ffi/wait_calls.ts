@@ -7,10 +7,10 @@
  *
  * @module
  */
-import type { EpollEvents } from "./abi/epoll.ts";
-import type { PollFds } from "./abi/poll.ts";
+import { EPOLL_EVENT, type EpollEvents } from "./abi/epoll.ts";
+import { POLLFD, type PollFds } from "./abi/poll.ts";
 import { TIMESPEC } from "./abi/time.ts";
-import { libraryFor, requireFd, requireInt, retry } from "./call.ts";
+import { libraryFor, requireBytes, requireFd, requireInt, retry } from "./call.ts";
 import { library } from "./select.ts";
 
 const INT_MAX = 0x7fff_ffff;
@@ -39,13 +39,18 @@ function toInt(ms: number): number {
   return ms === Infinity ? -1 : Math.min(Math.ceil(ms), INT_MAX);
 }
 
+/** How many there is room for: a call writes to as many. */
+function countOf({ bytes }: PollFds): number {
+  return Math.floor(requireBytes("fds", bytes) / POLLFD.size);
+}
+
 /**
  * Wraps poll(2): how many of `fds` have events, 0 when the time is over. `timeoutMs` is in
  * milliseconds, `Infinity` for ever: -1 is a RangeError.
  */
 export function poll(fds: PollFds, timeoutMs: number): number {
   const { calls, wide } = library();
-  const count = wide(fds.length);
+  const count = wide(countOf(fds));
   const end = deadline(timeoutMs);
   let ms = timeoutMs;
   for (;;) {
@@ -58,7 +63,7 @@ export function poll(fds: PollFds, timeoutMs: number): number {
 /** `poll()` that a signal cuts short: 0 then too. It reads no clock. */
 export function pollOnce(fds: PollFds, timeoutMs: number): number {
   const { calls, wide } = library();
-  const ready = calls.poll(fds.bytes, wide(fds.length), toInt(timeoutMs));
+  const ready = calls.poll(fds.bytes, wide(countOf(fds)), toInt(timeoutMs));
   return ready === -1 && retry("poll") ? 0 : ready;
 }
 
@@ -68,7 +73,7 @@ export function pollOnce(fds: PollFds, timeoutMs: number): number {
  */
 export function ppoll(fds: PollFds, timeoutMs: number): number {
   const { calls, wide, pointerOf } = library();
-  const count = wide(fds.length);
+  const count = wide(countOf(fds));
   const end = deadline(timeoutMs);
   let ms = timeoutMs;
   for (;;) {
@@ -107,10 +112,11 @@ export function epoll_ctl(epfd: number, op: number, fd: number, events: EpollEve
  */
 export function epoll_wait(epfd: number, events: EpollEvents, timeoutMs: number): number {
   const { calls } = libraryFor(epfd);
+  const count = Math.floor(requireBytes("events", events.bytes) / EPOLL_EVENT.size);
   const end = deadline(timeoutMs);
   let ms = timeoutMs;
   for (;;) {
-    const ready = calls.epoll_wait(epfd, events.bytes, events.length, toInt(ms));
+    const ready = calls.epoll_wait(epfd, events.bytes, count, toInt(ms));
     if (ready !== -1 || !retry("epoll_wait")) return ready;
     ms = left(end);
   }

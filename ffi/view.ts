@@ -1,0 +1,38 @@
+/**
+ * Where the bytes of a view lie, as the language has it: its class, and properties of its own, may
+ * say something else, and then a call would write past them.
+ *
+ * @module
+ */
+
+type Getter<T> = (this: ArrayBufferView) => T;
+
+function getter<T>(of: object, name: PropertyKey): Getter<T> {
+  return Object.getOwnPropertyDescriptor(of, name)!.get as Getter<T>;
+}
+
+const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
+const DATA_VIEW: object = DataView.prototype;
+
+const kind = getter<string | undefined>(TYPED_ARRAY, Symbol.toStringTag);
+const arrayBuffer = getter<ArrayBufferLike>(TYPED_ARRAY, "buffer");
+const arrayOffset = getter<number>(TYPED_ARRAY, "byteOffset");
+const arrayLength = getter<number>(TYPED_ARRAY, "byteLength");
+const dataBuffer = getter<ArrayBufferLike>(DATA_VIEW, "buffer");
+const dataOffset = getter<number>(DATA_VIEW, "byteOffset");
+const dataLength = getter<number>(DATA_VIEW, "byteLength");
+
+/** `view.buffer`. */
+export function bufferOf(view: ArrayBufferView): ArrayBufferLike {
+  return kind.call(view) === undefined ? dataBuffer.call(view) : arrayBuffer.call(view);
+}
+
+/** `view.byteOffset`. */
+export function byteOffsetOf(view: ArrayBufferView): number {
+  return kind.call(view) === undefined ? dataOffset.call(view) : arrayOffset.call(view);
+}
+
+/** `view.byteLength`: 0 of a typed array that has lost its bytes. */
+export function byteLengthOf(view: ArrayBufferView): number {
+  return kind.call(view) === undefined ? dataLength.call(view) : arrayLength.call(view);
+}
