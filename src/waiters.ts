@@ -30,19 +30,18 @@ export class Waiters {
   add(events: number, signal: AbortSignal | undefined): Promise<number> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      let stop: (() => void) | undefined;
-      if (signal !== undefined) {
-        const abort = (): void => {
-          this.#list = this.#list.filter((other) => other !== waiter);
-          if (this.#refed) this.#hold.release();
-          reject(signal.reason);
-        };
-        signal.addEventListener("abort", abort, { once: true });
-        stop = (): void => signal.removeEventListener("abort", abort);
-      }
+      const stop = signal && ((): void => signal.removeEventListener("abort", abort));
       const waiter: Waiter = { events, resolve, stop };
       this.#list.push(waiter);
       if (this.#refed) this.#hold.acquire();
+      if (signal === undefined) return;
+      const abort = (): void => {
+        this.#list = this.#list.filter((other) => other !== waiter);
+        if (this.#refed) this.#hold.release();
+        reject(signal.reason);
+      };
+      // Last: it may be the caller's own, and close the socket.
+      signal.addEventListener("abort", abort, { once: true });
     });
   }
 

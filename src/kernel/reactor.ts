@@ -106,13 +106,14 @@ export class EpollReactor {
       const entry = this.#enter(watch, fd, events);
       watch.begin();
       const abort = (): void => this.#abort(watch, entry, wait, signal?.reason);
-      signal?.addEventListener("abort", abort, { once: true });
       const unlisten = (): void => signal?.removeEventListener("abort", abort);
       const wait: Wait = { events, hold, resolve, reject, unlisten };
       entry.waits.push(wait);
       hold.acquire();
       this.#asked ||= asked;
       this.#attendSoon(watch);
+      // Last: it may be the caller's own, and close the socket.
+      signal?.addEventListener("abort", abort, { once: true });
     });
   }
 
