@@ -22,6 +22,11 @@ const dataBuffer = getter<ArrayBufferLike>(DATA_VIEW, "buffer");
 const dataOffset = getter<number>(DATA_VIEW, "byteOffset");
 const dataLength = getter<number>(DATA_VIEW, "byteLength");
 
+/** The class that the language has `value` for, e.g. `"Uint8Array"`, where it is a typed array. */
+export function kindOf(value: unknown): string | undefined {
+  return kind.call(value as ArrayBufferView);
+}
+
 /** `view.buffer`. */
 export function bufferOf(view: ArrayBufferView): ArrayBufferLike {
   return kind.call(view) === undefined ? dataBuffer.call(view) : arrayBuffer.call(view);

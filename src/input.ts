@@ -5,6 +5,7 @@
  */
 import { POLLIN } from "../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
+import { bufferOf, kindOf } from "../ffi/view.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
@@ -58,35 +59,46 @@ export class Input {
 
   /** recv(2), then poll(2) and again while there is nothing. */
   read(p: Uint8Array, options: ReadOptions | undefined): Promise<number | null> {
-    const peek = options !== undefined && options.peek === true;
+    let peek = false;
     try {
-      this.#begin(p, options);
+      if (options !== undefined) {
+        requireWaitOptions(options);
+        peek = options.peek === true;
+      }
+      requireBytes("read into p", p);
+      this.#requireIdle();
       const n = this.#tryRead(p, peek);
       if (n !== undefined) return this.#socket.turns.give(n);
       if (p.length === 0) return this.#socket.turns.give(0);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
-    return this.#wait(() => this.#tryRead(p, peek), options);
+    return this.#wait(() => {
+      requireKept("read into p", p, 1);
+      return this.#tryRead(p, peek);
+    }, options);
   }
 
   /** recvmsg(2) with MSG_TRUNC, then poll(2) and again while there is no message. */
   receiveMessage(options: ReceiveMessageOptions | undefined): Promise<Message | null> {
+    let room: Room;
     try {
       requireSeqpacket("receive", this.#socket);
-      requireRoom(options);
-      this.#begin(this.#probe, options);
-      const message = this.#tryMessage(options);
+      if (options !== undefined) requireWaitOptions(options);
+      room = roomOf(options);
+      this.#requireIdle();
+      const message = this.#tryMessage(room);
       if (message !== undefined) return this.#socket.turns.give(message);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
-    return this.#wait(() => this.#tryMessage(options), options);
+    return this.#wait(() => {
+      if (room.buffer !== undefined) requireKept("receive into buffer", room.buffer, 1);
+      return this.#tryMessage(room);
+    }, options);
   }
 
-  #begin(p: Uint8Array, options: WaitOptions | undefined): void {
-    requireBytes("read into p", p);
-    if (options !== undefined) requireWaitOptions(options);
+  #requireIdle(): void {
     if (this.#pending) throw new VsockError("recv", "EBUSY", { address: this.#peer });
   }
 
@@ -111,7 +123,6 @@ export class Input {
   }
 
   #tryRead(p: Uint8Array, peek: boolean): number | null | undefined {
-    if (p.length === 0) requireBytes("read into p", p); // lost during the wait
     // AF_UNIX would throw a message away for which there is no room at all.
     const n = recvConnected(this.#socket, p, peek || p.length === 0 ? MSG_PEEK : 0);
     if (n === WOULD_BLOCK) return undefined;
@@ -120,10 +131,8 @@ export class Input {
     return n;
   }
 
-  #tryMessage(options: ReceiveMessageOptions | undefined): Message | null | undefined {
-    const { buffer, maxBytes = Infinity, peek = false } = options ?? {};
+  #tryMessage({ buffer, maxBytes, peek }: Room): Message | null | undefined {
     let into = buffer;
-    if (into !== undefined) requireBytes("receive into buffer", into); // lost during the wait
     if (into === undefined) {
       const length = recvConnected(this.#socket, this.#probe, MSG_PEEK | MSG_TRUNC);
       if (length === WOULD_BLOCK) return undefined;
@@ -138,7 +147,7 @@ export class Input {
     if (length === WOULD_BLOCK) return undefined;
     const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;
     if (length === 0 && !endOfRecord && isEnd(this.#socket)) return null;
-    const data = into.subarray(0, length);
+    const data = startOf(into, length);
     if (!peek) this.bytes += data.length;
     return { data, length, truncated: length > data.length, endOfRecord };
   }
@@ -150,14 +159,29 @@ export class Input {
   }
 }
 
-/** Throws a TypeError unless `p` is a Uint8Array that still has its buffer. */
+/** Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes. */
 export function requireBytes(use: string, p: Uint8Array): void {
-  if (!(p instanceof Uint8Array)) {
+  if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
-  if (p.length > 0 || !(p.buffer instanceof ArrayBuffer) || !p.buffer.detached) return;
+  if (p.length > 0) return;
+  try {
+    Uint8Array.prototype.at.call(p, 0);
+  } catch (cause) {
+    const detached = (bufferOf(p) as ArrayBuffer).detached;
+    const state = detached ? "bytes that were transferred away" : "bytes past the end of it";
+    throw new TypeError(`Cannot ${use}: must have its buffer: current value is ${state}`, {
+      cause,
+    });
+  }
+}
+
+/** Throws a TypeError where `p` has lost its buffer during a wait, or all but less than `least`. */
+export function requireKept(use: string, p: Uint8Array, least: number): void {
+  requireBytes(use, p);
+  if (p.length >= least) return;
   throw new TypeError(
-    `Cannot ${use}: must have its buffer: current value is bytes that were transferred away`,
+    `Cannot ${use}: must keep ${least} or more bytes meanwhile: current value is ${p.length}`,
   );
 }
 
@@ -170,16 +194,34 @@ export function requireSeqpacket(verb: string, socket: AnySocket): void {
   }
 }
 
-function requireRoom(options: ReceiveMessageOptions | undefined): void {
-  const { buffer, maxBytes = Infinity } = options ?? {};
+/** What a call of `receiveMessage()` asks for. */
+interface Room {
+  readonly buffer: Uint8Array | undefined;
+  readonly maxBytes: number;
+  readonly peek: boolean;
+}
+
+/** Reads `options` once: what the next look gave need not be what was checked. */
+function roomOf(options: ReceiveMessageOptions | undefined): Room {
+  const { maxBytes = Infinity, peek = false, buffer } = options ?? {};
   if (buffer !== undefined) {
     requireBytes("receive into buffer", buffer);
-    if (buffer.length > 0) return;
+    if (buffer.length > 0) return { buffer, maxBytes, peek };
     throw new RangeError("Cannot receive into buffer: must have a byte: current value is 0 bytes");
   }
-  if (maxBytes !== Infinity && !(Number.isInteger(maxBytes) && maxBytes > 0)) {
-    throw new RangeError(
-      `Cannot use maxBytes: must be a positive integer or Infinity: current value is ${maxBytes}`,
-    );
+  if (maxBytes === Infinity || (Number.isInteger(maxBytes) && maxBytes > 0)) {
+    return { buffer, maxBytes, peek };
   }
+  throw new RangeError(
+    `Cannot use maxBytes: must be a positive integer or Infinity: current value is ${maxBytes}`,
+  );
+}
+
+/** The first `length` bytes of `bytes`, or all: a subclass may make something else of them. */
+function startOf(bytes: Uint8Array, length: number): Uint8Array {
+  const { buffer, byteOffset } = bytes;
+  const size = Math.min(length, bytes.length);
+  const start = bytes.subarray(0, size);
+  const same = start.buffer === buffer && start.byteOffset === byteOffset && start.length === size;
+  return same ? start : new Uint8Array(buffer, byteOffset, size);
 }

@@ -6,7 +6,7 @@
 import { MSG_EOR } from "../ffi/abi/socket.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
-import { requireBytes, requireSeqpacket } from "./input.ts";
+import { requireBytes, requireKept, requireSeqpacket } from "./input.ts";
 import { noteError } from "./recv.ts";
 import { Room } from "./send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "./send/writes.ts";
@@ -61,16 +61,19 @@ export class Output {
   write(p: Uint8Array, flags: number, options: WriteOptions | undefined): Promise<number> {
     let taken: number;
     try {
+      let zeroCopy = false;
+      if (options !== undefined) {
+        requireWaitOptions(options);
+        zeroCopy = options.zeroCopy === true;
+      }
       requireBytes("write p", p);
-      if (options !== undefined) requireWaitOptions(options);
       if (this.#ended && !this.#socket.closed) {
         throw new VsockError("send", "EPIPE", { address: this.#peer });
       }
-      const zeroCopy = options?.zeroCopy === true;
       if (this.#pending || (this.#zeroCopy?.going && !zeroCopy)) {
         throw new VsockError("send", "EBUSY", { address: this.#peer });
       }
-      if (zeroCopy) return this.#lend(p, options);
+      if (zeroCopy) return this.#lend(p, options ?? {});
       taken = this.#send(p, flags);
     } catch (cause) {
       return Promise.reject(toVsockError("send", cause, this.#peer));
@@ -99,12 +102,12 @@ export class Output {
   /** send(2) of one message, whole or not at all. */
   async sendMessage(data: Uint8Array, options: SendMessageOptions | undefined): Promise<void> {
     requireSeqpacket("send", this.#socket);
+    const { endOfRecord, signal, timeoutMs } = options ?? {}; // and not zeroCopy: no flags there
     requireBytes("send data", data);
     if (data.length === 0) {
       throw new RangeError("Cannot send data: must have a byte: current value is 0 bytes");
     }
     if (options === undefined) return void await this.write(data, 0, options);
-    const { endOfRecord, signal, timeoutMs } = options; // and not zeroCopy, which knows no flags
     await this.write(data, endOfRecord ? MSG_EOR : 0, { signal, timeoutMs });
   }
 
@@ -124,14 +127,16 @@ export class Output {
     options: WaitOptions | undefined,
   ): Promise<number> {
     this.#pending = true;
+    const { length } = p;
     try {
       using limit = limitWait("send", options, this.#peer);
       const room = new Room(this.#socket);
-      const { length } = p;
       for (let vain = 0; taken < length;) {
         const ready = await room.wait(limit.signal);
-        requireKept(p, length);
-        const n = this.#send(p.subarray(taken), flags);
+        requireKept("write p", p, length);
+        // No subarray(): a subclass may make something else of them.
+        const rest = new Uint8Array(p.buffer, p.byteOffset + taken, length - taken);
+        const n = this.#send(rest, flags);
         if (n > 0) {
           this.bytes += n;
           taken += n;
@@ -147,13 +152,4 @@ export class Output {
       this.#pending = false;
     }
   }
-}
-
-/** Throws a TypeError where `p` has lost its buffer, or a part of it, during a wait. */
-function requireKept(p: Uint8Array, length: number): void {
-  requireBytes("write p", p);
-  if (p.length >= length) return;
-  throw new TypeError(
-    `Cannot write p: must keep its ${length} bytes meanwhile: current value is ${p.length}`,
-  );
 }

@@ -34,10 +34,10 @@ class Loan {
   #bytes = 0;
   #back: (() => void) | undefined;
 
-  constructor(data: Uint8Array) {
-    this.data = data;
-    this.length = data.length;
-    this.#mapped = isMapped(data.buffer);
+  constructor({ buffer, byteOffset, length }: Uint8Array) {
+    this.data = new Uint8Array(buffer, byteOffset, length);
+    this.length = length;
+    this.#mapped = isMapped(buffer);
   }
 
   /** By so many bytes more, or less. */
@@ -54,8 +54,7 @@ class Loan {
 
   /** Throws `EFAULT` where the memory may have gone to somebody else. Mapped memory never does. */
   requireKept(): void {
-    const { buffer } = this.data;
-    const detached = buffer instanceof ArrayBuffer && buffer.detached;
+    const { detached } = this.data.buffer as ArrayBuffer; // of whatever realm
     if (detached && !this.#mapped) throw new SysError("send", "EFAULT");
   }
 

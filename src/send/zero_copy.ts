@@ -104,9 +104,9 @@ export class MsgZeroCopy implements ZeroCopySend {
     if (this.#closed) throw new SysError("send", "EBADF");
     if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
     const { fd, mostBytes, copiesParts } = this.#socket;
-    const part = data.length > mostBytes ? data.subarray(0, mostBytes) : data;
-    // Which engines need to have the bytes where they stay.
-    void part.buffer;
+    // Engines need to have been asked for the buffer to have the bytes where they stay.
+    const { buffer, byteOffset } = data;
+    const part = new Uint8Array(buffer, byteOffset, Math.min(data.length, mostBytes));
     for (;;) {
       try {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);

@@ -219,7 +219,8 @@ export class StackSocket implements Socket {
     if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
     const { credit, rx } = this.#sock;
     const takes = what === "write" ? credit.space() > 0 : rx.rxBytes > 0;
-    return takes ? bytes.subarray(0, shorten(what, bytes.length)) : bytes;
+    if (!takes) return bytes;
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, shorten(what, bytes.length));
   }
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */

@@ -270,7 +270,8 @@ export class RxWriter {
       const chain = this.#next();
       if (chain === undefined) break;
       const length = Math.min(chain.writable - HEADER_SIZE, data.length - placed);
-      scatter(this.#memory, chain, HEADER_SIZE, data.subarray(placed, placed + length));
+      const part = new Uint8Array(data.buffer, data.byteOffset + placed, length);
+      scatter(this.#memory, chain, HEADER_SIZE, part);
       parts.push({ chain, length });
       placed += length;
     }
@@ -278,7 +279,11 @@ export class RxWriter {
       this.#unplace(parts);
       return undefined;
     }
-    return new PlacedPayload(data.subarray(0, placed), parts, this.#unplace);
+    return new PlacedPayload(
+      new Uint8Array(data.buffer, data.byteOffset, placed),
+      parts,
+      this.#unplace,
+    );
   }
 
   readonly #unplace = (parts: readonly Part[]): void => {

@@ -106,7 +106,7 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
   while (sent < total) {
     const len = Math.min(total - sent, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
     const whole = len === data.length;
-    const payload = allocate(stack, sock, whole ? data : data.subarray(sent, sent + len));
+    const payload = allocate(stack, sock, whole ? data : partOf(data, sent, len));
     if (payload === undefined) break;
     const taken = payload.bytes.length;
     sock.credit.take(taken);
@@ -128,8 +128,8 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   }
   const payloads: Payload[] = [];
   for (let at = 0; at < data.length; at += VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) {
-    const part = data.subarray(at, at + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
-    const payload = allocate(stack, sock, part);
+    const len = Math.min(data.length - at, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+    const payload = allocate(stack, sock, partOf(data, at, len));
     if (payload === undefined) {
       for (const taken of payloads) taken.free();
       return WOULD_BLOCK;
@@ -143,6 +143,11 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   );
   sock.wantSpace = 1;
   return data.length;
+}
+
+/** Not `subarray()`, of which a subclass may make something else. */
+function partOf({ buffer, byteOffset }: Uint8Array, start: number, length: number): Uint8Array {
+  return new Uint8Array(buffer, byteOffset + start, length);
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
