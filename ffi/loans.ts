@@ -36,17 +36,20 @@ export class StolenViewError extends Error {
  */
 let moves: boolean | undefined;
 
+/** The language's own: who has a buffer can give it others, that only say what is to be heard. */
+const { transfer } = ArrayBuffer.prototype;
+const isDetached = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detached")?.get;
+
 /**
  * Detaches `buffer`: what has its memory then, or an empty buffer; `undefined` where it no longer
  * has the memory, or does not let go of it.
  */
-function detach(buffer: ArrayBuffer, address: number): ArrayBuffer | undefined {
-  if (buffer.detached) return undefined;
-  const { byteLength } = buffer;
+function detach(buffer: ArrayBuffer, { address, length }: Loan): ArrayBuffer | undefined {
+  if (isDetached!.call(buffer)) return undefined;
   try {
-    const next = buffer.transfer(moves === false ? 0 : byteLength);
-    if (!buffer.detached) return undefined;
-    if (moves !== undefined || byteLength === 0) return next;
+    const next = transfer.call(buffer, moves === false ? 0 : length);
+    if (!isDetached!.call(buffer)) return undefined;
+    if (moves !== undefined || length === 0) return next;
     moves = library().pointerOf(new Uint8Array(next)) === address;
     return new ArrayBuffer(0); // whatever looking at it has done to the other one
   } catch {
@@ -96,12 +99,11 @@ export class Loans {
 
   /** Detaches `buffer`, which is on loan; 1 where it was transferred away, else 0. */
   take(buffer: ArrayBufferLike): number {
-    const loan = this.#loans.get(buffer);
+    const loan = this.#loans.get(buffer) ?? { address: 0, length: 0 };
     this.#loans.delete(buffer);
-    const address = loan?.address ?? 0;
-    const next = detach(buffer as ArrayBuffer, address);
+    const next = detach(buffer as ArrayBuffer, loan);
     if (next === undefined) return 1;
-    if (next.byteLength > 0) this.#keep(address, next);
+    if (next.byteLength > 0) this.#keep(loan.address, next);
     return 0;
   }
 

@@ -272,6 +272,19 @@ test("StolenViewError says how much stays reserved, and the region is gone", () 
   region.unmap();
 });
 
+test("MappedRegion.unmap() detaches a buffer that says it was", () => {
+  const region = new MappedRegion(PAGE);
+  const { buffer } = region.lend(0, 8);
+  let asked = 0;
+  Object.defineProperties(buffer, {
+    transfer: { value: (length: number) => new ArrayBuffer(length) },
+    detached: { get: () => asked++ > 0 },
+    byteLength: { value: 2 * PAGE },
+  });
+  region.unmap();
+  assertThrows(() => new Uint8Array(buffer), TypeError);
+});
+
 test("MappedRegion with stolen: keep leaves the pages to whoever has the buffer", () => {
   const fd = createMemfd("vsockit-test", 2 * PAGE);
   const region = new MappedRegion(2 * PAGE, { fd, stolen: "keep" });
