@@ -59,9 +59,8 @@ const turns: Turns = new Turns();
  */
 export class KernelSocket<A extends Address = VsockAddress> implements Socket<A> {
   readonly type: SocketType;
-  /** Its address family. */
-  readonly family: Family<A>;
   readonly turns: Turns = turns;
+  readonly #family: Family<A>;
   readonly #fd: number;
   readonly #hold: Hold = new Hold();
   #closed = false;
@@ -79,8 +78,13 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   constructor(fd: number, type: SocketType, family: Family<A>) {
     this.#fd = fd;
     this.type = type;
-    this.family = family;
+    this.#family = family;
     own(fd, () => this.#end());
+  }
+
+  /** Its address family. */
+  get family(): Family<A> {
+    return this.#family;
   }
 
   get closed(): boolean {
@@ -110,7 +114,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   get zeroCopy(): ZeroCopySend | undefined {
-    const { zeroCopy } = this.family;
+    const { zeroCopy } = this.#family;
     // A number that was closed is somebody else's.
     if (this.#closed || zeroCopy === undefined || this.type !== "stream") return this.#zeroCopy;
     const room = new Room(this);
@@ -127,7 +131,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   bind(address: A): void {
-    libc.bind(this.#enter("bind"), this.family.encode(address));
+    libc.bind(this.#enter("bind"), this.#family.encode(address));
   }
 
   listen(backlog: number): void {
@@ -137,19 +141,19 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   connect(address: A): boolean {
     const fd = this.#enter("connect");
     if (this.#whole !== undefined) libc.fcntl(fd, F_SETFL, libc.fcntl(fd, F_GETFL) | O_NONBLOCK);
-    return libc.connect(fd, this.family.encode(address));
+    return libc.connect(fd, this.#family.encode(address));
   }
 
   accept(): KernelSocket<A> | undefined {
     const fd = libc.accept4(this.#enter("accept"), SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return fd === WOULD_BLOCK ? undefined : new KernelSocket(fd, this.type, this.family);
+    return fd === WOULD_BLOCK ? undefined : new KernelSocket(fd, this.type, this.#family);
   }
 
   send(data: Uint8Array, flags: number): number {
     const fd = this.#enter("send");
     flags &= ~MSG_ZEROCOPY; // which `zeroCopy` alone may use: it counts them
     // A first byte is whole whatever the kernel does.
-    const whole = this.type === "seqpacket" && this.family.cutsMessages &&
+    const whole = this.type === "seqpacket" && this.#family.cutsMessages &&
       data.length > (this.#whole === undefined ? 1 : 0);
     this.#asked = true;
     if (!whole) return libc.send(fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -182,7 +186,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   shutdown(how: number): void {
     libc.shutdown(this.#enter("shutdown"), how);
-    if (this.family.tellsLate && how !== SHUT_WR) discardQueued(this.#fd, this.inq);
+    if (this.#family.tellsLate && how !== SHUT_WR) discardQueued(this.#fd, this.inq);
   }
 
   close(): void {
@@ -198,7 +202,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     if (stays || this.#isMapped()) ignoreRefusal(() => libc.shutdown(this.#fd, SHUT_RDWR));
     if (!stays) return this.#closeFd();
     discardQueued(this.#fd, undefined);
-    ignoreRefusal(() => this.family.abandon?.(this.#fd));
+    ignoreRefusal(() => this.#family.abandon?.(this.#fd));
   }
 
   /** With its thread, which will not be there to close it later. */
@@ -240,7 +244,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   }
 
   get inq(): (() => number) | undefined {
-    return this.family.emptyMessages ? () => this.#ask(FIONREAD) : undefined;
+    return this.#family.emptyMessages ? () => this.#ask(FIONREAD) : undefined;
   }
 
   #ask(request: number): number {
@@ -250,12 +254,12 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   localAddress(): A {
     const fd = this.#enter("getsockname");
-    return this.family.read((bytes) => libc.getsockname(fd, bytes));
+    return this.#family.read((bytes) => libc.getsockname(fd, bytes));
   }
 
   remoteAddress(): A {
     const fd = this.#enter("getpeername");
-    return this.family.read((bytes) => libc.getpeername(fd, bytes));
+    return this.#family.read((bytes) => libc.getpeername(fd, bytes));
   }
 
   poll(events: number): number {

@@ -1,6 +1,9 @@
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { requireAddress } from "../../src/address.ts";
+import { connect } from "../../src/connect.ts";
+import { listen } from "../../src/listen.ts";
 import { requireSocketOptions } from "../../src/options.ts";
 import { shown } from "../../src/shown.ts";
 import { openPair } from "./pair.ts";
@@ -43,4 +46,14 @@ test("TypeErrors show the type of the wrong value", async () => {
   using pair = await openPair();
   const wrong = new Uint16Array(3) as never;
   await assertRejects(() => pair.near.write(wrong), TypeError, "current value is Uint16Array(3)");
+});
+
+test("Conn and Listener of the kernel show their addresses, and not how those are encoded", async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 });
+  using conn = await connect(listener.addr);
+  for (const end of [listener, conn]) {
+    const text = inspect(end);
+    const port = String(listener.addr.port);
+    assertEquals([text.includes(port), text.includes("encode")], [true, false], text);
+  }
 });
