@@ -71,12 +71,17 @@ export async function main(args: readonly string[], terminal?: Terminal): Promis
 
 async function runLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const explains = args[0] === "help" && args.length > 1;
+  const more = explains ? args.slice(2).find((word) => !isHelp(word)) : undefined;
+  if (more !== undefined) {
+    terminal.err(`vsockit help: Unexpected operand: ${more}\n`);
+    return EXIT_USAGE;
+  }
   const [name, ...rest] = explains ? [...args.slice(1), "--help"] : args;
   if (name === "--version" || name === "-V") {
     terminal.out(`vsockit ${VERSION}\n`);
     return EXIT_OK;
   }
-  if (name === "--help" || name === "-h" || name === "help") {
+  if (isHelp(name) || name === "help") {
     terminal.out(HELP);
     return EXIT_OK;
   }
@@ -86,6 +91,10 @@ async function runLine(args: readonly string[], terminal: Terminal): Promise<num
     return EXIT_USAGE;
   }
   return await runCommand(command, rest, terminal);
+}
+
+function isHelp(word: string | undefined): boolean {
+  return word === "--help" || word === "-h";
 }
 
 async function runCommand(

@@ -38,9 +38,17 @@ test("vsockit help COMMAND prints the help of that command", async () => {
   for (const { name, help } of COMMANDS) {
     assertEquals(await vsockit(["help", name]), { code: 0, out: help, err: "" });
   }
-  const { code, out, err } = await vsockit(["help", "nonsense"]);
-  assertEquals([code, out], [2, ""]);
-  assertMatch(err, /^vsockit: Unknown command: nonsense\n/);
+  for (
+    const [words, said] of [
+      ["nonsense", /^vsockit: Unknown command: nonsense\n/],
+      ["cat 2:1", /^vsockit help: Unexpected operand: 2:1\n/],
+      ["cat --help -l", /^vsockit help: Unexpected operand: -l\n/],
+    ] as const
+  ) {
+    const { code, out, err } = await vsockit(["help", ...words.split(" ")]);
+    assertEquals([code, out], [2, ""], words);
+    assertMatch(err, said);
+  }
 });
 
 test("vsockit COMMAND takes -h among letters that are joined", async () => {
