@@ -7,7 +7,8 @@ import type { Terminal } from "./terminal.ts";
 
 /**
  * Writes lines to `stream`, each shorter than a page: a pipe that has room takes as much at once.
- * Lines for which there is none are lost, and the next one comes behind what `tell` says of that.
+ * Lines for which there is none, or that a full disk refuses, are lost, and the next one comes
+ * behind what `tell` says of that.
  */
 export function logLines(
   terminal: Terminal,
@@ -15,11 +16,14 @@ export function logLines(
   tell: (lost: number) => string,
 ): (line: string) => void {
   let lost = 0;
+  const write = (line: string): boolean => {
+    if (terminal.ready?.(stream) === false) return false;
+    terminal[stream](`${line}\n`);
+    return terminal.refused?.(stream) !== true;
+  };
   return (line) => {
-    if (terminal.ready?.(stream) === false) return void lost++;
-    const before = lost === 0 ? "" : `${tell(lost)}\n`;
-    lost = 0;
-    terminal[stream](`${before}${line}\n`);
+    if (lost > 0 && write(tell(lost))) lost = 0;
+    if (lost > 0 || !write(line)) lost++;
   };
 }
 

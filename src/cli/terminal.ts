@@ -20,6 +20,8 @@ export interface Terminal {
   err(text: string): void;
   /** Whether a line for the stream goes at once, whatever its reader does. @default {true} */
   ready?(stream: "out" | "err"): boolean;
+  /** Whether the last text for the stream was refused, as by a full disk. @default {false} */
+  refused?(stream: "out" | "err"): boolean;
   /** Whether `err` is a terminal on which a line can be drawn over. */
   readonly interactive: boolean;
   /** Whether `err` takes colours: `interactive`, and `NO_COLOR` is not set. */
@@ -36,10 +38,12 @@ export function processTerminal(): Terminal {
   const capable = readVariable("TERM") !== "dumb";
   const plain = Boolean(readVariable("NO_COLOR"));
   const interactive = stderr.isTTY === true && capable;
+  const printers = { out: printer(stdout, FDS.out), err: printer(stderr, FDS.err) };
   return {
-    out: printer(stdout, FDS.out),
-    err: printer(stderr, FDS.err),
+    out: printers.out.print,
+    err: printers.err.print,
     ready: (stream): boolean => pollNow(FDS[stream], POLLOUT) !== 0,
+    refused: (stream): boolean => printers[stream].refused,
     interactive,
     color: interactive && !plain,
     outColor: stdout.isTTY === true && capable && !plain,
@@ -49,22 +53,36 @@ export function processTerminal(): Terminal {
   };
 }
 
+/** Prints to one stream. */
+export interface Printer {
+  readonly print: (text: string) => void;
+  /** Whether the last text has failed at once. */
+  refused: boolean;
+}
+
 /**
  * Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime.
  */
-function printer(stream: NodeJS.WriteStream, fd: number): (text: string) => void {
+export function printer(
+  stream: Pick<NodeJS.WriteStream, "isTTY" | "write" | "emit">,
+  fd: number,
+): Printer {
   const write = stream.isTTY !== true && isFile(fd)
     ? fileWriter((bytes) => writeSync(fd, bytes))
-    : (text: string) => {
-      stream.write(text);
-    };
-  return (text) => {
-    try {
-      write(text);
-    } catch (error) {
-      stream.emit("error", error);
-    }
+    : (text: string) => void stream.write(text);
+  const printer: Printer = {
+    refused: false,
+    print(text): void {
+      printer.refused = false;
+      try {
+        write(text);
+      } catch (error) {
+        printer.refused = true;
+        stream.emit("error", error);
+      }
+    },
   };
+  return printer;
 }
 
 /** Whether it is neither a pipe nor a socket: a stream of it that has failed once takes no more. */

@@ -1,24 +1,27 @@
 /**
  * The logs of commands that serve: whatever somebody else does, they are short, and never block.
  */
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Entry, textLog } from "../../src/cli/device/log.ts";
 import { jsonLog } from "../../src/cli/json_log.ts";
 import { textLog as proxyLog } from "../../src/cli/proxy/log.ts";
 import { Repeats } from "../../src/cli/repeats.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
+import { printer, type Terminal } from "../../src/cli/terminal.ts";
 
 const REFUSAL: Entry = { event: "refuse", cid: 3, port: 9, from: "guest", reason: "no" };
 
-/** A terminal that has room or not, and the lines it was given. */
-function reader(): { terminal: Terminal; lines: string[]; room: boolean } {
-  const take = (text: string): void => void read.lines.push(...text.split("\n").slice(0, -1));
+/** A terminal that has room or not, or is a disk without any, and the lines it was given. */
+function reader(): { terminal: Terminal; lines: string[]; room: boolean; disk: boolean } {
+  const take = (text: string): void => {
+    if (read.disk) read.lines.push(...text.split("\n").slice(0, -1));
+  };
   const read = {
-    lines: [] as string[],
-    room: true,
+    ...{ lines: [] as string[], room: true, disk: true },
     terminal: {
       ...{ out: take, err: take, ready: (): boolean => read.room },
+      refused: (): boolean => !read.disk,
       ...{ interactive: false, color: false, columns: 80 },
     },
   };
@@ -38,6 +41,33 @@ test("jsonLog() loses lines that nobody reads, and tells how many", () => {
   const entries = read.lines.map((line) => JSON.parse(line));
   assertEquals(entries.map(({ event }) => event), ["one", "lost", "two", "three"]);
   assertEquals(entries[1].count, 1_000);
+});
+
+test("jsonLog() counts the lines that a full disk has refused", () => {
+  const read = reader();
+  const log = jsonLog(read.terminal);
+  read.disk = false;
+  for (let count = 0; count < 3; count++) log({ event: "lost one" });
+  read.disk = true;
+  log({ event: "two" });
+  const entries = read.lines.map((line) => JSON.parse(line));
+  assertEquals(entries.map(({ event, count }) => [event, count]), [["lost", 3], [
+    "two",
+    undefined,
+  ]]);
+});
+
+test("printer() tells of what a full disk refuses, at once and by an event", () => {
+  const fd = openSync("/dev/full", "w");
+  try {
+    const failures: unknown[] = [];
+    const emit = (_event: unknown, error: unknown): boolean => failures.push(error) > 0;
+    const full = printer({ isTTY: false as true, write: () => true, emit }, fd);
+    full.print("line\n");
+    assertEquals([full.refused, failures.length], [true, 1]);
+  } finally {
+    closeSync(fd);
+  }
 });
 
 test("textLog() of device and of proxy lose lines that nobody reads", () => {
