@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Plan, Received, Transmitted } from "../../src/cli/perf/plan.ts";
 import { combine } from "../../src/cli/perf/result.ts";
-import { watch } from "../../src/cli/perf/watch.ts";
+import { watch, type Watched } from "../../src/cli/perf/watch.ts";
 
 const plan: Plan = {
   mode: "copy",
@@ -77,7 +77,8 @@ test("combine() refuses hashes that differ", () => {
 
 test("watch() rejects once nothing has moved for so long", { timeout: 60_000 }, async () => {
   let ticks = 0;
-  const watching = watch({ sent: 4096, received: 1024 }, () => void ticks++, 250);
+  const control = { begun: 2, sent: 4096, received: 1024 };
+  const watching = watch(control, control, () => void ticks++, 250);
   try {
     await assertRejects(() => watching.stalled, Error, "4096 bytes sent, 1024 received");
   } finally {
@@ -87,16 +88,30 @@ test("watch() rejects once nothing has moved for so long", { timeout: 60_000 }, 
 });
 
 test("watch() goes on as long as bytes move", { timeout: 60_000 }, async () => {
-  const control = { sent: 0, received: 0 };
+  for (const part of ["received", "warm-up"] as const) {
+    const [control, warmUp] = [{ ...NOTHING }, { ...NOTHING }];
+    const moving = part === "received" ? control : warmUp;
+    await watched(control, warmUp, () => void moving.received++);
+  }
+});
+
+test("watch() does not count what its ends take to begin", { timeout: 60_000 }, async () => {
+  await watched({ ...NOTHING, begun: 1 }, NOTHING, () => {});
+});
+
+const NOTHING: Watched = { begun: 2, sent: 0, received: 0 };
+
+/** Fails where `watch()` takes it for stalled, in a second. */
+async function watched(control: Watched, warmUp: Watched, onTick: () => void): Promise<void> {
+  const enough = Promise.withResolvers<void>();
   let ticks = 0;
-  const moved = Promise.withResolvers<void>();
-  const watching = watch(control, () => {
-    control.received++;
-    if (++ticks === 6) moved.resolve();
+  const watching = watch(control, warmUp, () => {
+    onTick();
+    if (++ticks === 10) enough.resolve();
   }, 350);
   try {
-    await Promise.race([moved.promise, watching.stalled]);
+    await Promise.race([enough.promise, watching.stalled]);
   } finally {
     watching.stop();
   }
-});
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-const [LISTENING, SENT_KIB, RECEIVED_KIB, WORDS] = [0, 1, 2, 3];
+const [LISTENING, SENT_KIB, RECEIVED_KIB, BEGUN, WORDS] = [0, 1, 2, 3, 4];
 
 /** Progress of both ends, and the transmitter's word that it listens. */
 export class Control {
@@ -29,6 +29,11 @@ export class Control {
     return Atomics.wait(this.#words, LISTENING, 0, timeoutMs) !== "timed-out";
   }
 
+  /** Called by each end once it runs, which takes its Worker a while. */
+  reportBegun(): void {
+    Atomics.add(this.#words, BEGUN, 1);
+  }
+
   /** Called by the transmitter. */
   reportSent(bytes: number): void {
     Atomics.store(this.#words, SENT_KIB, bytes / 1024);
@@ -37,6 +42,11 @@ export class Control {
   /** Called by the receiver. */
   reportReceived(bytes: number): void {
     Atomics.store(this.#words, RECEIVED_KIB, bytes / 1024);
+  }
+
+  /** How many ends run. */
+  get begun(): number {
+    return Atomics.load(this.#words, BEGUN);
   }
 
   /** Bytes sent, to the KiB. */

@@ -46,6 +46,7 @@ export function runEnd(task: EndTask): Transmitted | Received {
     const meeting = { transport, prepare, address, listens, control, peer };
     return role === "transmitter" ? transmit(meeting, plan) : receive(meeting, plan);
   };
+  new Control(task.control).reportBegun();
   if (warmUpControl !== undefined) run(warmUpOf(plan, warmUpWakeups), warmUpControl);
   return run(plan, task.control);
 }

@@ -58,7 +58,7 @@ function acceptOne(meeting: Meeting, plan: Plan): Socket<Address> {
 
 function connectTo(meeting: Meeting, plan: Plan): Socket<Address> {
   const { control, peer } = meeting;
-  if (peer === "here" && !control.awaitListening(TIMEOUT_MS)) {
+  if (peer === "here" && !control.awaitListening(COMING_MS)) {
     throw new Error("the other end never listened");
   }
   const deadline = performance.now() + COMING_MS;

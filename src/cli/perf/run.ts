@@ -39,17 +39,17 @@ export async function runPlan(
   if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
   if (transport.link === undefined) throw new Error(`${plan.transport} needs another process`);
   const link = transport.link(plan);
-  const control = new Control();
+  const [control, warmUp] = [new Control(), new Control()];
   const shared = {
     ...{ plan, peer: "here" as const },
-    ...{ control: control.memory, warmUpControl: new Control().memory },
+    ...{ control: control.memory, warmUpControl: warmUp.memory },
   };
   const onTick = (): void => onProgress(control.received / plan.bytes);
   const ends = [
     start<Transmitted>({ ...shared, role: "transmitter", end: link.transmitter }),
     start<Received>({ ...shared, role: "receiver", end: link.receiver, machine: link.machine }),
   ] as const;
-  const watching = watch(control, onTick, stalledAfterMs);
+  const watching = watch(control, warmUp, onTick, stalledAfterMs);
   try {
     const both = bothOf(ends[0].outcome, ends[1].outcome);
     const [sent, received] = await Promise.race([both, watching.stalled]);

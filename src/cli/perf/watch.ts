@@ -7,6 +7,10 @@ import type { Control } from "./control.ts";
 
 const INTERVAL_MS = 100;
 const STALLED_AFTER_MS = 15_000;
+const ENDS = 2;
+
+/** What is looked at of a measurement, or of its warm-up. */
+export type Watched = Pick<Control, "begun" | "sent" | "received">;
 
 /** A watch that somebody must stop. */
 export interface Watch {
@@ -16,9 +20,13 @@ export interface Watch {
   stop(): void;
 }
 
-/** Looks at `control` ten times a second, and calls `onTick` each time. */
+/**
+ * Looks at `control`, and at its warm-up, ten times a second, and calls `onTick` each time. What
+ * the ends take to begin does not count: on a slow machine that is seconds.
+ */
 export function watch(
-  control: Pick<Control, "sent" | "received">,
+  control: Watched,
+  warmUp: Watched,
   onTick: () => void,
   stalledAfterMs: number = STALLED_AFTER_MS,
 ): Watch {
@@ -26,8 +34,9 @@ export function watch(
   let [moved, movedAt] = [-1, performance.now()];
   const timer = setInterval(() => {
     onTick();
-    const { sent, received } = control;
-    if (sent + received !== moved) [moved, movedAt] = [sent + received, performance.now()];
+    const { sent, received, begun } = control;
+    const seen = sent + received + warmUp.sent + warmUp.received;
+    if (begun < ENDS || seen !== moved) [moved, movedAt] = [seen, performance.now()];
     else if (performance.now() - movedAt > stalledAfterMs) {
       reject(
         new Error(
