@@ -17,18 +17,12 @@ export const EXIT_SIGNAL = 128;
 
 /** One subcommand. It joins `vsockit` by one entry in the list of `commands.ts`. */
 export interface Command {
-  /** The word on the command line. */
-  readonly name: string;
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
   /** The flags that it takes, for `--help` and for the shells. */
   readonly flags: readonly Flag[];
   /** Words that it takes beside flags, where those can be listed: for the shells. */
   readonly words?: readonly string[];
-  /** Whether it serves others: where nobody reads what it prints it goes on, or ends by itself. */
-  readonly serves?: boolean;
   /**
    * Runs with the arguments behind the name, `--help` not among them, and gives the exit code.
    * Throws a `UsageError` before anything is started, any other error for a failure.

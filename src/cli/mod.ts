@@ -20,8 +20,8 @@
  * @module
  */
 import process from "node:process";
-import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
-import { COMMANDS, findCommand } from "./commands.ts";
+import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
+import { COMMANDS, type Entry, findCommand } from "./commands.ts";
 import { asksForHelp } from "./flags.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { UsageError } from "./usage.ts";
@@ -98,21 +98,20 @@ function isHelp(word: string | undefined): boolean {
 }
 
 async function runCommand(
-  command: Command,
+  { name, load }: Entry,
   args: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  if (asksForHelp(command.flags, args)) {
+  try {
+    const command = await load();
+    if (!asksForHelp(command.flags, args)) return await command.run(args, terminal);
     terminal.out(command.help);
     return EXIT_OK;
-  }
-  try {
-    return await command.run(args, terminal);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    terminal.err(`vsockit ${command.name}: ${message}\n`);
+    terminal.err(`vsockit ${name}: ${message}\n`);
     if (!(error instanceof UsageError)) return EXIT_FAILURE;
-    terminal.err(`vsockit ${command.name} --help lists the options\n`);
+    terminal.err(`vsockit ${name} --help lists the options\n`);
     return EXIT_USAGE;
   }
 }

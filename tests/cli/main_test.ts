@@ -25,7 +25,8 @@ test("vsockit help lists the commands, and what else there is", async () => {
 });
 
 test("vsockit COMMAND --help is listed there, and an operand behind --", async () => {
-  for (const { name, help } of COMMANDS) {
+  for (const { name, load } of COMMANDS) {
+    const { help } = await load();
     for (const flag of ["-h", "--help"]) {
       assertEquals(await vsockit([name, flag, "--", "x"]), { code: 0, out: help, err: "" });
       assertEquals((await vsockit([name, "--", flag])).code, 2, name);
@@ -35,7 +36,8 @@ test("vsockit COMMAND --help is listed there, and an operand behind --", async (
 });
 
 test("vsockit help COMMAND prints the help of that command", async () => {
-  for (const { name, help } of COMMANDS) {
+  for (const { name, load } of COMMANDS) {
+    const { help } = await load();
     assertEquals(await vsockit(["help", name]), { code: 0, out: help, err: "" });
   }
   for (

@@ -66,3 +66,9 @@ test("mod.ts loads no module of Node before a call needs it: that takes longer t
   assertEquals(loaded.filter((name) => name.startsWith("node:")), []);
   assertGreater(loaded.length, 100);
 });
+
+test("vsockit loads a subcommand when it is asked for, and the list of them without any", () => {
+  const loaded = Array.from(loads("src/cli/program.ts"));
+  assertEquals(loaded.filter((path) => path.endsWith("/command.ts")), ["src/cli/command.ts"]);
+  assertEquals(loaded.filter((path) => path.startsWith("src/loopback/")), []);
+});

@@ -38,11 +38,8 @@ ${EXIT_SIGNAL} and the number of the signal that ended it.
 
 /** The subcommand `cat`. */
 export const cat: Command = {
-  name: "cat",
-  summary: "connect standard input and output, or a command, to a socket",
   help: HELP,
   flags: FLAGS,
-  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const interrupt = new AbortController();

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { COMMANDS, type Entry } from "../commands.ts";
 import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
@@ -12,7 +13,7 @@ import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";
 
 /** What the shells need to know of a command. */
-export type Completed = Pick<Command, "name" | "summary" | "flags" | "words">;
+export type Completed = Pick<Entry, "name" | "summary"> & Pick<Command, "flags" | "words">;
 
 type Script = (commands: readonly Completed[]) => string;
 
@@ -37,32 +38,30 @@ ${describeFlags(FLAGS)}
 Exit codes: ${EXIT_OK} done, ${EXIT_USAGE} wrong usage.
 `;
 
-/** The subcommand `completions`, for itself and `others`. */
-export function completionsFor(others: readonly Command[]): Command {
-  const completions: Command = {
-    name: "completions",
-    summary: "print what makes a shell complete these commands",
-    help: HELP,
-    flags: FLAGS,
-    words: SHELLS,
-    // deno-lint-ignore require-await
-    async run(args: readonly string[], terminal: Terminal): Promise<number> {
-      const { operands: [shell, more] } = parseLine(FLAGS, args);
-      if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
-      const script = SCRIPTS.get(shell ?? "");
-      if (script === undefined) {
-        throw new UsageError(
-          `Cannot use SHELL: must be one of ${SHELLS.join(", ")}: ` +
-            `current value is ${shell ?? "nothing"}`,
-        );
-      }
-      const all = [...others, completions];
-      const words = all.map(({ name }) => name);
-      terminal.out(
-        script([...all, { name: "help", summary: "explain a command", flags: [], words }]),
+/** The subcommand `completions`. */
+export const completions: Command = {
+  help: HELP,
+  flags: FLAGS,
+  words: SHELLS,
+  async run(args: readonly string[], terminal: Terminal): Promise<number> {
+    const { operands: [shell, more] } = parseLine(FLAGS, args);
+    if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
+    const script = SCRIPTS.get(shell ?? "");
+    if (script === undefined) {
+      throw new UsageError(
+        `Cannot use SHELL: must be one of ${SHELLS.join(", ")}: ` +
+          `current value is ${shell ?? "nothing"}`,
       );
-      return EXIT_OK;
-    },
-  };
-  return completions;
+    }
+    terminal.out(script(await allCommands()));
+    return EXIT_OK;
+  },
+};
+
+async function allCommands(): Promise<Completed[]> {
+  const all = await Promise.all(
+    COMMANDS.map(async ({ name, summary, load }) => ({ ...await load(), name, summary })),
+  );
+  const words = COMMANDS.map(({ name }) => name);
+  return [...all, { name: "help", summary: "explain a command", flags: [], words }];
 }

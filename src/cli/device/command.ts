@@ -44,11 +44,8 @@ Exit codes: ${EXIT_OK} ended, ${EXIT_FAILURE} failed or cut, ${EXIT_USAGE} wrong
 
 /** The subcommand `device`. */
 export const device: Command = {
-  name: "device",
-  summary: "be the vsock device of QEMU's guests: a vhost-user back end",
   help: HELP,
   flags: FLAGS,
-  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     using signals = new Signals();

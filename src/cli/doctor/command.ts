@@ -43,8 +43,6 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} a NAME is missing, ${EXIT_USAGE} wr
 
 /** The subcommand `doctor`. */
 export const doctor: Command = {
-  name: "doctor",
-  summary: "say what this machine can do, and why not",
   help: HELP,
   flags: FLAGS,
   words: NAMES,

@@ -53,8 +53,6 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAG
 
 /** The subcommand `perf`. */
 export const perf: Command = {
-  name: "perf",
-  summary: "measure copying against zero-copy receive (vsock_rx_perf)",
   help: HELP,
   flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {

@@ -41,11 +41,8 @@ Exit codes: ${EXIT_OK} drained, ${EXIT_FAILURE} failed or cut, ${EXIT_USAGE} wro
 
 /** The subcommand `proxy`. */
 export const proxy: Command = {
-  name: "proxy",
-  summary: "connect vsock, hybrid vsock, TCP and Unix sockets with each other",
   help: HELP,
   flags: FLAGS,
-  serves: true,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const { json, verbose, drainTimeoutMs } = options;

@@ -37,8 +37,6 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} the kernel cannot tell, ${EXIT_USAG
 
 /** The subcommand `ss`. */
 export const ss: Command = {
-  name: "ss",
-  summary: "list the sockets of AF_VSOCK, of all processes",
   help: HELP,
   flags: FLAGS,
   // deno-lint-ignore require-await

@@ -30,8 +30,6 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, 
 
 /** The subcommand `test`. */
 export const test: Command = {
-  name: "test",
-  summary: "run the tests of the kernel's vsock_test, with it or alone",
   help: HELP,
   flags: FLAGS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
