@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "./usage.ts";
+import { UsageError, wrongValue } from "./usage.ts";
 
 /** One flag, for the parser and for `--help`. */
 export interface Flag {
@@ -53,19 +52,23 @@ export function parseFlags(flags: readonly Flag[], args: readonly string[]): Giv
 
 /** Reads `args` as `parseFlags()` does, and takes operands; behind `--` all are operands. */
 export function parseLine(flags: readonly Flag[], args: readonly string[]): Line {
-  const parsed = parseArgs(joinValues(flags, args), {
-    string: ["_", ...flags.filter(({ value }) => value).map(({ name }) => name)],
-    boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
-    collect: flags.filter(({ many }) => many).map(({ name }) => name),
-  });
-  const values: Readonly<Record<string, unknown>> = parsed;
   const given = new Map<string, string | readonly string[] | true>();
-  for (const { name } of flags) {
-    const value = values[name];
-    if (typeof value === "string" || value === true) given.set(name, value);
-    else if (Array.isArray(value) && value.length > 0) given.set(name, value);
+  const operands: string[] = [];
+  const rest = splitLetters(flags, args);
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return { given, operands: [...operands, ...rest] };
+    const { flag, attached } = findFlag(flags, arg);
+    if (flag === undefined && /^-./.test(arg)) throw new UsageError(`Unknown option: ${arg}`);
+    if (flag === undefined) operands.push(arg);
+    else if (flag.value === undefined) given.set(flag.name, plainFlag(flag, attached));
+    else {
+      const value = attached ?? takeValue(arg, rest);
+      requireChoice(flag, value);
+      const before = given.get(flag.name);
+      given.set(flag.name, flag.many ? [...Array.isArray(before) ? before : [], value] : value);
+    }
   }
-  return { given, operands: parsed._ };
+  return { given, operands };
 }
 
 /** Whether `args` have `HELP_FLAG` in either form; behind `--` it is an operand. */
@@ -91,24 +94,14 @@ function splitArg(flags: readonly Flag[], arg: string): string[] {
   return [`-${letter}`, ...splitArg(flags, `-${arg.slice(2)}`)];
 }
 
-/** Gives each flag its long form, joined to its value by `=`, so that `-b -5` is not two flags. */
-function joinValues(flags: readonly Flag[], args: readonly string[]): string[] {
-  const joined: string[] = [];
-  const rest = splitLetters(flags, args);
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    if (arg === "--") return [...joined, arg, ...rest];
-    const { flag, attached } = findFlag(flags, arg);
-    if (flag === undefined && /^-./.test(arg)) throw new UsageError(`Unknown option: ${arg}`);
-    if (flag === undefined) joined.push(arg);
-    else if (flag.value === undefined) joined.push(plainFlag(flag, attached));
-    else joined.push(`--${flag.name}=${attached ?? takeValue(arg, rest)}`);
-  }
-  return joined;
+function plainFlag({ name }: Flag, attached: string | undefined): true {
+  if (attached === undefined) return true;
+  throw wrongValue(`--${name}`, "have no value", attached);
 }
 
-function plainFlag({ name }: Flag, attached: string | undefined): string {
-  if (attached === undefined) return `--${name}`;
-  throw new UsageError(`Cannot use --${name}: must have no value: current value is ${attached}`);
+function requireChoice({ name, choices }: Flag, value: string): void {
+  if (choices === undefined || choices.includes(value)) return;
+  throw wrongValue(`--${name}`, `be one of ${choices.join(", ")}`, value);
 }
 
 /** The flag that `arg` names, and the value attached to it. */
@@ -127,11 +120,15 @@ function findFlag(
 /** The next argument as the value of `arg`; one that looks like a flag is none. */
 function takeValue(arg: string, rest: string[]): string {
   const next = rest[0];
-  if (next === undefined || /^-\D/.test(next)) {
-    throw new UsageError(`Cannot use ${arg}: must have a value: current value is nothing`);
-  }
+  if (next === undefined || /^-\D/.test(next)) throw wrongValue(arg, "have a value", undefined);
   rest.shift();
   return next;
+}
+
+/** The value that `flag` is given. */
+export function readText(given: Given, flag: string): string | undefined {
+  const value = given.get(flag);
+  return typeof value === "string" ? value : undefined;
 }
 
 /**
@@ -143,7 +140,7 @@ export function readMany(given: Given, flag: string, comma: string | RegExp): st
 }
 
 /**
- * The whole number that `flag` is given, or `otherwise`.
+ * The integer that `flag` is given, or `otherwise`.
  *
  * @throws {UsageError} If it is none from `min` to `max`.
  */
@@ -154,13 +151,22 @@ export function readInteger<T>(
   min: number,
   max: number,
 ): number | T {
-  const value = given.get(flag);
-  if (typeof value !== "string") return otherwise;
+  const value = readText(given, flag);
+  return value === undefined ? otherwise : toInteger(`--${flag}`, value, min, max);
+}
+
+/** `value` as an integer. @throws {UsageError} If it is none from `min` to `max`. */
+export function toInteger(what: string, value: string, min: number, max: number): number {
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
   if (number >= min && number <= max) return number;
-  throw new UsageError(
-    `Cannot use --${flag}: must be a whole number from ${min} to ${max}: current value is ${value}`,
-  );
+  throw wrongValue(what, `be an integer from ${min} to ${max}`, value);
+}
+
+/** @throws {UsageError} If `flag` is given together with one of `others`. */
+export function requireWithout(given: Given, flag: string, others: readonly string[]): void {
+  const other = others.find((other) => given.has(other));
+  if (!given.has(flag) || other === undefined) return;
+  throw wrongValue(`--${flag}`, `be without --${other}`, "both");
 }
 
 /** How `flag` is written: `["-b", "--buffer"]`. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UsageError } from "./usage.ts";
+import { wrongValue } from "./usage.ts";
 
 const LETTERS = "KMG";
 
@@ -17,10 +17,7 @@ export function parseSize(flag: string, text: string, unit = 1): number {
   const scale = letter === "" ? unit : 1024 ** (LETTERS.indexOf(letter.toUpperCase()) + 1);
   const bytes = digits === "" ? NaN : Number(digits) * scale;
   if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-    throw new UsageError(
-      `Cannot use ${flag}: must be a positive whole number, then K, M, G or nothing: ` +
-        `current value is ${text === "" ? '""' : text}`,
-    );
+    throw wrongValue(flag, "be a positive whole number, then K, M, G or nothing", text);
   }
   return bytes;
 }

@@ -38,8 +38,8 @@ test("parseOptions() of device reads guests", () => {
 test("parseOptions() of device refuses what it cannot obey", () => {
   refuses("must have --guest-cid CID: current value is nothing");
   refuses("must have --socket PATH: current value is nothing", "-c", "3");
-  refuses("Cannot use --guest-cid: must be a whole number from 3 to 4294967294", "-c", "2");
-  refuses("Cannot use --guest-cid: must be a whole", "-c", "4294967295");
+  refuses("Cannot use --guest-cid: must be an integer from 3 to 4294967294", "-c", "2");
+  refuses("Cannot use --guest-cid: must be an integer", "-c", "4294967295");
   refuses("Cannot use --socket: must be a path of at most 107 bytes", "-s", "x".repeat(108));
   refuses(
     "Cannot use --uds-path: must be a path of at most 96 bytes",

@@ -61,8 +61,8 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
   }
   refuses("must be of type stream like LISTEN", "vsock-stream:2:1", "vsock-seqpacket:2:1");
   refuses("Cannot use TARGET: Cannot use type", "vsock-seqpacket:2:1", "tcp:a:1");
-  refuses("Cannot use --max-connections: must be a whole", "-n", "0", TARGET, TARGET);
-  refuses("Cannot use --drain-timeout: must be a whole", "--drain-timeout", "x", TARGET, TARGET);
+  refuses("Cannot use --max-connections: must be an integer", "-n", "0", TARGET, TARGET);
+  refuses("Cannot use --drain-timeout: must be an integer", "--drain-timeout", "x", TARGET, TARGET);
   refuses("Cannot use --allow: must be vsock:CID", "--allow", "3", TARGET, TARGET);
   assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).listen, "vsock-seqpacket://2:1");
 });

@@ -38,7 +38,7 @@ test("parseOptions() picks and skips", () => {
 
 for (
   const [args, message] of [
-    [["--mode", "both"], "Cannot use --mode: must be client or server: current value is both"],
+    [["--mode", "both"], "Cannot use --mode: must be one of client, server: current value is both"],
     [["--peer-cid", "3"], "Cannot use --peer-cid: must be with --mode: current value is no --mode"],
     [
       ["--mode", "client", "--control-port", "1", "--peer-cid", "2"],
@@ -72,7 +72,7 @@ for (
     ],
     [
       ["--transport", "tcp"],
-      "Cannot use --transport: must be loopback without --mode: current value is tcp",
+      "Cannot use --transport: must be one of loopback, vsock: current value is tcp",
     ],
     [
       ["--skip", "26"],

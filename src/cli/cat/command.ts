@@ -6,11 +6,11 @@
 import { constants } from "node:os";
 import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE } from "../command.ts";
+import { describeFlags } from "../flags.ts";
 import { endingSignals, onStop } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
 import { signalCommands } from "./exec.ts";
-import { FLAGS, FLAGS_HELP } from "./flags.ts";
-import { parseOptions } from "./options.ts";
+import { FLAGS, parseOptions } from "./options.ts";
 import { ProcessPipes } from "./pipes.ts";
 import { runCat } from "./run.ts";
 
@@ -26,7 +26,7 @@ ADDRESS is CID:PORT, where CID can be any, hypervisor, local or host, and PORT
 any; or vsock://CID:PORT, hvsock://PATH:PORT (a VM behind a Unix socket),
 tcp://HOST:PORT, unix:PATH.
 
-${FLAGS_HELP}
+${describeFlags(FLAGS)}
 A command gets VSOCKIT_PEER, the address of the other end, in its environment.
 It has no terminal, and is a process group, to which SIGTERM goes when SIGINT,
 SIGTERM, SIGHUP or SIGQUIT ends vsockit; it stops and goes on with that, too.

@@ -1,17 +1,43 @@
 /**
- * What the flags of `vsockit cat` come to.
+ * The flags of `vsockit cat`, and what they come to.
  *
  * @module
  */
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../addresses.ts";
-import { type Given, parseLine } from "../flags.ts";
-import { UsageError } from "../usage.ts";
-import { FLAGS } from "./flags.ts";
+import { type Flag, type Given, HELP_FLAG, parseLine, readText, requireWithout } from "../flags.ts";
+import { UsageError, wrongValue } from "../usage.ts";
 
 /** A day, in seconds. */
 const TIMEOUT_MAX = 86_400;
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  { name: "listen", short: "l", help: "wait for a connection in place of making one" },
+  {
+    name: "keep",
+    short: "k",
+    help:
+      "with -l: go on listening. Without -e standard\ninput is not sent, and one is served after the other",
+  },
+  {
+    name: "exec",
+    short: "e",
+    value: "COMMAND",
+    help: "give each connection to sh -c COMMAND, as its\nstandard input and output",
+  },
+  { name: "seqpacket", help: "messages: each read of standard input is one" },
+  { name: "lines", help: "with --seqpacket: each line is a message" },
+  {
+    name: "timeout",
+    short: "w",
+    value: "SECONDS",
+    help: "fail when there is no connection, or without\n-e when nothing moves, for so long",
+  },
+  { name: "verbose", short: "v", help: "say on standard error who listens and connects" },
+  HELP_FLAG,
+];
 
 /** What was asked for. */
 export interface CatOptions extends ParsedAddress {
@@ -53,39 +79,30 @@ export function parseOptions(args: readonly string[]): CatOptions {
   };
   if (options.keep && !options.listen) throw alone("keep", "listen");
   if (options.lines && options.type !== "seqpacket") throw alone("lines", "seqpacket");
-  if (options.lines && options.exec !== undefined) {
-    throw new UsageError("Cannot use --lines: must be without --exec: current value is both");
-  }
+  requireWithout(given, "lines", ["exec"]);
   return options;
 }
 
 function readType(given: Given, { type }: ParsedAddress): SocketType {
   if (!given.has("seqpacket")) return type ?? "stream";
   if (type !== "stream") return "seqpacket";
-  throw new UsageError("Cannot use --seqpacket: must be as in ADDRESS: current value is stream");
+  throw wrongValue("--seqpacket", "be as in ADDRESS", "stream");
 }
 
 function readCommand(given: Given): string | undefined {
-  const command = given.get("exec");
-  if (command === "") {
-    throw new UsageError('Cannot use --exec: must be a command: current value is ""');
-  }
-  return typeof command === "string" ? command : undefined;
+  const command = readText(given, "exec");
+  if (command === "") throw wrongValue("--exec", "be a command", command);
+  return command;
 }
 
 function readTimeout(given: Given): number | undefined {
-  const text = given.get("timeout");
-  if (typeof text !== "string") return undefined;
+  const text = readText(given, "timeout");
+  if (text === undefined) return undefined;
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
   if (seconds > 0 && seconds <= TIMEOUT_MAX) return Math.ceil(seconds * 1000);
-  throw new UsageError(
-    `Cannot use --timeout: must be seconds, more than 0 and at most ${TIMEOUT_MAX}: ` +
-      `current value is ${text === "" ? '""' : text}`,
-  );
+  throw wrongValue("--timeout", `be seconds, more than 0 and at most ${TIMEOUT_MAX}`, text);
 }
 
 function alone(flag: string, needed: string): UsageError {
-  return new UsageError(
-    `Cannot use --${flag}: must be with --${needed}: current value is no --${needed}`,
-  );
+  return wrongValue(`--${flag}`, `be with --${needed}`, `no --${needed}`);
 }

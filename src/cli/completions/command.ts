@@ -7,7 +7,7 @@ import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { COMMANDS, type Entry } from "../commands.ts";
 import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
 import type { Terminal } from "../terminal.ts";
-import { UsageError } from "../usage.ts";
+import { UsageError, wrongValue } from "../usage.ts";
 import { bashScript } from "./bash.ts";
 import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";
@@ -48,10 +48,7 @@ export const completions: Command = {
     if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
     const script = SCRIPTS.get(shell ?? "");
     if (script === undefined) {
-      throw new UsageError(
-        `Cannot use SHELL: must be one of ${SHELLS.join(", ")}: ` +
-          `current value is ${shell ?? "nothing"}`,
-      );
+      throw wrongValue("SHELL", `be one of ${SHELLS.join(", ")}`, shell);
     }
     terminal.out(script(await allCommands()));
     return EXIT_OK;

@@ -5,11 +5,12 @@
  */
 import { LoopHold } from "../../loop_hold.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags } from "../flags.ts";
 import { jsonLog } from "../json_log.ts";
 import { onSigusr2, Signals } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
 import { textLog } from "./log.ts";
-import { FLAGS, FLAGS_HELP, parseOptions } from "./options.ts";
+import { FLAGS, parseOptions } from "./options.ts";
 import { DeviceService } from "./service.ts";
 
 const HELP = `Usage: vsockit device --socket PATH --guest-cid CID [OPTIONS]
@@ -28,7 +29,7 @@ port of the guest, after an answer of OK and a number; where the guest connects
 to a port of CID 2, it reaches the Unix socket at PATH_PORT. An end of stream
 goes on alone, so the other way stays open. Sockets are made with mode 0600.
 
-${FLAGS_HELP}
+${describeFlags(FLAGS)}
 The log waits for nobody: lines that its reader leaves no room for are lost, and
 counted. Refusals of one guest are told once a second.
 

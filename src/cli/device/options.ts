@@ -4,15 +4,15 @@
  * @module
  */
 import {
-  describeFlags,
   type Flag,
   type Given,
   HELP_FLAG,
   parseFlags,
   readInteger,
   readMany,
+  readText,
 } from "../flags.ts";
-import { UsageError } from "../usage.ts";
+import { UsageError, wrongValue } from "../usage.ts";
 
 /** One guest of the device. */
 export interface GuestChoice {
@@ -58,9 +58,6 @@ export const FLAGS: readonly Flag[] = [
   HELP_FLAG,
 ];
 
-/** `FLAGS` as `--help` shows them. */
-export const FLAGS_HELP: string = describeFlags(FLAGS);
-
 const [CID_MIN, CID_MAX] = [3, 0xffff_fffe];
 /** Bytes of a path that a socket can have. */
 const PATH_MAX = 107;
@@ -93,27 +90,24 @@ export function parseOptions(args: readonly string[]): DeviceOptions {
 }
 
 function readPath(given: Given, flag: string, max: number): string | undefined {
-  const path = given.get(flag);
-  return typeof path === "string" ? requirePath(path, flag, max) : undefined;
+  const path = readText(given, flag);
+  return path === undefined ? undefined : requirePath(path, flag, max);
 }
 
 function requirePath(path: string, flag: string, max: number): string {
   const { length } = new TextEncoder().encode(path);
   if (length > 0 && length <= max) return path;
   const most = max === Infinity ? "" : ` of at most ${max} bytes`;
-  throw new UsageError(
-    `Cannot use --${flag}: must be a path${most}: current value is ${path === "" ? '""' : path}`,
-  );
+  throw wrongValue(`--${flag}`, `be a path${most}`, path);
 }
 
 function readGuest(text: string): GuestChoice {
   const [, digits, socketPath, udsPath] = /^(\d{1,10}):([^:]+)(?::([^:]+))?$/s.exec(text) ?? [];
   const cid = Number(digits);
   if (socketPath === undefined || !(cid >= CID_MIN && cid <= CID_MAX)) {
-    throw new UsageError(
-      `Cannot use --guest: must be CID:SOCKET or CID:SOCKET:UDS, with a CID from ${CID_MIN} to ` +
-        `${CID_MAX} and paths without : and , in them: current value is ${text}`,
-    );
+    const rule = `be CID:SOCKET or CID:SOCKET:UDS, with a CID from ${CID_MIN} to ${CID_MAX} and ` +
+      "paths without : and , in them";
+    throw wrongValue("--guest", rule, text);
   }
   requirePath(socketPath, "guest", PATH_MAX);
   if (udsPath !== undefined) requirePath(udsPath, "guest", PATH_MAX - PORT_MAX);
@@ -123,17 +117,11 @@ function readGuest(text: string): GuestChoice {
 /** No two guests have the same CID, and no two sockets the same path. */
 function requireNew(guest: GuestChoice, others: readonly GuestChoice[]): void {
   if (others.some(({ cid }) => cid === guest.cid)) {
-    throw new UsageError(
-      `Cannot use --guest: must have a CID of its own: current value is ${guest.cid}`,
-    );
+    throw wrongValue("--guest", "have a CID of its own", guest.cid);
   }
   const taken = new Set(others.flatMap(pathsOf));
   for (const path of pathsOf(guest)) {
-    if (taken.has(path)) {
-      throw new UsageError(
-        `Cannot use a path: must be one socket's alone: current value is ${path}`,
-      );
-    }
+    if (taken.has(path)) throw wrongValue("a path", "be one socket's alone", path);
     taken.add(path);
   }
 }

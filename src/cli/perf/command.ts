@@ -5,9 +5,10 @@
  */
 import { writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags } from "../flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
-import { FLAGS, FLAGS_HELP } from "./flags.ts";
+import { FLAGS } from "./flags.ts";
 import { parseOptions, type PerfOptions } from "./options.ts";
 import type { Alone, Mode, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
@@ -25,7 +26,7 @@ Measures what receiving costs: by copy, by zero-copy, by zero-copy with user
 poll. A transmitter listens and sends; a receiver connects and takes the data.
 Both run in this process, on a Worker each, unless -s, -c or -l asks for one.
 
-${FLAGS_HELP}
+${describeFlags(FLAGS)}
 SIZE is in bytes, or with K, M or G behind it times 1024; MB counts in M where
 it has no letter.
 

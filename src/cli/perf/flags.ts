@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeFlags, type Flag, HELP_FLAG } from "../flags.ts";
+import { type Flag, HELP_FLAG } from "../flags.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 /** The flags, in the order of `--help`. */
@@ -102,6 +102,3 @@ export const FLAGS: readonly Flag[] = [
   },
   HELP_FLAG,
 ];
-
-/** The flags as `--help` has them. */
-export const FLAGS_HELP: string = describeFlags(FLAGS);

@@ -4,9 +4,9 @@
  * @module
  */
 import { statSync } from "node:fs";
-import { type Given, parseFlags } from "../flags.ts";
+import { type Given, parseFlags, readInteger, readText, requireWithout } from "../flags.ts";
 import { parseSize } from "../sizes.ts";
-import { UsageError } from "../usage.ts";
+import { UsageError, wrongValue } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
 import { type Alone, BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
 import type { Remote } from "./remote.ts";
@@ -45,16 +45,16 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const given = parseFlags(FLAGS, args);
   const transport = parseTransport(given);
   const mode = parseMode(given);
-  refuseTogether(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
-  refuseTogether(given, "file", ["megabytes"]);
-  refuseTogether(given, "pages", ["buffer"]);
-  refuseTogether(given, "tx-zerocopy", ["file"]);
-  refuseTogether(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
-  refuseTogether(given, "listen", ["server", "cid"]);
-  refuseTogether(given, "sweep", ALONE_FLAGS);
-  refuseTogether(given, "peer", ALONE_FLAGS);
-  refuseTogether(given, "serve", [...ALONE_FLAGS, "peer", "sweep", "file"]);
-  const file = text(given, "file");
+  requireWithout(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
+  requireWithout(given, "file", ["megabytes"]);
+  requireWithout(given, "pages", ["buffer"]);
+  requireWithout(given, "tx-zerocopy", ["file"]);
+  requireWithout(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
+  requireWithout(given, "listen", ["server", "cid"]);
+  requireWithout(given, "sweep", ALONE_FLAGS);
+  requireWithout(given, "peer", ALONE_FLAGS);
+  requireWithout(given, "serve", [...ALONE_FLAGS, "peer", "sweep", "file"]);
+  const file = readText(given, "file");
   const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
   const bufferBytes = atMost("--buffer", parseBuffer(given, mode), BUFFER_MAX);
   const { tunesBuffers, maxSegment, lends } = TRANSPORTS.get(transport)!;
@@ -64,10 +64,8 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, most);
   const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", reachable), INT_MAX);
   if (rcvlowatBytes > most) {
-    throw new UsageError(
-      `Cannot use --rcvlowat: must be at most the credit of ${creditBytes} bytes, ` +
-        `or the receiver never wakes: current value is ${rcvlowatBytes}`,
-    );
+    const rule = `be at most the credit of ${creditBytes} bytes, or the receiver never wakes`;
+    throw wrongValue("--rcvlowat", rule, rcvlowatBytes);
   }
   const type = given.has("seqpacket") ? "seqpacket" : "stream";
   if (type === "seqpacket") atMost("--buffer with --seqpacket", bufferBytes, most);
@@ -75,7 +73,7 @@ export function parseOptions(args: readonly string[]): PerfOptions {
     mode,
     transport,
     type,
-    port: parseU32("--port", text(given, "port") ?? "1234"),
+    port: readInteger(given, "port", 1234, 0, U32_MAX - 1), // the last one means any
     bytes,
     file,
     bufferBytes,
@@ -90,11 +88,9 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   const alone = parseAlone(given, transport);
   const remote = parseRemote(given, transport);
   if (given.has("serve")) requireElsewhere("serve", transport);
-  const svg = text(given, "svg");
+  const svg = readText(given, "svg");
   if (svg !== undefined && !given.has("sweep")) {
-    throw new UsageError(
-      "Cannot use --svg: must be with --sweep: current value is one measurement",
-    );
+    throw wrongValue("--svg", "be with --sweep", "one measurement");
   }
   return {
     plan,
@@ -108,27 +104,14 @@ export function parseOptions(args: readonly string[]): PerfOptions {
   };
 }
 
-function text(given: Given, name: string): string | undefined {
-  const value = given.get(name);
-  return typeof value === "string" ? value : undefined;
-}
-
 function size(given: Given, name: string, otherwise: number, unit = 1): number {
-  const value = text(given, name);
+  const value = readText(given, name);
   return value === undefined ? otherwise : parseSize(`--${name}`, value, unit);
 }
 
 function atMost(flag: string, value: number, limit: number): number {
   if (value <= limit) return value;
-  throw new UsageError(`Cannot use ${flag}: must be at most ${limit}: current value is ${value}`);
-}
-
-function refuseTogether(given: Given, name: string, others: readonly string[]): void {
-  const other = others.find((other) => given.has(other));
-  if (!given.has(name) || other === undefined) return;
-  throw new UsageError(
-    `Cannot use --${name}: must be without --${other}: current value is both`,
-  );
+  throw wrongValue(flag, `be at most ${limit}`, value);
 }
 
 const MODES: Readonly<Record<string, Mode>> = {
@@ -139,22 +122,12 @@ const MODES: Readonly<Record<string, Mode>> = {
 };
 
 function parseMode(given: Given): Mode {
-  const letter = text(given, "mode") ?? "n";
-  const mode = Object.hasOwn(MODES, letter) ? MODES[letter] : undefined;
-  if (mode !== undefined) return mode;
-  throw new UsageError(`Cannot use --mode: must be n, y, u or a: current value is ${letter}`);
+  return MODES[readText(given, "mode") ?? "n"]!;
 }
 
 function parseTransport(given: Given): string {
-  if (given.has("device")) refuseTogether(given, "device", ["transport"]);
-  const name = given.has("device") ? "device" : text(given, "transport") ?? "loopback";
-  if (!TRANSPORTS.has(name)) {
-    const names = [...TRANSPORTS.keys()].join(", ");
-    throw new UsageError(
-      `Cannot use --transport: must be one of ${names}: current value is ${name}`,
-    );
-  }
-  return name;
+  requireWithout(given, "device", ["transport"]);
+  return given.has("device") ? "device" : readText(given, "transport") ?? "loopback";
 }
 
 /** Flags that run one end only. */
@@ -164,7 +137,7 @@ function parseAlone(given: Given, transport: string): Alone | undefined {
   const flag = ALONE_FLAGS.find((flag) => given.has(flag));
   if (flag === undefined) return undefined;
   const role = given.has("server") ? "transmitter" : "receiver";
-  const machine = text(given, "cid");
+  const machine = readText(given, "cid");
   const carrier = TRANSPORTS.get(transport)!;
   if (machine !== undefined) carrier.requireMachine?.(machine);
   requireElsewhere(flag, transport);
@@ -180,8 +153,8 @@ function requireElsewhere(flag: string, transport: string): void {
 }
 
 function parseRemote(given: Given, transport: string): Remote | undefined {
-  const machine = text(given, "peer");
-  const device = text(given, "device");
+  const machine = readText(given, "peer");
+  const device = readText(given, "device");
   if (machine === undefined) {
     const other = ["device", "reverse"].find((name) => given.has(name)) ??
       (transport === "device" ? "transport device" : undefined);
@@ -204,19 +177,11 @@ function parseBuffer(given: Given, mode: Mode): number {
   if (given.has("sweep")) return Math.max(...COLUMNS);
   if (!given.has("pages")) return size(given, "buffer", 128 * 1024);
   if (mode !== "copy") return size(given, "pages", 1) * PAGE;
-  throw new UsageError("Cannot use --pages: must be with -z y or -z u: current value is -z n");
+  throw wrongValue("--pages", "be with -z y or -z u", "-z n");
 }
 
 function parseTxBuffer(given: Given): number {
   return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), BUFFER_MAX);
-}
-
-/** A port: all of u32 but its last, which means any. */
-function parseU32(flag: string, value: string): number {
-  if (/^\d+$/.test(value) && Number(value) < U32_MAX) return Number(value);
-  throw new UsageError(
-    `Cannot use ${flag}: must be an integer from 0 to ${U32_MAX - 1}: current value is ${value}`,
-  );
 }
 
 function fileSize(path: string): number {

@@ -12,7 +12,7 @@ import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopba
 import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
-import { UsageError } from "../usage.ts";
+import { toInteger } from "../flags.ts";
 import { setCredit } from "./credit.ts";
 import type { Mode, Plan } from "./plan.ts";
 import { ANY_HOST, LOCAL_HOST, PAGE_SEGMENT, prepareTcp, resolveHost, whyNotTcp } from "./tcp.ts";
@@ -162,12 +162,7 @@ function linkTo(machine: string): Link {
 }
 
 function requireCid(value: string): void {
-  if (/^\d+$/.test(value) && Number(value) < VMADDR_CID_ANY) return;
-  throw new UsageError(
-    `Cannot use --cid: must be an integer from 0 to ${
-      VMADDR_CID_ANY - 1
-    }: current value is ${value}`,
-  );
+  toInteger("--cid", value, 0, VMADDR_CID_ANY - 1);
 }
 
 /** There is nothing to close. */

@@ -4,11 +4,12 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags } from "../flags.ts";
 import { Signals } from "../signals.ts";
 import type { Terminal } from "../terminal.ts";
 import { jsonLog } from "../json_log.ts";
 import { textLog } from "./log.ts";
-import { FLAGS, FLAGS_HELP, parseOptions } from "./options.ts";
+import { FLAGS, parseOptions } from "./options.ts";
 import { Proxy } from "./server.ts";
 
 const HELP = `Usage: vsockit proxy [OPTIONS] LISTEN TARGET
@@ -21,7 +22,7 @@ is read before it can be sent on. Addresses, each of any kind:
   tcp:HOST:PORT      TCP
   unix:PATH          AF_UNIX; @NAME is an abstract name
 
-${FLAGS_HELP}
+${describeFlags(FLAGS)}
 PEER and TARGET of --allow are vsock:CID, tcp:IP or tcp:IP/BITS, unix:PATH or
 hvsock:PATH; the first two take :PORT, and * stands for any. Several may be one
 value, with commas between them; any other comma is part of a PATH.

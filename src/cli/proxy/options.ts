@@ -11,16 +11,8 @@ import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../addresses.ts";
 import { descriptorLimit } from "../environment.ts";
-import {
-  describeFlags,
-  type Flag,
-  type Given,
-  HELP_FLAG,
-  parseLine,
-  readInteger,
-  readMany,
-} from "../flags.ts";
-import { UsageError } from "../usage.ts";
+import { type Flag, type Given, HELP_FLAG, parseLine, readInteger, readMany } from "../flags.ts";
+import { UsageError, wrongValue } from "../usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** What to proxy, and how. */
@@ -71,9 +63,6 @@ export const FLAGS: readonly Flag[] = [
   { name: "verbose", short: "v", help: "log connections that open and close well" },
   HELP_FLAG,
 ];
-
-/** `FLAGS` as `--help` shows them. */
-export const FLAGS_HELP: string = describeFlags(FLAGS);
 
 const BACKLOG = 1_024;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
@@ -137,9 +126,7 @@ export function fittingIn(limit: number): number {
 function commonType(listen: ParsedAddress, target: ParsedAddress): SocketType {
   const type = listen.type ?? target.type ?? "stream";
   if ((target.type ?? type) === type) return type;
-  throw new UsageError(
-    `Cannot use TARGET: must be of type ${type} like LISTEN: current value is ${target.type}`,
-  );
+  throw wrongValue("TARGET", `be of type ${type} like LISTEN`, target.type);
 }
 
 function writeAddress(name: string, address: Address, type: SocketType): string {

@@ -6,7 +6,7 @@
 import { BlockList, isIP } from "node:net";
 import type { Address } from "../../address.ts";
 import { parseAddress } from "../../address_text.ts";
-import { UsageError } from "../usage.ts";
+import { wrongValue } from "../usage.ts";
 
 /** Whether an address is one of those that a pattern is of. */
 export type Pattern = (address: Address) => boolean;
@@ -29,7 +29,7 @@ export function parsePattern(flag: string, text: string): Pattern {
     ? undefined
     : pathPattern(family, rest);
   if (pattern !== undefined) return pattern;
-  throw new UsageError(`Cannot use ${flag}: must be ${FORMS}: current value is ${text}`);
+  throw wrongValue(flag, `be ${FORMS}`, text);
 }
 
 function vsockPattern(text: string): Pattern | undefined {

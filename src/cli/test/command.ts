@@ -4,12 +4,12 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
+import { describeFlags } from "../flags.ts";
 import type { Terminal } from "../terminal.ts";
 import { runAlone } from "./alone.ts";
 import { CASES } from "./cases.ts";
-import { FLAGS, FLAGS_HELP } from "./flags.ts";
 import { runLocally } from "./local.ts";
-import { parseOptions } from "./options.ts";
+import { FLAGS, parseOptions } from "./options.ts";
 import { vsockCarrier } from "./vsock.ts";
 
 const HELP = `Usage: vsockit test [OPTIONS]
@@ -21,7 +21,7 @@ Runs the tests of Linux's vsock_test (tools/testing/vsock, as of 6.12) between a
 client and a server. Either end may be the C program: a TCP connection keeps
 them in step, by its protocol.
 
-${FLAGS_HELP}
+${describeFlags(FLAGS)}
 Without --mode both ends run in this process, over its own loopback; tests that
 need a file descriptor are skipped there. The first failure ends the run.
 

@@ -1,15 +1,51 @@
 /**
- * What the flags of `vsockit test` come to.
+ * The flags of `vsockit test`, those of `vsock_test` and which transport, and what they come to.
  *
  * @module
  */
-import { type Given, parseFlags, readMany } from "../flags.ts";
-import { UsageError } from "../usage.ts";
+import {
+  type Flag,
+  type Given,
+  HELP_FLAG,
+  parseFlags,
+  readInteger,
+  readMany,
+  readText,
+  toInteger,
+} from "../flags.ts";
+import { type UsageError, wrongValue } from "../usage.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";
-import { FLAGS } from "./flags.ts";
 
 const [U16_MAX, U32_MAX] = [0xffff, 0xffff_ffff];
+
+/** The flags, in the order of `--help`. */
+export const FLAGS: readonly Flag[] = [
+  {
+    name: "mode",
+    value: "client|server",
+    choices: ["client", "server"],
+    help: "one end of the run; the peer is another process.\nWithout it both ends are in this one",
+  },
+  {
+    name: "control-host",
+    value: "HOST",
+    help: "where the server listens on TCP, the client\nconnects to [the server's: 0.0.0.0]",
+  },
+  { name: "control-port", value: "PORT", help: "its TCP port" },
+  { name: "peer-cid", value: "CID", help: "CID of the other end" },
+  { name: "peer-port", value: "PORT", help: "port that the tests use, and the next one [1234]" },
+  {
+    name: "transport",
+    value: "NAME",
+    choices: ["loopback", "vsock"],
+    help: "loopback or vsock [vsock with --mode, else loopback]",
+  },
+  { name: "list", help: "print ID and name of each test" },
+  { name: "skip", value: "ID", many: true, help: "leave out this test; can be repeated" },
+  { name: "pick", value: "ID", many: true, help: "run this test only; can be repeated" },
+  HELP_FLAG,
+];
 
 /** One end of a run, the other one being a process of its own. */
 export interface Role {
@@ -48,72 +84,45 @@ export function parseOptions(args: readonly string[]): TestOptions {
   return {
     list: given.has("list"),
     role,
-    peerPort: parseNumber(given, "peer-port", U32_MAX - 2, 1234),
+    peerPort: readInteger(given, "peer-port", 1234, 0, U32_MAX - 2),
     chosen: (id) => !skipped?.has(id) && (picked?.has(id) ?? true),
   };
 }
 
 function parseRole(given: Given): Role | undefined {
-  const mode = given.get("mode");
+  const mode = readText(given, "mode") as Mode | undefined;
   if (mode === undefined) {
     const other = ["control-host", "control-port", "peer-cid"].find((name) => given.has(name));
     if (other === undefined) return undefined;
-    throw new UsageError(`Cannot use --${other}: must be with --mode: current value is no --mode`);
+    throw wrongValue(`--${other}`, "be with --mode", "no --mode");
   }
-  if (mode !== "client" && mode !== "server") {
-    throw new UsageError(
-      `Cannot use --mode: must be client or server: current value is ${mode}`,
-    );
-  }
-  const host = given.get("control-host") ?? (mode === "server" ? "0.0.0.0" : undefined);
-  if (typeof host !== "string" || host === "") throw missing("control-host", mode);
+  const needed = (name: string): UsageError =>
+    wrongValue(`--mode ${mode}`, `be with --${name}`, `no --${name}`);
+  const integer = (name: string, max: number): number => {
+    const value = readInteger(given, name, undefined, 0, max);
+    if (value === undefined) throw needed(name);
+    return value;
+  };
+  const controlHost = readText(given, "control-host") ?? (mode === "server" ? "0.0.0.0" : "");
+  if (controlHost === "") throw needed("control-host");
   return {
     mode,
-    controlHost: host,
-    controlPort: parseNumber(given, "control-port", U16_MAX),
-    peerCid: parseNumber(given, "peer-cid", U32_MAX - 1),
+    controlHost,
+    controlPort: integer("control-port", U16_MAX),
+    peerCid: integer("peer-cid", U32_MAX - 1),
   };
 }
 
 function requireTransport(given: Given, role: Role | undefined): void {
-  const needed = role === undefined ? "loopback" : "vsock";
-  const name = given.get("transport") ?? needed;
-  if (name === needed) return;
-  const why = name === "loopback"
-    ? "a loopback lives inside one process"
-    : "its two ends are two processes";
-  throw new UsageError(
-    `Cannot use --transport: must be ${needed} ${
-      role === undefined ? "without" : "with"
-    } --mode: ` +
-      `current value is ${name}${name === "loopback" || name === "vsock" ? `: ${why}` : ""}`,
-  );
+  const [needed, where, why] = role === undefined
+    ? ["loopback", "without --mode", "its two ends are two processes"]
+    : ["vsock", "with --mode", "a loopback lives inside one process"];
+  const name = readText(given, "transport") ?? needed;
+  if (name !== needed) throw wrongValue("--transport", `be ${needed} ${where}`, `${name}: ${why}`);
 }
 
 function parseIds(given: Given, name: string): ReadonlySet<number> | undefined {
   if (!given.has(name)) return undefined;
-  return new Set(
-    readMany(given, name, ",").map((id) => {
-      if (/^\d+$/.test(id) && Number(id) < CASES.length) return Number(id);
-      throw new UsageError(
-        `Cannot use --${name}: must be an integer from 0 to ${CASES.length - 1}: ` +
-          `current value is ${id === "" ? '""' : id}`,
-      );
-    }),
-  );
-}
-
-function parseNumber(given: Given, name: string, max: number, otherwise?: number): number {
-  const text = given.get(name) ?? otherwise?.toString();
-  if (text === undefined) throw missing(name, String(given.get("mode")));
-  if (typeof text === "string" && /^\d+$/.test(text) && Number(text) <= max) return Number(text);
-  throw new UsageError(
-    `Cannot use --${name}: must be an integer from 0 to ${max}: current value is ${text}`,
-  );
-}
-
-function missing(name: string, mode: string): UsageError {
-  return new UsageError(
-    `Cannot use --mode ${mode}: must be with --${name}: current value is no --${name}`,
-  );
+  const ids = readMany(given, name, ",");
+  return new Set(ids.map((id) => toInteger(`--${name}`, id, 0, CASES.length - 1)));
 }
