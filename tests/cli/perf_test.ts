@@ -119,3 +119,9 @@ test(
     assertEquals(shown.out.includes("\x1b"), false);
   },
 );
+
+test("perf --svg says before the sweep that it cannot write there", async () => {
+  const { code, out, err } = await vsockit(["perf", "--sweep", "--svg", "/nowhere/sweep.svg"]);
+  assertEquals([code, out], [1, ""]);
+  assertMatch(err, /^vsockit perf: .*ENOENT|no such file/i);
+});

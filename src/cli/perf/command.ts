@@ -10,7 +10,7 @@ import type { Terminal } from "../terminal.ts";
 import { UsageError } from "../usage.ts";
 import { FLAGS } from "./flags.ts";
 import { parseOptions, type PerfOptions } from "./options.ts";
-import type { Alone, Mode, Plan } from "./plan.ts";
+import type { Mode, Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
@@ -79,14 +79,17 @@ function requireWorking({ transport, mode, txZeroCopy }: Plan): void {
 }
 
 async function measure(options: PerfOptions, terminal: Terminal): Promise<void> {
-  const { plan, remote } = options;
+  const { plan, remote, alone } = options;
   const run = (plan: Plan, label: string): Promise<PerfResult> =>
-    remote === undefined ? runShown(plan, label, terminal) : runRemote(plan, remote);
+    remote === undefined
+      ? shown(label, terminal, (onProgress) => runPlan(plan, onProgress))
+      : runRemote(plan, remote);
   const format = options.json ? formatJson : formatReport;
   if (options.serve) {
     await serveRemotes(plan, (error) => terminal.err(`perf: ${error}\n`));
-  } else if (options.alone !== undefined) {
-    terminal.out(format(await runAloneShown(plan, options.alone, terminal)));
+  } else if (alone !== undefined) {
+    const running = (onProgress: (done: number) => void) => runAlone(plan, alone, onProgress);
+    terminal.out(format(await shown(alone.role, terminal, running)));
   } else if (options.sweep) {
     await sweepShown(options, run, terminal);
   } else {
@@ -95,6 +98,7 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
 }
 
 async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
+  if (options.svg !== undefined) writeFileSync(options.svg, ""); // fails before the sweep, not after
   const carrier = TRANSPORTS.get(options.plan.transport)!;
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];
@@ -116,23 +120,15 @@ function nameOf(mode: Mode): string {
   return { copy: "-z n", zerocopy: "-z y", "user-poll": "-z u", auto: "-z a" }[mode];
 }
 
-async function runShown(plan: Plan, label: string, terminal: Terminal): Promise<PerfResult> {
-  const progress = new Progress(terminal);
-  try {
-    return await runPlan(plan, (done) => progress.draw(label, done));
-  } finally {
-    progress.clear();
-  }
-}
-
-async function runAloneShown(
-  plan: Plan,
-  alone: Alone,
+/** What `run` gives, which tells how much is done, 0 to 1. */
+async function shown<T>(
+  label: string,
   terminal: Terminal,
-): Promise<SentResult | ReceivedResult> {
+  run: (onProgress: (done: number) => void) => Promise<T>,
+): Promise<T> {
   const progress = new Progress(terminal);
   try {
-    return await runAlone(plan, alone, (done) => progress.draw(alone.role, done));
+    return await run((done) => progress.draw(label, done));
   } finally {
     progress.clear();
   }
