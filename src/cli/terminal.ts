@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { fstatSync, writeSync } from "node:fs";
 import process from "node:process";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { pollNow } from "../kernel/poll.ts";
 import { readVariable } from "./environment.ts";
-import { fileWriter } from "./file_writer.ts";
+import { printer } from "./printer.ts";
 
 const FDS = { out: 1, err: 2 };
 
@@ -51,46 +50,4 @@ export function processTerminal(): Terminal {
       return stderr.columns || 80; // 0 where the terminal does not know
     },
   };
-}
-
-/** Prints to one stream. */
-export interface Printer {
-  readonly print: (text: string) => void;
-  /** Whether the last text has failed at once. */
-  refused: boolean;
-}
-
-/**
- * Writes to `stream`, which is told of a failure by its event, whatever it is and on each runtime.
- */
-export function printer(
-  stream: Pick<NodeJS.WriteStream, "isTTY" | "write" | "emit">,
-  fd: number,
-): Printer {
-  const write = stream.isTTY !== true && isFile(fd)
-    ? fileWriter((bytes) => writeSync(fd, bytes))
-    : (text: string) => void stream.write(text);
-  const printer: Printer = {
-    refused: false,
-    print(text): void {
-      printer.refused = false;
-      try {
-        write(text);
-      } catch (error) {
-        printer.refused = true;
-        stream.emit("error", error);
-      }
-    },
-  };
-  return printer;
-}
-
-/** Whether it is neither a pipe nor a socket: a stream of it that has failed once takes no more. */
-function isFile(fd: number): boolean {
-  try {
-    const kind = fstatSync(fd);
-    return kind.isFile() || kind.isCharacterDevice();
-  } catch {
-    return false; // it is closed
-  }
 }
