@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Flag } from "./flags.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Flag } from "./args/flags.ts";
+import type { Terminal } from "./output/terminal.ts";
 
 /** Exit code: done. */
 export const EXIT_OK = 0;

@@ -22,12 +22,12 @@
 import process from "node:process";
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, type Entry, findCommand } from "./commands.ts";
-import { asksForHelp } from "./flags.ts";
-import { processTerminal, type Terminal } from "./terminal.ts";
-import { UsageError } from "./usage.ts";
+import { asksForHelp } from "./args/flags.ts";
+import { processTerminal, type Terminal } from "./output/terminal.ts";
+import { UsageError } from "./args/usage.ts";
 import { VERSION } from "./version.ts";
 
-export type { Terminal } from "./terminal.ts";
+export type { Terminal } from "./output/terminal.ts";
 
 const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
 

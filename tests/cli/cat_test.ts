@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { formatBytes } from "../../src/cli/cat/watch.ts";
-import { endingSignals } from "../../src/cli/signals.ts";
+import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { vsockit } from "./captured.ts";
 import { listening, type Place, testCat } from "./cat_cases.ts";
 import { Running } from "./process.ts";

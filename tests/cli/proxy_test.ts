@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
-import { endingSignals } from "../../src/cli/signals.ts";
+import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { listen } from "../../src/listen.ts";
 import { RUNTIME } from "../unit/ffi_helpers.ts";
 import { UnixFolder } from "../unit/unix_folder.ts";

@@ -7,8 +7,8 @@ import {
   parseFlags,
   parseLine,
   splitLetters,
-} from "../../src/cli/flags.ts";
-import { UsageError } from "../../src/cli/usage.ts";
+} from "../../src/cli/args/flags.ts";
+import { UsageError } from "../../src/cli/args/usage.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "buffer", short: "b", value: "SIZE", help: "how much" },

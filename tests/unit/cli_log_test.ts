@@ -5,11 +5,11 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Entry, textLog } from "../../src/cli/device/log.ts";
-import { jsonLog } from "../../src/cli/json_log.ts";
-import { printer } from "../../src/cli/printer.ts";
+import { jsonLog } from "../../src/cli/output/log.ts";
+import { printer } from "../../src/cli/output/printer.ts";
 import { textLog as proxyLog } from "../../src/cli/proxy/log.ts";
-import { Repeats } from "../../src/cli/repeats.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
+import { Repeats } from "../../src/cli/output/repeats.ts";
+import type { Terminal } from "../../src/cli/output/terminal.ts";
 
 const REFUSAL: Entry = { event: "refuse", cid: 3, port: 9, from: "guest", reason: "no" };
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseOptions } from "../../src/cli/perf/options.ts";
-import { UsageError } from "../../src/cli/usage.ts";
+import { UsageError } from "../../src/cli/args/usage.ts";
 
 test("parseOptions() has a default for everything", () => {
   assertEquals(parseOptions([]), {

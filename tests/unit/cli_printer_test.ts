@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { fileWriter } from "../../src/cli/printer.ts";
+import { fileWriter } from "../../src/cli/output/printer.ts";
 
 /** A disk with some room, and what is on it. */
 function disk(): { text: string; room: number; write(bytes: Uint8Array): number } {

@@ -2,7 +2,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Progress } from "../../src/cli/perf/progress.ts";
-import { processTerminal, type Terminal } from "../../src/cli/terminal.ts";
+import { processTerminal, type Terminal } from "../../src/cli/output/terminal.ts";
 
 function draw(of: Partial<Terminal>, done: number): string {
   let drawn = "";

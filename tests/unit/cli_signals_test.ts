@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { isIgnored } from "../../src/cli/signals.ts";
+import { isIgnored } from "../../src/cli/serving/signals.ts";
 
 const { SIGHUP, SIGQUIT, SIGTERM } = constants.signals;
 

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatSize, parseSize } from "../../src/cli/sizes.ts";
-import { UsageError } from "../../src/cli/usage.ts";
+import { formatSize, parseSize } from "../../src/cli/args/sizes.ts";
+import { UsageError } from "../../src/cli/args/usage.ts";
 
 test("parseSize() multiplies K, M and G by powers of 1024", () => {
   assertEquals(parseSize("-b", "4096"), 4096);

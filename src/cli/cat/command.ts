@@ -6,9 +6,9 @@
 import { constants } from "node:os";
 import process from "node:process";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_SIGNAL, EXIT_USAGE } from "../command.ts";
-import { describeFlags } from "../flags.ts";
-import { endingSignals, onStop } from "../signals.ts";
-import type { Terminal } from "../terminal.ts";
+import { describeFlags } from "../args/flags.ts";
+import { endingSignals, onStop } from "../serving/signals.ts";
+import type { Terminal } from "../output/terminal.ts";
 import { signalCommands } from "./exec.ts";
 import { FLAGS, parseOptions } from "./options.ts";
 import { ProcessPipes } from "./pipes.ts";

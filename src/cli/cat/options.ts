@@ -5,9 +5,16 @@
  */
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
-import { readAddress } from "../addresses.ts";
-import { type Flag, type Given, HELP_FLAG, parseLine, readText, requireWithout } from "../flags.ts";
-import { UsageError, wrongValue } from "../usage.ts";
+import { readAddress } from "../args/addresses.ts";
+import {
+  type Flag,
+  type Given,
+  HELP_FLAG,
+  parseLine,
+  readText,
+  requireWithout,
+} from "../args/flags.ts";
+import { UsageError, wrongValue } from "../args/usage.ts";
 
 /** A day, in seconds. */
 const TIMEOUT_MAX = 86_400;

@@ -5,7 +5,7 @@
  */
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../output/terminal.ts";
 
 const INTERVAL_MS = 200;
 const CLEAR_LINE = "\r\x1b[K";

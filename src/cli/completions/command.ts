@@ -5,9 +5,9 @@
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { COMMANDS, type Entry } from "../commands.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
-import type { Terminal } from "../terminal.ts";
-import { UsageError, wrongValue } from "../usage.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
+import type { Terminal } from "../output/terminal.ts";
+import { UsageError, wrongValue } from "../args/usage.ts";
 import { bashScript } from "./bash.ts";
 import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Flag } from "../flags.ts";
+import type { Flag } from "../args/flags.ts";
 import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions fish` prints. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Flag, optionsOf } from "../flags.ts";
+import { type Flag, optionsOf } from "../args/flags.ts";
 import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions zsh` prints. */

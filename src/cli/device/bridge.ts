@@ -14,7 +14,7 @@ import { VmmPath } from "../../hybrid/vmm_path.ts";
 import type { KernelSocket } from "../../kernel/socket.ts";
 import type { SocketType } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
-import type { Repeats } from "../repeats.ts";
+import type { Repeats } from "../output/repeats.ts";
 import type { Refusal } from "./log.ts";
 import type { Sessions, Way } from "./sessions.ts";
 

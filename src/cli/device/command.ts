@@ -5,10 +5,10 @@
  */
 import { LoopHold } from "../../loop_hold.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags } from "../flags.ts";
-import { jsonLog } from "../json_log.ts";
-import { onSigusr2, Signals } from "../signals.ts";
-import type { Terminal } from "../terminal.ts";
+import { describeFlags } from "../args/flags.ts";
+import { jsonLog } from "../output/log.ts";
+import { onSigusr2, Signals } from "../serving/signals.ts";
+import type { Terminal } from "../output/terminal.ts";
 import { textLog } from "./log.ts";
 import { FLAGS, parseOptions } from "./options.ts";
 import { DeviceService } from "./service.ts";

@@ -4,9 +4,9 @@
  * @module
  */
 import type { GuestCounters } from "../../vhost_user/guest_tx.ts";
-import { textLines } from "../log_lines.ts";
-import { lastOf } from "../repeats.ts";
-import type { Terminal } from "../terminal.ts";
+import { textLines } from "../output/log.ts";
+import { lastOf } from "../output/repeats.ts";
+import type { Terminal } from "../output/terminal.ts";
 
 /** Who has opened a connection. */
 export type Origin = "guest" | "host";

@@ -11,8 +11,8 @@ import {
   readInteger,
   readMany,
   readText,
-} from "../flags.ts";
-import { UsageError, wrongValue } from "../usage.ts";
+} from "../args/flags.ts";
+import { UsageError, wrongValue } from "../args/usage.ts";
 
 /** One guest of the device. */
 export interface GuestChoice {

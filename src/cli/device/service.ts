@@ -7,7 +7,7 @@ import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts"
 import { pcapTap } from "../../stack/pcap.ts";
 import { descriptorLimit } from "../environment.ts";
 import { Bridge } from "./bridge.ts";
-import { Repeats } from "../repeats.ts";
+import { Repeats } from "../output/repeats.ts";
 import type { Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";

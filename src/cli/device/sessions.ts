@@ -6,8 +6,8 @@
 import { SHUT_RD } from "../../../ffi/abi/socket.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { AnySocket } from "../../socket.ts";
-import { drain, type Served } from "../drain.ts";
-import { type Flow, relay } from "../relay.ts";
+import { drain, type Served } from "../serving/drain.ts";
+import { type Flow, relay } from "../serving/relay.ts";
 import type { Log, Origin } from "./log.ts";
 
 /** Between whom a connection is. */

@@ -6,10 +6,10 @@
 import { CAPABILITIES, probe } from "../../probe.ts";
 import type { Finding } from "../../probe/finding.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../flags.ts";
-import { formatColumns } from "../table.ts";
-import type { Terminal } from "../terminal.ts";
-import { UsageError } from "../usage.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
+import { formatColumns } from "../output/table.ts";
+import type { Terminal } from "../output/terminal.ts";
+import { UsageError } from "../args/usage.ts";
 import { formatCosts, measureCosts } from "./costs.ts";
 
 const FLAGS: readonly Flag[] = [

@@ -16,8 +16,8 @@ import { openTcp } from "../../kernel/elsewhere.ts";
 import { type ReceiveCost, receiveCosts } from "../../receive/costs.ts";
 import type { Receiver } from "../../receive/receiver.ts";
 import { LOCAL_HOST, PAGE_SEGMENT } from "../perf/tcp.ts";
-import { formatSize } from "../sizes.ts";
-import { formatColumns } from "../table.ts";
+import { formatSize } from "../args/sizes.ts";
+import { formatColumns } from "../output/table.ts";
 
 const KIB = 1024;
 /** The buffers of the RFC's table. */

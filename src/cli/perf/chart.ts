@@ -5,7 +5,7 @@
  */
 import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
-import { formatSize } from "../sizes.ts";
+import { formatSize } from "../args/sizes.ts";
 import type { PerfResult } from "./result.ts";
 import { ROWS } from "./table.ts";
 

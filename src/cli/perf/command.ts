@@ -5,9 +5,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags } from "../flags.ts";
-import type { Terminal } from "../terminal.ts";
-import { UsageError } from "../usage.ts";
+import { describeFlags } from "../args/flags.ts";
+import type { Terminal } from "../output/terminal.ts";
+import { UsageError } from "../args/usage.ts";
 import { FLAGS } from "./flags.ts";
 import { parseOptions, type PerfOptions } from "./options.ts";
 import type { Mode, Plan } from "./plan.ts";
@@ -98,7 +98,8 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
 }
 
 async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
-  if (options.svg !== undefined) writeFileSync(options.svg, ""); // fails before the sweep, not after
+  // Fails before the sweep, not after.
+  if (options.svg !== undefined) writeFileSync(options.svg, "");
   const carrier = TRANSPORTS.get(options.plan.transport)!;
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Flag, HELP_FLAG } from "../flags.ts";
+import { type Flag, HELP_FLAG } from "../args/flags.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 /** The flags, in the order of `--help`. */

@@ -4,9 +4,9 @@
  * @module
  */
 import { statSync } from "node:fs";
-import { type Given, parseFlags, readInteger, readText, requireWithout } from "../flags.ts";
-import { parseSize } from "../sizes.ts";
-import { UsageError, wrongValue } from "../usage.ts";
+import { type Given, parseFlags, readInteger, readText, requireWithout } from "../args/flags.ts";
+import { parseSize } from "../args/sizes.ts";
+import { UsageError, wrongValue } from "../args/usage.ts";
 import { FLAGS } from "./flags.ts";
 import { type Alone, BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
 import type { Remote } from "./remote.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../output/terminal.ts";
 
 const LONGEST_BAR = 40;
 const [GREEN, RESET, CLEAR_LINE] = ["\x1b[32m", "\x1b[39m", "\r\x1b[K"];

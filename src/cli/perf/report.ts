@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatSize } from "../sizes.ts";
+import { formatSize } from "../args/sizes.ts";
 import type { Mode } from "./plan.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
 

@@ -4,10 +4,10 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags } from "../flags.ts";
-import { Signals } from "../signals.ts";
-import type { Terminal } from "../terminal.ts";
-import { jsonLog } from "../json_log.ts";
+import { describeFlags } from "../args/flags.ts";
+import { Signals } from "../serving/signals.ts";
+import type { Terminal } from "../output/terminal.ts";
+import { jsonLog } from "../output/log.ts";
 import { textLog } from "./log.ts";
 import { FLAGS, parseOptions } from "./options.ts";
 import { Proxy } from "./server.ts";

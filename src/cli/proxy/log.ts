@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { textLines } from "../log_lines.ts";
-import { lastOf } from "../repeats.ts";
-import type { Terminal } from "../terminal.ts";
+import { textLines } from "../output/log.ts";
+import { lastOf } from "../output/repeats.ts";
+import type { Terminal } from "../output/terminal.ts";
 
 /** One thing that has happened; in JSON, an object a line with these members and `time`. */
 export interface Entry {

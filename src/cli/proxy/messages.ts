@@ -6,7 +6,7 @@
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { VsockError } from "../../error.ts";
-import type { Flow } from "../relay.ts";
+import type { Flow } from "../serving/relay.ts";
 
 /** As `relay()` does with bytes, with messages, their bounds and the ends of their records. */
 export async function relayMessages(

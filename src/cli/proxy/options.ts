@@ -9,10 +9,17 @@ import { inet_pton } from "../../../ffi/libc.ts";
 import type { Address } from "../../address.ts";
 import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
-import { readAddress } from "../addresses.ts";
+import { readAddress } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
-import { type Flag, type Given, HELP_FLAG, parseLine, readInteger, readMany } from "../flags.ts";
-import { UsageError, wrongValue } from "../usage.ts";
+import {
+  type Flag,
+  type Given,
+  HELP_FLAG,
+  parseLine,
+  readInteger,
+  readMany,
+} from "../args/flags.ts";
+import { UsageError, wrongValue } from "../args/usage.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** What to proxy, and how. */

@@ -11,13 +11,13 @@ import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
-import { drain, type Served } from "../drain.ts";
-import { FULL_MS, isExhausted } from "../exhausted.ts";
-import { Repeats } from "../repeats.ts";
+import { drain, type Served } from "../serving/drain.ts";
+import { FULL_MS, isExhausted } from "../serving/exhausted.ts";
+import { Repeats } from "../output/repeats.ts";
 import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
-import { type Flow, relay, reset } from "../relay.ts";
+import { type Flow, relay, reset } from "../serving/relay.ts";
 
 /** A proxy that listens. */
 export class Proxy implements AsyncDisposable {

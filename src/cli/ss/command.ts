@@ -8,9 +8,9 @@ import type { VsockAddress } from "../../address.ts";
 import { listSockets } from "../../kernel/diag.ts";
 import type { SocketEntry } from "../../kernel/diag_message.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseFlags } from "../flags.ts";
-import { formatColumns } from "../table.ts";
-import type { Terminal } from "../terminal.ts";
+import { describeFlags, type Flag, HELP_FLAG, parseFlags } from "../args/flags.ts";
+import { formatColumns } from "../output/table.ts";
+import type { Terminal } from "../output/terminal.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "listening", short: "l", help: "only sockets that listen" },

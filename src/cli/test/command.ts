@@ -4,8 +4,8 @@
  * @module
  */
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags } from "../flags.ts";
-import type { Terminal } from "../terminal.ts";
+import { describeFlags } from "../args/flags.ts";
+import type { Terminal } from "../output/terminal.ts";
 import { runAlone } from "./alone.ts";
 import { CASES } from "./cases.ts";
 import { runLocally } from "./local.ts";

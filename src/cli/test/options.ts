@@ -12,8 +12,8 @@ import {
   readMany,
   readText,
   toInteger,
-} from "../flags.ts";
-import { type UsageError, wrongValue } from "../usage.ts";
+} from "../args/flags.ts";
+import { type UsageError, wrongValue } from "../args/usage.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";
 

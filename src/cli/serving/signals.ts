@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import process from "node:process";
-import { readIfPermitted } from "./environment.ts";
+import { readIfPermitted } from "../environment.ts";
 
 const NAMES = ["SIGTERM", "SIGINT"] as const;
 

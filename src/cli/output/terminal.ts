@@ -4,9 +4,9 @@
  * @module
  */
 import process from "node:process";
-import { POLLOUT } from "../../ffi/abi/poll.ts";
-import { pollNow } from "../kernel/poll.ts";
-import { readVariable } from "./environment.ts";
+import { POLLOUT } from "../../../ffi/abi/poll.ts";
+import { pollNow } from "../../kernel/poll.ts";
+import { readVariable } from "../environment.ts";
 import { printer } from "./printer.ts";
 
 const FDS = { out: 1, err: 2 };

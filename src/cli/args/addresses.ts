@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
-import type { Address } from "../address.ts";
-import { parseAddress, type ParsedAddress } from "../address_text.ts";
-import { portPath } from "../hybrid/dialect.ts";
-import { requireNoName } from "../resolve.ts";
+import { encodeSockaddrUn } from "../../../ffi/abi/un.ts";
+import type { Address } from "../../address.ts";
+import { parseAddress, type ParsedAddress } from "../../address_text.ts";
+import { portPath } from "../../hybrid/dialect.ts";
+import { requireNoName } from "../../resolve.ts";
 import { UsageError } from "./usage.ts";
 
 /** What an address is for. */

@@ -10,7 +10,7 @@ import type { Terminal } from "./terminal.ts";
  * Lines for which there is none, or that a full disk refuses, are lost, and the next one comes
  * behind what `tell` says of that.
  */
-export function logLines(
+function logLines(
   terminal: Terminal,
   stream: "out" | "err",
   tell: (lost: number) => string,
@@ -30,4 +30,17 @@ export function logLines(
 /** Lines for people on `err`. */
 export function textLines(terminal: Terminal): (line: string) => void {
   return logLines(terminal, "err", (lost) => `lines lost, since nobody read them: ${lost}`);
+}
+
+/**
+ * What a command that serves tells programs: one JSON object a line on `out`, with the time in ISO
+ * 8601. Where nobody reads, lines are lost; the event `lost` tells how many.
+ */
+export function jsonLog(terminal: Terminal): (entry: object) => void {
+  const write = logLines(terminal, "out", (count) => stamped({ event: "lost", count }));
+  return (entry) => write(stamped(entry));
+}
+
+function stamped(entry: object): string {
+  return JSON.stringify({ time: new Date().toISOString(), ...entry });
 }

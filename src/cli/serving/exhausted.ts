@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXHAUSTED, VsockError } from "../error.ts";
+import { EXHAUSTED, VsockError } from "../../error.ts";
 
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
 export const FULL_MS = 100;
