@@ -4,6 +4,8 @@
  * @module
  */
 import { POLLIN } from "../../../ffi/abi/poll.ts";
+import { KernelSocket } from "../../kernel/socket.ts";
+import { openVsock } from "../../kernel/transport.ts";
 import type { Socket } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
 import { connectControl, type Control, ControlListener } from "./control.ts";
@@ -17,6 +19,17 @@ export interface Carrier {
   readonly transport: Transport;
   /** The file descriptor of one of its sockets, where they have one. */
   readonly fdOf?: (socket: Socket) => number;
+}
+
+/** The kernel's AF_VSOCK, with the descriptors of its sockets. */
+export function vsockCarrier(): Carrier {
+  return {
+    transport: openVsock(),
+    fdOf(socket: Socket): number {
+      if (socket instanceof KernelSocket) return socket.fd;
+      throw new TypeError(`Cannot use socket: must be the kernel's: current value is ${socket}`);
+    },
+  };
 }
 
 /** Runs one end over `carrier`. */

@@ -4,6 +4,8 @@
  * @module
  */
 import { type Code, SysError } from "../../../ffi/errno.ts";
+import type { Socket } from "../../socket.ts";
+import { getOption, setOption, type Sockopt } from "../../sockopt.ts";
 
 /** Fails unless `found` is `expected`. */
 export function expect(
@@ -31,4 +33,10 @@ export function expectErrno(what: string, code: Code, call: () => unknown): void
     return expect(what, error.code, code);
   }
   throw new Error(`${what}: expected ${code}, got ${result}`);
+}
+
+/** setsockopt(2), then getsockopt(2), which must give the same: `setsockopt_ull_check()`. */
+export function setAndCheck(socket: Socket, option: Sockopt<number>, value: number): void {
+  setOption(socket, option, value);
+  expect(`option ${option.name} of level ${option.level}`, getOption(socket, option), value);
 }

@@ -6,11 +6,10 @@
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { runAlone } from "./alone.ts";
+import { runAlone, vsockCarrier } from "./alone.ts";
 import { CASES } from "./cases.ts";
 import { runLocally } from "./local.ts";
 import { FLAGS, parseOptions } from "./options.ts";
-import { vsockCarrier } from "./vsock.ts";
 
 const HELP = `Usage: vsockit test [OPTIONS]
        vsockit test --mode server --control-port PORT --peer-cid CID

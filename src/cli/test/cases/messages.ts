@@ -11,10 +11,9 @@ import { fcntl, recv } from "../../../../ffi/libc.ts";
 import { BUFFER_MAX_SIZE, BUFFER_SIZE, getOption } from "../../../sockopt.ts";
 import { type MessageFlags, type Socket, WOULD_BLOCK } from "../../../socket.ts";
 import type { TestCase } from "../case.ts";
-import { expect, expectBytes, expectErrno } from "../check.ts";
+import { expect, expectBytes, expectErrno, setAndCheck } from "../check.ts";
 import type { End } from "../end.ts";
 import { addHash, djb2 } from "../hash.ts";
-import { setAndCheck } from "../option.ts";
 import { randomBelow } from "../random.ts";
 
 const PAGE = 4096;

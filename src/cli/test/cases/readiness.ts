@@ -9,9 +9,8 @@ import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../../ffi/abi/virtio_vsock.
 import { type Socket, type SocketType, WOULD_BLOCK } from "../../../socket.ts";
 import { BUFFER_SIZE, RCVLOWAT } from "../../../sockopt.ts";
 import type { TestCase } from "../case.ts";
-import { expect, expectBytes } from "../check.ts";
+import { expect, expectBytes, setAndCheck } from "../check.ts";
 import type { End } from "../end.ts";
-import { setAndCheck } from "../option.ts";
 import { randomBytes } from "../random.ts";
 
 const LOWAT = 128;
