@@ -8,7 +8,7 @@ import { loads, sourceFiles, specifiers } from "./source.ts";
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "ffi/": ["ffi/"],
   "src/virtio/": ["src/virtio/", "ffi/abi/", "ffi/errno.ts"],
-  "src/cli/": ["src/", "ffi/", "mod.ts", "node:", "d3-"],
+  "src/cli/": ["src/", "ffi/", "mod.ts", "node:", "@std/cli/parse-args", "d3-"],
   "src/": ["src/", "ffi/", "node:"],
   "mod.ts": ["src/", "ffi/"],
   "examples/": ["@vsockit/", "node:", "@std/"],

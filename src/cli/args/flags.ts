@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseArgs } from "@std/cli/parse-args";
 import { UsageError, wrongValue } from "./usage.ts";
 
 /** One flag, for the parser and for `--help`. */
@@ -52,23 +53,19 @@ export function parseFlags(flags: readonly Flag[], args: readonly string[]): Giv
 
 /** Reads `args` as `parseFlags()` does, and takes operands; behind `--` all are operands. */
 export function parseLine(flags: readonly Flag[], args: readonly string[]): Line {
+  const parsed = parseArgs(joinValues(flags, args), {
+    string: ["_", ...flags.filter(({ value }) => value).map(({ name }) => name)],
+    boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
+    collect: flags.filter(({ many }) => many).map(({ name }) => name),
+  });
+  const values: Readonly<Record<string, unknown>> = parsed;
   const given = new Map<string, string | readonly string[] | true>();
-  const operands: string[] = [];
-  const rest = splitLetters(flags, args);
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    if (arg === "--") return { given, operands: [...operands, ...rest] };
-    const { flag, attached } = findFlag(flags, arg);
-    if (flag === undefined && /^-./.test(arg)) throw new UsageError(`Unknown option: ${arg}`);
-    if (flag === undefined) operands.push(arg);
-    else if (flag.value === undefined) given.set(flag.name, plainFlag(flag, attached));
-    else {
-      const value = attached ?? takeValue(arg, rest);
-      requireChoice(flag, value);
-      const before = given.get(flag.name);
-      given.set(flag.name, flag.many ? [...Array.isArray(before) ? before : [], value] : value);
-    }
+  for (const { name } of flags) {
+    const value = values[name];
+    if (typeof value === "string" || value === true) given.set(name, value);
+    else if (Array.isArray(value) && value.length > 0) given.set(name, value);
   }
-  return { given, operands };
+  return { given, operands: parsed._ };
 }
 
 /** Whether `args` have `HELP_FLAG` in either form; behind `--` it is an operand. */
@@ -94,8 +91,30 @@ function splitArg(flags: readonly Flag[], arg: string): string[] {
   return [`-${letter}`, ...splitArg(flags, `-${arg.slice(2)}`)];
 }
 
-function plainFlag({ name }: Flag, attached: string | undefined): true {
-  if (attached === undefined) return true;
+/**
+ * Gives each flag its long form, joined to its value by `=`, so that `-b -5` is not two flags;
+ * refuses what `parseArgs()` would take.
+ */
+function joinValues(flags: readonly Flag[], args: readonly string[]): string[] {
+  const joined: string[] = [];
+  const rest = splitLetters(flags, args);
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return [...joined, arg, ...rest];
+    const { flag, attached } = findFlag(flags, arg);
+    if (flag === undefined && /^-./.test(arg)) throw new UsageError(`Unknown option: ${arg}`);
+    if (flag === undefined) joined.push(arg);
+    else if (flag.value === undefined) joined.push(plainFlag(flag, attached));
+    else {
+      const value = attached ?? takeValue(arg, rest);
+      requireChoice(flag, value);
+      joined.push(`--${flag.name}=${value}`);
+    }
+  }
+  return joined;
+}
+
+function plainFlag({ name }: Flag, attached: string | undefined): string {
+  if (attached === undefined) return `--${name}`;
   throw wrongValue(`--${name}`, "have no value", attached);
 }
 
