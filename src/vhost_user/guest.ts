@@ -45,8 +45,8 @@ export interface GuestHost {
   sent(packet: Packet): void;
   /** Enough is done in this turn of the event loop. */
   rests(): void;
-  /** There is memory for payloads to `guest` again. */
-  room(guest: Guest): void;
+  /** There is memory for payloads to `guest` again: see `Stack.room()`. */
+  room(guest: Guest, bytes: number, least: number): boolean;
   /** The driver of `guest` has started. */
   started(guest: Guest): void;
   /** The driver of `guest` has gone: its connections are over. */
@@ -246,7 +246,7 @@ export class Guest implements Carrier, TxEnd {
 
   /** Whether somebody waits for the guest to post buffers. */
   #owes({ rx }: Driver): boolean {
-    return rx.waiting > 0 || rx.forwarded > 0 || rx.wantsRoom;
+    return rx.waiting > 0 || rx.forwarded > 0 || rx.wantsRoom || rx.givesRoom;
   }
 
   accepts(header: Header): boolean {
@@ -324,7 +324,7 @@ export class Guest implements Carrier, TxEnd {
       rx.flush();
       if (rx.publish()) this.#call(rings[RX]!);
       if (tx.queue.publish()) this.#call(rings[TX]!);
-      if (rx.giveRoom()) this.#host.room(this);
+      rx.giveRoom((bytes, least) => this.#host.room(this, bytes, least));
       if (!this.#owes(driver)) return rx.queue.disableKicks();
     } while (rx.queue.enableKicks() && !rx.givesRoom && !rx.spent);
     if (rx.givesRoom || rx.spent) this.#later();

@@ -114,6 +114,10 @@ export class RxWriter {
   /** Whose turn it is, and whether the host has one that it may not have used yet. */
   #othersNext = false;
   #givesRoom = false;
+  /** Whether some of those who were refused are not told of room yet. */
+  #untold = false;
+  /** Bytes of a payload that the last buffer had room for. */
+  #bufferBytes = 1;
   /** Work that is left of this turn. */
   #left = TURN;
   /** Bytes of memory of payloads that are in `#waiting`, or will be: none is placed before them. */
@@ -194,14 +198,17 @@ export class RxWriter {
   }
 
   /**
-   * Whether who was refused is to be told of room now. It is theirs until `shareRoom()`, whatever
-   * other guests have sent.
+   * Has `tell` tell those who were refused of room for `bytes`, of which each takes `least`, where
+   * there is some now: it gives whether others are left. The room is theirs until `shareRoom()`,
+   * whatever other guests have sent.
    */
-  giveRoom(): boolean {
-    if (!this.wantsRoom || !this.hasRoom) return false;
+  giveRoom(tell: (bytes: number, least: number) => boolean): void {
+    if (!this.wantsRoom || !this.hasRoom) return;
     this.wantsRoom = false;
-    this.#givesRoom = this.#forwarded.length > 0;
-    return true;
+    const count = this.#spare.length + this.queue.available();
+    this.#untold = tell(count * this.#bufferBytes, this.#bufferBytes);
+    this.#givesRoom = this.#untold || this.#forwarded.length > 0;
+    this.#othersNext = true;
   }
 
   /** Whether `shareRoom()` is to be called once who was told of room has had a turn. */
@@ -209,9 +216,10 @@ export class RxWriter {
     return this.#givesRoom;
   }
 
-  /** Has what other guests have sent go on. */
+  /** Has what other guests have sent go on, and then who was refused and not told yet. */
   shareRoom(): void {
-    this.#givesRoom = false;
+    if (this.#untold) this.wantsRoom = true;
+    this.#untold = this.#givesRoom = false;
   }
 
   /** Ends the last packet, and shows the guest all there is: whether it has to be called. */
@@ -260,6 +268,7 @@ export class RxWriter {
     if (chain.writable <= HEADER_SIZE) {
       refuse("a buffer to receive", `over ${HEADER_SIZE} bytes`, chain.writable);
     }
+    this.#bufferBytes = chain.writable - HEADER_SIZE;
     return chain;
   }
 

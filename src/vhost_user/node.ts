@@ -180,8 +180,8 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.tapped(packet);
   }
 
-  room(guest: Guest): void {
-    this.stack.room(guest);
+  room(guest: Guest, bytes: number, least: number): boolean {
+    return this.stack.room(guest, bytes, least);
   }
 
   rests(): void {

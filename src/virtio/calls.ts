@@ -153,7 +153,7 @@ function partOf({ buffer, byteOffset }: Uint8Array, start: number, length: numbe
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
   const carrier = sock.carrier!;
   const payload = carrier.allocate(data, sock);
-  if (payload === undefined) stack.needRoom(sock, carrier);
+  if (payload === undefined) stack.needRoom(sock, carrier, data.length);
   return payload;
 }
 

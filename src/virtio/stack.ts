@@ -45,7 +45,8 @@ export class Stack {
   readonly #timers = new Timers();
   readonly #bound = new Map<number, VsockSock[]>();
   readonly #connected = new Map<number, VsockSock[]>();
-  readonly #wantRoom = new Map<Carrier, Set<VsockSock>>();
+  /** Who waits for memory of which carrier, in order, and for how many bytes. */
+  readonly #wantRoom = new Map<Carrier, Map<VsockSock, number>>();
   #nextPort: number;
 
   constructor(host: StackHost) {
@@ -74,22 +75,28 @@ export class Stack {
     return this.#lookup(header) !== undefined;
   }
 
-  /** `carrier` has memory again. */
-  room(carrier: Carrier): void {
+  /**
+   * `carrier` has memory again, for so many `bytes`, of which each takes `least`. Those are told who
+   * have waited for longest: whether others still do, for whom this is to be called again.
+   */
+  room(carrier: Carrier, bytes = Infinity, least = 1): boolean {
     const socks = this.#wantRoom.get(carrier) ?? [];
-    this.#wantRoom.delete(carrier);
-    for (const sock of socks) {
+    let left = bytes;
+    for (const [sock, wanted] of socks) {
+      if (left <= 0) return true;
+      left -= Math.max(least, wanted);
+      this.#forgetWaiting(sock, carrier);
       sock.wantRoom = false;
       sock.changed();
     }
+    return false;
   }
 
-  /** `sock` could not get memory of its `carrier`: it is told by `room()`. */
-  needRoom(sock: VsockSock, carrier: Carrier): void {
+  /** `sock` could not get memory of its `carrier` for `bytes`: it is told by `room()`. */
+  needRoom(sock: VsockSock, carrier: Carrier, bytes: number): void {
     sock.wantRoom = true;
-    const socks = this.#wantRoom.get(carrier);
-    if (socks === undefined) this.#wantRoom.set(carrier, new Set([sock]));
-    else socks.add(sock);
+    const socks = this.#wantRoom.get(carrier) ?? new Map<VsockSock, number>();
+    this.#wantRoom.set(carrier, socks.set(sock, bytes));
   }
 
   /**
@@ -170,9 +177,12 @@ export class Stack {
   remove(sock: VsockSock): void {
     if (sock.dead) remove(this.#bound, sock.local.port, sock);
     remove(this.#connected, pairKey(sock.local.port, sock.remote.port), sock);
-    const { carrier } = sock;
-    const waiting = carrier && this.#wantRoom.get(carrier);
-    if (waiting?.delete(sock) && waiting.size === 0) this.#wantRoom.delete(carrier!);
+    if (sock.carrier !== undefined) this.#forgetWaiting(sock, sock.carrier);
+  }
+
+  #forgetWaiting(sock: VsockSock, carrier: Carrier): void {
+    const socks = this.#wantRoom.get(carrier);
+    if (socks?.delete(sock) && socks.size === 0) this.#wantRoom.delete(carrier);
   }
 
   /** The socket that a packet from `src` to `dst` is for. */

@@ -1,14 +1,18 @@
 /** Guests that send to each other, and what that is to the host's connections with them. */
 import { test } from "node:test";
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { POLLOUT } from "../../ffi/abi/poll.ts";
 import {
+  VIRTIO_VSOCK_OP_CREDIT_UPDATE,
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
+import { SocketOptions } from "../../src/options.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
@@ -74,6 +78,39 @@ for (const size of [100, 40_000]) {
     });
   });
 }
+
+test("VsockDevice has other guests send, though many of the host would fill all buffers", {
+  timeout: 30_000,
+}, async () => {
+  await withSiblings(async (from, to, conn) => {
+    const { socket } = conn;
+    const options = new SocketOptions(socket);
+    const bufAlloc = options.bufferSize = options.bufferMaxSize = 16 * FULL;
+    const credit = { op: VIRTIO_VSOCK_OP_CREDIT_UPDATE, dstPort: PORT, bufAlloc };
+    to.send(credit);
+    await to.taken();
+    let goesOn = true;
+    const fill = async (): Promise<void> => {
+      while (goesOn) {
+        if (socket.send(new Uint8Array(FULL), 0) === WOULD_BLOCK) await socket.wait(POLLOUT);
+      }
+    };
+    const filling = fill();
+    await flood(from, 4, FULL);
+    let fwdCnt = 0;
+    for (let [others, packets] = [0, 0]; others < 4 * FULL;) {
+      assertLess(++packets, 10_000);
+      const { srcCid, len } = await to.next();
+      socket.poll(POLLOUT); // a program that looks: its writer has the first of each buffer
+      if (srcCid !== 2) others += len;
+      else fwdCnt += len;
+      to.send({ ...credit, fwdCnt });
+    }
+    goesOn = false;
+    conn.close();
+    await filling.catch(() => {}); // closed
+  });
+});
 
 /** Has `from` connect from port `srcPort`, up to the answer. */
 async function connected(from: RawGuest, to: RawGuest, srcPort: number): Promise<void> {

@@ -125,7 +125,8 @@ export class RxRig {
     this.rx.renew();
     this.rx.flush();
     this.rx.publish();
-    if (this.rx.giveRoom()) this.stack.room(this.rx);
+    this.rx.shareRoom();
+    this.rx.giveRoom((bytes, least) => this.stack.room(this.rx, bytes, least));
     for (let used; (used = this.#driver.getUsed()) !== undefined;) {
       const address = this.#posted.get(used.head)!;
       this.#take(this.#memory.slice(address, address + used.length));

@@ -143,7 +143,7 @@ test("Stack.room() wakes those who wait for that carrier, and no others", () => 
     const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
     sock.carrier = way;
     sock.wake = () => woken.push(name);
-    stack.needRoom(sock, way);
+    stack.needRoom(sock, way, 1);
     if (name === "two") stack.remove(sock);
   }
   for (let round = 0; round < 2; round++) stack.room(carrier);
