@@ -67,15 +67,18 @@ export class Signaller {
   }
 }
 
-let own: Signaller | null | undefined;
+/** What passes: no memory, no descriptor, or too many contexts of others. */
+const PASSING: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"]);
+/** Calls until it is tried again: a try may take long. */
+const TRY_AGAIN = 1_024;
 
-/** The one of this thread; `null` where there can be none. */
+let own: Signaller | null | undefined;
+let left = 0;
+
+/** The one of this thread; `null` where there can be none, or none now. */
 export function signaller(): Signaller | null {
-  if (own === undefined) {
-    own = opened();
-    if (own !== null) atThreadEnd(end);
-  }
-  return own;
+  if (own === undefined && --left < 0) own = opened();
+  return own ?? null;
 }
 
 function end(): void {
@@ -83,11 +86,14 @@ function end(): void {
   own = null; // another thread may get a context of the same number
 }
 
-function opened(): Signaller | null {
+function opened(): Signaller | null | undefined {
   try {
-    return new Signaller();
+    const signaller = new Signaller();
+    atThreadEnd(end);
+    return signaller;
   } catch (error) {
-    if (error instanceof SysError) return null;
-    throw error;
+    if (!(error instanceof SysError)) throw error;
+    left = TRY_AGAIN;
+    return PASSING.has(error.code) ? undefined : null;
   }
 }

@@ -1,9 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import { F_GETFL, F_SETFL, O_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { close, epoll_create1, eventfd, fcntl, read, write } from "../../ffi/libc.ts";
 import { assertSysError } from "./ffi_helpers.ts";
+import { childCommand } from "./run_child.ts";
 import { signalEvent, takeEvents } from "../../src/vhost_user/eventfds.ts";
 import { Signaller, signaller } from "../../src/vhost_user/signaller.ts";
 
@@ -64,4 +67,11 @@ test("Signaller.signal() refuses what is no eventfd, and goes on", { skip }, () 
     assertEquals(takeCount(fd), 1n);
   });
   signaller.close();
+});
+
+test("signaller() tries again after there was no descriptor", { skip, timeout: 60_000 }, () => {
+  const child = fileURLToPath(new URL("./vhost_user_full_child.ts", import.meta.url));
+  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(child)];
+  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  assertEquals(stdout, "false true\n", stderr);
 });
