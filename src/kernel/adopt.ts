@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import {
   SO_ACCEPTCONN,
   SO_DOMAIN,
@@ -23,7 +23,7 @@ import { Listener } from "../listener.ts";
 import type { SocketType } from "../socket.ts";
 import type { Family } from "./family.ts";
 import { VSOCK } from "./family_vsock.ts";
-import { requireUnowned } from "./owned.ts";
+import { disown, requireUnowned } from "./owned.ts";
 import { KernelSocket } from "./socket.ts";
 
 /** First descriptor of the protocol of sd_listen_fds(3). */
@@ -83,7 +83,7 @@ export function adoptConn(fd: number): Conn<VsockAddress> {
   const found = inspect(fd);
   if (found.listens) throw mismatch(fd, "a connection", "a listener");
   attempt("getpeername", undefined, () => getpeername(fd, new SockaddrVm(0, 0).bytes));
-  return new Conn(takeOver(fd, found));
+  return takeOver(fd, found, (socket) => new Conn(socket));
 }
 
 /**
@@ -97,7 +97,7 @@ export function adoptConn(fd: number): Conn<VsockAddress> {
 export function adoptListener(fd: number): Listener<VsockAddress> {
   const found = inspect(fd);
   if (!found.listens) throw mismatch(fd, "a listener", "a socket that does not listen");
-  return new Listener(takeOver(fd, found));
+  return takeOver(fd, found, (socket) => new Listener(socket));
 }
 
 /**
@@ -109,7 +109,7 @@ export function adoptListener(fd: number): Listener<VsockAddress> {
  * @throws {VsockError} `EBADF` if it is not open, `ENOTSOCK` if it is no socket.
  */
 export function adoptSocket(fd: number): KernelSocket {
-  return takeOver(fd, inspect(fd));
+  return takeOver(fd, inspect(fd), (socket) => socket);
 }
 
 interface Found {
@@ -143,10 +143,26 @@ function option(fd: number, name: number): number {
 /** Whoever had it before may have sent with MSG_ZEROCOPY, so that the kernel counts from there. */
 const ADOPTED: Family<VsockAddress> = { ...VSOCK, zeroCopy: undefined };
 
-function takeOver(fd: number, { type, listens }: Found): KernelSocket {
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return new KernelSocket(fd, type, listens ? VSOCK : ADOPTED);
+/**
+ * What `open` makes of `fd`; where it throws, as of a connection that its peer has reset by now,
+ * `fd` is the caller's again, and as it was.
+ */
+export function takeOver<T>(
+  fd: number,
+  { type, listens }: Found,
+  open: (socket: KernelSocket) => T,
+): T {
+  const [flags, inherited] = [fcntl(fd, F_GETFL), fcntl(fd, F_GETFD)];
+  try {
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return open(new KernelSocket(fd, type, listens ? VSOCK : ADOPTED));
+  } catch (error) {
+    disown(fd);
+    fcntl(fd, F_SETFL, flags);
+    fcntl(fd, F_SETFD, inherited);
+    throw error;
+  }
 }
 
 function mismatch(fd: number, expected: string, found: string): TypeError {

@@ -6,8 +6,15 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK, SockaddrVm, VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { bind, close, fcntl, listen, pipe2, socket, socketpair } from "../../ffi/libc.ts";
+import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
-import { adoptConn, adoptListener, adoptSocket, listenFds } from "../../src/kernel/adopt.ts";
+import {
+  adoptConn,
+  adoptListener,
+  adoptSocket,
+  listenFds,
+  takeOver,
+} from "../../src/kernel/adopt.ts";
 import { CLOSED } from "./ffi_helpers.ts";
 import { NO_VSOCK as skip } from "./kernel_helpers.ts";
 
@@ -84,6 +91,14 @@ test("adoptSocket() refuses a descriptor that a socket here has already", { skip
   assertThrows(() => adoptSocket(fd), RangeError, "must not belong");
   adopted.close();
   refuses("EBADF", () => adoptSocket(fd));
+});
+
+test("adoptConn() leaves a socket whose peer has reset it in between", { skip }, () => {
+  const fd = socket(AF_VSOCK, SOCK_STREAM);
+  const found = { type: "stream", listens: false } as const;
+  refuses("ENOTCONN", () => takeOver(fd, found, (reset) => new Conn(reset)));
+  assertEquals([fcntl(fd, F_GETFL) & O_NONBLOCK, fcntl(fd, F_GETFD)], [0, 0]);
+  adoptSocket(fd).close();
 });
 
 test("adoptConn() says that a descriptor is not open", () => {
