@@ -1,6 +1,6 @@
 /** What the device offers a front end, and what it makes of odd ones that are not wrong. */
 import { after, before, test } from "node:test";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } from "../../ffi/abi/eventfd.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, eventfd, write } from "../../ffi/file_calls.ts";
@@ -137,6 +137,26 @@ clean("VsockDevice is not stalled by a kick that never ends", async () => {
   await exchange(device, bystander);
   await exchange(device, machine);
   close(fd);
+});
+
+clean("VsockDevice.addGuest() refuses a CID that is no guest's, or another's", () => {
+  for (const guestCid of [-1, 0, 1, 2, 3.5, 2 ** 32 - 1, 2 ** 32, NaN, GUEST_CID]) {
+    assertThrows(() => device.addGuest({ socketPath: freshPath(), guestCid }), RangeError);
+  }
+  assertEquals([...device.guests.keys()], [GUEST_CID]);
+  return Promise.resolve();
+});
+
+clean("VsockDevice.addGuest() knows nothing of a guest whose path was taken", async () => {
+  const cids = { guestCid: 4, siblings: true };
+  const { socketPath } = device.guest;
+  const { code } = assertThrows(() => device.addGuest({ socketPath, ...cids }), VsockError);
+  assertEquals([code, [...device.guests.keys()]], ["EADDRINUSE", [GUEST_CID]]);
+  using other = device.addGuest({ socketPath: freshPath(), ...cids });
+  using machine = await Machine.start(other);
+  await exchange(device, machine);
+  other.close();
+  await assertRejects(() => connect({ cid: 4, port: 1 }, { transport: device }), VsockError);
 });
 
 clean("VsockDevice lets guests talk to each other where both may", async () => {
