@@ -9,12 +9,14 @@ import {
   MSG_CTRUNC,
   MSG_NOSIGNAL,
   SCM_RIGHTS,
+  SHUT_RDWR,
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
 import { decodeControl } from "../../ffi/cmsg.ts";
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
-import { close, recv, recvmsg, send } from "../../ffi/libc.ts";
+import { recvmsg, send, shutdown } from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
+import { closeGiven, GIVEN_MAX } from "./given.ts";
 import {
   FRAME_BODY_MAX,
   FRAME_HEADER_SIZE,
@@ -54,7 +56,7 @@ export class Frame {
   /** Closes what was not taken: how many. */
   closeRest(): number {
     const rest = this.#fds.splice(0);
-    for (const fd of rest) close(fd);
+    for (const fd of rest) closeGiven(fd);
     return rest.length;
   }
 }
@@ -67,7 +69,7 @@ export class Channel {
   readonly #header = new Uint8Array(FRAME_HEADER_SIZE);
   readonly #head = new DataView(this.#header.buffer);
   readonly #body = new Uint8Array(FRAME_BODY_MAX);
-  readonly #control = new Uint8Array(CMSG_SPACE(4 * REGIONS_MAX));
+  readonly #control = new Uint8Array(CMSG_SPACE(4 * GIVEN_MAX));
   readonly #message = new Message([this.#header], { control: this.#control });
   #headerRead = 0;
   #bodyRead = 0;
@@ -93,7 +95,7 @@ export class Channel {
     }
     const size = this.#requireHeader();
     while (this.#bodyRead < size) {
-      const got = recv(this.#fd, this.#body.subarray(this.#bodyRead, size), 0);
+      const got = this.#readBody(size);
       if (got <= 0) return this.#nothing(got);
       this.#bodyRead += got;
     }
@@ -106,23 +108,36 @@ export class Channel {
 
   /** Descriptors travel with the first byte of their message. */
   #readHeader(): number {
-    const message = this.#message;
-    message.buffers[0] = this.#header.subarray(this.#headerRead);
-    const got = recvmsg(this.#fd, message, MSG_CMSG_CLOEXEC);
+    const got = this.#receive(this.#header.subarray(this.#headerRead), this.#fds);
     if (got <= 0) return got;
     this.#headerRead += got;
-    for (
-      const { level, type, data } of decodeControl(
-        this.#control.subarray(0, message.controlLength),
-      )
-    ) {
-      if (level === SOL_SOCKET && type === SCM_RIGHTS) this.#fds.push(...fdsOf(data));
-    }
-    const cut = (message.flags & MSG_CTRUNC) !== 0;
-    if (cut && this.#fds.length < REGIONS_MAX) throw new SysError("recvmsg", "EMFILE");
-    if (cut || this.#fds.length > REGIONS_MAX) {
+    if (this.#fds.length > REGIONS_MAX) {
       throw new FrontEndError(`a message must have ${REGIONS_MAX} descriptors at most`);
     }
+    return got;
+  }
+
+  /** Those that come behind it are nobody's. */
+  #readBody(size: number): number {
+    const late: number[] = [];
+    try {
+      return this.#receive(this.#body.subarray(this.#bodyRead, size), late);
+    } finally {
+      for (const fd of late) closeGiven(fd);
+    }
+  }
+
+  /** Wraps recvmsg(2); what comes along is put into `fds`, none is left for the kernel to close. */
+  #receive(into: Uint8Array<ArrayBuffer>, fds: number[]): number {
+    const message = this.#message;
+    message.buffers[0] = into;
+    const got = recvmsg(this.#fd, message, MSG_CMSG_CLOEXEC);
+    if (got <= 0) return got;
+    const control = this.#control.subarray(0, message.controlLength);
+    for (const { level, type, data } of decodeControl(control)) {
+      if (level === SOL_SOCKET && type === SCM_RIGHTS) fds.push(...fdsOf(data));
+    }
+    if ((message.flags & MSG_CTRUNC) !== 0) throw new SysError("recvmsg", "EMFILE");
     return got;
   }
 
@@ -169,10 +184,24 @@ export class Channel {
     }
   }
 
-  /** Sends no more, and closes the descriptors of a message that did not come to its end. */
+  /**
+   * Sends no more, nor takes any, and closes the descriptors of what did not come to its end, or
+   * was not read: the kernel would do so with the socket, and wait for them.
+   */
   close(): void {
     this.#closed = true;
-    for (const fd of this.#fds.splice(0)) close(fd);
+    try {
+      shutdown(this.#fd, SHUT_RDWR);
+      while (this.#receive(this.#body, this.#fds) > 0) this.#closeFds();
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error; // there is no more
+    } finally {
+      this.#closeFds();
+    }
+  }
+
+  #closeFds(): void {
+    for (const fd of this.#fds.splice(0)) closeGiven(fd);
   }
 }
 

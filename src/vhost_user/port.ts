@@ -19,6 +19,7 @@ import {
   startTimer,
   type WaitOptions,
 } from "../waiting.ts";
+import { Channel } from "./channel.ts";
 import { takeEvents } from "./eventfds.ts";
 import { type Guest, RINGS } from "./guest.ts";
 import type { GuestCounters } from "./guest_tx.ts";
@@ -158,7 +159,7 @@ export class GuestPort implements VsockGuest {
       if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
       const free = this.#vmm === undefined && !this.#listener.closed;
       if (free) this.#greet(vmm as KernelSocket<UnixAddress>);
-      else vmm.close();
+      else turnAway(vmm as KernelSocket<UnixAddress>);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#host.fault(error);
@@ -243,4 +244,10 @@ export class GuestPort implements VsockGuest {
       vmm.close();
     }
   }
+}
+
+/** What it has sent may have descriptors with it. */
+function turnAway(vmm: KernelSocket<UnixAddress>): void {
+  new Channel(vmm.fd).close();
+  vmm.close();
 }

@@ -13,6 +13,7 @@ import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
 import { signalEvent } from "./eventfds.ts";
+import { closeGiven } from "./given.ts";
 import type { GuestRam, LentBytes } from "./guest_ram.ts";
 import { FrontEndError, type VringAddress } from "./protocol.ts";
 
@@ -165,6 +166,6 @@ function requireEventFd(event: Event, fd: number): void {
   } catch (error) {
     cause = error; // there is no /proc
   }
-  close(fd);
+  closeGiven(fd);
   throw new FrontEndError(`a ring's ${event} must be an eventfd`, { cause });
 }

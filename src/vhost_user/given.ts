@@ -1,0 +1,24 @@
+/**
+ * Descriptors that a VMM has sent: of whatever, and maybe the last ones of it.
+ *
+ * @module
+ */
+import { SO_LINGER, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { close, setsockopt } from "../../ffi/libc.ts";
+
+/** The most that one message can bring: `SCM_MAX_FD` of the kernel. */
+export const GIVEN_MAX = 253;
+
+/** `struct linger`: off. */
+const NO_LINGER: Uint8Array<ArrayBuffer> = new Uint8Array(8);
+
+/** Closes `fd`. Of a socket that takes as long as its SO_LINGER says, O_NONBLOCK or not. */
+export function closeGiven(fd: number): void {
+  try {
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error; // it is no socket
+  }
+  close(fd);
+}
