@@ -18,7 +18,7 @@ export class HeldChain {
   readonly chain: Chain;
   readonly ram: GuestRam;
   readonly #giveBack: (held: HeldChain) => void;
-  readonly #payloads: BorrowedPayload[] = [];
+  #payloads: readonly BorrowedPayload[] = [];
   #holders = 0;
 
   /**
@@ -31,10 +31,10 @@ export class HeldChain {
     this.#giveBack = giveBack;
   }
 
-  /** `payload` lies in it; `drop()` must follow. */
-  hold(payload: BorrowedPayload): void {
-    this.#payloads.push(payload);
-    this.#holders++;
+  /** The payloads in it, of `spans`, whose bytes are `parts`: each calls `drop()` once. */
+  lend(spans: readonly Span[], parts: readonly Uint8Array[]): readonly BorrowedPayload[] {
+    this.#holders = spans.length;
+    return this.#payloads = spans.map((span, i) => new BorrowedPayload(this, span, parts[i]!));
   }
 
   /** One of its payloads is done with it. */
@@ -61,7 +61,6 @@ export class BorrowedPayload implements Payload {
 
   /** `bytes` are those of `span`. */
   constructor(held: HeldChain, { address }: Span, bytes: Uint8Array) {
-    held.hold(this);
     this.bytes = bytes;
     this.#held = held;
     this.#address = address;

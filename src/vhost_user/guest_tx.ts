@@ -14,9 +14,9 @@ import { type Chain, refuse } from "../virtio/chain.ts";
 import { decodeHeader, type Header, HEADER_SIZE, type Packet } from "../virtio/packet.ts";
 import { localPayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
-import { BorrowedPayload, HeldChain } from "./borrowed.ts";
+import { HeldChain } from "./borrowed.ts";
 import type { GuestRam } from "./guest_ram.ts";
-import { gather, joined, requireBytes, spansOf } from "./spans.ts";
+import { gather, requireBytes, spansOf } from "./spans.ts";
 import { workOf } from "./turn.ts";
 
 /** Payloads below that, or in pieces below that on average, are copied: it costs less. */
@@ -139,8 +139,7 @@ export class TxReader {
   /** Delivers the payload where it is, as one packet for each of its spans: whether it can be. */
   #lend(chain: Chain, header: Header): boolean {
     const { ram } = this.#end;
-    const pieces = spansOf(chain, HEADER_SIZE, header.len);
-    const spans = joined(pieces, (address, length) => ram.has(address, length));
+    const spans = spansOf(chain, HEADER_SIZE, header.len, this.#joins);
     const slots = this.#slots(chain);
     if (header.len < BORROW_MIN * spans.length || this.#descriptors + slots > this.#budget) {
       return false;
@@ -150,13 +149,16 @@ export class TxReader {
     this.#held[chain.head] = held;
     this.#descriptors += slots;
     this.#counters.rxBorrowedBytes += header.len;
-    const payloads = spans.map((span, i) => new BorrowedPayload(held, span, parts[i]!));
-    payloads.forEach((payload, i) => {
-      const flags = i === spans.length - 1 ? header.flags : header.flags & ~SEQ_END;
-      this.#end.deliver({ ...header, len: spans[i]!.length, flags, payload });
-    });
+    const payloads = held.lend(spans, parts);
+    for (let i = 0; i < payloads.length; i++) {
+      const flags = i === payloads.length - 1 ? header.flags : header.flags & ~SEQ_END;
+      this.#end.deliver({ ...header, len: spans[i]!.length, flags, payload: payloads[i]! });
+    }
     return true;
   }
+
+  readonly #joins = (address: number, length: number): boolean =>
+    this.#end.ram.has(address, length);
 
   readonly #giveBack = (held: HeldChain): void => {
     const { chain } = held;

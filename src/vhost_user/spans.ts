@@ -14,51 +14,56 @@ export function requireBytes(memory: GuestMemory, address: number, length: numbe
   return memory.bytes(address, length) ?? refuse("a buffer", "within guest memory", address);
 }
 
-/** Where `length` bytes lie from byte `offset` of `chain` on. */
-export function spansOf({ segments }: Chain, offset: number, length: number): Span[] {
-  const spans: Span[] = [];
+/** Calls `use` for each run of the `length` bytes from byte `offset` of `chain` on. */
+function walk(
+  { segments }: Chain,
+  offset: number,
+  length: number,
+  use: (address: number, length: number, at: number) => void,
+): void {
   let skip = offset;
-  let rest = length;
-  for (let i = 0; i < segments.length && rest > 0; i++) {
+  let at = 0;
+  for (let i = 0; i < segments.length && at < length; i++) {
     const segment = segments[i]!;
-    if (skip >= segment.length) {
-      skip -= segment.length;
-      continue;
+    const take = Math.min(segment.length - skip, length - at);
+    if (take > 0) {
+      use(segment.address + skip, take, at);
+      at += take;
     }
-    const address = segment.address + skip;
-    const take = Math.min(segment.length - skip, rest);
-    skip = 0;
-    rest -= take;
-    spans.push({ address, length: take });
+    skip = Math.max(0, skip - segment.length);
   }
-  return spans;
 }
 
-/** The same with what lies side by side in one: `has` tells what is of one piece. */
-export function joined(
-  spans: readonly Span[],
-  has: (address: number, length: number) => boolean,
+/**
+ * Where `length` bytes lie from byte `offset` of `chain` on. What lies side by side is one, where
+ * `joins` tells that it is of one piece.
+ */
+export function spansOf(
+  chain: Chain,
+  offset: number,
+  length: number,
+  joins: (address: number, length: number) => boolean,
 ): Span[] {
-  const runs: Span[] = [];
-  for (const { address, length } of spans) {
-    const last = runs.at(-1);
-    const whole = last === undefined ? 0 : last.length + length;
-    if (last !== undefined && last.address + last.length === address && has(last.address, whole)) {
-      runs[runs.length - 1] = { address: last.address, length: whole };
+  const spans: Span[] = [];
+  let end = -1;
+  walk(chain, offset, length, (address, length) => {
+    const last = spans.length - 1;
+    const whole = address === end ? spans[last]!.length + length : 0;
+    if (whole > 0 && joins(end + length - whole, whole)) {
+      spans[last] = { address: end + length - whole, length: whole };
     } else {
-      runs.push({ address, length });
+      spans.push({ address, length });
     }
-  }
-  return runs;
+    end = address + length;
+  });
+  return spans;
 }
 
 /** Copies `into.length` bytes from byte `offset` of `chain` on. It has as many. */
 export function gather(memory: GuestMemory, chain: Chain, offset: number, into: Uint8Array): void {
-  let at = 0;
-  for (const { address, length } of spansOf(chain, offset, into.length)) {
+  walk(chain, offset, into.length, (address, length, at) => {
     into.set(requireBytes(memory, address, length), at);
-    at += length;
-  }
+  });
 }
 
 /** Copies `from` to byte `offset` of `chain` and on. It has room. */
@@ -68,9 +73,7 @@ export function scatter(
   offset: number,
   from: Uint8Array,
 ): void {
-  let at = 0;
-  for (const { address, length } of spansOf(chain, offset, from.length)) {
+  walk(chain, offset, from.length, (address, length, at) => {
     requireBytes(memory, address, length).set(from.subarray(at, at + length));
-    at += length;
-  }
+  });
 }

@@ -118,13 +118,16 @@ export class ChainReader {
     const max = this.#max;
     if (!(head < size)) refuse("a head", `below ${size}`, head);
     const draft = new Draft(head);
-    let [table, entries, index, inTable] = [desc, size, head, false];
+    let table = desc;
+    let entries = size;
+    let index = head;
+    let inTable = false;
     for (let count = 1;; count++) {
       if (count > max) refuse("the length of a chain", `at most ${max}`, "more");
       const at = index * DESC_WORDS;
-      const [low, high] = [table[at + ADDR]!, table[at + ADDR + 1]!];
-      const [length, control] = [table[at + LEN]!, table[at + FLAGS]!];
-      const address = high * 2 ** 32 + low;
+      const address = table[at + ADDR]! + table[at + ADDR + 1]! * 2 ** 32;
+      const length = table[at + LEN]!;
+      const control = table[at + FLAGS]!;
       if (!(address + length <= Number.MAX_SAFE_INTEGER)) {
         refuse("the end of a buffer", "below 2^53", `${address} + ${length}`);
       }
@@ -132,7 +135,9 @@ export class ChainReader {
         if (inTable) refuse("a descriptor in an indirect table", "direct", "indirect");
         if ((control & VRING_DESC_F_NEXT) !== 0) refuse("an indirect descriptor", "last", "NEXT");
         entries = this.#load(address, length);
-        [table, index, inTable] = [this.#table, 0, true];
+        table = this.#table;
+        index = 0;
+        inTable = true;
         count--; // it stands for what is in the table
         continue;
       }

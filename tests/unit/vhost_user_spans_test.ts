@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { VirtqueueError } from "../../src/virtio/chain.ts";
-import { gather, joined, scatter, spansOf } from "../../src/vhost_user/spans.ts";
+import { gather, scatter, spansOf } from "../../src/vhost_user/spans.ts";
 
 const chain = {
   head: 0,
@@ -16,21 +16,25 @@ const chain = {
 };
 
 test("spansOf() cuts a chain where its segments do", () => {
-  assertEquals(spansOf(chain, 4, 20), [
+  assertEquals(spansOf(chain, 4, 20, () => false), [
     { address: 104, length: 6 },
     { address: 110, length: 10 },
     { address: 500, length: 4 },
   ]);
-  assertEquals(spansOf(chain, 10, 3), [{ address: 110, length: 3 }]);
+  assertEquals(spansOf(chain, 10, 3, () => true), [{ address: 110, length: 3 }]);
 });
 
-test("joined() joins what lies side by side in one piece of memory, and nothing else", () => {
-  const spans = spansOf(chain, 0, 30);
-  assertEquals(joined(spans, () => true), [
-    { address: 100, length: 20 },
-    { address: 500, length: 10 },
+test("spansOf() joins what lies side by side in one piece of memory, and nothing else", () => {
+  const asked: number[][] = [];
+  const joins = (address: number, length: number): boolean => asked.push([address, length]) > 0;
+  assertEquals(spansOf(chain, 2, 26, joins), [
+    { address: 102, length: 18 },
+    { address: 500, length: 8 },
   ]);
-  assertEquals(joined(spans, () => false), spans);
+  assertEquals(asked, [[102, 18]]);
+  const row = [0, 1, 2, 3].map((i) => ({ address: 10 * i, length: 10, writable: false }));
+  const spans = spansOf({ ...chain, segments: row }, 5, 30, joins);
+  assertEquals(spans, [{ address: 5, length: 30 }]);
 });
 
 test("gather() and scatter() copy to and from wherever the segments lie", () => {
