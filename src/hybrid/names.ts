@@ -39,8 +39,8 @@ export interface Names<A extends Address> {
 export const BY_PATH: Names<HybridAddress> = {
   none: { path: "", port: VMADDR_PORT_ANY },
   elsewhere: "", // a path has all ports
-  peer: (address) => ({ ...address, cid: VMADDR_CID_ANY }),
-  own: (address) => ({ ...address, cid: VMADDR_CID_HOST }),
+  peer: ({ path, port }) => ({ path, cid: VMADDR_CID_ANY, port }),
+  own: ({ path, port }) => ({ path, cid: VMADDR_CID_HOST, port }),
   stranger: (path) => ({ path, cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY }),
   address: ({ path, port }) => ({ path, port }),
 };

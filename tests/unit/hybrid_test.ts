@@ -66,6 +66,32 @@ test(
 );
 
 test(
+  "connect() and listen() read a path and a port that are getters of a class",
+  WAIT,
+  async () => {
+    using folder = new UnixFolder();
+    class Here implements HybridAddress {
+      get path(): string {
+        return folder.path("vm.sock");
+      }
+      get port(): number {
+        return 1024;
+      }
+    }
+    const [{ path, port }, here] = [new Here(), new Here()];
+    using vmm = createVmm(path);
+    using agent = listen({ cid: 3, port }, { transport: vmm.guest });
+    using _near = await connect(here);
+    (await agent.accept()).close();
+    using listener = listen(here);
+    using guest = await connect({ cid: 2, port }, { transport: vmm.guest });
+    using conn = await listener.accept();
+    assertEquals([conn.localAddr.path, conn.localAddr.port], [path, port]);
+    assertEquals(guest.remoteAddr.port, port);
+  },
+);
+
+test(
   "connect() takes an OK that comes late and in pieces",
   WAIT,
   () =>
