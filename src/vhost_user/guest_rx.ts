@@ -243,7 +243,8 @@ export class RxWriter {
    */
   #mayWait({ length }: Uint8Array): boolean {
     if (this.#waiting.length === 0) return true;
-    return !this.wantsRoom && this.#held + memoryOf(length) <= WAITING_MAX;
+    const refused = this.wantsRoom || this.#untold;
+    return !refused && this.#held + memoryOf(length) <= WAITING_MAX;
   }
 
   #hold(data: Uint8Array): Payload {
@@ -381,7 +382,7 @@ export class RxWriter {
   }
 
   #write(packet: Header, chain: Chain, len: number, flags: number): void {
-    encodeHeader({ ...packet, len, flags }, this.#view);
+    encodeHeader(packet, this.#view, 0, { len, flags });
     scatter(this.#memory, chain, 0, this.#header);
   }
 }

@@ -87,8 +87,13 @@ export interface Packet extends Header {
 /** Bytes of `struct virtio_vsock_hdr`. */
 export const HEADER_SIZE: number = VIRTIO_VSOCK_HDR.size;
 
-/** Writes the bytes of `header`, little endian, at `offset`. */
-export function encodeHeader(header: Header, into: DataView, offset = 0): void {
+/** Writes the bytes of `header`, little endian, at `offset`; those of a `part` of its packet. */
+export function encodeHeader(
+  header: Header,
+  into: DataView,
+  offset = 0,
+  part: Pick<Header, "len" | "flags"> = header,
+): void {
   const { at } = VIRTIO_VSOCK_HDR;
   into.setUint32(offset + at.src_cid, header.srcCid, true);
   into.setUint32(offset + at.src_cid + 4, 0, true);
@@ -96,10 +101,10 @@ export function encodeHeader(header: Header, into: DataView, offset = 0): void {
   into.setUint32(offset + at.dst_cid + 4, 0, true);
   into.setUint32(offset + at.src_port, header.srcPort, true);
   into.setUint32(offset + at.dst_port, header.dstPort, true);
-  into.setUint32(offset + at.len, header.len, true);
+  into.setUint32(offset + at.len, part.len, true);
   into.setUint16(offset + at.type, header.type, true);
   into.setUint16(offset + at.op, header.op, true);
-  into.setUint32(offset + at.flags, header.flags, true);
+  into.setUint32(offset + at.flags, part.flags, true);
   into.setUint32(offset + at.buf_alloc, header.bufAlloc, true);
   into.setUint32(offset + at.fwd_cnt, header.fwdCnt, true);
 }

@@ -11,6 +11,7 @@ import {
 } from "../../ffi/abi/virtio_vsock.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import { seeded } from "../../src/loopback/random.ts";
+import { send } from "../../src/virtio/calls.ts";
 import { emit } from "../../src/virtio/connection.ts";
 import { BUFFER_MAX, RxRig } from "./vhost_user_rig.ts";
 
@@ -20,6 +21,7 @@ const STEPS = 400;
 /** Bytes of memory that messages may take while they wait. */
 const WAITING_MAX = 4 << 20;
 const SIZES = [1, 100, 4_096, 65_536, 65_537, 139_264, 300_000];
+const NOTE = new Uint8Array(100);
 const BUFFERS = [45, 100, 3_776, 4_140, BUFFER_MAX];
 
 function run(seed: number): void {
@@ -107,6 +109,19 @@ test("RxWriter has messages wait behind others no longer once a stream waits for
   }
   rig.flush();
   stream.check();
+});
+
+test("RxWriter has no message wait behind another while a stream is not told of room yet", () => {
+  const rig = new RxRig(64);
+  const streams = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_STREAM));
+  const messages = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET));
+  for (const { sock } of streams) assertEquals(send(rig.stack, sock, NOTE, 0), WOULD_BLOCK);
+  rig.post(100, 1); // for one of them
+  rig.flush();
+  assertEquals(streams.map(({ sock }) => sock.wantRoom), [false, true]);
+  const sizes = [1_000, 10];
+  const sent = messages.map((flow, i) => flow.send(new Uint8Array(sizes[i]!)));
+  assertEquals(sent, [1_000, WOULD_BLOCK]);
 });
 
 test("RxWriter counts a page for each small message that waits", () => {
