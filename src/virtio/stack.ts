@@ -76,8 +76,8 @@ export class Stack {
   }
 
   /**
-   * `carrier` has memory again, for so many `bytes`, of which each takes `least`. Those are told who
-   * have waited for longest: whether others still do, for whom this is to be called again.
+   * `carrier` has memory again, for so many `bytes`, of which each takes `least`. Those are told
+   * who have waited for longest: whether others still do, for whom this is to be called again.
    */
   room(carrier: Carrier, bytes: number = Infinity, least: number = 1): boolean {
     const socks = this.#wantRoom.get(carrier) ?? [];
