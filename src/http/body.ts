@@ -46,6 +46,9 @@ export function bodyOf(
 
 type Result = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]>>;
 
+/** Bun cuts what is in memory after so many bytes, and the rest into pieces of 2 MiB. */
+const FIRST_PIECE = "Bun" in globalThis ? 16_384 : Infinity;
+
 /** Reads a body, and can tell its length first where all of it is there already. */
 export class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -79,8 +82,9 @@ export class BodyReader {
   }
 
   /**
-   * The length of a body that is one chunk, as that of a Response of a string is; `undefined` where
-   * more may come. It waits for no more than this turn of the event loop.
+   * The length of a body that is one chunk, as that of a Response of a string is, or on Bun the
+   * pieces of one; `undefined` where more may come. It waits for no more than this turn of the
+   * event loop.
    *
    * @throws What the body fails with in this turn.
    */
@@ -89,8 +93,13 @@ export class BodyReader {
     this.#late = first === undefined;
     if (first === undefined) return undefined;
     if (first.done) return this.#known = 0;
-    const second = await this.#peek();
-    return this.#known = second?.done ? first.value.byteLength : undefined;
+    let { byteLength } = first.value;
+    let next = await this.#peek();
+    if (byteLength === FIRST_PIECE && next?.value instanceof Uint8Array) {
+      byteLength += next.value.byteLength;
+      next = await this.#peek();
+    }
+    return this.#known = next?.done ? byteLength : undefined;
   }
 
   #peek(): Promise<Result | undefined> {

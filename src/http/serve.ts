@@ -76,9 +76,9 @@ export interface HttpServer<A extends Address = Address> extends AsyncDisposable
 /**
  * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
  * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
- * response has a `content-length` where it is one chunk, as a string is. `request.url` is `http:`
- * with the client's `Host`. What is not HTTP gets 400 and is closed, a head beyond what node:http
- * takes gets 431.
+ * response has a `content-length` where it is one chunk, as a string is; on Bun that of a string
+ * or of bytes up to 2 MiB. `request.url` is `http:` with the client's `Host`. What is not HTTP gets
+ * 400 and is closed, a head beyond what node:http takes gets 431.
  *
  * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
  * or an option is of another type.

@@ -13,6 +13,8 @@ const WHOLE: Readonly<Record<string, [() => Response, string]>> = {
   "a string": [() => new Response("héllo"), "6"],
   "bytes": [() => new Response(new Uint8Array(5_000)), "5000"],
   "JSON": [() => Response.json({ a: 1 }), "7"],
+  "a long string": [() => new Response("x".repeat(100_000)), "100000"],
+  "long bytes": [() => new Response(new Uint8Array(2 * MIB)), "2097152"],
   "an empty string": [() => new Response(""), "0"],
   "a stream with a length": [
     () => new Response(chunks("ab", "cd"), { headers: { "content-length": "4" } }),
