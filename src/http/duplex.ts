@@ -10,6 +10,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
+import { turn } from "../turns.ts";
 import { IdleTimer } from "./idle_timer.ts";
 
 /** What one read takes at most, and what each direction holds before it pushes back, in bytes. */
@@ -38,6 +39,8 @@ export class ConnDuplex extends Duplex {
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   /** Whether the last read has left nothing, so that the next one is in vain before a wait. */
   #drained = false;
+  /** Whether somebody waits for what comes. */
+  #reading = false;
   readonly #idle: IdleTimer = new IdleTimer(() => this.emit("timeout"));
 
   /** Takes over `conn`: `toDuplex()` does it. */
@@ -119,6 +122,7 @@ export class ConnDuplex extends Duplex {
 
   /** Part of Duplex: call `read()`. */
   override _read(): void {
+    this.#reading = true;
     this.#receive().catch((error) => this.#fail(error));
   }
 
@@ -129,6 +133,7 @@ export class ConnDuplex extends Duplex {
     const n = await this.conn.read(buffer);
     this.#drained = n !== null && n < buffer.length;
     this.#idle.touch();
+    this.#reading = false;
     this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
   }
 
@@ -138,12 +143,13 @@ export class ConnDuplex extends Duplex {
     _encoding: string,
     done: (error?: Error | null) => void,
   ): void {
-    this.#send(chunk).then(() => done(), done);
+    this.#send(chunk).then(() => done(), (error) => this.#failWrite(error, done));
   }
 
   /** Part of Duplex: what was corked, in one write where it is small. */
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
-    this.#sendAll(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+    const sending = this.#sendAll(chunks.map(({ chunk }) => chunk));
+    sending.then(() => done(), (error) => this.#failWrite(error, done));
   }
 
   async #sendAll(chunks: readonly Uint8Array[]): Promise<void> {
@@ -155,6 +161,16 @@ export class ConnDuplex extends Duplex {
   async #send(chunk: Uint8Array): Promise<void> {
     await this.conn.write(chunk);
     this.#idle.touch();
+  }
+
+  /** A peer that reads no more may have said why: whoever reads gets that before the failure. */
+  async #failWrite(error: Error, done: (error: Error) => void): Promise<void> {
+    do await turn(); while (!this.destroyed && this.#reading && this.#hasInput());
+    done(error);
+  }
+
+  #hasInput(): boolean {
+    return (this.conn.socket.poll(POLLIN) & POLLIN) !== 0;
   }
 
   /** Part of Duplex: call `end()`. */

@@ -134,6 +134,34 @@ test("ConnDuplex.end after a reset leaves what has come to be read", limit, asyn
   assertEquals((error as VsockError).code, "ECONNRESET");
 });
 
+test("ConnDuplex gives what a peer said before a write to it failed", limit, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  await near.write(pattern(10));
+  await far.read(new Uint8Array(1));
+  await far.write(pattern(100_000));
+  far.close(); // with bytes unread
+  await near.socket.wait(POLLRDHUP);
+  const duplex = toDuplex(near);
+  const chunks: Uint8Array[] = [];
+  duplex.on("data", (chunk) => chunks.push(chunk));
+  duplex.write("more");
+  const [error] = await once(duplex, "error");
+  assertEquals(Buffer.concat(chunks), Buffer.from(pattern(100_000)));
+  assertInstanceOf(error, VsockError);
+});
+
+test("ConnDuplex fails a write at once where nobody reads what has come", limit, async () => {
+  using pair = await openPair();
+  await pair.far.write(pattern(5));
+  pair.far.close();
+  const duplex = toDuplex(pair.near);
+  await settled(() => 0);
+  duplex.write("more");
+  const [error] = await once(duplex, "error");
+  assertEquals((error as VsockError).code, "EPIPE");
+});
+
 test("ConnDuplex.setTimeout emits timeout, and closes nothing", limit, async () => {
   using pair = await openPair();
   const duplex = toDuplex(pair.near);

@@ -103,6 +103,19 @@ function form(): FormData {
   return form;
 }
 
+test("fetch has the answer of a server that reads no body and closes", limit, async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 });
+  using client = createFetch({ connect: () => connect(listener.addr) });
+  const body = source(4 << 20);
+  const answer = client.fetch("http://a/", { method: "POST", body, duplex: "half" } as RequestInit);
+  using server = await listener.accept();
+  await server.read(new Uint8Array(100));
+  await server.write(bytes("HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"));
+  server.close(); // with bytes unread
+  const response = await answer;
+  assertEquals([response.status, await response.text()], [413, "no"]);
+});
+
 test("fetch fails with the error of its own body as the cause", limit, async () => {
   await using site = new Site(async (request) => new Response(await request.text()));
   const why = new RangeError("no more");
