@@ -227,7 +227,8 @@ function portOf(addr: Addr): number | undefined {
  * Gives a connection as a node:stream Duplex, for what wants a `net.Socket`: node:http, ws, undici,
  * ssh2. It reads no more than its reader takes, and a write waits for the peer's credit. `end()` is
  * `closeWrite()`, and reading goes on; `destroy()`, or the end of both directions, closes `conn`.
- * An error that it emits is a `VsockError`.
+ * An error that it emits is a `VsockError`. A `net.Socket` ends when its peer does: for what counts
+ * on that, as clients that reconnect do, set `allowHalfOpen = false`.
  *
  * `serve()` knows two things about runtimes that a `http.Server` of your own has to: that of Bun
  * does not pause the stream while nobody reads a request's body, and that of Deno closes kept

@@ -94,6 +94,16 @@ test("toDuplex ends each direction by itself, and then closes", limit, async () 
   assertEquals([duplex.readyState, pair.near.socket.closed], ["closed", true]);
 });
 
+test("ConnDuplex closes with its peer where allowHalfOpen is false", limit, async () => {
+  using pair = await openPair();
+  const duplex = toDuplex(pair.near);
+  duplex.allowHalfOpen = false;
+  duplex.resume();
+  await pair.far.closeWrite();
+  await once(duplex, "close");
+  assertEquals(pair.near.socket.closed, true);
+});
+
 test("ConnDuplex.destroy closes the connection and says why", limit, async () => {
   using pair = await openPair();
   const duplex = toDuplex(pair.near);
