@@ -52,6 +52,33 @@ test("Bell.waitSync() runs its tick between sleeps and ends in time", { timeout:
   assertEquals(ticks > 1, true);
 });
 
+test("Bell.waitSync() leaves a pending waitAsync() to be woken", { timeout: 60_000 }, async () => {
+  const { bell: sleeper, own } = silentBell();
+  using hold = new LoopHold();
+  hold.acquire();
+  const wait = sleeper.waitAsync();
+  assertEquals([sleeper.waitSync(20, 5, () => {}), own.load(WORD.sleeping)], [false, 1]);
+  new Bell(own, own, () => false).ring();
+  await wait;
+  hold.release();
+});
+
+/** The peer rings between the look for news and the sleep. */
+class Rung extends Words {
+  override waitAsync(word: number, value: number): Promise<unknown> | undefined {
+    this.store(word, 0);
+    return super.waitAsync(word, value);
+  }
+}
+
+test("Bell.waitAsync() resolves where the peer rings before it sleeps", {
+  timeout: 60_000,
+}, async () => {
+  const [{ control }] = createLink({ smallBlocks: 1, largeBlocks: 1 });
+  const own = new Rung(control, 0);
+  await new Bell(own, own, () => false).waitAsync();
+});
+
 test("Bell.waitAsync() ends at news though nobody rings, where Atomics.waitAsync is missing", {
   timeout: 60_000,
 }, async () => {
