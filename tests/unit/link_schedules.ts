@@ -10,7 +10,7 @@ import { die, packet, sendData } from "./link_pair.ts";
 /** Ends that are opened anew in each run. */
 export type Ends = readonly [LinkEnd, LinkEnd];
 
-const FIRST_INDEX = 0xffff_ffff; // wraps at once
+const FIRST_INDEX = 0x7fff_ffff; // its Int32 wraps at once
 const FOREVER_MS = 2 ** 31 - 1;
 
 /** Two small blocks, a large one and two slots each way. */
@@ -42,6 +42,8 @@ const returns: Way = (lockstep, bell) => {
   bell.waitAsync();
   lockstep.sleep();
 };
+/** Likewise, but for what it does before the wait has begun already. */
+const listens: Way = (lockstep, bell) => returns(lockstep, bell);
 
 /** Says that it sleeps when it has looked again: what a CPU does without a fence. */
 class LateWords extends Words {
@@ -69,14 +71,14 @@ function counts(
 ): void {
   const [own, peer] = [new Own(control, 0), new Words(control, END_WORDS)];
   let heard = 0;
-  const bell = new Bell(own, peer, () => peer.load(WORD.head) !== heard);
+  const bell = new Bell(own, peer, () => peer.load(WORD.beat) !== heard);
   for (let i = 1; i <= count; i++) {
-    own.store(WORD.tail, i);
+    own.store(WORD.beat, i);
     bell.ring();
   }
   while (heard < count) {
     way(lockstep, bell);
-    heard = peer.load(WORD.head);
+    heard = peer.load(WORD.beat);
   }
 }
 
@@ -84,11 +86,11 @@ function counts(
 function hears(lockstep: Lockstep, { control }: LinkEnd, count: number, way: Way): void {
   const [own, peer] = [new Words(control, END_WORDS), new Words(control, 0)];
   let heard = 0;
-  const bell = new Bell(own, peer, () => peer.load(WORD.tail) !== heard);
+  const bell = new Bell(own, peer, () => peer.load(WORD.beat) !== heard);
   while (heard < count) {
     way(lockstep, bell);
-    heard = peer.load(WORD.tail);
-    own.store(WORD.head, heard);
+    heard = peer.load(WORD.beat);
+    own.store(WORD.beat, heard);
     bell.ring();
   }
 }
@@ -99,6 +101,7 @@ function turn(lockstep: Lockstep, link: Link, way: Way, pump: () => void): void 
   way(lockstep, link);
   if (!link.alive) lockstep.fail("the link is dead");
   pump();
+  if (way === listens) link.waitAsync();
 }
 
 /** Sends more than there is room for, then waits until all of it has come back. */
@@ -106,6 +109,7 @@ function sends(lockstep: Lockstep, end: LinkEnd, way: Way): void {
   const link = openLink(end, { onDead: die });
   let [next, rooms] = [0, 0];
   const pump = (): void => link.pump(() => rooms++);
+  if (way === listens) link.waitAsync();
   for (; next < LENGTHS.length; next++) {
     const data = new Uint8Array(LENGTHS[next]!).fill(next + 1);
     while (!sendData(link, data, { fwdCnt: next })) turn(lockstep, link, way, pump);
@@ -146,7 +150,7 @@ function feeds(lockstep: Lockstep, end: LinkEnd, count: number): void {
   const take = (): void => link.pump(({ fwdCnt }) => taken = fwdCnt);
   for (let sent = 0; sent < count; sent++) {
     sendData(link, Uint8Array.of(1));
-    lockstep.until(() => (take(), taken > sent));
+    while (taken <= sent) turn(lockstep, link, returns, take);
   }
   link.close();
 }
@@ -212,6 +216,7 @@ export const PLANS: Readonly<Record<string, readonly [Act, Act]>> = {
   ],
   "Link, blocked": [(l, end) => sends(l, end, blocks), (l, end) => takes(l, end, blocks)],
   "Link": [(l, end) => sends(l, end, returns), (l, end) => takes(l, end, returns)],
+  "Link that listens": [(l, end) => sends(l, end, listens), (l, end) => takes(l, end, listens)],
   "Link.close(), blocked": [(l, end) => leaves(l, end, blocks), (l, end) => stays(l, end, blocks)],
   "Link.close()": [(l, end) => leaves(l, end, returns), (l, end) => stays(l, end, returns)],
   "Page0": [(l, end) => feeds(l, end, 2), (l, end) => spins(l, end, 2)],

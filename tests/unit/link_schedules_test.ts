@@ -34,6 +34,7 @@ for (
     ["Bell", 3],
     ["Link, blocked", 1],
     ["Link", 1],
+    ["Link that listens", 1],
     ["Link.close(), blocked", 1],
     ["Link.close()", 2],
     ["Page0", 1],

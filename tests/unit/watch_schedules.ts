@@ -19,7 +19,7 @@ import { SCRIPT, STATE, type WatchData, WORD } from "../../src/kernel/reactor_wo
 const LOOKS_MAX = 3;
 
 /** What a wait comes to. */
-export type Wait = "event" | "early event" | "abort";
+export type Wait = "event" | "early event" | "abort" | "abort beside event" | "rest";
 
 /** What `watch()` of the thread's text has in place of what the runtime gives it. */
 interface Given {
@@ -64,6 +64,7 @@ export class WatchSchedule {
   #switches: number;
   #inThread = false;
   #rings = 0;
+  #woken = false;
 
   constructor(switches: number, posts: boolean, choose: () => boolean) {
     this.#switches = switches;
@@ -84,6 +85,7 @@ export class WatchSchedule {
       }
       watch.stop();
       if (this.#words[WORD.state] === STATE.ended && this.#closed !== 2) throw lost("descriptors");
+      while (this.#canRun()) this.#stepThread("the thread goes on");
     } finally {
       close(socket);
       restore();
@@ -91,12 +93,17 @@ export class WatchSchedule {
   }
 
   #wait(watch: Watch, socket: number, wait: Wait, op: number): void {
+    if (wait === "rest") return this.#untilParked();
     watch.begin();
     this.#event.set(0, EPOLLIN | EPOLLONESHOT, socket, 0);
     epoll_ctl(watch.epfd, op, socket, this.#event);
     if (wait === "early event") write(socket, ONE);
     watch.arm();
-    if (wait === "event") write(socket, ONE);
+    if (wait === "abort beside event") {
+      watch.begin();
+      watch.end();
+    }
+    if (wait === "event" || wait === "abort beside event") write(socket, ONE);
     this.#looks = 0;
     while (wait !== "abort") {
       this.#untilRung();
@@ -114,6 +121,12 @@ export class WatchSchedule {
       if (task !== undefined) task();
       else this.#stepThread("a ring was lost");
     }
+  }
+
+  /** Nobody waits for long. */
+  #untilParked(): void {
+    this.#looks = 0;
+    while (this.#canRun()) this.#stepThread("rest: the thread never parks");
   }
 
   #stepThread(what: string): void {
@@ -203,15 +216,21 @@ export class WatchSchedule {
       load: stepped(load),
       store: stepped(store),
       compareExchange: stepped(compareExchange),
-      notify: (_words: Int32Array, at: number) => at === WORD.bell && this.#notified(),
+      notify: (_words: Int32Array, at: number) => {
+        if (at === WORD.bell) this.#notified();
+        else this.#woken = true;
+      },
       wait: (words: Int32Array, at: number, value: number) => {
-        while (!this.#inThread && load(words, at) === value) {
-          this.#looks = 0;
-          this.#stepThread("the thread never ends");
+        if (this.#inThread) return;
+        this.#woken = load(words, at) !== value;
+        this.#looks = LOOKS_MAX;
+        while (!this.#woken) {
+          this.#stepThread("the thread never ends, or says so, or not before its slice does");
         }
       },
       waitAsync: stepped((words: Int32Array, at: number, value: number) => {
         if (load(words, at) !== value) return { async: false, value: "not-equal" };
+        if (this.#heard !== undefined) throw lost("it listens twice");
         return { async: true, value: { then: (f: () => void) => this.#heard = f } };
       }),
     });

@@ -19,7 +19,8 @@ function explore(waits: readonly Wait[], switches: number, posts: boolean, text?
 const PLANS: readonly (readonly Wait[])[] = [
   [],
   ["abort"],
-  ["event", "event"],
+  ["event", "rest", "event"],
+  ["abort beside event"],
   ["early event", "abort", "event"],
 ];
 
@@ -47,6 +48,6 @@ for (
   test(`WatchSchedule finds out a thread that ${what}`, LONG, () => {
     const text = SCRIPT.replace(from, to);
     assertNotEquals(text, SCRIPT);
-    assertThrows(() => explore(PLANS[3]!, 3, false, text), Error, "lost: ");
+    assertThrows(() => explore(PLANS[4]!, 3, false, text), Error, "lost: ");
   });
 }
