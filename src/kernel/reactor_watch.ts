@@ -182,8 +182,7 @@ export class Watch {
       return;
     }
     Atomics.store(this.#words, WORD.state, stops);
-    Atomics.store(this.#words, WORD.wanted, 1); // it parks no more
-    this.#unpark();
+    this.#unpark(); // in any case: it may be about to park
     write(this.#alarm, BigUint64Array.of(1n));
     if (endsProcess()) return; // the kernel closes the rest
     Atomics.wait(this.#words, WORD.state, stops, STOP_MS);

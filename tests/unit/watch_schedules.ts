@@ -141,11 +141,10 @@ export class WatchSchedule {
     }
   }
 
-  /** In its event loop the thread gets what was posted. */
+  /** In its event loop the thread gets what was posted, whether it listens or not. */
   #canRun(): boolean {
     if (this.#blocked !== undefined) {
-      if (this.#messages.length > 0 && this.#listeners.length > 0) {
-        this.#messages.shift();
+      if (this.#messages.shift() === null) {
         for (const listener of this.#listeners.splice(0)) listener();
       }
       if (!this.#blocked.settled) return false;
