@@ -34,10 +34,11 @@ for (
     ["Bell", 3],
     ["Link, blocked", 1],
     ["Link", 1],
+    ["Link that answers", 1],
     ["Link that listens", 1],
     ["Link.close(), blocked", 1],
     ["Link.close()", 2],
-    ["Page0", 1],
+    ["Page0", 2],
   ] as const
 ) {
   const orders = `every order of steps with up to ${switches} interruptions`;
