@@ -11,9 +11,9 @@ const SCRIPT = new URL("./workers/lockstep_worker.ts", import.meta.url);
 const LONG = { timeout: 120_000 };
 
 /** Runs `plan` in every order with up to `switches` interruptions: how many those are. */
-async function explore(plan: string, switches: number): Promise<number> {
+async function explore(plan: string, switches: number, slots = 2): Promise<number> {
   const memory = lockstepMemory();
-  const ends = tinyLink();
+  const ends = tinyLink(slots);
   const worker = new Worker(SCRIPT, { workerData: { memory, ends, plan } satisfies LockstepData });
   try {
     await once(worker, "online");
@@ -29,21 +29,22 @@ async function explore(plan: string, switches: number): Promise<number> {
 }
 
 for (
-  const [plan, switches] of [
+  const [plan, switches, slots = 2] of [
     ["Bell, blocked", 2],
     ["Bell", 3],
     ["Link, blocked", 1],
     ["Link", 1],
     ["Link that answers", 1],
-    ["Link that listens", 1],
+    ["Link that listens", 2],
+    ["Link that listens", 1, 4],
     ["Link.close(), blocked", 1],
     ["Link.close()", 2],
     ["Page0", 2],
   ] as const
 ) {
-  const orders = `every order of steps with up to ${switches} interruptions`;
+  const orders = `every order of steps with up to ${switches} interruptions and ${slots} slots`;
   test(`${plan}: nothing is lost in ${orders}`, LONG, async () => {
-    assertGreater(await explore(plan, switches), 10);
+    assertGreater(await explore(plan, switches, slots), 10);
   });
 }
 

@@ -113,6 +113,17 @@ test("Link.allocate() gives undefined when memory is out, and onRoom() follows o
   assertEquals([rooms, pair.a.freeBlocks], [1, 6]);
 });
 
+test("Link.allocate() that fails anew takes no onRoom() from one that failed before", () => {
+  let rooms = 0;
+  using pair = new LinkPair({ ...SMALL, ringEntries: 64 }, { onRoom: () => rooms++ });
+  while (sendData(pair.a, Uint8Array.of(1)));
+  pumped(pair.b)[0]!.payload!.free();
+  assertEquals(pair.a.freeBlocks, 1); // a small one
+  assertEquals([pair.a.allocate(new Uint8Array(5000)), pair.a.waitSync(0)], [undefined, true]);
+  pair.a.pump(() => {});
+  assertEquals(rooms, 1);
+});
+
 test("Link.allocate() refuses what no packet can carry", () => {
   using pair = new LinkPair(SMALL);
   assertThrows(() => pair.a.allocate(new Uint8Array(0)), RangeError, "current value is 0");
