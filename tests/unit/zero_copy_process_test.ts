@@ -22,6 +22,12 @@ function run([file = "", ...args]: readonly string[]): unknown {
   return JSON.parse(stdout);
 }
 
+/** `command` without CAP_IPC_LOCK, and with `kib` that may be locked. */
+function limited(kib: number, command: readonly string[]): readonly string[] {
+  const drop = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-ipc_lock"] : [];
+  return [...drop, "sh", "-c", `ulimit -l ${kib} && exec "$0" "$@"`, ...command];
+}
+
 const EXPECTED = { written: [8_388_608, 8_388_608], wrong: 0, pending: 0, unsupported: null };
 
 test("Conn.write() with zeroCopy keeps no process alive once it is closed", LIMIT, () => {
@@ -32,10 +38,16 @@ test(
   "Conn.write() with zeroCopy waits or copies where little memory may be locked",
   { ...LIMIT, skip: NO_SETPRIV },
   () => {
-    // Without CAP_IPC_LOCK, and with less than what one send(2) asks for.
-    const limited = ["sh", "-c", 'ulimit -l 256 && exec "$0" "$@"', ...CHILD];
-    const drop = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-ipc_lock"] : [];
-    assertEquals(run([...drop, ...limited]), EXPECTED);
+    assertEquals(run(limited(256, CHILD)), EXPECTED); // less than what one send(2) asks for
+  },
+);
+
+test(
+  "ZeroCopySend.wait() waits for a record where no more memory may be locked",
+  { ...LIMIT, skip: NO_SETPRIV },
+  () => {
+    const seen = run(limited(256, childCommand("./zero_copy_full_child.ts")));
+    assertEquals(seen, { waited: true, reason: "aborted", full: false });
   },
 );
 
