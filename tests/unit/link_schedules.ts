@@ -96,7 +96,7 @@ function hears(lockstep: Lockstep, { control }: LinkEnd, count: number, way: Way
 }
 
 /** Payloads, and the packets with them and behind them. */
-const [LENGTHS, ALL] = [[3, 5000, 2, 1], 6];
+const [LENGTHS, ALL] = [[3, 5000, 2, 1], 7];
 
 function turn(lockstep: Lockstep, link: Link, way: Way, pump: () => void): void {
   way(lockstep, link);
@@ -150,7 +150,7 @@ function feeds(lockstep: Lockstep, end: LinkEnd, count: number): void {
   let taken = 0;
   const take = (): void => link.pump(({ fwdCnt }) => taken = fwdCnt);
   for (let sent = 0; sent < count; sent++) {
-    sendData(link, Uint8Array.of(1));
+    sendData(link, Uint8Array.of(1), { fwdCnt: sent }); // which is news, but for the first
     while (taken <= sent) turn(lockstep, link, returns, take);
   }
   link.close();
@@ -183,8 +183,8 @@ function spins(lockstep: Lockstep, end: LinkEnd, count: number): void {
 /** Leaves while the other may be asleep, or about to be, or has not opened its end yet. */
 function leaves(lockstep: Lockstep, end: LinkEnd, way: Way): void {
   const link = openLink(end, { onDead: die });
-  sendData(link, Uint8Array.of(1));
   const page = link.openPage0(3, 4, 1, 0)!;
+  sendData(link, Uint8Array.of(1));
   link.close();
   way(lockstep, link); // at once
   equal(lockstep, "poll_value", Atomics.load(page.words, 0), -1);

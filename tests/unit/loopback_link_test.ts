@@ -111,6 +111,19 @@ test("Link.allocate() gives undefined when memory is out, and onRoom() follows o
   pair.a.pump(() => {});
   pair.a.pump(() => {});
   assertEquals([rooms, pair.a.freeBlocks], [1, 6]);
+  assertEquals(new Int32Array(pair.ends[0].control)[WORD.starved], 0);
+});
+
+test("Link.close() ends a wait of its own thread, whether there is a peer or not", {
+  timeout: 60_000,
+}, async () => {
+  using hold = new LoopHold();
+  hold.acquire();
+  const link = openLink(createLink(SMALL)[0]);
+  const wait = link.waitAsync();
+  link.close();
+  await wait;
+  hold.release();
 });
 
 test("Link.allocate() that fails anew takes no onRoom() from one that failed before", () => {
