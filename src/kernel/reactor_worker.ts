@@ -5,6 +5,11 @@
  * function therefore imports nothing, sees nothing of this module, and has no function inside of
  * it. It reads no event and touches no socket: it has the other thread look.
  *
+ * No wake-up is lost. Who wants the thread stores `wanted`, then loads `parked`; the thread stores
+ * `parked`, then loads `wanted` once more: Atomics are sequentially consistent, so that one of the
+ * two sees the other's store. A ring stores `bell` before it notifies, and the other thread waits
+ * for a `bell` that is still 0. Who stops the thread stores `state` before it posts.
+ *
  * @module
  */
 
