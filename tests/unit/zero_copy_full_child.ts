@@ -10,7 +10,7 @@ const [PART, BEFORE, ROOM, TURNS] = [4_096, 1 << 21, 1 << 22, 100];
 
 /** One whose sends have all the memory, behind others that stay: nothing reads. */
 async function full(): Promise<TcpPair> {
-  for (;;) { // others of this user may have all of it for a while
+  for (let tries = 0; tries < 1_000; tries++) { // others of this user may have all of it
     const pair = await openTcpPair();
     const { fd, zeroCopy } = pair.near.socket as KernelSocket<TcpAddress>;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, Int32Array.of(ROOM));
@@ -19,6 +19,7 @@ async function full(): Promise<TcpPair> {
     if (zeroCopy!.full) return pair;
     pair[Symbol.dispose]();
   }
+  throw new Error("others have all the memory that may be locked");
 }
 
 using pair = await full();
