@@ -4,6 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { toInteger } from "./integer.ts";
 import { UsageError, wrongValue } from "./usage.ts";
 
 /** One flag, for the parser and for `--help`. */
@@ -172,13 +173,6 @@ export function readInteger<T>(
 ): number | T {
   const value = readText(given, flag);
   return value === undefined ? otherwise : toInteger(`--${flag}`, value, min, max);
-}
-
-/** `value` as an integer. @throws {UsageError} If it is none from `min` to `max`. */
-export function toInteger(what: string, value: string, min: number, max: number): number {
-  const number = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (number >= min && number <= max) return number;
-  throw wrongValue(what, `be an integer from ${min} to ${max}`, value);
 }
 
 /** @throws {UsageError} If `flag` is given together with one of `others`. */

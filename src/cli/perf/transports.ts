@@ -12,7 +12,7 @@ import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopba
 import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
-import { toInteger } from "../args/flags.ts";
+import { toInteger } from "../args/integer.ts";
 import { setCredit } from "./credit.ts";
 import type { Mode, Plan } from "./plan.ts";
 import { ANY_HOST, LOCAL_HOST, PAGE_SEGMENT, prepareTcp, resolveHost, whyNotTcp } from "./tcp.ts";

@@ -11,8 +11,8 @@ import {
   readInteger,
   readMany,
   readText,
-  toInteger,
 } from "../args/flags.ts";
+import { toInteger } from "../args/integer.ts";
 import { type UsageError, wrongValue } from "../args/usage.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";
