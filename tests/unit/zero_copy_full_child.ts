@@ -1,4 +1,4 @@
-/** Run by zero_copy_process_test.ts where little memory may be locked: a sender that has too much. */
+/** Run by zero_copy_process_test.ts where little memory may be locked: a sender of too much. */
 import { setImmediate } from "node:timers/promises";
 import { MSG_DONTWAIT, SO_SNDBUF, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { send, setsockopt } from "../../ffi/libc.ts";
