@@ -5,7 +5,7 @@
  */
 import { POLLIN } from "../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
-import { bufferOf, kindOf } from "../ffi/view.ts";
+import { bufferOf, byteLengthOf, kindOf } from "../ffi/view.ts";
 import type { Address } from "./address.ts";
 import { toVsockError, VsockError } from "./error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
@@ -159,12 +159,24 @@ export class Input {
   }
 }
 
-/** Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes. */
+/**
+ * Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes, and as many
+ * as it says: a pool's memory behind them may hold somebody else's.
+ */
 export function requireBytes(use: string, p: Uint8Array): void {
   if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
-  if (p.length > 0) return;
+  const { length } = p;
+  // Quicker than to ask the language for the length, and no class has a say in it either.
+  if (p[length - 1] !== undefined && p[length] === undefined) return;
+  const bytes = byteLengthOf(p);
+  if (bytes !== length) {
+    throw new TypeError(
+      `Cannot ${use}: must have as many bytes as its length says: ` +
+        `current value is ${bytes}, not ${length}`,
+    );
+  }
   try {
     Uint8Array.prototype.at.call(p, 0);
   } catch (cause) {

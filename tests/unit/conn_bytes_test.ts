@@ -18,6 +18,17 @@ class Key extends Uint8Array {
   }
 }
 
+/** It has 64 bytes. */
+class Liar extends Uint8Array {
+  static says: number = 0;
+  constructor() {
+    super(64);
+  }
+  override get length(): number {
+    return Liar.says;
+  }
+}
+
 /** Sends until nothing more is taken: how many bytes. */
 function fill({ socket }: Conn): number {
   const zeros = new Uint8Array(65_536);
@@ -118,6 +129,29 @@ test("Conn refuses bytes that lie past the end of their buffer", async () => {
   await assertRejects(() => pair.near.read(p), TypeError, says);
   await assertRejects(() => pair.near.write(p), TypeError, says);
   await assertRejects(() => pair.near.write(p, { zeroCopy: true }), TypeError, says);
+});
+
+test("Conn refuses bytes of which their class says that there are more, or fewer", async () => {
+  for (const says of [4096, 3, 0]) {
+    Liar.says = says;
+    const text = `must have as many bytes as its length says: current value is 64, not ${says}`;
+    for (const open of CARRIERS) {
+      using pair = await open();
+      const { near, far } = pair;
+      await far.write(pattern(3));
+      for (const options of [{}, { zeroCopy: true }]) {
+        await assertRejects(() => near.write(new Liar(), options), TypeError, text);
+      }
+      await assertRejects(() => near.read(new Liar()), TypeError, text);
+      assertEquals(await near.read(new Uint8Array(64)), 3);
+    }
+    using pair = await openPair("seqpacket");
+    const { near, far } = pair;
+    await assertRejects(() => near.sendMessage(new Liar()), TypeError, text);
+    await far.sendMessage(pattern(3));
+    await assertRejects(() => near.receiveMessage({ buffer: new Liar() }), TypeError, text);
+    assertEquals((await near.receiveMessage())?.data, pattern(3));
+  }
 });
 
 test("Conn reads its options before it looks at the bytes, and once", async () => {
