@@ -12,12 +12,16 @@ function arena(options: LinkOptions = {}) {
   const first = options.firstIndex ?? 0;
   const back = new ReturnWriter(returns, words, WORD.returned, first);
   const views = new Blocks(blocks);
+  const send = new SendArena(views, new ReturnReader(returns, words, WORD.returned, first));
   let returned = 0;
+  const onReturned = (): void => {
+    if (send.returnsPending()) returned++; // else the peer may sleep, and is not to be woken
+  };
   return {
     views,
     back,
-    send: new SendArena(views, new ReturnReader(returns, words, WORD.returned, first)),
-    received: new ReceivedBlocks(new Blocks(blocks), back, () => returned++),
+    send,
+    received: new ReceivedBlocks(new Blocks(blocks), back, onReturned),
     words,
     returned: () => returned,
   };
@@ -173,7 +177,7 @@ test("SendArena.collect() takes blocks back across both wraps of its index", () 
   }
 });
 
-test("ReceivedBlocks.together() tells the peer once of all that it gives back", () => {
+test("ReceivedBlocks.together() tells the peer once of all that it gives back, once it is there", () => {
   const { send, received, returned } = arena();
   const [last, ...payloads] = [1, 2, 3].map((length) => filled(send, length)).map((payload) => {
     const block = payload.surrender(send);
