@@ -15,7 +15,7 @@ interface Waiter {
 export class Waiters {
   readonly #hold: LoopHold;
   readonly #poll: (events: number) => number;
-  #list: Waiter[] = [];
+  readonly #list: Waiter[] = [];
   #refed = true;
 
   /**
@@ -36,7 +36,9 @@ export class Waiters {
       if (this.#refed) this.#hold.acquire();
       if (signal === undefined) return;
       const abort = (): void => {
-        this.#list = this.#list.filter((other) => other !== waiter);
+        const index = this.#list.indexOf(waiter);
+        if (index === -1) return; // over with all others
+        this.#list.splice(index, 1);
         if (this.#refed) this.#hold.release();
         reject(signal.reason);
       };

@@ -1,0 +1,19 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
+import { LoopHold } from "../../src/loop_hold.ts";
+import { Waiters } from "../../src/waiters.ts";
+
+test("Waiters.add() ends once where its own signal closes the socket, and listens all the same", async () => {
+  using hold = new LoopHold();
+  const waiters = new Waiters(hold, () => 0);
+  const controller = new AbortController();
+  const { signal } = controller;
+  signal.addEventListener = (...args: Parameters<EventTarget["addEventListener"]>): void => {
+    waiters.finish(POLLNVAL);
+    EventTarget.prototype.addEventListener.apply(signal, args);
+  };
+  assertEquals(await waiters.add(POLLIN, signal), POLLNVAL);
+  controller.abort();
+  assertEquals(hold.holders, 0);
+});
