@@ -124,6 +124,7 @@ export class GuestPort implements VsockGuest {
     if (this.#listener.closed) return;
     this.#host.watcher.remove(this.#listener.fd);
     this.#claim.release();
+    this.#turnAwayAll();
     this.#listener.close();
     try {
       this.#hangUp();
@@ -158,8 +159,8 @@ export class GuestPort implements VsockGuest {
       if (vmm === undefined) return false;
       if (this.#vmm !== undefined) this.#hear(); // it may be gone, and this one be its successor
       const free = this.#vmm === undefined && !this.#listener.closed;
-      if (free) this.#greet(vmm as KernelSocket<UnixAddress>);
-      else turnAway(vmm as KernelSocket<UnixAddress>);
+      if (free) this.#greet(vmm);
+      else turnAway(vmm);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#host.fault(error);
@@ -168,6 +169,14 @@ export class GuestPort implements VsockGuest {
       startTimer(() => !this.#listener.closed && this.#listen(), FULL_MS);
     }
     return false;
+  }
+
+  #turnAwayAll(): void {
+    try {
+      for (let vmm; (vmm = this.#listener.accept()) !== undefined;) turnAway(vmm);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error; // out of descriptors: the kernel does it
+    }
   }
 
   #greet(vmm: KernelSocket<UnixAddress>): void {

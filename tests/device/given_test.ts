@@ -3,9 +3,12 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { close, getsockopt, setsockopt, socket } from "../../ffi/libc.ts";
+import type { UnixAddress } from "../../src/address.ts";
+import { openUnix } from "../../src/kernel/elsewhere.ts";
+import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
-import { FrontEnd, memoryTable, u32s, u64s } from "./front_end.ts";
+import { frame, FrontEnd, memoryTable, sendFrame, u32s, u64s } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { leavesNothing } from "./footprint.ts";
 import { warmUp } from "./exchange.ts";
@@ -77,6 +80,17 @@ test("VsockDevice waits for no descriptor of a VMM to close: one of a second VMM
   using second = await FrontEnd.connect(device.guest.socketPath);
   await second.post(SET_VRING_CALL, CALL, { fds: [fd] });
   await second.closed();
+  assertEquals(lingers(fd), false);
+  close(fd);
+});
+
+test("VsockDevice waits for no descriptor of a VMM to close: one of a VMM that it never saw", () => {
+  const device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using vmm = openUnix().socket("stream") as KernelSocket<UnixAddress>;
+  vmm.connect({ path: device.guest.socketPath });
+  const fd = lingering();
+  sendFrame(vmm.fd, frame(SET_VRING_CALL, CALL), [fd]);
+  device.close();
   assertEquals(lingers(fd), false);
   close(fd);
 });
