@@ -27,17 +27,22 @@ export function kindOf(value: unknown): string | undefined {
   return kind.call(value as ArrayBufferView);
 }
 
+/** Whether `view` is no DataView. Quickly: where it only says so, the getters throw. */
+function isArray(view: ArrayBufferView): boolean {
+  return view instanceof Uint8Array || kind.call(view) !== undefined;
+}
+
 /** `view.buffer`. */
 export function bufferOf(view: ArrayBufferView): ArrayBufferLike {
-  return kind.call(view) === undefined ? dataBuffer.call(view) : arrayBuffer.call(view);
+  return isArray(view) ? arrayBuffer.call(view) : dataBuffer.call(view);
 }
 
 /** `view.byteOffset`. */
 export function byteOffsetOf(view: ArrayBufferView): number {
-  return kind.call(view) === undefined ? dataOffset.call(view) : arrayOffset.call(view);
+  return isArray(view) ? arrayOffset.call(view) : dataOffset.call(view);
 }
 
 /** `view.byteLength`: 0 of a typed array that has lost its bytes. */
 export function byteLengthOf(view: ArrayBufferView): number {
-  return kind.call(view) === undefined ? dataLength.call(view) : arrayLength.call(view);
+  return isArray(view) ? arrayLength.call(view) : dataLength.call(view);
 }

@@ -167,16 +167,14 @@ export function requireBytes(use: string, p: Uint8Array): void {
   if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
-  const { length } = p;
-  // Quicker than to ask the language for the length, and no class has a say in it either.
-  if (p[length - 1] !== undefined && p[length] === undefined) return;
   const bytes = byteLengthOf(p);
-  if (bytes !== length) {
+  if (bytes !== p.length) {
     throw new TypeError(
       `Cannot ${use}: must have as many bytes as its length says: ` +
-        `current value is ${bytes}, not ${length}`,
+        `current value is ${bytes}, not ${p.length}`,
     );
   }
+  if (bytes > 0) return;
   try {
     Uint8Array.prototype.at.call(p, 0);
   } catch (cause) {

@@ -141,3 +141,12 @@ test("send() refuses what only looks like a view", () => {
     );
   }
 });
+
+test("send() goes by what a view is, whatever it inherits from", () => {
+  using pair = sockets();
+  const words = Object.setPrototypeOf(new Uint16Array(4), Uint8Array.prototype);
+  assertEquals(libc.send(pair.near, words, 0), 8);
+  assertEquals(libc.send(pair.near, runInNewContext("new DataView(new ArrayBuffer(3))"), 0), 3);
+  const data = Object.setPrototypeOf(new DataView(new ArrayBuffer(8)), Uint8Array.prototype);
+  assertThrows(() => libc.send(pair.near, data, 0), TypeError);
+});
