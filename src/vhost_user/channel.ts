@@ -194,7 +194,7 @@ export class Channel {
       shutdown(this.#fd, SHUT_RDWR);
       while (this.#receive(this.#body, this.#fds) > 0) this.#closeFds();
     } catch (error) {
-      if (!(error instanceof SysError)) throw error; // there is no more
+      if (!(error instanceof SysError)) throw error; // no more, or no room for it
     } finally {
       this.#closeFds();
     }
