@@ -148,6 +148,7 @@ export class RxWriter {
     }
     if (to.seqpacket && this.#mayWait(data)) return this.#hold(data);
     this.wantsRoom = true;
+    this.shareRoom(); // what was given is used
     return undefined;
   }
 
@@ -208,7 +209,6 @@ export class RxWriter {
     const count = this.#spare.length + this.queue.available();
     this.#untold = tell(count * this.#bufferBytes, this.#bufferBytes);
     this.#givesRoom = this.#untold || this.#forwarded.length > 0;
-    this.#othersNext = true;
   }
 
   /** Whether `shareRoom()` is to be called once who was told of room has had a turn. */
@@ -219,6 +219,7 @@ export class RxWriter {
   /** Has what other guests have sent go on, and then who was refused and not told yet. */
   shareRoom(): void {
     if (this.#untold) this.wantsRoom = true;
+    if (this.#givesRoom) this.#othersNext = true;
     this.#untold = this.#givesRoom = false;
   }
 
