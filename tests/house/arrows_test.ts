@@ -12,7 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "src/": ["src/", "ffi/", "node:"],
   "mod.ts": ["src/", "ffi/"],
   "examples/": ["@vsockit/", "node:", "@std/"],
-  "tests/house/bundle.ts": ["tests/", "esbuild"],
+  "tests/house/bundle.ts": ["tests/", "node:", "esbuild"],
   "tests/": ["tests/", "bench/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
   "bench/": [
     "bench/",

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { writeFileSync } from "node:fs";
 import { build, type Plugin } from "esbuild";
 import { STD_NAMES } from "../std/names.ts";
 import { read } from "./source.ts";
@@ -35,7 +36,15 @@ function entryPoints(): Record<string, string> {
   return Object.fromEntries(named);
 }
 
-await build({
+/** A class that names itself has another name inside of a bundle, `_` before it: what users see. */
+function restoreNames(code: string): string {
+  const renamed = Array.from(code.matchAll(/^var (\w+) = class _\1\b/gm));
+  return renamed.reduce((code, [, name = ""]) => {
+    return code.replaceAll(new RegExp(`\\b_${name}\\b`, "g"), name);
+  }, code);
+}
+
+const { outputFiles } = await build({
   absWorkingDir: ROOT,
   entryPoints: {
     ...entryPoints(),
@@ -50,4 +59,6 @@ await build({
   target: "esnext",
   plugins: [npmNames],
   logLevel: "warning",
+  write: false,
 });
+for (const { path, text } of outputFiles) writeFileSync(path, restoreNames(text));

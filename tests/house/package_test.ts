@@ -51,6 +51,18 @@ console.log(await far.read(new Uint8Array(8)));
   }
 }
 
+/** What a bundle makes of the names of classes, which errors and consoles show. */
+function checkNames(path: string): void {
+  const program = `import * as vsockit from "@vsockit/vsockit";
+const exported = Object.entries(vsockit).filter(([, value]) => typeof value === "function");
+for (const [name, value] of exported) if (value.name !== name) console.log(value.name);
+using listener = vsockit.listen({ cid: 1, port: 1024 }, { transport: "loopback" });
+console.log(listener.socket.constructor.name);
+`;
+  writeFileSync(join(path, "names.mjs"), program);
+  assertEquals(run(path, [node, "names.mjs"], env).stdout, "StackSocket\n");
+}
+
 /** The command, by itself and on each runtime; its Workers are files of the package. */
 function checkCommand(path: string): void {
   const vsockit = join(path, "node_modules", ".bin", "vsockit");
@@ -120,6 +132,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   const path = install(folder.path);
   checkExample(path);
   checkWait(path);
+  checkNames(path);
   checkCommand(path);
   checkBundle(path);
   checkOldNode(path);
