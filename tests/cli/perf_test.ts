@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -124,4 +124,19 @@ test("perf --svg says before the sweep that it cannot write there", async () => 
   const { code, out, err } = await vsockit(["perf", "--sweep", "--svg", "/nowhere/sweep.svg"]);
   assertEquals([code, out], [1, ""]);
   assertMatch(err, /^vsockit perf: .*ENOENT|no such file/i);
+});
+
+test("perf --svg leaves the picture that is there where the sweep fails", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "vsockit-"));
+  const path = join(folder, "sweep.svg");
+  try {
+    writeFileSync(path, "an older one");
+    const nobody = ["--transport", "tcp", "--peer", "127.0.0.1", "--port", "1"];
+    const { code, err } = await vsockit(["perf", "--sweep", "--svg", path, ...nobody]);
+    assertEquals(code, 1);
+    assertMatch(err, /ECONNREFUSED/);
+    assertEquals(readFileSync(path, "utf8"), "an older one");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

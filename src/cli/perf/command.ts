@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -98,8 +98,7 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
 }
 
 async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
-  // Fails before the sweep, not after.
-  if (options.svg !== undefined) writeFileSync(options.svg, "");
+  using picture = options.svg === undefined ? undefined : openPicture(options.svg);
   const carrier = TRANSPORTS.get(options.plan.transport)!;
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];
@@ -110,11 +109,20 @@ async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal)
     if (options.json) terminal.out(formatJson(result));
   }
   if (!options.json) terminal.out(formatTable(results) + formatVerdict(results));
-  if (options.svg !== undefined) {
+  if (picture !== undefined) {
     const { formatChart } = await import("./chart.ts"); // which few ask for
-    writeFileSync(options.svg, formatChart(results));
+    picture.draw(formatChart(results));
   }
   if (noMapping !== undefined) terminal.err(`Copies only: ${noMapping}\n`);
+}
+
+/** Fails before the sweep, not after; what is there stays, and a pipe is open, until `draw()`. */
+function openPicture(path: string): { draw(svg: string): void } & Disposable {
+  const fd = openSync(path, "a");
+  return {
+    draw: (svg) => writeFileSync(path, svg),
+    [Symbol.dispose]: () => closeSync(fd),
+  };
 }
 
 function nameOf(mode: Mode): string {
