@@ -12,6 +12,8 @@ const [TURN, RUN, FAILED, LENGTH, AT, LEFT, STEPS] = [0, 1, 2, 3, 4, 5, 6];
 const [DONE, ASLEEP, ARMED] = [8, 10, 12];
 /** Of the orders of one plan; a run that takes longer never ends. */
 const STEPS_MAX = 100_000;
+/** A thread that has done nothing for so long is gone. */
+const GONE_MS = 120_000;
 
 /** What the two threads share. */
 export interface LockstepMemory {
@@ -207,7 +209,9 @@ export class Lockstep {
   }
 
   #waitFor(word: number, old: number): number {
-    while (load(this.#control, word) === old) wait(this.#control, word, old);
+    while (load(this.#control, word) === old) {
+      if (wait(this.#control, word, old, GONE_MS) === "timed-out") throw new Error("It is gone");
+    }
     return load(this.#control, word);
   }
 
