@@ -160,8 +160,8 @@ export class Input {
 }
 
 /**
- * Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes, and as many
- * as it says: a pool's memory behind them may hold somebody else's.
+ * Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes, and as
+ * many as it says: a pool's memory behind them may hold somebody else's.
  */
 export function requireBytes(use: string, p: Uint8Array): void {
   if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
