@@ -11,7 +11,8 @@ function getter<T>(of: object, name: PropertyKey): Getter<T> {
   return Object.getOwnPropertyDescriptor(of, name)!.get as Getter<T>;
 }
 
-const TYPED_ARRAY: object = Object.getPrototypeOf(Uint8Array.prototype);
+const TypedArray: typeof Uint8Array = Object.getPrototypeOf(Uint8Array);
+const TYPED_ARRAY: object = TypedArray.prototype;
 const DATA_VIEW: object = DataView.prototype;
 
 const kind = getter<string | undefined>(TYPED_ARRAY, Symbol.toStringTag);
@@ -29,7 +30,7 @@ export function kindOf(value: unknown): string | undefined {
 
 /** Whether `view` is no DataView. Quickly: where it only says so, the getters throw. */
 function isArray(view: ArrayBufferView): boolean {
-  return view instanceof Uint8Array || kind.call(view) !== undefined;
+  return view instanceof TypedArray || kind.call(view) !== undefined;
 }
 
 /** `view.buffer`. */
