@@ -16,6 +16,7 @@ import type { VsockAddress } from "../address.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 import * as calls from "../virtio/calls.ts";
 import { release } from "../virtio/connection.ts";
+import { partOf } from "../virtio/packet.ts";
 import { VsockSock } from "../virtio/sock.ts";
 import { requireMappable, StackMapping } from "./mapping.ts";
 import type { RxPage, StackNode } from "./node.ts";
@@ -219,8 +220,7 @@ export class StackSocket implements Socket {
     if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
     const { credit, rx } = this.#sock;
     const takes = what === "write" ? credit.space() > 0 : rx.rxBytes > 0;
-    if (!takes) return bytes;
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, shorten(what, bytes.length));
+    return takes ? partOf(bytes, 0, shorten(what, bytes.length)) : bytes;
   }
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */

@@ -12,6 +12,7 @@ import {
   type Header,
   HEADER_SIZE,
   type Packet,
+  partOf,
   type Payload,
 } from "../virtio/packet.ts";
 import { PrivatePayload } from "../virtio/payload.ts";
@@ -281,8 +282,7 @@ export class RxWriter {
       const chain = this.#next();
       if (chain === undefined) break;
       const length = Math.min(chain.writable - HEADER_SIZE, data.length - placed);
-      const part = new Uint8Array(data.buffer, data.byteOffset + placed, length);
-      scatter(this.#memory, chain, HEADER_SIZE, part);
+      scatter(this.#memory, chain, HEADER_SIZE, partOf(data, placed, length));
       parts.push({ chain, length });
       placed += length;
     }
@@ -290,11 +290,7 @@ export class RxWriter {
       this.#unplace(parts);
       return undefined;
     }
-    return new PlacedPayload(
-      new Uint8Array(data.buffer, data.byteOffset, placed),
-      parts,
-      this.#unplace,
-    );
+    return new PlacedPayload(partOf(data, 0, placed), parts, this.#unplace);
   }
 
   readonly #unplace = (parts: readonly Part[]): void => {

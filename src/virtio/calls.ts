@@ -16,7 +16,7 @@ import {
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { attach, emit, sendShutdown, tellCredit } from "./connection.ts";
-import type { Payload } from "./packet.ts";
+import { partOf, type Payload } from "./packet.ts";
 import type { Piece } from "./rx_queue.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
 import type { Stack } from "./stack.ts";
@@ -143,11 +143,6 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   );
   sock.wantSpace = 1;
   return data.length;
-}
-
-/** Not `subarray()`, of which a subclass may make something else. */
-function partOf({ buffer, byteOffset }: Uint8Array, start: number, length: number): Uint8Array {
-  return new Uint8Array(buffer, byteOffset + start, length);
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
