@@ -29,7 +29,7 @@ export type { ReceiveOptions, Receiver, ReceiverOptions } from "./src/receive/re
 export type { ReceiveSyncOptions } from "./src/receive/receiver.ts";
 export { SocketOptions, type SocketOptionValues } from "./src/options.ts";
 export { type Permissions, restrict } from "./src/permissions.ts";
-export type { WaitOptions } from "./src/waiting.ts";
+export type { WaitOptions } from "./src/wait/waiting.ts";
 export { type Op, VsockError, type VsockErrorOptions } from "./src/error.ts";
 export { FfiUnavailableError } from "./ffi/backend.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
@@ -53,7 +53,7 @@ export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export type { ZeroCopySend } from "./src/socket.ts";
-export { Turns } from "./src/turns.ts";
+export { Turns } from "./src/wait/turns.ts";
 export { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR } from "./ffi/abi/vm_sockets.ts";
 export { VMADDR_CID_LOCAL, VMADDR_FLAG_TO_HOST, VMADDR_PORT_ANY } from "./ffi/abi/vm_sockets.ts";
 export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP } from "./ffi/abi/poll.ts";

@@ -24,7 +24,7 @@ import { type Permissions, permit } from "./permissions.ts";
 import { hasName, ipVersion, requireNoName, resolveName } from "./resolve.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
-import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./waiting.ts";
+import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./wait/waiting.ts";
 
 /** For {@linkcode connect}. */
 export interface ConnectOptions<A extends Address = VsockAddress> {

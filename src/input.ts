@@ -11,7 +11,7 @@ import { toVsockError, VsockError } from "./error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
 import { shown } from "./shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "./socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./waiting.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
 
 /** For `Conn.read()`. */
 export interface ReadOptions extends WaitOptions {

@@ -6,7 +6,7 @@
 import type { Address, TcpAddress } from "./address.ts";
 import { dns, net } from "./builtins.ts";
 import { VsockError } from "./error.ts";
-import { orAborted } from "./waiting.ts";
+import { orAborted } from "./wait/waiting.ts";
 
 /**
  * 4 or 6 of an IP address, with its scope or without; 0 of a name. An interface may be `br_lan`.

@@ -14,7 +14,7 @@
  * @module
  */
 import type { Address, VsockAddress } from "./address.ts";
-import type { Turns } from "./turns.ts";
+import type { Turns } from "./wait/turns.ts";
 
 /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
 export type SocketType = "stream" | "seqpacket";

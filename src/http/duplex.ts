@@ -10,7 +10,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
-import { turn } from "../turns.ts";
+import { turn } from "../wait/turns.ts";
 import { IdleTimer } from "./idle_timer.ts";
 
 /** What one read takes at most, and what each direction holds before it pushes back, in bytes. */

@@ -8,7 +8,7 @@ import type { Conn } from "../conn.ts";
 import { BodyReader } from "./body.ts";
 import { type Body, exchange, StaleError } from "./exchange.ts";
 import { failure } from "./failure.ts";
-import { requireMs } from "../waiting.ts";
+import { requireMs } from "../wait/waiting.ts";
 import { requireCount, requireFunction, requireObject } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
 

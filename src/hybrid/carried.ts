@@ -11,9 +11,9 @@ import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { LoopHold } from "../loop_hold.ts";
-import type { Turns } from "../turns.ts";
-import { Waiters } from "../waiters.ts";
+import { LoopHold } from "../wait/loop_hold.ts";
+import type { Turns } from "../wait/turns.ts";
+import { Waiters } from "../wait/waiters.ts";
 import type { HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 

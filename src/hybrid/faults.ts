@@ -9,7 +9,7 @@ import type { UnixAddress } from "../address.ts";
 import { requireKnown } from "../known.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
-import { startTimer, TIMER_MAX_MS } from "../waiting.ts";
+import { startTimer, TIMER_MAX_MS } from "../wait/waiting.ts";
 
 /** Faults of a stand-in for a VMM. */
 export interface HybridFaults {

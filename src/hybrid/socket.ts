@@ -9,7 +9,7 @@ import { SysError } from "../../ffi/errno.ts";
 import { type Address, formatAddress, type UnixAddress } from "../address.ts";
 import { hintFor } from "../hint.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { startTimer } from "../waiting.ts";
+import { startTimer } from "../wait/waiting.ts";
 import { Carried } from "./carried.ts";
 import { type Claim, claimPath } from "../kernel/claim.ts";
 import type { Dialect } from "./dialect.ts";

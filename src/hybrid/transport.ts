@@ -13,7 +13,7 @@ import type { UnixAddress } from "../address.ts";
 import { shown } from "../shown.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, SocketMaker, Transport } from "../transport.ts";
-import { TIMER_MAX_MS } from "../waiting.ts";
+import { TIMER_MAX_MS } from "../wait/waiting.ts";
 import { type DialectName, DIALECTS } from "./dialect.ts";
 import { BY_PATH, byCid } from "./names.ts";
 import { type Host, HybridSocket } from "./socket.ts";

@@ -7,7 +7,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { startTimer } from "../waiting.ts";
+import { startTimer } from "../wait/waiting.ts";
 import { type Claim, claimPath } from "../kernel/claim.ts";
 import { pause } from "./faults.ts";
 import { LineReader, parseConnect } from "./line.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LoopHold } from "../loop_hold.ts";
+import { LoopHold } from "../wait/loop_hold.ts";
 
 /** The one timer by which all waits of this thread hold its event loop. */
 const loop: LoopHold = new LoopHold();

@@ -36,7 +36,7 @@ import {
   WOULD_BLOCK,
   type ZeroCopySend,
 } from "../socket.ts";
-import { Turns } from "../turns.ts";
+import { Turns } from "../wait/turns.ts";
 import { discardQueued } from "./discard.ts";
 import type { Family } from "./family.ts";
 import { KernelMapping } from "./mapping.ts";

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { startTimer } from "../waiting.ts";
+import { startTimer } from "../wait/waiting.ts";
 import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 

@@ -10,7 +10,7 @@ import { type Ends, type Packet, type Payload, resetOf, reversed } from "../virt
 import { localPayload } from "../virtio/payload.ts";
 import { immediate } from "../builtins.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
-import type { Turns } from "../turns.ts";
+import type { Turns } from "../wait/turns.ts";
 import type { WireEnd } from "./wire.ts";
 
 /** What goes wrong on a loopback. Byte counts are payload, per connection, both ways together. */

@@ -5,7 +5,7 @@
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
-import { TIMER_MAX_MS } from "../waiting.ts";
+import { TIMER_MAX_MS } from "../wait/waiting.ts";
 import { ARM_WORDS } from "./link_page0.ts";
 
 /** Bytes of a small block: one page. */

@@ -15,7 +15,7 @@ import type { Page0 } from "./link_page0.ts";
 import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
-import { turn } from "../turns.ts";
+import { turn } from "../wait/turns.ts";
 import { Wire } from "./wire.ts";
 
 /** How often a peer may wake an event loop in one turn of it. */

@@ -12,7 +12,7 @@ import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
-import { TIMER_MAX_MS } from "../waiting.ts";
+import { TIMER_MAX_MS } from "../wait/waiting.ts";
 import { seeded } from "./random.ts";
 import { Wire } from "./wire.ts";
 

@@ -13,7 +13,7 @@ import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
-import type { WaitOptions } from "../waiting.ts";
+import type { WaitOptions } from "../wait/waiting.ts";
 import { KernelSocket } from "../kernel/socket.ts";
 import { StackSocket } from "../stack/socket.ts";
 import { AutoSource } from "./auto.ts";

@@ -9,7 +9,7 @@ import { toVsockError, VsockError } from "../error.ts";
 import { endError } from "../recv.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
-import { limitWait, pause, requireWaitOptions } from "../waiting.ts";
+import { limitWait, pause, requireWaitOptions } from "../wait/waiting.ts";
 import type { Batch } from "./batch.ts";
 import type { LentBatch } from "./lent_batch.ts";
 import type { ReceiveOptions, Receiver, ReceiveSyncOptions } from "./receiver.ts";

@@ -5,7 +5,7 @@
  */
 import { POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { AnySocket } from "../socket.ts";
-import { limitWait } from "../waiting.ts";
+import { limitWait } from "../wait/waiting.ts";
 
 /** How often a sender looks whether its peer reads no more either, in milliseconds. */
 const LOOK_MS = 64;

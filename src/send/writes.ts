@@ -10,7 +10,7 @@ import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
 import { endError, noteError } from "../recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
-import { limitWait, orAborted, pause, type WaitOptions } from "../waiting.ts";
+import { limitWait, orAborted, pause, type WaitOptions } from "../wait/waiting.ts";
 import { Room } from "./room.ts";
 
 /** What became of the bytes of zero-copy writes, so far. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { startTimer } from "../waiting.ts";
+import { startTimer } from "../wait/waiting.ts";
 
 /** Tells the time and calls back later. */
 export interface Clock {

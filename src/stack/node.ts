@@ -6,9 +6,9 @@
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { LoopHold } from "../loop_hold.ts";
-import { Turns } from "../turns.ts";
-import { TIMER_MAX_MS } from "../waiting.ts";
+import { LoopHold } from "../wait/loop_hold.ts";
+import { Turns } from "../wait/turns.ts";
+import { TIMER_MAX_MS } from "../wait/waiting.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet } from "../virtio/packet.ts";
 import type { PollPage, VsockSock } from "../virtio/sock.ts";

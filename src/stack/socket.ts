@@ -21,8 +21,8 @@ import { VsockSock } from "../virtio/sock.ts";
 import { requireMappable, StackMapping } from "./mapping.ts";
 import type { RxPage, StackNode } from "./node.ts";
 import { getOption, type KeptOptions, setOption } from "./options.ts";
-import type { Turns } from "../turns.ts";
-import { Waiters } from "../waiters.ts";
+import type { Turns } from "../wait/turns.ts";
+import { Waiters } from "../wait/waiters.ts";
 
 const ALWAYS = POLLERR | POLLHUP | POLLNVAL;
 

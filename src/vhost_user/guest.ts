@@ -6,7 +6,7 @@
 import { clearImmediate, setImmediate } from "node:timers";
 import { VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
-import { startTimer } from "../waiting.ts";
+import { startTimer } from "../wait/waiting.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import { VirtqueueError } from "../virtio/chain.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";

@@ -11,14 +11,14 @@ import { type Claim, claimPath } from "../kernel/claim.ts";
 import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import type { LoopHold } from "../loop_hold.ts";
+import type { LoopHold } from "../wait/loop_hold.ts";
 import {
   limitWait,
   orAborted,
   requireWaitOptions,
   startTimer,
   type WaitOptions,
-} from "../waiting.ts";
+} from "../wait/waiting.ts";
 import { Channel } from "./channel.ts";
 import { takeEvents } from "./eventfds.ts";
 import { type Guest, RINGS } from "./guest.ts";

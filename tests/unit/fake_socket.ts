@@ -1,7 +1,7 @@
 /** A socket that does what a test says, for refusals that no loopback gives. */
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
-import { Turns } from "../../src/turns.ts";
+import { Turns } from "../../src/wait/turns.ts";
 
 function unexpected(): never {
   throw new Error("the test did not say what this call does");

@@ -8,7 +8,7 @@ import { VsockError } from "../../src/error.ts";
 import { createVmm, type HybridFaults } from "../../src/hybrid/vmm.ts";
 import { openHybrid } from "../../src/hybrid/transport.ts";
 import { listen } from "../../src/listen.ts";
-import type { WaitOptions } from "../../src/waiting.ts";
+import type { WaitOptions } from "../../src/wait/waiting.ts";
 import { runChild } from "./run_child.ts";
 import { UnixFolder } from "./unix_folder.ts";
 

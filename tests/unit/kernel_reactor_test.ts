@@ -19,7 +19,7 @@ import { library } from "../../ffi/select.ts";
 import { EpollReactor, Hold, reactor } from "../../src/kernel/reactor.ts";
 import { isHeld } from "../../src/kernel/reactor_hold.ts";
 import { Watch } from "../../src/kernel/reactor_watch.ts";
-import { turn } from "../../src/turns.ts";
+import { turn } from "../../src/wait/turns.ts";
 import { CLOSED } from "./ffi_helpers.ts";
 
 const F_DUPFD = 0;

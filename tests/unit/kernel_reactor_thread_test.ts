@@ -21,7 +21,7 @@ import { library } from "../../ffi/select.ts";
 import { pollNow } from "../../src/kernel/poll.ts";
 import { EpollReactor, Hold } from "../../src/kernel/reactor.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "../../src/kernel/reactor_worker.ts";
-import { turn } from "../../src/turns.ts";
+import { turn } from "../../src/wait/turns.ts";
 
 const LIMIT = { timeout: 60_000 };
 

@@ -1,5 +1,5 @@
 /** Run by loop_hold_test.ts: what keeps this process alive is what its argument names. */
-import { LoopHold } from "../../src/loop_hold.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
 import process from "node:process";
 
 /** Calls `f` later without holding the event loop for it. */

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { LoopHold } from "../../src/loop_hold.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
 import { runChild } from "./run_child.ts";
 
 test("LoopHold keeps the process alive until the last release()", { timeout: 60_000 }, async () => {

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { LoopHold } from "../../src/loop_hold.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
 import { Bell } from "../../src/loopback/bell.ts";
 import { createLink, END_WORDS, WORD } from "../../src/loopback/link_memory.ts";
 import { Words } from "../../src/loopback/ring.ts";

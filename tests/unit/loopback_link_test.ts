@@ -9,7 +9,7 @@ import {
   SLOT_WORDS,
   WORD,
 } from "../../src/loopback/link_memory.ts";
-import { LoopHold } from "../../src/loop_hold.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
 import type { Packet } from "../../src/virtio/packet.ts";
 import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { assertEquals } from "@std/assert";
 import { VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
-import { LoopHold } from "../../src/loop_hold.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
 import { openLink } from "../../src/loopback/link.ts";
 import { createLink, type LinkEnd } from "../../src/loopback/link_memory.ts";
 import type { Packet } from "../../src/virtio/packet.ts";

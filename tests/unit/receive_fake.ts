@@ -23,7 +23,7 @@ import {
   type SocketType,
   WOULD_BLOCK,
 } from "../../src/socket.ts";
-import { Turns } from "../../src/turns.ts";
+import { Turns } from "../../src/wait/turns.ts";
 
 interface Arrival {
   bytes: Uint8Array<ArrayBuffer>;

@@ -4,7 +4,7 @@ import { SysError } from "../../ffi/errno.ts";
 import { endError } from "../../src/recv.ts";
 import { ZeroCopyWrites } from "../../src/send/writes.ts";
 import { type Socket, WOULD_BLOCK, type ZeroCopySend } from "../../src/socket.ts";
-import { turn } from "../../src/turns.ts";
+import { turn } from "../../src/wait/turns.ts";
 import { fakeSocket } from "./fake_socket.ts";
 
 const LIMIT = { timeout: 60_000 };

@@ -8,7 +8,7 @@ import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
-import { Turns } from "../../src/turns.ts";
+import { Turns } from "../../src/wait/turns.ts";
 import { openPair } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
 import { UnixFolder } from "./unix_folder.ts";

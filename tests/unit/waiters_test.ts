@@ -1,8 +1,8 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
-import { LoopHold } from "../../src/loop_hold.ts";
-import { Waiters } from "../../src/waiters.ts";
+import { LoopHold } from "../../src/wait/loop_hold.ts";
+import { Waiters } from "../../src/wait/waiters.ts";
 
 test("Waiters.add() ends once where its own signal closes the socket, and listens all the same", async () => {
   using hold = new LoopHold();

@@ -7,7 +7,7 @@ import {
   pause,
   requireWaitOptions,
   type WaitOptions,
-} from "../../src/waiting.ts";
+} from "../../src/wait/waiting.ts";
 import { fakeSocket } from "./fake_socket.ts";
 
 const ADDRESS = { cid: 1, port: 1024 };

@@ -7,7 +7,7 @@ import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
-import { orAborted } from "../../waiting.ts";
+import { orAborted } from "../../wait/waiting.ts";
 import type { Pipes } from "./pipes.ts";
 
 const BUFFER_BYTES = 65_536;

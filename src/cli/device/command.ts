@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LoopHold } from "../../loop_hold.ts";
+import { LoopHold } from "../../wait/loop_hold.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import { jsonLog } from "../output/log.ts";

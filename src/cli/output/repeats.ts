@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { startTimer } from "../../waiting.ts";
+import { startTimer } from "../../wait/waiting.ts";
 
 const PERIOD_MS = 1_000;
 

@@ -9,7 +9,7 @@ import { errnoName, SysError } from "../../../ffi/errno.ts";
 import type { VsockAddress } from "../../address.ts";
 import { type MessageFlags, type Socket, type SocketType, WOULD_BLOCK } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
-import { pause } from "../../waiting.ts";
+import { pause } from "../../wait/waiting.ts";
 import type { Mode } from "./case.ts";
 import { expect } from "./check.ts";
 import { type Control, TIMEOUT_MS } from "./control.ts";

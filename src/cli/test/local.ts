@@ -5,7 +5,7 @@
  */
 import { createLoopback } from "../../loopback/mod.ts";
 import type { Transport } from "../../transport.ts";
-import { orAborted } from "../../waiting.ts";
+import { orAborted } from "../../wait/waiting.ts";
 import type { Mode } from "./case.ts";
 import { connectControl, type Control, ControlListener } from "./control.ts";
 import { End } from "./end.ts";

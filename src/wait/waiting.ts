@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Address } from "./address.ts";
-import { type Op, VsockError } from "./error.ts";
-import { shown } from "./shown.ts";
-import type { AnySocket } from "./socket.ts";
+import type { Address } from "../address.ts";
+import { type Op, VsockError } from "../error.ts";
+import { shown } from "../shown.ts";
+import type { AnySocket } from "../socket.ts";
 import { turn } from "./turns.ts";
 
 /** For every call that can wait. */
