@@ -4,7 +4,7 @@
  * @module
  */
 import { type Address, formatAddress, toAddr } from "./address.ts";
-import { netPermission } from "./deno_net.ts";
+import { netPermission } from "./runtime/deno_net.ts";
 import { type Op, VsockError } from "./error.ts";
 import { shown } from "./shown.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Address, TcpAddress } from "./address.ts";
-import { dns, net } from "./builtins.ts";
+import { dns, net } from "./runtime/builtins.ts";
 import { VsockError } from "./error.ts";
 import { orAborted } from "./wait/waiting.ts";
 

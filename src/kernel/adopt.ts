@@ -16,7 +16,7 @@ import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
-import { process } from "../builtins.ts";
+import { process } from "../runtime/builtins.ts";
 import { Conn } from "../conn.ts";
 import { attempt, toVsockError } from "../error.ts";
 import { Listener } from "../listener.ts";

@@ -7,7 +7,7 @@ import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
-import { fs, process } from "../builtins.ts";
+import { fs, process } from "../runtime/builtins.ts";
 
 /** A path that a socket is bound to. */
 export interface Claim {

@@ -4,7 +4,7 @@
  * @module
  */
 import { endSends } from "../send/zero_copy.ts";
-import { atThreadEnd, endsProcess } from "../thread_end.ts";
+import { atThreadEnd, endsProcess } from "../runtime/thread_end.ts";
 
 /** How to end each, by its descriptor: two sockets over one would close a third's. */
 const owned: Map<number, () => void> = new Map();

@@ -18,7 +18,7 @@ import { FfiUnavailableError } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { bind, close, ioctl, socket } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
-import { fs } from "../builtins.ts";
+import { fs } from "../runtime/builtins.ts";
 import { EXHAUSTED } from "../error.ts";
 import { hintFor } from "../hint.ts";
 

@@ -17,8 +17,8 @@ import {
 import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
-import { immediate } from "../builtins.ts";
-import { atThreadEnd } from "../thread_end.ts";
+import { immediate } from "../runtime/builtins.ts";
+import { atThreadEnd } from "../runtime/thread_end.ts";
 import { type Hold, isHeld } from "./reactor_hold.ts";
 import { Linger } from "./reactor_linger.ts";
 import { Watch } from "./reactor_watch.ts";

@@ -26,8 +26,8 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
-import { threads, timers } from "../builtins.ts";
-import { endsProcess } from "../thread_end.ts";
+import { threads, timers } from "../runtime/builtins.ts";
+import { endsProcess } from "../runtime/thread_end.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
 /** How long the thread may outlive a Worker that is terminated, in milliseconds. */

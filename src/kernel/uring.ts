@@ -24,7 +24,7 @@ import { close, io_uring_enter, io_uring_setup } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import type { Message } from "../../ffi/message.ts";
 import { pointerOf } from "../../ffi/call.ts";
-import { atThreadEnd } from "../thread_end.ts";
+import { atThreadEnd } from "../runtime/thread_end.ts";
 
 /** Each call submits one entry at once. */
 const ENTRIES = 1;

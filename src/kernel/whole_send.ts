@@ -15,7 +15,7 @@ import { ERRNO, SysError } from "../../ffi/errno.ts";
 import { fcntl, send, shutdown } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
-import { buffer } from "../builtins.ts";
+import { buffer } from "../runtime/builtins.ts";
 import { WOULD_BLOCK } from "../socket.ts";
 import { pollNow } from "./poll.ts";
 import { type Uring, uring } from "./uring.ts";

@@ -8,7 +8,7 @@ import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virt
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import { type Ends, type Packet, type Payload, resetOf, reversed } from "../virtio/packet.ts";
 import { localPayload } from "../virtio/payload.ts";
-import { immediate } from "../builtins.ts";
+import { immediate } from "../runtime/builtins.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import type { Turns } from "../wait/turns.ts";
 import type { WireEnd } from "./wire.ts";

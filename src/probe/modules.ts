@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fs, os } from "../builtins.ts";
+import { fs, os } from "../runtime/builtins.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
 
 /** By module: what it is for, and what builds it into a kernel. */

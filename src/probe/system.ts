@@ -8,7 +8,7 @@ import { EPOLL_CLOEXEC } from "../../ffi/abi/epoll.ts";
 import { AF_INET } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, epoll_create1, io_uring_setup } from "../../ffi/libc.ts";
-import { fs } from "../builtins.ts";
+import { fs } from "../runtime/builtins.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
 import { lookAtTcpReceive } from "./tcp_receive.ts";
 import { lookAtZeroCopySend } from "./vsock.ts";

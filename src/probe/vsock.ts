@@ -14,7 +14,7 @@ import {
 import { SysError } from "../../ffi/errno.ts";
 import { close, setsockopt, socket } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
-import { fs } from "../builtins.ts";
+import { fs } from "../runtime/builtins.ts";
 import { type KernelTransports, kernelTransports } from "../kernel/reach.ts";
 import { localCid, whyNotConnect } from "../kernel/reach.ts";
 import { whyNoPages } from "../kernel/pages.ts";

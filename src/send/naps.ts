@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { timers } from "../builtins.ts";
+import { timers } from "../runtime/builtins.ts";
 
 const [FIRST_MS, LONGEST_MS] = [1, 100];
 

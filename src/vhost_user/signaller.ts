@@ -11,7 +11,7 @@ import { io_destroy, io_getevents, io_setup, io_submit } from "../../ffi/aio_cal
 import { pointerOf } from "../../ffi/call.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { close, eventfd, read } from "../../ffi/libc.ts";
-import { atThreadEnd } from "../thread_end.ts";
+import { atThreadEnd } from "../runtime/thread_end.ts";
 
 /** Ends that are taken together. */
 const ENDS = 64;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { immediate } from "../builtins.ts";
+import { immediate } from "../runtime/builtins.ts";
 
 /** Calls of one turn. Others wait for that long at most, and a turn costs little beside them. */
 const CALLS = 128;

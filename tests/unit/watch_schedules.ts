@@ -11,7 +11,7 @@ import {
 } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { close, epoll_ctl, epoll_wait, eventfd, read, write } from "../../ffi/libc.ts";
-import { threads } from "../../src/builtins.ts";
+import { threads } from "../../src/runtime/builtins.ts";
 import { Watch } from "../../src/kernel/reactor_watch.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "../../src/kernel/reactor_worker.ts";
 

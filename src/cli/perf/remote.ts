@@ -14,7 +14,7 @@ import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { SocketMaker } from "../../transport.ts";
 import type { VsockDevice } from "../../vhost_user/device.ts";
-import { runtimeName } from "../../runtime.ts";
+import { runtimeName } from "../../runtime/name.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
 import { Lines } from "./lines.ts";

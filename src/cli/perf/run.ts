@@ -5,7 +5,7 @@
  */
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { runtimeName } from "../../runtime.ts";
+import { runtimeName } from "../../runtime/name.ts";
 import { Control } from "./control.ts";
 import type { Alone, Plan, Received, Transmitted } from "./plan.ts";
 import {

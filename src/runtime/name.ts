@@ -1,5 +1,5 @@
 /**
- * Which runtime this is.
+ * Which runtime this is, by name.
  *
  * @module
  */

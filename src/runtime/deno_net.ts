@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress } from "../address.ts";
 
 /** The members of Deno in use. */
 interface Host {
