@@ -8,7 +8,7 @@ import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
-import { isEnd, recvConnected } from "../recv.ts";
+import { isEnd, recvConnected } from "../conn/recv.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { CopyBuffer } from "./copy_buffer.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";

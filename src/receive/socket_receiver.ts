@@ -6,7 +6,7 @@
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
-import { endError } from "../recv.ts";
+import { endError } from "../conn/recv.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
 import { limitWait, pause, requireWaitOptions } from "../wait/waiting.ts";

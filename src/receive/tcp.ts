@@ -17,7 +17,7 @@ import type { Address } from "../address.ts";
 import { VsockError } from "../error.ts";
 import { whyNoPages } from "../kernel/pages.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { noteEndError, recvConnected } from "../recv.ts";
+import { noteEndError, recvConnected } from "../conn/recv.ts";
 import { WOULD_BLOCK } from "../socket.ts";
 import { CopyBuffer } from "./copy_buffer.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";

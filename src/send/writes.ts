@@ -8,7 +8,7 @@ import { POLLERR } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
-import { endError, noteError } from "../recv.ts";
+import { endError, noteError } from "../conn/recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
 import { limitWait, orAborted, pause, type WaitOptions } from "../wait/waiting.ts";
 import { Room } from "./room.ts";

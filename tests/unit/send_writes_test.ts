@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { SysError } from "../../ffi/errno.ts";
-import { endError } from "../../src/recv.ts";
+import { endError } from "../../src/conn/recv.ts";
 import { ZeroCopyWrites } from "../../src/send/writes.ts";
 import { type Socket, WOULD_BLOCK, type ZeroCopySend } from "../../src/socket.ts";
 import { turn } from "../../src/wait/turns.ts";

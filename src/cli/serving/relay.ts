@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import { SysError } from "../../../ffi/errno.ts";
-import { recvConnected } from "../../recv.ts";
+import { recvConnected } from "../../conn/recv.ts";
 import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
 
 /** What has gone one way so far. */

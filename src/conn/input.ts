@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { POLLIN } from "../ffi/abi/poll.ts";
-import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../ffi/abi/socket.ts";
-import { bufferOf, byteLengthOf, kindOf } from "../ffi/view.ts";
-import type { Address } from "./address.ts";
-import { toVsockError, VsockError } from "./error.ts";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
+import { bufferOf, byteLengthOf, kindOf } from "../../ffi/view.ts";
+import type { Address } from "../address.ts";
+import { toVsockError, VsockError } from "../error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
-import { shown } from "./shown.ts";
-import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "./socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
+import { shown } from "../shown.ts";
+import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
 
 /** For `Conn.read()`. */
 export interface ReadOptions extends WaitOptions {

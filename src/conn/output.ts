@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { MSG_EOR } from "../ffi/abi/socket.ts";
-import type { Address } from "./address.ts";
-import { toVsockError, VsockError } from "./error.ts";
+import { MSG_EOR } from "../../ffi/abi/socket.ts";
+import type { Address } from "../address.ts";
+import { toVsockError, VsockError } from "../error.ts";
 import { requireBytes, requireKept, requireSeqpacket } from "./input.ts";
 import { noteError } from "./recv.ts";
-import { Room } from "./send/room.ts";
-import { type ZeroCopyStats, ZeroCopyWrites } from "./send/writes.ts";
-import type { AnySocket } from "./socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
+import { Room } from "../send/room.ts";
+import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
+import type { AnySocket } from "../socket.ts";
+import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
 
 /** For `Conn.sendMessage()`. */
 export interface SendMessageOptions extends WaitOptions {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Address } from "./address.ts";
-import type { Conn } from "./conn.ts";
+import type { Address } from "../address.ts";
+import type { Conn } from "../conn.ts";
 
 /** Bytes of buffer for a reader that brings none. */
 const CHUNK_SIZE = 65_536;

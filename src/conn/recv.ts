@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { POLLHUP, POLLRDHUP } from "../ffi/abi/poll.ts";
-import { type Code, SysError } from "../ffi/errno.ts";
-import type { AnySocket, MessageFlags } from "./socket.ts";
+import { POLLHUP, POLLRDHUP } from "../../ffi/abi/poll.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
+import type { AnySocket, MessageFlags } from "../socket.ts";
 
 /** What a call says of itself or of the peer's wish, not of how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
