@@ -47,3 +47,9 @@ export function byteOffsetOf(view: ArrayBufferView): number {
 export function byteLengthOf(view: ArrayBufferView): number {
   return isArray(view) ? arrayLength.call(view) : dataLength.call(view);
 }
+
+/** `view`, or its bytes without its class: that may make something else of `subarray()`. */
+export function plainView(view: Uint8Array): Uint8Array {
+  if (view.constructor === Uint8Array) return view;
+  return new Uint8Array(arrayBuffer.call(view), arrayOffset.call(view), arrayLength.call(view));
+}

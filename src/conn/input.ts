@@ -5,7 +5,7 @@
  */
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
-import { bufferOf, byteLengthOf, kindOf } from "../../ffi/view.ts";
+import { bufferOf, byteLengthOf, kindOf, plainView } from "../../ffi/view.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
@@ -60,22 +60,23 @@ export class Input {
   /** recv(2), then poll(2) and again while there is nothing. */
   read(p: Uint8Array, options: ReadOptions | undefined): Promise<number | null> {
     let peek = false;
+    let bytes: Uint8Array;
     try {
       if (options !== undefined) {
         requireWaitOptions(options);
         peek = options.peek === true;
       }
-      requireBytes("read into p", p);
+      bytes = requireBytes("read into p", p);
       this.#requireIdle();
-      const n = this.#tryRead(p, peek);
+      const n = this.#tryRead(bytes, peek);
       if (n !== undefined) return this.#socket.turns.give(n);
-      if (p.length === 0) return this.#socket.turns.give(0);
+      if (bytes.length === 0) return this.#socket.turns.give(0);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
     return this.#wait(() => {
-      requireKept("read into p", p, 1);
-      return this.#tryRead(p, peek);
+      requireKept("read into p", bytes, 1);
+      return this.#tryRead(bytes, peek);
     }, options);
   }
 
@@ -160,10 +161,12 @@ export class Input {
 }
 
 /**
- * Throws a TypeError unless `p` is a Uint8Array, of any realm, that still has its bytes, and as
+ * The bytes of `p`, whatever its class makes of them: see `plainView()`.
+ *
+ * @throws {TypeError} Unless `p` is a Uint8Array, of any realm, that still has its bytes, and as
  * many as it says: a pool's memory behind them may hold somebody else's.
  */
-export function requireBytes(use: string, p: Uint8Array): void {
+export function requireBytes(use: string, p: Uint8Array): Uint8Array {
   if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
@@ -174,7 +177,12 @@ export function requireBytes(use: string, p: Uint8Array): void {
         `current value is ${bytes}, not ${p.length}`,
     );
   }
-  if (bytes > 0) return;
+  if (bytes === 0) requireBuffer(use, p);
+  return plainView(p);
+}
+
+/** Throws a TypeError where an empty `p` is all that is left of one that had bytes. */
+function requireBuffer(use: string, p: Uint8Array): void {
   try {
     Uint8Array.prototype.at.call(p, 0);
   } catch (cause) {
@@ -233,5 +241,5 @@ function startOf(bytes: Uint8Array, length: number): Uint8Array {
   const size = Math.min(length, bytes.length);
   const start = bytes.subarray(0, size);
   const same = start.buffer === buffer && start.byteOffset === byteOffset && start.length === size;
-  return same ? start : new Uint8Array(buffer, byteOffset, size);
+  return same ? start : plainView(bytes).subarray(0, size);
 }

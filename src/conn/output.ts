@@ -59,6 +59,7 @@ export class Output {
 
   /** send(2) until all of `p` is taken, with poll(2) between. */
   write(p: Uint8Array, flags: number, options: WriteOptions | undefined): Promise<number> {
+    let bytes: Uint8Array;
     let taken: number;
     try {
       let zeroCopy = false;
@@ -66,21 +67,21 @@ export class Output {
         requireWaitOptions(options);
         zeroCopy = options.zeroCopy === true;
       }
-      requireBytes("write p", p);
+      bytes = requireBytes("write p", p);
       if (this.#ended && !this.#socket.closed) {
         throw new VsockError("send", "EPIPE", { address: this.#peer });
       }
       if (this.#pending || (this.#zeroCopy?.going && !zeroCopy)) {
         throw new VsockError("send", "EBUSY", { address: this.#peer });
       }
-      if (zeroCopy) return this.#lend(p, options ?? {});
-      taken = this.#send(p, flags);
+      if (zeroCopy) return this.#lend(bytes, options ?? {});
+      taken = this.#send(bytes, flags);
     } catch (cause) {
       return Promise.reject(toVsockError("send", cause, this.#peer));
     }
     if (taken > 0) this.bytes += taken;
-    if (taken === p.length) return this.#socket.turns.give(taken);
-    const rest = this.#writeRest(p, Math.max(taken, 0), flags, options);
+    if (taken === bytes.length) return this.#socket.turns.give(taken);
+    const rest = this.#writeRest(bytes, Math.max(taken, 0), flags, options);
     this.#rest = rest.catch(() => {});
     return rest;
   }
@@ -91,9 +92,9 @@ export class Output {
     return this.#pending ? this.#rest : this.#zeroCopy?.rest;
   }
 
-  async #lend(p: Uint8Array, options: WriteOptions): Promise<number> {
+  async #lend(bytes: Uint8Array, options: WriteOptions): Promise<number> {
     try {
-      return await this.#lender().write(p, options);
+      return await this.#lender().write(bytes, options);
     } catch (cause) {
       throw toVsockError("send", cause, this.#peer);
     }
@@ -103,17 +104,17 @@ export class Output {
   async sendMessage(data: Uint8Array, options: SendMessageOptions | undefined): Promise<void> {
     requireSeqpacket("send", this.#socket);
     const { endOfRecord, signal, timeoutMs } = options ?? {}; // and not zeroCopy: no flags there
-    requireBytes("send data", data);
-    if (data.length === 0) {
+    const bytes = requireBytes("send data", data);
+    if (bytes.length === 0) {
       throw new RangeError("Cannot send data: must have a byte: current value is 0 bytes");
     }
-    if (options === undefined) return void await this.write(data, 0, options);
-    await this.write(data, endOfRecord ? MSG_EOR : 0, { signal, timeoutMs });
+    if (options === undefined) return void await this.write(bytes, 0, options);
+    await this.write(bytes, endOfRecord ? MSG_EOR : 0, { signal, timeoutMs });
   }
 
-  #send(p: Uint8Array, flags: number): number {
+  #send(bytes: Uint8Array, flags: number): number {
     try {
-      return this.#socket.send(p, flags);
+      return this.#socket.send(bytes, flags);
     } catch (cause) {
       noteError(this.#socket, cause);
       throw cause;
@@ -121,22 +122,20 @@ export class Output {
   }
 
   async #writeRest(
-    p: Uint8Array,
+    bytes: Uint8Array,
     taken: number,
     flags: number,
     options: WaitOptions | undefined,
   ): Promise<number> {
     this.#pending = true;
-    const { length } = p;
+    const { length } = bytes;
     try {
       using limit = limitWait("send", options, this.#peer);
       const room = new Room(this.#socket);
       for (let vain = 0; taken < length;) {
         const ready = await room.wait(limit.signal);
-        requireKept("write p", p, length);
-        // No subarray(): a subclass may make something else of them.
-        const rest = new Uint8Array(p.buffer, p.byteOffset + taken, length - taken);
-        const n = this.#send(rest, flags);
+        requireKept("write p", bytes, length);
+        const n = this.#send(bytes.subarray(taken, length), flags);
         if (n > 0) {
           this.bytes += n;
           taken += n;

@@ -34,10 +34,10 @@ class Loan {
   #bytes = 0;
   #back: (() => void) | undefined;
 
-  constructor({ buffer, byteOffset, length }: Uint8Array) {
-    this.data = new Uint8Array(buffer, byteOffset, length);
-    this.length = length;
-    this.#mapped = isMapped(buffer);
+  constructor(data: Uint8Array) {
+    this.data = data;
+    this.length = data.length;
+    this.#mapped = isMapped(data.buffer);
   }
 
   /** By so many bytes more, or less. */
@@ -100,9 +100,9 @@ export class ZeroCopyWrites implements ZeroCopyStats {
     return this.going ? this.#last : undefined;
   }
 
-  /** Sends all of `p`; settles when the kernel no longer reads any of it, however that came. */
-  async write(p: Uint8Array, options: WaitOptions): Promise<number> {
-    const loan = new Loan(p);
+  /** Sends all of `data`; settles when the kernel no longer reads any of it, however that came. */
+  async write(data: Uint8Array, options: WaitOptions): Promise<number> {
+    const loan = new Loan(data);
     try {
       await this.#inTurn(loan, options);
     } finally {

@@ -14,6 +14,7 @@ import { SO_LINGER, SO_ZEROCOPY, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { send, setsockopt } from "../../ffi/libc.ts";
+import { plainView } from "../../ffi/view.ts";
 import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
 import { reactor } from "../kernel/reactor.ts";
@@ -104,9 +105,8 @@ export class MsgZeroCopy implements ZeroCopySend {
     if (this.#closed) throw new SysError("send", "EBADF");
     if (data.length < LEAST_BYTES || this.unsupported !== undefined) return this.#copy(data, done);
     const { fd, mostBytes, copiesParts } = this.#socket;
-    // Engines need to have been asked for the buffer to have the bytes where they stay.
-    const { buffer, byteOffset } = data;
-    const part = new Uint8Array(buffer, byteOffset, Math.min(data.length, mostBytes));
+    // Cutting a view has its engine make the buffer in which the bytes stay.
+    const part = plainView(data).subarray(0, mostBytes);
     for (;;) {
       try {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);

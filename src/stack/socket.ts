@@ -12,11 +12,11 @@ import {
 } from "../../ffi/abi/virtio_vsock.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
+import { plainView } from "../../ffi/view.ts";
 import type { VsockAddress } from "../address.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 import * as calls from "../virtio/calls.ts";
 import { release } from "../virtio/connection.ts";
-import { partOf } from "../virtio/packet.ts";
 import { VsockSock } from "../virtio/sock.ts";
 import { requireMappable, StackMapping } from "./mapping.ts";
 import type { RxPage, StackNode } from "./node.ts";
@@ -89,7 +89,8 @@ export class StackSocket implements Socket {
 
   send(data: Uint8Array, flags: number): number {
     this.#enter("send");
-    return calls.send(this.#node.stack, this.#sock, this.#shortened("write", data), flags);
+    const part = this.#shortened("write", data);
+    return calls.send(this.#node.stack, this.#sock, part, flags);
   }
 
   recv(buffer: Uint8Array, flags: number, out: MessageFlags = this.#out): number {
@@ -214,13 +215,17 @@ export class StackSocket implements Socket {
     if (this.#waiters.wake() === 0) this.#sock.wake = undefined;
   };
 
-  /** Of a call that can take bytes: how often others try in vain is a matter of time. */
-  #shortened(what: "read" | "write", bytes: Uint8Array): Uint8Array {
+  /**
+   * The bytes of `view`, or fewer where the call can take some: how often others try in vain is a
+   * matter of time.
+   */
+  #shortened(what: "read" | "write", view: Uint8Array): Uint8Array {
+    const bytes = plainView(view);
     const { shorten } = this.#node;
     if (shorten === undefined || this.type !== "stream" || bytes.length <= 1) return bytes;
     const { credit, rx } = this.#sock;
     const takes = what === "write" ? credit.space() > 0 : rx.rxBytes > 0;
-    return takes ? partOf(bytes, 0, shorten(what, bytes.length)) : bytes;
+    return takes ? bytes.subarray(0, shorten(what, bytes.length)) : bytes;
   }
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */

@@ -12,7 +12,6 @@ import {
   type Header,
   HEADER_SIZE,
   type Packet,
-  partOf,
   type Payload,
 } from "../virtio/packet.ts";
 import { PrivatePayload } from "../virtio/payload.ts";
@@ -282,7 +281,7 @@ export class RxWriter {
       const chain = this.#next();
       if (chain === undefined) break;
       const length = Math.min(chain.writable - HEADER_SIZE, data.length - placed);
-      scatter(this.#memory, chain, HEADER_SIZE, partOf(data, placed, length));
+      scatter(this.#memory, chain, HEADER_SIZE, data.subarray(placed, placed + length));
       parts.push({ chain, length });
       placed += length;
     }
@@ -290,7 +289,7 @@ export class RxWriter {
       this.#unplace(parts);
       return undefined;
     }
-    return new PlacedPayload(partOf(data, 0, placed), parts, this.#unplace);
+    return new PlacedPayload(data.subarray(0, placed), parts, this.#unplace);
   }
 
   readonly #unplace = (parts: readonly Part[]): void => {

@@ -16,7 +16,7 @@ import {
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { attach, emit, sendShutdown, tellCredit } from "./connection.ts";
-import { partOf, type Payload } from "./packet.ts";
+import type { Payload } from "./packet.ts";
 import type { Piece } from "./rx_queue.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
 import type { Stack } from "./stack.ts";
@@ -106,7 +106,7 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
   while (sent < total) {
     const len = Math.min(total - sent, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
     const whole = len === data.length;
-    const payload = allocate(stack, sock, whole ? data : partOf(data, sent, len));
+    const payload = allocate(stack, sock, whole ? data : data.subarray(sent, sent + len));
     if (payload === undefined) break;
     const taken = payload.bytes.length;
     sock.credit.take(taken);
@@ -128,8 +128,8 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   }
   const payloads: Payload[] = [];
   for (let at = 0; at < data.length; at += VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) {
-    const len = Math.min(data.length - at, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
-    const payload = allocate(stack, sock, partOf(data, at, len));
+    const part = data.subarray(at, at + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
+    const payload = allocate(stack, sock, part);
     if (payload === undefined) {
       for (const taken of payloads) taken.free();
       return WOULD_BLOCK;

@@ -76,15 +76,6 @@ export interface Payload {
   own?(): void;
 }
 
-/** `length` bytes from `start`. Not by `subarray()`: a subclass may make something else of it. */
-export function partOf(
-  { buffer, byteOffset }: Uint8Array,
-  start: number,
-  length: number,
-): Uint8Array {
-  return new Uint8Array(buffer, byteOffset + start, length);
-}
-
 /** A packet on its way. Only RW has a payload. */
 export interface Packet extends Header {
   /** Present exactly when `len` is not 0. */

@@ -1,12 +1,13 @@
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { EpollEvents } from "../../ffi/abi/epoll.ts";
 import { PollFds } from "../../ffi/abi/poll.ts";
 import * as c from "../../ffi/abi/socket.ts";
 import { pointerOf } from "../../ffi/call.ts";
 import * as libc from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
+import { plainView } from "../../ffi/view.ts";
 
 /** Says of itself what is not so; it has 8 bytes. */
 class Liar extends Uint8Array<ArrayBuffer> {
@@ -149,4 +150,16 @@ test("send() goes by what a view is, whatever it inherits from", () => {
   assertEquals(libc.send(pair.near, runInNewContext("new DataView(new ArrayBuffer(3))"), 0), 3);
   const data = Object.setPrototypeOf(new DataView(new ArrayBuffer(8)), Uint8Array.prototype);
   assertThrows(() => libc.send(pair.near, data, 0), TypeError);
+});
+
+test("plainView() gives the bytes of a view, cut as the language cuts them", () => {
+  const liar = new Liar();
+  const plain = plainView(liar);
+  plain.subarray(6).set([1, 2]);
+  assertEquals(whole(liar), [...AROUND, 0, 0, 0, 0, 0, 0, 1, 2, ...AROUND]);
+  assertEquals(plain.length, 8);
+  const foreign: Uint8Array = runInNewContext("Uint8Array.of(1, 2, 3).subarray(1)");
+  assertEquals([...plainView(foreign).subarray(1)], [3]);
+  const bytes = Uint8Array.of(1, 2, 3);
+  assertStrictEquals(plainView(bytes), bytes);
 });
