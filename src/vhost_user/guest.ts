@@ -236,17 +236,12 @@ export class Guest implements Carrier, TxEnd {
     const { rx, tx } = driver;
     rx.renew();
     if (this.#unshown) this.#flush(driver);
-    if (this.#awake || this.#owes(driver) || tx.queue.available() > 0) {
+    if (this.#awake || rx.awaited || tx.queue.available() > 0) {
       this.#turn(driver);
     } else if (this.moderated && performance.now() >= this.#napEnd) {
       this.#endNap();
       if (tx.queue.enableKicks()) this.#turn(driver);
     }
-  }
-
-  /** Whether somebody waits for the guest to post buffers. */
-  #owes({ rx }: Driver): boolean {
-    return rx.waiting > 0 || rx.forwarded > 0 || rx.wantsRoom || rx.givesRoom;
   }
 
   accepts(header: Header): boolean {
@@ -325,7 +320,7 @@ export class Guest implements Carrier, TxEnd {
       if (rx.publish()) this.#call(rings[RX]!);
       if (tx.queue.publish()) this.#call(rings[TX]!);
       rx.giveRoom((bytes, least) => this.#host.room(this, bytes, least));
-      if (!this.#owes(driver)) return rx.queue.disableKicks();
+      if (!rx.awaited) return rx.queue.disableKicks();
     } while (rx.queue.enableKicks() && !rx.givesRoom && !rx.spent);
     if (rx.givesRoom || rx.spent) this.#later();
   }

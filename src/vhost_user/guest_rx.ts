@@ -17,6 +17,7 @@ import {
 import { PrivatePayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { Fifo } from "./fifo.ts";
+import { RoomTurns } from "./room_turns.ts";
 import { scatter } from "./spans.ts";
 import { TURN, workOf } from "./turn.ts";
 
@@ -99,8 +100,6 @@ interface Tail {
 /** Writes one receive ring, from its start to its stop. */
 export class RxWriter {
   readonly queue: Virtqueue;
-  /** Somebody was refused memory, and is to be told once there is some. */
-  wantsRoom = false;
   readonly #memory: GuestMemory;
   readonly #header = new Uint8Array(HEADER_SIZE);
   readonly #view = new DataView(this.#header.buffer);
@@ -111,11 +110,7 @@ export class RxWriter {
   /** Those of other guests, and the bytes of memory that they take, by CID. */
   readonly #forwarded: Fifo<Waiting> = new Fifo();
   readonly #forwardedBytes: Map<number, number> = new Map();
-  /** Whose turn it is, and whether the host has one that it may not have used yet. */
-  #othersNext = false;
-  #givesRoom = false;
-  /** Whether some of those who were refused are not told of room yet. */
-  #untold = false;
+  readonly #turns: RoomTurns = new RoomTurns();
   /** Bytes of a payload that the last buffer had room for. */
   #bufferBytes = 1;
   /** Work that is left of this turn. */
@@ -134,9 +129,9 @@ export class RxWriter {
     return this.#waiting.length;
   }
 
-  /** Those of other guests. */
-  get forwarded(): number {
-    return this.#forwarded.length;
+  /** Whether somebody waits for the guest to post buffers. */
+  get awaited(): boolean {
+    return this.#waiting.length > 0 || this.#forwarded.length > 0 || this.#turns.asked;
   }
 
   /** Copies `data`, or of a stream as much as there are buffers for, to where the guest gets it. */
@@ -147,8 +142,7 @@ export class RxWriter {
       if (placed !== undefined) return placed;
     }
     if (to.seqpacket && this.#mayWait(data)) return this.#hold(data);
-    this.wantsRoom = true;
-    this.shareRoom(); // what was given is used
+    this.#turns.refuse();
     return undefined;
   }
 
@@ -177,8 +171,8 @@ export class RxWriter {
   /** Sends what waits, as far as this turn has buffers: of the host and of other guests in turn. */
   flush(): void {
     while (this.#waiting.length > 0 || this.#forwarded.length > 0) {
-      if (!(this.#othersNext ? this.#sendForwarded() : this.#sendOwn())) return;
-      this.#othersNext = !this.#othersNext;
+      if (!(this.#turns.othersNext ? this.#sendForwarded() : this.#sendOwn())) return;
+      this.#turns.othersNext = !this.#turns.othersNext;
     }
   }
 
@@ -204,23 +198,20 @@ export class RxWriter {
    * whatever other guests have sent.
    */
   giveRoom(tell: (bytes: number, least: number) => boolean): void {
-    if (!this.wantsRoom || !this.hasRoom) return;
-    this.wantsRoom = false;
+    if (!this.#turns.wanted || !this.hasRoom) return;
     const count = this.#spare.length + this.queue.available();
-    this.#untold = tell(count * this.#bufferBytes, this.#bufferBytes);
-    this.#givesRoom = this.#untold || this.#forwarded.length > 0;
+    const left = tell(count * this.#bufferBytes, this.#bufferBytes);
+    this.#turns.give(!left, this.#forwarded.length > 0);
   }
 
   /** Whether `shareRoom()` is to be called once who was told of room has had a turn. */
   get givesRoom(): boolean {
-    return this.#givesRoom;
+    return this.#turns.given;
   }
 
   /** Has what other guests have sent go on, and then who was refused and not told yet. */
   shareRoom(): void {
-    if (this.#untold) this.wantsRoom = true;
-    if (this.#givesRoom) this.#othersNext = true;
-    this.#untold = this.#givesRoom = false;
+    this.#turns.end();
   }
 
   /** Ends the last packet, and shows the guest all there is: whether it has to be called. */
@@ -244,8 +235,7 @@ export class RxWriter {
    */
   #mayWait({ length }: Uint8Array): boolean {
     if (this.#waiting.length === 0) return true;
-    const refused = this.wantsRoom || this.#untold;
-    return !refused && this.#held + memoryOf(length) <= WAITING_MAX;
+    return !this.#turns.untold && this.#held + memoryOf(length) <= WAITING_MAX;
   }
 
   #hold(data: Uint8Array): Payload {
@@ -335,7 +325,7 @@ export class RxWriter {
 
   /** Has the host have its turn: whether that is over. */
   #sendOwn(): boolean {
-    if (this.#waiting.length === 0) return !this.wantsRoom && !this.#givesRoom;
+    if (this.#waiting.length === 0) return !this.#turns.asked;
     return this.#sendFirst(this.#waiting);
   }
 
