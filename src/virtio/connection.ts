@@ -198,7 +198,7 @@ function receiveShutdown(stack: Stack, sock: VsockSock, flags: number): void {
 }
 
 /** `virtio_transport_do_close()`: the connection is over; what has arrived can still be read. */
-export function finishClose(stack: Stack, sock: VsockSock): void {
+function finishClose(stack: Stack, sock: VsockSock): void {
   sock.done = true;
   sock.peerShutdown = SHUTDOWN_MASK;
   if (sock.rx.rxBytes <= 0) sock.state = "closing";

@@ -49,11 +49,6 @@ export class Credit {
     this.txCnt = (this.txCnt + n) >>> 0;
   }
 
-  /** Gives back credit for `n` bytes that were not sent after all. */
-  putBack(n: number): void {
-    this.txCnt = (this.txCnt - n) >>> 0;
-  }
-
   /** Learns what the peer put into a header. */
   learn(bufAlloc: number, fwdCnt: number): void {
     this.peerBufAlloc = bufAlloc;
