@@ -33,8 +33,6 @@ export const MODERATED_MS = 1;
 
 /** What a guest needs of its device. */
 export interface GuestHost {
-  /** Whether a packet that came from `guest` may be from it, and be for whom it is for. */
-  accepts(guest: Guest, header: Header): boolean;
   /** Whether the packet goes to a socket that maps what it receives. */
   mapped(header: Header): boolean;
   /** How many such packets may wait for each other, without their sender running out of credit. */
@@ -244,8 +242,8 @@ export class Guest implements Carrier, TxEnd {
     }
   }
 
-  accepts(header: Header): boolean {
-    return this.#host.accepts(this, header);
+  accepts({ srcCid }: Header): boolean {
+    return srcCid === this.cid;
   }
 
   maps(header: Header): boolean {

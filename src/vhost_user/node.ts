@@ -136,10 +136,6 @@ export class DeviceNode extends StackNode implements GuestHost {
     return new LocalPage(true, true);
   }
 
-  accepts(guest: Guest, { srcCid }: Header): boolean {
-    return srcCid === guest.cid;
-  }
-
   mapped({ dstCid, srcPort, dstPort }: Header): boolean {
     return dstCid === VMADDR_CID_HOST && this.maps(srcPort, dstPort);
   }
