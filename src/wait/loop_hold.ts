@@ -53,6 +53,44 @@ export class LoopHold implements Disposable {
   }
 }
 
+/** Whether the waits of one socket hold the event loop, the default; may change while they wait. */
+export class SocketHold {
+  readonly #loop: LoopHold;
+  #waits = 0;
+  #refed = true;
+
+  /** By `loop`, which others share. */
+  constructor(loop: LoopHold) {
+    this.#loop = loop;
+  }
+
+  /** A wait begins; `release()` must follow. */
+  acquire(): void {
+    this.#waits += 1;
+    if (this.#refed) this.#loop.acquire();
+  }
+
+  /** A wait is over. */
+  release(): void {
+    this.#waits -= 1;
+    if (this.#refed) this.#loop.release();
+  }
+
+  /** Waits hold it from now on, those that are pending too. */
+  ref(): void {
+    if (this.#refed) return;
+    this.#refed = true;
+    for (let wait = 0; wait < this.#waits; wait++) this.#loop.acquire();
+  }
+
+  /** Waits do not hold it from now on, those that are pending neither. */
+  unref(): void {
+    if (!this.#refed) return;
+    this.#refed = false;
+    for (let wait = 0; wait < this.#waits; wait++) this.#loop.release();
+  }
+}
+
 function startTimer(): LoopTimer | undefined {
   const timer: unknown = setInterval(() => {}, FOREVER_MS);
   if (isLoopTimer(timer)) return timer;

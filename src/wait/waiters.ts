@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LoopHold } from "./loop_hold.ts";
+import { type LoopHold, SocketHold } from "./loop_hold.ts";
 
 interface Waiter {
   readonly events: number;
@@ -13,16 +13,15 @@ interface Waiter {
 
 /** The pending waits of one socket; they hold the event loop unless unref'd. */
 export class Waiters {
-  readonly #hold: LoopHold;
+  readonly #hold: SocketHold;
   readonly #poll: (events: number) => number;
   readonly #list: Waiter[] = [];
-  #refed = true;
 
   /**
    * `poll()` says which of `events` hold, and changes nothing: it is asked in the midst of a wake.
    */
   constructor(hold: LoopHold, poll: (events: number) => number) {
-    this.#hold = hold;
+    this.#hold = new SocketHold(hold);
     this.#poll = poll;
   }
 
@@ -33,13 +32,13 @@ export class Waiters {
       const stop = signal && ((): void => signal.removeEventListener("abort", abort));
       const waiter: Waiter = { events, resolve, stop };
       this.#list.push(waiter);
-      if (this.#refed) this.#hold.acquire();
+      this.#hold.acquire();
       if (signal === undefined) return;
       const abort = (): void => {
         const index = this.#list.indexOf(waiter);
         if (index === -1) return; // over with all others
         this.#list.splice(index, 1);
-        if (this.#refed) this.#hold.release();
+        this.#hold.release();
         reject(signal.reason);
       };
       // Last: it may be the caller's own, and close the socket.
@@ -68,21 +67,17 @@ export class Waiters {
 
   /** Waits hold the event loop from now on. */
   ref(): void {
-    if (this.#refed) return;
-    this.#refed = true;
-    for (let i = 0; i < this.#list.length; i++) this.#hold.acquire();
+    this.#hold.ref();
   }
 
   /** Waits do not hold the event loop from now on. */
   unref(): void {
-    if (!this.#refed) return;
-    this.#refed = false;
-    for (let i = 0; i < this.#list.length; i++) this.#hold.release();
+    this.#hold.unref();
   }
 
   #end(waiter: Waiter, events: number): void {
     waiter.stop?.();
-    if (this.#refed) this.#hold.release();
+    this.#hold.release();
     waiter.resolve(events);
   }
 }
