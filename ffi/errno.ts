@@ -161,3 +161,8 @@ export class SysError extends Error {
     this.errno = number;
   }
 }
+
+/** Whether `error` is a {@linkcode SysError} with this `code`. */
+export function isSysError(error: unknown, code: Code): error is SysError {
+  return error instanceof SysError && error.code === code;
+}

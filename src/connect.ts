@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLOUT } from "../ffi/abi/poll.ts";
-import { SysError } from "../ffi/errno.ts";
+import { isSysError } from "../ffi/errno.ts";
 import {
   type Address,
   formatAddress,
@@ -260,7 +260,7 @@ function tryConnect<A extends Address>(socket: Socket<A>, address: A): boolean |
   try {
     return socket.connect(address);
   } catch (error) {
-    if (error instanceof SysError && error.code === "EAGAIN") return undefined;
+    if (isSysError(error, "EAGAIN")) return undefined;
     throw error;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLHUP, POLLRDHUP } from "../../ffi/abi/poll.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
+import { type Code, isSysError, SysError } from "../../ffi/errno.ts";
 import type { AnySocket, MessageFlags } from "../socket.ts";
 
 /** What a call says of itself or of the peer's wish, not of how the connection ended. */
@@ -73,7 +73,7 @@ function recvOrEnd(
   try {
     return socket.recv(buffer, flags, out);
   } catch (error) {
-    if (!(error instanceof SysError) || error.code !== "ENOTCONN") {
+    if (!isSysError(error, "ENOTCONN")) {
       noteError(socket, error);
       throw error;
     }
@@ -90,7 +90,7 @@ export function shutdownConnected(socket: AnySocket, how: number): void {
   try {
     socket.shutdown(how);
   } catch (error) {
-    if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
+    if (!isSysError(error, "ENOTCONN")) throw error;
     const errno = endError(socket);
     if (errno !== 0) throw new SysError("shutdown", errno);
   }

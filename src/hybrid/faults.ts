@@ -4,7 +4,7 @@
  * @module
  */
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import { requireKnown } from "../known.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
@@ -86,7 +86,7 @@ function trySend(unix: KernelSocket<UnixAddress>, bytes: Uint8Array): boolean {
   try {
     return unix.send(bytes, 0) === bytes.length;
   } catch (error) {
-    if (error instanceof SysError && error.code === "EPIPE") return false;
+    if (isSysError(error, "EPIPE")) return false;
     throw error;
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ERRNO, SysError } from "../../ffi/errno.ts";
+import { ERRNO, isSysError, SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
 import type { Socket } from "../socket.ts";
 import { LineReader, parseOk } from "./line.ts";
@@ -75,7 +75,7 @@ export class Handshake {
     try {
       this.#unix.connect({ path });
     } catch (error) {
-      if (error instanceof SysError && error.code === "EAGAIN") return false;
+      if (isSysError(error, "EAGAIN")) return false;
       throw error;
     }
     if (hello !== "" && this.#unix.send(new TextEncoder().encode(hello), 0) !== hello.length) {

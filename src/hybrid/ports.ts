@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 
 /** The first port that needs no privilege. */
 const FIRST = 1024;
@@ -22,7 +22,7 @@ export function pickPort<T>(claim: (port: number) => T): T {
     try {
       return claim(start + tries);
     } catch (error) {
-      if (!(error instanceof SysError) || error.code !== "EADDRINUSE") throw error;
+      if (!isSysError(error, "EADDRINUSE")) throw error;
     }
   }
   throw new SysError("bind", "EADDRINUSE");

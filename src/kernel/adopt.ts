@@ -13,7 +13,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK, SockaddrVm } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import { fcntl, getpeername, getsockopt } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
 import { process } from "../runtime/builtins.ts";
@@ -133,7 +133,7 @@ function option(fd: number, name: number): number {
   try {
     getsockopt(fd, SOL_SOCKET, name, value);
   } catch (cause) {
-    const closed = cause instanceof SysError && cause.code === "EBADF";
+    const closed = isSysError(cause, "EBADF");
     const hint = closed ? `this process has no fd ${fd} open` : undefined;
     throw toVsockError("getsockopt", cause, undefined, hint);
   }

@@ -5,7 +5,7 @@
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
 import { fs, process } from "../runtime/builtins.ts";
 
@@ -29,7 +29,7 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
   try {
     bind();
   } catch (error) {
-    if (!isCode(error, "EADDRINUSE") || !clearDead(path)) throw error;
+    if (!isSysError(error, "EADDRINUSE") || !clearDead(path)) throw error;
     bind();
   }
   const claim = holdPath(place);
@@ -106,7 +106,7 @@ function isDead(path: string): boolean {
     return false;
   } catch (error) {
     // EPROTOTYPE where it lives: it is no SOCK_DGRAM.
-    return isCode(error, "ECONNREFUSED");
+    return isSysError(error, "ECONNREFUSED");
   } finally {
     close(probe);
   }
@@ -119,8 +119,4 @@ function ignoreMissing(call: () => void): void {
     const { code } = error as { readonly code?: unknown };
     if (code !== "ENOENT" && code !== "EEXIST") throw error;
   }
-}
-
-function isCode(error: unknown, code: Code): boolean {
-  return error instanceof SysError && error.code === code;
 }

@@ -15,7 +15,7 @@ import {
   VMADDR_PORT_ANY,
 } from "../../ffi/abi/vm_sockets.ts";
 import { FfiUnavailableError } from "../../ffi/backend.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import { bind, close, ioctl, socket } from "../../ffi/libc.ts";
 import type { VsockAddress } from "../address.ts";
 import { fs } from "../runtime/builtins.ts";
@@ -147,7 +147,7 @@ function binds(cid: number): boolean {
     bind(fd, new SockaddrVm(cid, VMADDR_PORT_ANY).bytes);
     return true;
   } catch (error) {
-    if (error instanceof SysError && error.code === "EADDRNOTAVAIL") return false;
+    if (isSysError(error, "EADDRNOTAVAIL")) return false;
     throw error;
   } finally {
     close(fd);

@@ -15,7 +15,7 @@ import {
   EPOLLONESHOT,
 } from "../../ffi/abi/epoll.ts";
 import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
 import { immediate } from "../runtime/builtins.ts";
 import { atThreadEnd } from "../runtime/thread_end.ts";
@@ -175,9 +175,9 @@ export class EpollReactor {
       entry.added = true;
       return true;
     } catch (error) {
-      if (isCode(error, "ENOENT")) return false;
+      if (isSysError(error, "ENOENT")) return false;
       // What epoll refuses, a file on a disk, never changes: poll(2) has said all.
-      if (isCode(error, "EPERM")) return true;
+      if (isSysError(error, "EPERM")) return true;
       throw error;
     }
   }
@@ -303,10 +303,6 @@ function finish(watch: Watch, wait: Wait): Wait {
   wait.hold.release();
   watch.end();
   return wait;
-}
-
-function isCode(error: unknown, code: Code): boolean {
-  return error instanceof SysError && error.code === code;
 }
 
 let own: EpollReactor | undefined;

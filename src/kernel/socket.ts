@@ -20,7 +20,7 @@ import {
 import { FIONREAD, SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
@@ -383,7 +383,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
       this.remoteAddress();
       return true;
     } catch (error) {
-      if (error instanceof SysError && error.code === "ENOTCONN") return false;
+      if (isSysError(error, "ENOTCONN")) return false;
       throw error;
     }
   }

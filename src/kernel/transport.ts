@@ -5,7 +5,7 @@
  */
 import { SO_VM_SOCKETS_ZEROCOPY } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, Transport } from "../transport.ts";
@@ -64,7 +64,7 @@ function hasSeqpacket(): boolean {
     using _socket = openKernelSocket(VSOCK, "seqpacket");
     return true;
   } catch (error) {
-    if (error instanceof SysError && error.code === "ESOCKTNOSUPPORT") return false;
+    if (isSysError(error, "ESOCKTNOSUPPORT")) return false;
     throw error;
   }
 }

@@ -11,7 +11,7 @@ import {
   VMADDR_CID_HOST,
   VMADDR_CID_LOCAL,
 } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import { close, setsockopt, socket } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { fs } from "../runtime/builtins.ts";
@@ -135,7 +135,7 @@ function lookAtSeqpacket(): Finding {
     close(socket(AF_VSOCK, SOCK_SEQPACKET | SOCK_CLOEXEC));
     return yes("a socket was made");
   } catch (error) {
-    if (!(error instanceof SysError && error.code === "ESOCKTNOSUPPORT")) throw error;
+    if (!isSysError(error, "ESOCKTNOSUPPORT")) throw error;
     return no(`a socket is refused: ${error.code}`, "a kernel from Linux 5.14 on");
   }
 }

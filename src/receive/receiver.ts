@@ -7,7 +7,7 @@ import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
@@ -227,7 +227,7 @@ function peerOf(socket: AnySocket): Address | undefined {
   try {
     return socket.remoteAddress();
   } catch (error) {
-    if (error instanceof SysError && error.code === "ENOTCONN") return undefined;
+    if (isSysError(error, "ENOTCONN")) return undefined;
     throw toVsockError("getpeername", error);
   }
 }

@@ -11,7 +11,7 @@ import {
   TcpZerocopyReceive,
 } from "../../ffi/abi/tcp.ts";
 import { USR_HDR_MAX, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
 import type { MappedRegion } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
 import { VsockError } from "../error.ts";
@@ -130,7 +130,7 @@ export class TcpSource implements Source, Lender {
     try {
       this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);
     } catch (error) {
-      if (!(error instanceof SysError) || error.code !== "EIO") throw error;
+      if (!isSysError(error, "EIO")) throw error;
       this.#call.ask(0, 0); // EIO: end of stream, of which recv(2) tells more
       return 0;
     }
