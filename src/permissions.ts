@@ -4,7 +4,6 @@
  * @module
  */
 import { type Address, formatAddress, toAddr } from "./address.ts";
-import { netPermission } from "./runtime/deno_net.ts";
 import { type Op, VsockError } from "./error.ts";
 import { shown } from "./shown.ts";
 
@@ -75,6 +74,34 @@ export function permit(op: Op, address: Address, own: Permissions | undefined): 
     }
     if (permissions.some((pattern) => allows(pattern, address))) continue;
     throw refusal(op, address, `permissions are ${permissions.join(", ") || "none at all"}`);
+  }
+}
+
+/** The members of Deno in use. */
+interface Host {
+  readonly Deno?: {
+    readonly permissions: {
+      querySync(descriptor: { readonly name: "net"; readonly host?: string }): {
+        readonly state: "granted" | "prompt" | "denied";
+      };
+    };
+  };
+}
+
+/**
+ * What Deno would say to its own `Deno.connect()` to `address`, without asking anybody: FFI needs
+ * no `net` permission, but who has denied an address has meant it. `undefined` in another runtime,
+ * and for a path, which is no matter of `net`.
+ */
+function netPermission(address: Address): "granted" | "prompt" | "denied" | undefined {
+  const { Deno } = globalThis as Host;
+  if (Deno === undefined || "path" in address) return undefined;
+  const text = formatAddress(address);
+  const host = "cid" in address ? `vsock:${text}` : text;
+  try {
+    return Deno.permissions.querySync({ name: "net", host }).state;
+  } catch {
+    return "prompt"; // no flag can name it, such as an address with a scope
   }
 }
 
