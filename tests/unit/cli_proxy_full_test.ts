@@ -1,4 +1,5 @@
 /** A proxy that serves as many as it may, for long. */
+import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
@@ -7,6 +8,7 @@ import { Proxy } from "../../src/cli/proxy/server.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { collect } from "./collect.ts";
+import { childCommand } from "./run_child.ts";
 import { UnixFolder } from "./unix_folder.ts";
 
 const IDLE = 100;
@@ -44,4 +46,13 @@ test("Proxy keeps nothing of sessions that it waits for, and logs refusals once 
   const grown = heapUsed() - before;
   assert(told < 100, `${told} lines about ${SHORT} refusals of one peer`);
   assert(grown < 4 * 2 ** 20, `${grown} bytes more`);
+});
+
+test("Proxy tells once a second that it has no descriptor, and goes on when it has", {
+  timeout: 60_000,
+}, () => {
+  const child = childCommand("./cli_proxy_full_child.ts");
+  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...child];
+  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  assertEquals(stdout, "true true true\nserved stream\n", stderr);
 });

@@ -28,7 +28,7 @@ hvsock:PATH; the first two take :PORT, and * stands for any. Several may be one
 value, with commas between them; any other comma is part of a PATH.
 
 The log waits for nobody: lines that its reader leaves no room for are lost, and
-counted. Refusals of one peer are told once a second.
+counted. Refusals of one peer, and a want of descriptors, are told once a second.
 
 SIGTERM, SIGINT and SIGHUP drain: the proxy accepts no more, and ends when all
 connections have, or after --drain-timeout; a second one, but for SIGHUP, cuts

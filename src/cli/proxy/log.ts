@@ -29,7 +29,11 @@ export interface Entry {
   readonly active?: number | undefined;
   /** Connections that were cut. */
   readonly cut?: number | undefined;
-  /** How many of a peer were refused in that second, of which this is the last. @default {1} */
+  /**
+   * How many times it was so in that second, a peer refused or no descriptor left, of which this is
+   * the last.
+   * @default {1}
+   */
   readonly count?: number | undefined;
   /** What broke the connection. */
   readonly reason?: string | undefined;
@@ -63,7 +67,7 @@ function describe(entry: Entry): string {
         target === undefined ? "" : `: its target is ${target}`
       }`;
     case "full":
-      return `no more descriptors${why}`;
+      return `no more descriptors${lastOf(entry)}${why}`;
     case "drain":
       return `draining: ${active} connections`;
     case "stop":

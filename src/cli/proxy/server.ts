@@ -24,7 +24,7 @@ export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions;
   readonly #log: Log;
   readonly #listener: Listener<Address>;
-  readonly #refusals: Repeats<Entry>;
+  readonly #repeats: Repeats<Entry>;
   readonly #sessions: Set<Served> = new Set();
   readonly #accepting: Promise<void>;
   #onOver: () => void = () => {};
@@ -34,7 +34,7 @@ export class Proxy implements AsyncDisposable {
   constructor(options: ProxyOptions, log: Log) {
     this.#options = options;
     this.#log = log;
-    this.#refusals = new Repeats(log);
+    this.#repeats = new Repeats(log);
     this.#listener = listen(options.listen, { backlog: options.backlog });
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
@@ -63,7 +63,7 @@ export class Proxy implements AsyncDisposable {
       } catch (error) {
         if (this.#listener.socket.closed) return;
         if (!isExhausted(error)) throw error;
-        this.#log({ event: "full", reason: error.message });
+        this.#repeats.tell("full", { event: "full", reason: error.message });
         await sleep(FULL_MS);
       }
     }
@@ -131,7 +131,8 @@ export class Proxy implements AsyncDisposable {
 
   #refuse(id: number, near: Conn<Address>, peer: string, target?: string): void {
     reset(near.socket);
-    this.#refusals.tell(hostOf(near.remoteAddr), { event: "refuse", id, peer, target });
+    const key = `refuse ${hostOf(near.remoteAddr)}`;
+    this.#repeats.tell(key, { event: "refuse", id, peer, target });
   }
 
   /**
@@ -143,7 +144,7 @@ export class Proxy implements AsyncDisposable {
     this.#listener.close();
     this.#log({ event: "drain", active: this.#sessions.size });
     const cut = await drain(this.#sessions, timeoutMs, signal);
-    this.#refusals[Symbol.dispose]();
+    this.#repeats[Symbol.dispose]();
     return cut;
   }
 
@@ -153,7 +154,7 @@ export class Proxy implements AsyncDisposable {
     const sessions = [...this.#sessions];
     for (const session of sessions) session.cut();
     await Promise.all(sessions.map(({ over }) => over));
-    this.#refusals[Symbol.dispose]();
+    this.#repeats[Symbol.dispose]();
   }
 }
 
