@@ -28,7 +28,7 @@ import type { Watcher } from "./watcher.ts";
 
 const MODE = 0o600;
 const BACKLOG = 1;
-/** Milliseconds until accept(2) is tried again when descriptors have run out. */
+/** Milliseconds until it listens again when descriptors have run out, or threads. */
 const FULL_MS = 100;
 /** Messages of a VMM that are handled before the event loop gets a turn: a start takes about 30. */
 const MESSAGES = 64;
@@ -149,7 +149,14 @@ export class GuestPort implements VsockGuest {
 
   #listen(): void {
     const { watcher } = this.#host;
-    watcher.add(this.#listener.fd, () => this.#accept(), (error) => this.#host.fault(error));
+    watcher.add(this.#listener.fd, () => this.#accept(), (error) => this.#rest(error));
+  }
+
+  /** Listens again after a while: what has run out passes, and would be told without end. */
+  #rest(error: Error): void {
+    this.#host.watcher.remove(this.#listener.fd);
+    startTimer(() => !this.#listener.closed && this.#listen(), FULL_MS);
+    this.#host.fault(error);
   }
 
   /** One VMM at a time: a second one is turned away. */
@@ -163,10 +170,7 @@ export class GuestPort implements VsockGuest {
       else turnAway(vmm);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      this.#host.fault(error);
-      // Out of descriptors: whoever waits would be told of it again and again.
-      this.#host.watcher.remove(this.#listener.fd);
-      startTimer(() => !this.#listener.closed && this.#listen(), FULL_MS);
+      this.#rest(error);
     }
     return false;
   }

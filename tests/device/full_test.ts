@@ -5,11 +5,22 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { childCommand } from "../unit/run_child.ts";
 
+/** What the child prints, which is to do as `says` tells. */
+function runFull(...says: readonly string[]): string {
+  const child = fileURLToPath(new URL("./full_child.ts", import.meta.url));
+  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(child), ...says];
+  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  return stdout === "" ? stderr : stdout;
+}
+
 test("VsockDevice says that it has no room for a VMM's descriptors, and serves the next one", {
   timeout: 60_000,
 }, () => {
-  const child = fileURLToPath(new URL("./full_child.ts", import.meta.url));
-  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(child)];
-  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
-  assertEquals(stdout, "recvmsg: EMFILE (errno 24)\nserved\n", stderr);
+  assertEquals(runFull(), "recvmsg: EMFILE (errno 24)\nserved\n");
+});
+
+test("VsockDevice that cannot wait for VMMs as it begins says so, and does once it can", {
+  timeout: 60_000,
+}, () => {
+  assertEquals(runFull("begin"), "eventfd: EMFILE (errno 24)\nserved\n");
 });
