@@ -116,6 +116,21 @@ test("vsockit device tells what a VMM does wrong, and serves the next", WAIT, as
   using _machine = await device.boot();
 });
 
+test("vsockit device tells what a VMM does wrong once a second", WAIT, async () => {
+  using device = await DeviceProcess.start();
+  for (let count = 0; count < 100; count++) {
+    using vmm = await connect({ path: device.socketPath });
+    await vmm.write(new Uint8Array(12));
+    assertEquals(await vmm.read(new Uint8Array(8)).catch(() => null), null);
+  }
+  assertEquals((await device.event("fault")).count, undefined);
+  const counts: number[] = [];
+  for (let left = 99; left > 0; left -= counts.at(-1)!) {
+    counts.push((await device.event("fault")).count ?? 1);
+  }
+  assert(counts.length < 10, `${counts}`);
+});
+
 test("vsockit device takes the place of a dead one, and of no other", WAIT, async () => {
   using folder = new UnixFolder();
   const paths = ["--socket", folder.path("s"), "--uds-path", folder.path("u")];

@@ -22,7 +22,7 @@ import type { Sessions, Way } from "./sessions.ts";
 export interface BridgeHost {
   readonly device: Transport;
   readonly sessions: Sessions;
-  readonly refusals: Repeats<Refusal>;
+  readonly repeats: Pick<Repeats<Refusal>, "tell">;
 }
 
 /**
@@ -87,7 +87,7 @@ export class Bridge {
   }
 
   #refuse(way: Way, reason: string): void {
-    this.#host.refusals.tell(`${way.cid} ${way.from}`, { event: "refuse", ...way, reason });
+    this.#host.repeats.tell(`${way.cid} ${way.from}`, { event: "refuse", ...way, reason });
   }
 
   /** Unlinks the path, and takes no more connections from either side. */

@@ -31,7 +31,7 @@ goes on alone, so the other way stays open. Sockets are made with mode 0600.
 
 ${describeFlags(FLAGS)}
 The log waits for nobody: lines that its reader leaves no room for are lost, and
-counted. Refusals of one guest are told once a second.
+counted. Refusals and faults of one guest are told once a second.
 
 SIGUSR2 shows how much has gone by. SIGTERM, SIGINT and SIGHUP end all
 connections, and then the device; a second SIGTERM or SIGINT cuts them.

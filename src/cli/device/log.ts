@@ -22,6 +22,15 @@ export interface Refusal {
   readonly count?: number | undefined;
 }
 
+/** What a VMM or its guest has done wrong, or what went wrong here. */
+export interface Fault {
+  readonly event: "fault";
+  readonly cid?: number | undefined;
+  readonly reason: string;
+  /** How many of a guest there were in that second, of which this is the last. @default {1} */
+  readonly count?: number | undefined;
+}
+
 /** One thing that has happened; in JSON, an object a line with these members and `time`. */
 export type Entry =
   | {
@@ -59,8 +68,7 @@ export type Entry =
     readonly reason?: string | undefined;
   }
   | Refusal
-  /** What the VMM or the guest has done wrong, or what went wrong here. */
-  | { readonly event: "fault"; readonly cid?: number | undefined; readonly reason: string }
+  | Fault
   | ({ readonly event: "counters"; readonly cid: number; readonly up: boolean } & GuestCounters)
   | {
     readonly event: "stop";
@@ -93,8 +101,10 @@ function describe(entry: Entry): string {
     }
     case "refuse":
       return `${describeWay(entry)} refused${lastOf(entry)}: ${entry.reason}`;
-    case "fault":
-      return `${entry.cid === undefined ? "fault" : `guest ${entry.cid} fault`}: ${entry.reason}`;
+    case "fault": {
+      const of = entry.cid === undefined ? "" : `guest ${entry.cid} `;
+      return `${of}fault${lastOf(entry)}: ${entry.reason}`;
+    }
     case "counters":
       return describeCounters(entry);
     case "stop":

@@ -8,7 +8,7 @@ import { pcapTap } from "../../stack/pcap.ts";
 import { descriptorLimit } from "../environment.ts";
 import { Bridge } from "./bridge.ts";
 import { Repeats } from "../output/repeats.ts";
-import type { Log, Refusal } from "./log.ts";
+import type { Fault, Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";
 import { Sessions } from "./sessions.ts";
@@ -20,7 +20,7 @@ const END_MS = 5_000;
 /** A device that serves. */
 export class DeviceService implements Disposable {
   readonly #log: Log;
-  readonly #refusals: Repeats<Refusal>;
+  readonly #repeats: Repeats<Refusal | Fault>;
   readonly #sessions: Sessions;
   readonly #pcap: PcapFile | undefined;
   readonly #device: VsockDevice;
@@ -31,7 +31,7 @@ export class DeviceService implements Disposable {
     const { guests, siblings, pcap } = options;
     const [first] = guests;
     this.#log = log;
-    this.#refusals = new Repeats<Refusal>(log);
+    this.#repeats = new Repeats<Refusal | Fault>(log);
     this.#sessions = new Sessions(log, shareOf(guests.length, descriptorLimit()));
     this.#pcap = pcap === undefined ? undefined : new PcapFile(({ message: why }) => {
       log({ event: "fault", reason: `no more packets are recorded: ${why}` });
@@ -40,7 +40,8 @@ export class DeviceService implements Disposable {
       ...{ socketPath: first.socketPath, guestCid: first.cid, siblings },
       tap: this.#pcap === undefined ? undefined : pcapTap(this.#pcap.write),
       onState: ({ cid, up }) => log({ event: up ? "up" : "down", cid }),
-      onFault: ({ message }, { cid }) => log({ event: "fault", cid, reason: message }),
+      onFault: ({ message: reason }, { cid }) =>
+        this.#repeats.tell(`${cid} fault`, { event: "fault", cid, reason }),
       onConnect: (port, type, { cid }, accept) =>
         this.#bridges.get(cid)?.fromGuest(port, type, accept),
     });
@@ -66,7 +67,7 @@ export class DeviceService implements Disposable {
 
   #addBridge({ cid, udsPath }: GuestChoice): void {
     if (udsPath === undefined) return;
-    const host = { device: this.#device, sessions: this.#sessions, refusals: this.#refusals };
+    const host = { device: this.#device, sessions: this.#sessions, repeats: this.#repeats };
     this.#bridges.set(cid, new Bridge(cid, udsPath, host));
   }
 
@@ -96,7 +97,7 @@ export class DeviceService implements Disposable {
   [Symbol.dispose](): void {
     for (const bridge of this.#bridges.values()) bridge.close();
     this.#device.close();
-    this.#refusals[Symbol.dispose]();
+    this.#repeats[Symbol.dispose]();
     this.#pcap?.[Symbol.dispose]();
   }
 }
