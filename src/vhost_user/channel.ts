@@ -127,8 +127,16 @@ export class Channel {
     }
   }
 
-  /** Wraps recvmsg(2); what comes along is put into `fds`, none is left for the kernel to close. */
   #receive(into: Uint8Array<ArrayBuffer>, fds: number[]): number {
+    const got = this.#take(into, fds);
+    if (got > 0 && (this.#message.flags & MSG_CTRUNC) !== 0) {
+      throw new SysError("recvmsg", "EMFILE");
+    }
+    return got;
+  }
+
+  /** Wraps recvmsg(2); what comes along is put into `fds`, as far as there is room for it. */
+  #take(into: Uint8Array<ArrayBuffer>, fds: number[]): number {
     const message = this.#message;
     message.buffers[0] = into;
     const got = recvmsg(this.#fd, message, MSG_CMSG_CLOEXEC);
@@ -137,7 +145,6 @@ export class Channel {
     for (const { level, type, data } of decodeControl(control)) {
       if (level === SOL_SOCKET && type === SCM_RIGHTS) fds.push(...fdsOf(data));
     }
-    if ((message.flags & MSG_CTRUNC) !== 0) throw new SysError("recvmsg", "EMFILE");
     return got;
   }
 
@@ -192,9 +199,9 @@ export class Channel {
     this.#closed = true;
     try {
       shutdown(this.#fd, SHUT_RDWR);
-      while (this.#receive(this.#body, this.#fds) > 0) this.#closeFds();
+      while (this.#take(this.#body, this.#fds) > 0) this.#closeFds();
     } catch (error) {
-      if (!(error instanceof SysError)) throw error; // no more, or no room for it
+      if (!(error instanceof SysError)) throw error; // there is no more
     } finally {
       this.#closeFds();
     }
