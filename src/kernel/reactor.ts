@@ -112,8 +112,12 @@ export class EpollReactor {
       hold.acquire();
       this.#asked ||= asked;
       this.#attendSoon(watch);
-      // Last: it may be the caller's own, and close the socket.
-      signal?.addEventListener("abort", abort, { once: true });
+      try {
+        // Last: it may be the caller's own, and close the socket, or throw.
+        signal?.addEventListener("abort", abort, { once: true });
+      } catch (error) {
+        this.#abort(watch, entry, wait, error);
+      }
     });
   }
 

@@ -34,15 +34,20 @@ export class Waiters {
       this.#list.push(waiter);
       this.#hold.acquire();
       if (signal === undefined) return;
-      const abort = (): void => {
+      const end = (reason: unknown): void => {
         const index = this.#list.indexOf(waiter);
         if (index === -1) return; // over with all others
         this.#list.splice(index, 1);
         this.#hold.release();
-        reject(signal.reason);
+        reject(reason);
       };
-      // Last: it may be the caller's own, and close the socket.
-      signal.addEventListener("abort", abort, { once: true });
+      const abort = (): void => end(signal.reason);
+      try {
+        // Last: it may be the caller's own, and close the socket, or throw.
+        signal.addEventListener("abort", abort, { once: true });
+      } catch (error) {
+        end(error);
+      }
     });
   }
 

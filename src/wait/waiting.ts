@@ -78,9 +78,9 @@ export function limitWait(
   const either = new AbortController();
   const onTime = (): void => either.abort(new VsockError(op, "ETIMEDOUT", { address }));
   const onAbort = (): void => either.abort(signal?.reason);
-  const timer = startTimer(onTime, timeoutMs);
   if (signal?.aborted) onAbort();
   signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = startTimer(onTime, timeoutMs);
   return {
     signal: either.signal,
     [Symbol.dispose](): void {
@@ -96,8 +96,8 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefine
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
     if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    signal.addEventListener("abort", abort, { once: true });
   });
 }
 

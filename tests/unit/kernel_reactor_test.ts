@@ -83,6 +83,16 @@ for (const [name, it] of Object.entries(WAKES)) {
     test(`wait() woken by ${name}: ${text}`, { timeout: 60_000 }, check);
   };
 
+  promise("leaves nothing of a wait whose own signal throws", async () => {
+    const [fd, { signal }] = [counter(), new AbortController()];
+    signal.addEventListener = (): void => {
+      throw new Error("no listener");
+    };
+    await assertRejects(() => wait(fd, POLLIN, signal), Error, "no listener");
+    assertEquals(isHeld(), false);
+    done(fd);
+  });
+
   promise("resolves at once with what holds", async () => {
     const [near, far] = pair();
     assertEquals(await wait(near, POLLIN | POLLOUT), POLLOUT);

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { LoopHold } from "../../src/wait/loop_hold.ts";
 import { Waiters } from "../../src/wait/waiters.ts";
@@ -16,4 +16,15 @@ test("Waiters.add() ends once where its own signal closes the socket, and listen
   assertEquals(await waiters.add(POLLIN, signal), POLLNVAL);
   controller.abort();
   assertEquals(hold.holders, 0);
+});
+
+test("Waiters.add() leaves nothing of a wait whose own signal throws", async () => {
+  using hold = new LoopHold();
+  const waiters = new Waiters(hold, () => POLLIN);
+  const { signal } = new AbortController();
+  signal.addEventListener = (): void => {
+    throw new Error("no listener");
+  };
+  await assertRejects(() => waiters.add(POLLIN, signal), Error, "no listener");
+  assertEquals([hold.holders, waiters.wake()], [0, 0]);
 });

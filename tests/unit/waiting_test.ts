@@ -160,3 +160,14 @@ test("pause() sleeps the longer the more often it was in vain", { timeout: 60_00
   assert(await timed(10_000) >= 60, "many");
   clearInterval(held);
 });
+
+test("orAborted() hears of a failure behind the back of a signal that throws", async () => {
+  const { signal } = new AbortController();
+  signal.addEventListener = (): void => {
+    throw new Error("no listener");
+  };
+  const { promise, reject } = Promise.withResolvers<void>();
+  await assertRejects(() => orAborted(promise, signal), Error, "no listener");
+  reject(new Error("nobody would have heard of it"));
+  await new Promise((resolve) => setTimeout(resolve));
+});
