@@ -5,7 +5,7 @@
  */
 import { type Code, SysError } from "../ffi/errno.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { hintFor } from "./hint.ts";
+import { hintBeneath, hintFor } from "./hint.ts";
 
 /** The call that failed, by its libc name: `man 2 <op>` explains the code. */
 export type Op =
@@ -103,7 +103,8 @@ export function toVsockError(
   hint?: string,
 ): unknown {
   if (!(cause instanceof SysError)) return cause;
-  return new VsockError(op, cause.errno, { address, hint, cause });
+  const cure = hint ?? hintBeneath(cause.op, cause.code);
+  return new VsockError(op, cause.errno, { address, hint: cure, cause });
 }
 
 /**

@@ -35,6 +35,11 @@ const ANY_CALL: Hints = {
   ENFILE: "this machine has no descriptor left: raise fs.file-max",
 };
 
+/** By the call beneath and its code, where that is another matter than the call above. */
+const BENEATH: Hints = {
+  "pthread_create EAGAIN": "no other thread may start: raise ulimit -u, or pids.max of the cgroup",
+};
+
 const VSOCK: Hints = {
   "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE":
@@ -123,6 +128,11 @@ export function optionHint(code: string, key: string): string {
     default:
       return `the option is ${key}`;
   }
+}
+
+/** The cure for `code` from `op`, by which another call fails; `undefined` where it is its own. */
+export function hintBeneath(op: string, code: string): string | undefined {
+  return BENEATH[`${op} ${code}`];
 }
 
 /** The usual cure for `code` from `op` on `address`; `undefined` where there is none. */

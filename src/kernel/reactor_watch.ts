@@ -23,11 +23,11 @@ import {
   EPOLLONESHOT,
 } from "../../ffi/abi/epoll.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
-import { SysError } from "../../ffi/errno.ts";
 import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
-import { threads, timers } from "../runtime/builtins.ts";
+import { timers } from "../runtime/builtins.ts";
 import { endsProcess } from "../runtime/thread_end.ts";
+import { startWorker } from "../runtime/thread_start.ts";
 import { SCRIPT, STATE, type WatchData, WORD } from "./reactor_worker.ts";
 
 /** How long the thread may outlive a Worker that is terminated, in milliseconds. */
@@ -52,20 +52,6 @@ function requireThreadFds(): void {
     while (fds.length < THREAD_FDS) fds.push(eventfd(0, EFD_CLOEXEC));
   } finally {
     for (const fd of fds) close(fd);
-  }
-}
-
-/** Throws `EAGAIN` where there can be no other thread, which each runtime says in its own way. */
-function startWorker(workerData: WatchData): Worker {
-  try {
-    // What Node has to say about its FFI it has said to whoever opened libc before.
-    const execArgv = ["--no-warnings"];
-    return new (threads().Worker)(SCRIPT, { eval: true, execArgv, workerData });
-  } catch (error) {
-    const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
-    const refused = code === "EAGAIN" || code === "ERR_WORKER_INIT_FAILED" ||
-      message === "Failed to spawn worker thread";
-    throw refused ? new SysError("pthread_create", "EAGAIN") : error;
   }
 }
 
@@ -117,7 +103,7 @@ export class Watch {
   }
 
   #start(): Worker {
-    const worker = startWorker({
+    const workerData: WatchData = {
       words: this.#words,
       word: WORD,
       libc: library().name,
@@ -126,7 +112,9 @@ export class Watch {
       state: STATE,
       sliceMs: SLICE_MS,
       posts: this.#posts,
-    });
+    };
+    // What Node has to say about its FFI it has said to whoever opened libc before.
+    const worker = startWorker(SCRIPT, { eval: true, execArgv: ["--no-warnings"], workerData });
     worker.on("error", (error) => {
       timers().clearInterval(this.#looks);
       for (const fd of this.#fds) close(fd);

@@ -1,5 +1,11 @@
 import { test } from "node:test";
-import { assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import type { Address } from "../../src/address.ts";
 import { attempt, toVsockError, VsockError } from "../../src/error.ts";
@@ -70,4 +76,12 @@ test("attempt() gives the result, or throws a VsockError", () => {
   const error = assertThrows(() => attempt("bind", { cid: 1, port: 9 }, refuse), VsockError);
   assertEquals(error.code, "EADDRINUSE");
   assertEquals(error.address, { cid: 1, port: 9 });
+});
+
+test("toVsockError() says what the call beneath wants", () => {
+  const beneath = new SysError("pthread_create", "EAGAIN");
+  const error = toVsockError("accept", beneath, { path: "/x" });
+  assert(error instanceof VsockError);
+  assertEquals([error.op, error.code], ["accept", "EAGAIN"]);
+  assertStringIncludes(error.hint ?? "", "raise ulimit -u");
 });

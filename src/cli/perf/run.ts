@@ -4,8 +4,11 @@
  * @module
  */
 import { setTimeout } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { SysError } from "../../../ffi/errno.ts";
+import { hintBeneath } from "../../hint.ts";
 import { runtimeName } from "../../runtime/name.ts";
+import { startWorker } from "../../runtime/thread_start.ts";
 import { Control } from "./control.ts";
 import type { Alone, Plan, Received, Transmitted } from "./plan.ts";
 import {
@@ -45,13 +48,20 @@ export async function runPlan(
     ...{ control: control.memory, warmUpControl: warmUp.memory },
   };
   const onTick = (): void => onProgress(control.received / plan.bytes);
-  const ends = [
-    start<Transmitted>({ ...shared, role: "transmitter", end: link.transmitter }),
-    start<Received>({ ...shared, role: "receiver", end: link.receiver, machine: link.machine }),
-  ] as const;
+  const { transmitter, receiver, machine } = link;
   const watching = watch(control, warmUp, onTick, stalledAfterMs);
+  const ends: End<unknown>[] = [];
+  const run = <Result extends Transmitted | Received>(task: EndTask): Promise<Result> => {
+    const end = start<Result>(task);
+    ends.push(end);
+    end.outcome.catch(() => {}); // nobody hears of it where the other end cannot start
+    return end.outcome;
+  };
   try {
-    const both = bothOf(ends[0].outcome, ends[1].outcome);
+    const both = bothOf(
+      run<Transmitted>({ ...shared, role: "transmitter", end: transmitter }),
+      run<Received>({ ...shared, role: "receiver", end: receiver, machine }),
+    );
     const [sent, received] = await Promise.race([both, watching.stalled]);
     return combine(plan, runtimeName(), sent, received);
   } finally {
@@ -110,12 +120,19 @@ export interface End<Result> {
   readonly outcome: Promise<Result>;
 }
 
-/** Starts one end on a Worker, which the caller terminates. Throws where its script is missing. */
+/**
+ * Starts one end on a Worker, which the caller terminates. Throws where its script is missing, or
+ * there can be no other thread.
+ */
 export function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
   requireWorker(WORKER_URL);
-  const worker = new Worker(WORKER_URL, { workerData: task });
-  const outcome = outcomeOf<Result>(task.role, worker);
-  return { worker, outcome };
+  try {
+    const worker = startWorker(WORKER_URL, { workerData: task });
+    return { worker, outcome: outcomeOf<Result>(task.role, worker) };
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new Error(`Cannot start the ${task.role}: ${hintBeneath(error.op, error.code)}`);
+  }
 }
 
 /** What the Worker reports, or why it did not. */

@@ -7,6 +7,8 @@ import type { Control } from "./control.ts";
 
 const INTERVAL_MS = 100;
 const STALLED_AFTER_MS = 15_000;
+/** A Worker that takes longer to begin never will. */
+const BEGUN_AFTER_MS = 60_000;
 const ENDS = 2;
 
 /** What is looked at of a measurement, or of its warm-up. */
@@ -14,7 +16,7 @@ export type Watched = Pick<Control, "begun" | "sent" | "received">;
 
 /** A watch that somebody must stop. */
 export interface Watch {
-  /** Rejects when neither end has moved a byte for too long; never resolves. */
+  /** Rejects when an end does not begin, or neither has moved a byte for too long; never resolves. */
   readonly stalled: Promise<never>;
   /** Ends the watch. */
   stop(): void;
@@ -22,22 +24,29 @@ export interface Watch {
 
 /**
  * Looks at `control`, and at its warm-up, ten times a second, and calls `onTick` each time. What
- * the ends take to begin does not count: on a slow machine that is seconds.
+ * the ends take to begin does not count as a stall: on a slow machine that is seconds. Nor does the
+ * time for which the whole process was stopped.
  */
 export function watch(
   control: Watched,
   warmUp: Watched,
   onTick: () => void,
   stalledAfterMs: number = STALLED_AFTER_MS,
+  begunAfterMs: number = BEGUN_AFTER_MS,
 ): Watch {
   const { promise: stalled, reject } = Promise.withResolvers<never>();
-  let [moved, movedAt] = [-1, performance.now()];
+  let [moved, stillMs, lookedAt] = [-1, 0, performance.now()];
   const timer = setInterval(() => {
     onTick();
+    const now = performance.now();
+    stillMs += Math.min(now - lookedAt, 2 * INTERVAL_MS);
+    lookedAt = now;
     const { sent, received, begun } = control;
-    const seen = sent + received + warmUp.sent + warmUp.received;
-    if (begun < ENDS || seen !== moved) [moved, movedAt] = [seen, performance.now()];
-    else if (performance.now() - movedAt > stalledAfterMs) {
+    const seen = begun + sent + received + warmUp.sent + warmUp.received;
+    if (seen !== moved) [moved, stillMs] = [seen, 0];
+    if (begun < ENDS && stillMs > begunAfterMs) {
+      reject(new Error(`Only ${begun} of ${ENDS} Workers began in ${begunAfterMs / 1000} s`));
+    } else if (begun === ENDS && stillMs > stalledAfterMs) {
       reject(
         new Error(
           `Nothing moved for ${stalledAfterMs / 1000} s: ` +
