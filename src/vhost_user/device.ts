@@ -102,7 +102,9 @@ export interface VsockDevice extends Transport, Disposable {
  * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the
  * guest could write to it meanwhile (`volatile`).
  *
- * While a VMM pauses its guest it stops the device, which ends all connections.
+ * While a VMM pauses its guest it stops the device, which ends all connections. Neither it nor its
+ * guest can have the device wait, but for a descriptor that it sends of a file of FUSE or NFS: to
+ * close that takes as long as the server of the file does.
  *
  * It does not keep the process alive; what waits on its sockets does. Deno wants `--allow-read` and
  * `--allow-write` of `socketPath` for it.

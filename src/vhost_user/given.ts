@@ -13,7 +13,10 @@ export const GIVEN_MAX = 253;
 /** `struct linger`: off. */
 const NO_LINGER: Uint8Array<ArrayBuffer> = new Uint8Array(8);
 
-/** Closes `fd`. Of a socket that takes as long as its SO_LINGER says, O_NONBLOCK or not. */
+/**
+ * Closes `fd`. Of a socket that takes as long as its SO_LINGER says, O_NONBLOCK or not. A file of
+ * FUSE or NFS takes as long as its server does, and no call can tell without asking that server.
+ */
 export function closeGiven(fd: number): void {
   try {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER);
