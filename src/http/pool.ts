@@ -3,40 +3,37 @@
  *
  * @module
  */
-import { Agent } from "node:http";
-import type { Duplex } from "node:stream";
+import { Agent, type ClientRequest } from "node:http";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
-import { VsockError } from "../error.ts";
 import { type ConnDuplex, toDuplex } from "./duplex.ts";
 import { failure } from "./failure.ts";
 import type { UnreadTime } from "./unread.ts";
 
-type OnConnection = (error: Error | null, stream: Duplex) => void;
-
 /**
- * A connection with a node:http agent of its own, which tells when the next request may go out on
- * it. An agent for all of them would not count a connection before it is open.
+ * A connection as a node:http agent of its own, which tells when the next request may go out on it.
+ * What an Agent sees to besides, hosts and queues, the pool does.
  */
 export class PooledConn extends Agent {
   /** The connection. */
   readonly duplex: ConnDuplex;
   /** Whether it has carried a request before: then its server may have closed it meanwhile. */
   kept = false;
-  /** Whether the agent has it. */
-  #given = false;
   #unread: UnreadTime | undefined;
-  readonly #onFree: () => void;
 
   /** `onFree` is called after each request that leaves the connection as good as before. */
   constructor(duplex: ConnDuplex, idleTimeoutMs: number, onFree: (conn: PooledConn) => void) {
     const timeout = idleTimeoutMs === Infinity ? {} : { timeout: Math.max(1, idleTimeoutMs) };
-    super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, ...timeout });
+    super({ keepAlive: true, ...timeout });
     this.duplex = duplex;
-    this.#onFree = (): void => {
+    duplex.on("free", () => {
       this.#unread = undefined;
-      onFree(this);
-    };
+      this.kept = true;
+      // Typed as void for Node, and yet a boolean: a server may say that it closes early.
+      const keeps = this.keepSocketAlive(duplex) as unknown as boolean;
+      if (keeps) onFree(this);
+      else duplex.destroy();
+    });
   }
 
   /** A response has it, until all of its body has come; `unread` is of that. */
@@ -49,21 +46,10 @@ export class PooledConn extends Agent {
     return this.#unread?.ms ?? 0;
   }
 
-  /** Part of Agent. */
-  override createConnection(_options: unknown, onConnection?: OnConnection): Duplex {
-    // Deno asks for another where a kept one was closed, to send any request once more by itself.
-    const error = this.#given ? new VsockError("recv", "ECONNRESET") : null;
-    this.#given = true;
-    onConnection?.(error, this.duplex);
-    return this.duplex;
-  }
-
-  /** Part of Agent: it asks when a request is over. */
-  override keepSocketAlive(socket: Duplex): boolean {
-    // Typed as void for Node, and yet a boolean.
-    const keeps = super.keepSocketAlive(socket) as unknown as boolean;
-    if (keeps) queueMicrotask(this.#onFree); // the agent has it back by then
-    return keeps;
+  /** Part of Agent. It sets no `reusedSocket`: Deno sends any such request once more by itself. */
+  addRequest(request: ClientRequest): void {
+    this.duplex.ref();
+    request.onSocket(this.duplex);
   }
 }
 
@@ -128,6 +114,8 @@ export class Pool {
    */
   async take(signal: AbortSignal): Promise<PooledConn> {
     signal.throwIfAborted();
+    const kept = this.#takeIdle(); // nobody waits where there is one
+    if (kept !== undefined) return kept;
     const turn = new Turn();
     const leave = (reason: unknown): void => {
       this.#waiting.delete(turn);
@@ -209,15 +197,14 @@ export class Pool {
   }
 
   #adopt(duplex: ConnDuplex): PooledConn {
-    const conn = new PooledConn(duplex, this.#options.idleTimeoutMs, (free) => {
-      free.kept = true;
-      this.#giveBack(free);
-    });
+    const { idleTimeoutMs } = this.#options;
+    const conn = new PooledConn(duplex, idleTimeoutMs, (free) => this.#giveBack(free));
     this.#open.add(conn);
     duplex.on("error", () => {}); // the request is told of it; of an idle one nobody need know
-    duplex.once("end", () => {
+    const closeIdle = (): void => {
       if (this.#idle.includes(conn)) duplex.destroy();
-    });
+    };
+    duplex.on("end", closeIdle).on("timeout", closeIdle);
     duplex.once("close", () => {
       this.#open.delete(conn);
       this.#idle = this.#idle.filter((other) => other !== conn);
