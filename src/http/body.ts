@@ -53,8 +53,9 @@ const FIRST_PIECE = "Bun" in globalThis ? 16_384 : Infinity;
 export class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #ahead: Promise<Result>[] = [];
+  #looking = false;
   #late = false;
-  #known: number | undefined;
+  #whole: readonly Uint8Array[] | undefined;
 
   /** Locks `body`. */
   constructor(body: ReadableStream<Uint8Array>) {
@@ -66,9 +67,14 @@ export class BodyReader {
     return this.#late;
   }
 
+  /** All chunks, where `length()` has found it. */
+  get whole(): readonly Uint8Array[] | undefined {
+    return this.#whole;
+  }
+
   /** What `length()` has found. */
   get known(): number | undefined {
-    return this.#known;
+    return this.#whole?.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** As of the stream's own reader. */
@@ -89,24 +95,25 @@ export class BodyReader {
    * @throws What the body fails with in this turn.
    */
   async length(): Promise<number | undefined> {
-    const first = await this.#peek();
-    this.#late = first === undefined;
-    if (first === undefined) return undefined;
-    if (first.done) return this.#known = 0;
-    let { byteLength } = first.value;
-    let next = await this.#peek();
-    if (byteLength === FIRST_PIECE && next?.value instanceof Uint8Array) {
-      byteLength += next.value.byteLength;
-      next = await this.#peek();
-    }
-    return this.#known = next?.done ? byteLength : undefined;
+    this.#looking = this.#late = true;
+    const turn = new Promise<void>((resolve) => nextTick(resolve));
+    await Promise.race([this.#look(), turn]);
+    this.#looking = false;
+    return this.known;
   }
 
-  #peek(): Promise<Result | undefined> {
-    const result = this.#reader.read();
-    this.#ahead.push(result);
-    const late = new Promise<undefined>((resolve) => nextTick(resolve, undefined));
-    return Promise.race([result, late]);
+  async #look(): Promise<void> {
+    const chunks: Uint8Array[] = [];
+    do {
+      const reading = this.#reader.read();
+      this.#ahead.push(reading);
+      const { value, done } = await reading;
+      if (!this.#looking) return;
+      this.#late = false;
+      if (done) return void (this.#whole = chunks);
+      if (!(value instanceof Uint8Array)) return; // sending it fails
+      chunks.push(value);
+    } while (chunks.length < 2 || chunks.length === 2 && chunks[0]!.byteLength === FIRST_PIECE);
   }
 }
 
@@ -126,6 +133,7 @@ export async function sendBody(
   length?: number,
   carrier: Writable = outgoing,
 ): Promise<void> {
+  if (body.whole !== undefined) return sendWhole(body.whole, outgoing);
   let sent = 0;
   // Ends a pending read.
   const onClose = (): void => void body.cancel(outgoing.errored ?? undefined);
@@ -150,6 +158,13 @@ export async function sendBody(
   } finally {
     outgoing.off("close", onClose);
   }
+}
+
+/** Head and body go out in one write where the body is one chunk. */
+function sendWhole(chunks: readonly Uint8Array[], outgoing: Writable): void {
+  if (outgoing.destroyed) return;
+  for (const chunk of chunks.slice(0, -1)) outgoing.write(chunk);
+  outgoing.end(chunks.at(-1));
 }
 
 /** Waits until `outgoing` takes more, or is closed. */
@@ -178,10 +193,10 @@ function requireBytes(what: string, value: unknown): asserts value is Uint8Array
 }
 
 /** Header fields of a message, several of one name included. */
-export function headersOf(rawHeaders: readonly string[]): Headers {
-  const headers = new Headers();
+export function fieldsOf(rawHeaders: readonly string[]): [name: string, value: string][] {
+  const fields: [string, string][] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    headers.append(rawHeaders[i]!, rawHeaders[i + 1]!);
+    fields.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
   }
-  return headers;
+  return fields;
 }

@@ -6,7 +6,7 @@
 import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
 import type { Duplex } from "node:stream";
 import { VsockError } from "../error.ts";
-import { bodyOf, BodyReader, headersOf, sendBody } from "./body.ts";
+import { bodyOf, BodyReader, fieldsOf, sendBody } from "./body.ts";
 import { failure } from "./failure.ts";
 import type { PooledConn } from "./pool.ts";
 import { UnreadTime } from "./unread.ts";
@@ -140,7 +140,7 @@ function responseOf(
   unread: UnreadTime,
 ): Response {
   const { statusCode: status = 0, statusMessage: statusText = "", rawHeaders } = incoming;
-  const init = { status, statusText, headers: headersOf(rawHeaders) };
+  const init = { status, statusText, headers: fieldsOf(rawHeaders) };
   incoming.on("error", () => {}); // who reads the body is told of it
   if (method !== "HEAD" && !NULL_BODY.has(status)) {
     const chunks = incoming.iterator({ destroyOnReturn: false });

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { clearTimeout, setTimeout } from "node:timers";
 import { VsockError } from "../error.ts";
 import { shown } from "../shown.ts";
-import { bodyOf, BodyReader, headersOf, sendBody, wrongLength } from "./body.ts";
+import { bodyOf, BodyReader, fieldsOf, sendBody, wrongLength } from "./body.ts";
 import { UnreadTime } from "./unread.ts";
 
 /** A host and perhaps a port: nothing in it can lead the URL elsewhere. */
@@ -29,7 +29,7 @@ export function requestOf(
   hold: Hold,
 ): Request {
   const { method = "GET", rawHeaders } = incoming;
-  const headers = headersOf(rawHeaders);
+  const headers = fieldsOf(rawHeaders);
   const url = urlOf(incoming, headers);
   const init: RequestInit = { method, headers, signal };
   if (hasBody(incoming)) {
@@ -127,9 +127,14 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
 }
 
-/** Two Hosts are one that is none: a Headers joins them. */
-function urlOf({ url = "", httpVersion }: IncomingMessage, headers: Headers): string {
-  const host = headers.get("host") ?? (httpVersion === "1.0" ? "localhost" : "");
+/** Two Hosts are one that is none. */
+function urlOf(
+  { url = "", httpVersion }: IncomingMessage,
+  fields: readonly (readonly [name: string, value: string])[],
+): string {
+  const hosts = fields.filter(([name]) => name.toLowerCase() === "host").map((field) => field[1]);
+  if (hosts.length === 0 && httpVersion === "1.0") hosts.push("localhost");
+  const host = hosts.join();
   if (!HOST.test(host)) throw new TypeError(`Cannot serve ${host}: must be a host`);
   if (/^https?:\/\//i.test(url)) return url;
   if (url !== "*" && !url.startsWith("/")) {
@@ -173,13 +178,11 @@ async function send(
   const told = toldLength(headers);
   const bodiless = outgoing.req.method === "HEAD" || HEAD_ALONE.has(status);
   const length = await (bodiless ? told ?? reader?.length() : lengthOf(reader, told));
-  const fields = new Map<string, string | string[]>(headers);
-  const cookies = headers.getSetCookie();
-  if (cookies.length > 0) fields.set("set-cookie", cookies);
-  if (length !== undefined) fields.set("content-length", `${length}`);
-  for (const [name, value] of fields) if (!FRAMING.has(name)) outgoing.setHeader(name, value);
+  const fields: string[] = [];
+  for (const [name, value] of headers) if (!FRAMING.has(name)) fields.push(name, value);
+  if (length !== undefined) fields.push("content-length", `${length}`);
   outgoing.statusMessage = statusText; // instead of that of a response that could not be sent
-  outgoing.writeHead(status);
+  outgoing.writeHead(status, fields);
   if (reader === undefined) return void outgoing.end();
   if (reader.late) outgoing.flushHeaders();
   if (!bodiless) return await sendBody(reader, outgoing, length);
@@ -221,7 +224,7 @@ async function lengthOf(
   return length ?? told;
 }
 
-/** What node:http sees to by itself, and what tells of trailers: none are sent. */
+/** What is told by another value or by node:http, and what tells of trailers: none are sent. */
 const FRAMING: ReadonlySet<string> = new Set([
-  ...["connection", "keep-alive", "trailer", "transfer-encoding"],
+  ...["connection", "content-length", "keep-alive", "trailer", "transfer-encoding"],
 ]);
