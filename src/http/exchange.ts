@@ -4,6 +4,7 @@
  * @module
  */
 import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
+import { nextTick } from "node:process";
 import type { Duplex } from "node:stream";
 import { VsockError } from "../error.ts";
 import { bodyOf, BodyReader, fieldsOf, sendBody } from "./body.ts";
@@ -73,13 +74,19 @@ export function exchange(
     });
     outgoing.once("response", (message) => {
       incoming = message;
+      message.on("error", () => {}); // who reads the body is told of it
       const onCancel = (reason: unknown): void => {
         if (!message.readableEnded) end(reason); // else there is nothing to save
       };
-      const unread = new UnreadTime();
-      const response = responseOf(message, request.method, onCancel, toError, unread);
-      conn.isHeldBy(unread);
-      resolve(withUrl(response, request.url));
+      const answer = (): void => {
+        if (signal.aborted) return reject(signal.reason);
+        const unread = new UnreadTime();
+        conn.isHeldBy(unread);
+        const rest = (): ReadableStream<Uint8Array<ArrayBuffer>> =>
+          bodyOf(message.iterator({ destroyOnReturn: false }), onCancel, toError, AHEAD, unread);
+        resolve(withUrl(responseOf(message, request.method, rest), request.url));
+      };
+      nextTick(answer); // a short body has come with its head by then
     });
     send(outgoing, body, conn.duplex).catch((cause) => {
       failed = failure("the body of the request failed", cause);
@@ -132,22 +139,20 @@ const AHEAD = 65_536;
 /** Statuses of which a Response must have no body. */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
+/** What needs no stream has none: to read one takes longer than a request. */
 function responseOf(
   incoming: IncomingMessage,
   method: string,
-  onCancel: (reason: unknown) => void,
-  toError: (cause: unknown) => unknown,
-  unread: UnreadTime,
+  rest: () => ReadableStream<Uint8Array<ArrayBuffer>>,
 ): Response {
   const { statusCode: status = 0, statusMessage: statusText = "", rawHeaders } = incoming;
   const init = { status, statusText, headers: fieldsOf(rawHeaders) };
-  incoming.on("error", () => {}); // who reads the body is told of it
-  if (method !== "HEAD" && !NULL_BODY.has(status)) {
-    const chunks = incoming.iterator({ destroyOnReturn: false });
-    return new Response(bodyOf(chunks, onCancel, toError, AHEAD, unread), init);
+  if (method === "HEAD" || NULL_BODY.has(status)) {
+    incoming.resume();
+    return new Response(null, init);
   }
-  incoming.resume();
-  return new Response(null, init);
+  const body = incoming.complete ? new Uint8Array(incoming.read() ?? 0) : rest();
+  return new Response(body, init);
 }
 
 /** Gives a Response, and what is cloned from it, the URL that was asked for. */
