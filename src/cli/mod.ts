@@ -24,7 +24,7 @@ import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, type Entry, findCommand } from "./commands.ts";
 import { asksForHelp } from "./args/flags.ts";
 import { processTerminal, type Terminal } from "./output/terminal.ts";
-import { UsageError } from "./args/usage.ts";
+import { UsageError } from "./args/values.ts";
 import { VERSION } from "./version.ts";
 
 export type { Terminal } from "./output/terminal.ts";

@@ -38,8 +38,8 @@ test("main() ends with 2 for a wrong option, names it and starts nothing", async
   assertEquals([code, out], [2, ""]);
   assertEquals(
     err,
-    "vsockit perf: Cannot use --megabytes: must be a positive whole number, then K, M, G or " +
-      "nothing: current value is 0\nvsockit perf --help lists the options\n",
+    "vsockit perf: Cannot use --megabytes: must be a whole number, alone or with K, M or G behind " +
+      "it, of 1 to 9007199254740991 bytes: current value is 0\nvsockit perf --help lists the options\n",
   );
 });
 

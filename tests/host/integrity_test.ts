@@ -20,7 +20,7 @@ const folder = new EmptyFolder();
 const socketPath = join(folder.path, "vhost");
 let guest: GuestProcess;
 before(() => {
-  TRANSPORTS.get("device")!.open({ socketPath, guestCid: GUEST_CID }); // it stays
+  TRANSPORTS.device.open({ socketPath, guestCid: GUEST_CID }); // it stays
   guest = startGuest({ memoryMiB: 1024, vhostUser: socketPath, command: denoRun(...SERVE) });
 });
 after(async () => {

@@ -8,7 +8,7 @@ import { PcapFile } from "../../src/cli/device/pcap_file.ts";
 import { Sessions } from "../../src/cli/device/sessions.ts";
 import { shareOf } from "../../src/cli/device/share.ts";
 import { descriptorLimit } from "../../src/cli/environment.ts";
-import { UsageError } from "../../src/cli/args/usage.ts";
+import { UsageError } from "../../src/cli/args/values.ts";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";

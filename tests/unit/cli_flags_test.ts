@@ -8,7 +8,7 @@ import {
   parseLine,
   splitLetters,
 } from "../../src/cli/args/flags.ts";
-import { UsageError } from "../../src/cli/args/usage.ts";
+import { UsageError } from "../../src/cli/args/values.ts";
 
 const FLAGS: readonly Flag[] = [
   { name: "buffer", short: "b", value: "SIZE", help: "how much" },

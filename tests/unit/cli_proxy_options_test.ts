@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { fittingIn, parseOptions } from "../../src/cli/proxy/options.ts";
 import { parsePattern } from "../../src/cli/proxy/pattern.ts";
-import { UsageError } from "../../src/cli/args/usage.ts";
+import { UsageError } from "../../src/cli/args/values.ts";
 
 const TARGET = "unix:/run/t";
 

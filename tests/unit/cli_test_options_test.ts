@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseOptions } from "../../src/cli/test/options.ts";
-import { UsageError } from "../../src/cli/args/usage.ts";
+import { UsageError } from "../../src/cli/args/values.ts";
 
 const SERVER = ["--mode", "server", "--control-port", "4321", "--peer-cid", "3"];
 

@@ -8,7 +8,7 @@ import type { Address } from "../../address.ts";
 import { parseAddress, type ParsedAddress } from "../../address_text.ts";
 import { portPath } from "../../hybrid/dialect.ts";
 import { requireNoName } from "../../resolve.ts";
-import { UsageError } from "./usage.ts";
+import { UsageError } from "./values.ts";
 
 /** What an address is for. */
 export type Use = "connect" | "listen";

@@ -4,8 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { toInteger } from "./integer.ts";
-import { UsageError, wrongValue } from "./usage.ts";
+import { toBytes, toInteger, UsageError, wrongValue } from "./values.ts";
 
 /** One flag, for the parser and for `--help`. */
 export interface Flag {
@@ -47,13 +46,17 @@ export interface Line {
  * @throws {UsageError} On an unknown flag, a value missing or too much, or an operand.
  */
 export function parseFlags(flags: readonly Flag[], args: readonly string[]): Given {
-  const { given, operands: [operand] } = parseLine(flags, args);
-  if (operand !== undefined) throw new UsageError(`Unexpected operand: ${operand}`);
-  return given;
+  return parseLine(flags, args, 0).given;
 }
 
-/** Reads `args` as `parseFlags()` does, and takes operands; behind `--` all are operands. */
-export function parseLine(flags: readonly Flag[], args: readonly string[]): Line {
+/**
+ * Reads `args` as `parseFlags()` does, and takes so many operands; behind `--` all are operands.
+ */
+export function parseLine(
+  flags: readonly Flag[],
+  args: readonly string[],
+  most: number = Infinity,
+): Line {
   const parsed = parseArgs(joinValues(flags, args), {
     string: ["_", ...flags.filter(({ value }) => value).map(({ name }) => name)],
     boolean: flags.filter(({ value }) => !value).map(({ name }) => name),
@@ -66,7 +69,9 @@ export function parseLine(flags: readonly Flag[], args: readonly string[]): Line
     if (typeof value === "string" || value === true) given.set(name, value);
     else if (Array.isArray(value) && value.length > 0) given.set(name, value);
   }
-  return { given, operands: parsed._ };
+  const operands = parsed._;
+  if (operands.length > most) throw new UsageError(`Unexpected operand: ${operands[most]}`);
+  return { given, operands };
 }
 
 /** Whether `args` have `HELP_FLAG` in either form; behind `--` it is an operand. */
@@ -173,6 +178,29 @@ export function readInteger<T>(
 ): number | T {
   const value = readText(given, flag);
   return value === undefined ? otherwise : toInteger(`--${flag}`, value, min, max);
+}
+
+/**
+ * The bytes that `flag` is given, or `otherwise`; a number without a letter counts in `unit` bytes.
+ *
+ * @throws {UsageError} If they are not from `min` to `max`.
+ */
+export function readBytes(
+  given: Given,
+  flag: string,
+  otherwise: number,
+  min: number,
+  max: number,
+  unit = 1,
+): number {
+  const value = readText(given, flag);
+  return value === undefined ? otherwise : toBytes(`--${flag}`, value, min, max, unit);
+}
+
+/** @throws {UsageError} If `flag` is given, and `needed` is not. */
+export function requireWith(given: Given, flag: string, needed: string): void {
+  if (!given.has(flag) || given.has(needed)) return;
+  throw wrongValue(`--${flag}`, `be with --${needed}`, `no --${needed}`);
 }
 
 /** @throws {UsageError} If `flag` is given together with one of `others`. */

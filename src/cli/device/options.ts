@@ -12,7 +12,7 @@ import {
   readMany,
   readText,
 } from "../args/flags.ts";
-import { UsageError, wrongValue } from "../args/usage.ts";
+import { UsageError, wrongValue } from "../args/values.ts";
 
 /** One guest of the device. */
 export interface GuestChoice {

@@ -9,7 +9,7 @@ import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
 import { formatColumns } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../args/usage.ts";
+import { UsageError } from "../args/values.ts";
 import { formatCosts, measureCosts } from "./costs.ts";
 
 const FLAGS: readonly Flag[] = [

@@ -16,7 +16,7 @@ import { openTcp } from "../../kernel/elsewhere.ts";
 import { type ReceiveCost, receiveCosts } from "../../receive/costs.ts";
 import type { Receiver } from "../../receive/receiver.ts";
 import { LOCAL_HOST, PAGE_SEGMENT } from "../perf/tcp.ts";
-import { formatSize } from "../args/sizes.ts";
+import { formatSize } from "../args/values.ts";
 import { formatColumns } from "../output/table.ts";
 
 const KIB = 1024;

@@ -5,9 +5,9 @@
  */
 import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
-import { formatSize } from "../args/sizes.ts";
+import { formatSize } from "../args/values.ts";
+import { MODES } from "./plan.ts";
 import type { PerfResult } from "./result.ts";
-import { ROWS } from "./table.ts";
 
 type Scale = (value: number) => number;
 
@@ -72,7 +72,7 @@ function bytesPerWakeup({ bytes, wakeups }: PerfResult): number {
 }
 
 function linesOf(results: readonly PerfResult[], x: Scale, y: Scale): Line[] {
-  return ROWS.flatMap(([mode, short, words]) => {
+  return MODES.flatMap(({ mode, short, words }) => {
     const points = results.filter((result) => result.mode === mode)
       .map((result): [number, number] => [
         x(bytesPerWakeup(result)),

@@ -7,10 +7,10 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../args/usage.ts";
+import { UsageError } from "../args/values.ts";
 import { FLAGS } from "./flags.ts";
 import { parseOptions, type PerfOptions } from "./options.ts";
-import type { Mode, Plan } from "./plan.ts";
+import { type Mode, modeRow, type Plan } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
@@ -69,13 +69,13 @@ export const perf: Command = {
 };
 
 function requireWorking({ transport, mode, txZeroCopy }: Plan): void {
-  const carrier = TRANSPORTS.get(transport)!;
+  const carrier = TRANSPORTS[transport];
   if (txZeroCopy && !carrier.lends) {
     throw new UsageError(`Cannot use --tx-zerocopy with ${transport}: it always copies`);
   }
   const lack = carrier.whyNot(mode);
   if (lack === undefined) return;
-  throw new UsageError(`Cannot use ${nameOf(mode)} with ${transport}: ${lack}`);
+  throw new UsageError(`Cannot use -z ${modeRow(mode).letter} with ${transport}: ${lack}`);
 }
 
 async function measure(options: PerfOptions, terminal: Terminal): Promise<void> {
@@ -99,7 +99,7 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
 
 async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
   using picture = options.svg === undefined ? undefined : openPicture(options.svg);
-  const carrier = TRANSPORTS.get(options.plan.transport)!;
+  const carrier = TRANSPORTS[options.plan.transport];
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];
   const works = (mode: Mode): boolean => carrier.whyNot(mode) === undefined;
@@ -123,10 +123,6 @@ function openPicture(path: string): { draw(svg: string): void } & Disposable {
     draw: (svg) => writeFileSync(path, svg),
     [Symbol.dispose]: () => closeSync(fd),
   };
-}
-
-function nameOf(mode: Mode): string {
-  return { copy: "-z n", zerocopy: "-z y", "user-poll": "-z u", auto: "-z a" }[mode];
 }
 
 /** What `run` gives, which tells how much is done, 0 to 1. */

@@ -34,8 +34,7 @@ export interface EndTask {
 
 /** Runs one end: of the warm-up on a connection of its own, then of the measurement. */
 export function runEnd(task: EndTask): Transmitted | Received {
-  const carrier = TRANSPORTS.get(task.plan.transport);
-  if (carrier === undefined) throw new Error(`No transport ${task.plan.transport}`);
+  const carrier = TRANSPORTS[task.plan.transport];
   using transport = carrier.open(task.end);
   const { role, machine, plan, peer, warmUpControl, warmUpWakeups = carrier.warmUpWakeups } = task;
   const address = carrier.address(machine, plan.port);

@@ -4,7 +4,11 @@
  * @module
  */
 import { type Flag, HELP_FLAG } from "../args/flags.ts";
-import { TRANSPORTS } from "./transports.ts";
+import { MODES } from "./plan.ts";
+
+const LETTERS = MODES.map(({ letter }) => letter);
+/** The device has a flag of its own. */
+const NAMES = ["loopback", "vsock", "tcp"];
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
@@ -21,8 +25,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "mode",
     short: "z",
-    value: "n|y|u|a",
-    choices: ["n", "y", "u", "a"],
+    value: LETTERS.join("|"),
+    choices: LETTERS,
     help:
       "receive by n copy, y zero-copy and poll,\nu zero-copy and user poll (spin), a whichever of\nn and y is cheaper [n]",
   },
@@ -61,8 +65,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "transport",
     value: "NAME",
-    choices: [...TRANSPORTS.keys()],
-    help: `one of: ${[...TRANSPORTS.keys()].join(", ")} [loopback]`,
+    choices: NAMES,
+    help: `one of: ${NAMES.join(", ")} [loopback]`,
   },
   { name: "port", value: "PORT", help: "where one end listens [1234]" },
   {

@@ -4,17 +4,26 @@
  * @module
  */
 import { statSync } from "node:fs";
-import { type Given, parseFlags, readInteger, readText, requireWithout } from "../args/flags.ts";
-import { parseSize } from "../args/sizes.ts";
-import { UsageError, wrongValue } from "../args/usage.ts";
+import {
+  type Given,
+  parseFlags,
+  readBytes,
+  readInteger,
+  readText,
+  requireWith,
+  requireWithout,
+} from "../args/flags.ts";
+import { UsageError, wrongValue } from "../args/values.ts";
 import { FLAGS } from "./flags.ts";
-import { type Alone, BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
+import { type Alone, BUFFER_MAX, type Mode, MODES, type Plan, type TransportName } from "./plan.ts";
 import type { Remote } from "./remote.ts";
 import { COLUMNS } from "./sweep.ts";
 import { TRANSPORTS } from "./transports.ts";
 
 const [PAGE, MIB] = [4096, 1024 * 1024];
 const [U32_MAX, INT_MAX] = [0xffff_ffff, 0x7fff_ffff];
+/** What the kernel takes as TCP_MAXSEG. */
+const SEGMENT_MAX = 0x7fff;
 
 /** What was asked for. */
 export interface PerfOptions {
@@ -27,14 +36,17 @@ export interface PerfOptions {
   /** JSON in place of text. */
   readonly json: boolean;
   /** The file to draw a sweep into. */
-  readonly svg?: string;
+  readonly svg: string | undefined;
   /** The one end to run, where the other is another process. */
-  readonly alone?: Alone;
+  readonly alone: Alone | undefined;
   /** Who runs the other end as it is asked to. */
-  readonly remote?: Remote;
+  readonly remote: Remote | undefined;
   /** Run the other end of whatever is asked for. */
   readonly serve: boolean;
 }
+
+/** Flags that run one end only. */
+const ALONE_FLAGS = ["server", "cid", "listen"] as const;
 
 /**
  * Reads the command line. Only `--file` is looked at beyond it.
@@ -43,145 +55,127 @@ export interface PerfOptions {
  */
 export function parseOptions(args: readonly string[]): PerfOptions {
   const given = parseFlags(FLAGS, args);
-  const transport = parseTransport(given);
-  const mode = parseMode(given);
-  requireWithout(given, "sweep", ["buffer", "rcvlowat", "mode", "pages"]);
+  requireConsistent(given);
+  const transport = given.has("device")
+    ? "device"
+    : (readText(given, "transport") ?? "loopback") as TransportName;
+  const plan = parsePlan(given, transport);
+  if (given.has("serve")) requireElsewhere("serve", transport);
+  return {
+    plan,
+    sweep: given.has("sweep"),
+    amountGiven: given.has("megabytes") || plan.file !== undefined,
+    json: given.has("json"),
+    svg: readText(given, "svg"),
+    alone: parseAlone(given, transport),
+    remote: parseRemote(given, transport),
+    serve: given.has("serve"),
+  };
+}
+
+function requireConsistent(given: Given): void {
+  requireWithout(given, "sweep", ["buffer", "rcvlowat", "mode", "pages", ...ALONE_FLAGS]);
   requireWithout(given, "file", ["megabytes"]);
   requireWithout(given, "pages", ["buffer"]);
   requireWithout(given, "tx-zerocopy", ["file"]);
   requireWithout(given, "seqpacket", ["tx-buffer", "tx-zerocopy"]);
   requireWithout(given, "listen", ["server", "cid"]);
-  requireWithout(given, "sweep", ALONE_FLAGS);
   requireWithout(given, "peer", ALONE_FLAGS);
   requireWithout(given, "serve", [...ALONE_FLAGS, "peer", "sweep", "file"]);
-  const file = readText(given, "file");
-  const bytes = file === undefined ? size(given, "megabytes", 256 * MIB, MIB) : fileSize(file);
-  const bufferBytes = atMost("--buffer", parseBuffer(given, mode), BUFFER_MAX);
-  const { tunesBuffers, maxSegment, lends } = TRANSPORTS.get(transport)!;
-  const credit = tunesBuffers ? 0 : 4 * MIB;
-  const creditBytes = atMost("--credit", size(given, "credit", credit), U32_MAX);
-  const most = creditBytes || Infinity;
-  const reachable = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, most);
-  const rcvlowatBytes = atMost("--rcvlowat", size(given, "rcvlowat", reachable), INT_MAX);
-  if (rcvlowatBytes > most) {
-    const rule = `be at most the credit of ${creditBytes} bytes, or the receiver never wakes`;
-    throw wrongValue("--rcvlowat", rule, rcvlowatBytes);
-  }
+  requireWithout(given, "device", ["transport"]);
+  requireWith(given, "svg", "sweep");
+  requireWith(given, "device", "peer");
+  requireWith(given, "reverse", "peer");
+}
+
+function parsePlan(given: Given, transport: TransportName): Plan {
+  const { tunesBuffers, maxSegment, lends } = TRANSPORTS[transport];
+  const mode = parseMode(given);
   const type = given.has("seqpacket") ? "seqpacket" : "stream";
-  if (type === "seqpacket") atMost("--buffer with --seqpacket", bufferBytes, most);
-  const plan: Plan = {
+  const file = readText(given, "file");
+  if (given.has("mss") && maxSegment === undefined) {
+    throw wrongValue("--mss", "be with --transport tcp", transport);
+  }
+  const bufferBytes = parseBuffer(given, mode);
+  const creditBytes = readBytes(given, "credit", tunesBuffers ? 0 : 4 * MIB, 1, U32_MAX);
+  const most = creditBytes || Infinity;
+  const rcvlowatBytes = parseLowat(given, bufferBytes, most);
+  if (type === "seqpacket" && bufferBytes > most) {
+    throw wrongValue("--buffer with --seqpacket", `be at most ${most}`, bufferBytes);
+  }
+  return {
     mode,
     transport,
     type,
     port: readInteger(given, "port", 1234, 0, U32_MAX - 1), // the last one means any
-    bytes,
+    bytes: file === undefined
+      ? readBytes(given, "megabytes", 256 * MIB, 1, Number.MAX_SAFE_INTEGER, MIB)
+      : fileSize(file),
     file,
     bufferBytes,
     rcvlowatBytes,
     creditBytes,
-    txBufferBytes: type === "seqpacket" ? bufferBytes : parseTxBuffer(given),
-    ...((given.has("tx-zerocopy") || lends === "always") && { txZeroCopy: true }),
-    ...(maxSegment !== undefined && { maxSegment: size(given, "mss", maxSegment) }),
+    txBufferBytes: type === "seqpacket"
+      ? bufferBytes
+      : readBytes(given, "tx-buffer", 16 * MIB, 1, BUFFER_MAX),
+    txZeroCopy: given.has("tx-zerocopy") || lends === "always",
+    maxSegment: maxSegment && readBytes(given, "mss", maxSegment, 0, SEGMENT_MAX),
     verify: given.has("verify"),
   };
-  const amountGiven = given.has("megabytes") || file !== undefined;
-  const alone = parseAlone(given, transport);
-  const remote = parseRemote(given, transport);
-  if (given.has("serve")) requireElsewhere("serve", transport);
-  const svg = readText(given, "svg");
-  if (svg !== undefined && !given.has("sweep")) {
-    throw wrongValue("--svg", "be with --sweep", "one measurement");
-  }
-  return {
-    plan,
-    sweep: given.has("sweep"),
-    amountGiven,
-    json: given.has("json"),
-    ...(svg !== undefined && { svg }),
-    ...(alone && { alone }),
-    ...(remote && { remote }),
-    serve: given.has("serve"),
-  };
 }
-
-function size(given: Given, name: string, otherwise: number, unit = 1): number {
-  const value = readText(given, name);
-  return value === undefined ? otherwise : parseSize(`--${name}`, value, unit);
-}
-
-function atMost(flag: string, value: number, limit: number): number {
-  if (value <= limit) return value;
-  throw wrongValue(flag, `be at most ${limit}`, value);
-}
-
-const MODES: Readonly<Record<string, Mode>> = {
-  n: "copy",
-  y: "zerocopy",
-  u: "user-poll",
-  a: "auto",
-};
 
 function parseMode(given: Given): Mode {
-  return MODES[readText(given, "mode") ?? "n"]!;
+  const letter = readText(given, "mode");
+  return MODES.find((row) => row.letter === letter)?.mode ?? "copy";
 }
 
-function parseTransport(given: Given): string {
-  requireWithout(given, "device", ["transport"]);
-  return given.has("device") ? "device" : readText(given, "transport") ?? "loopback";
+function parseBuffer(given: Given, mode: Mode): number {
+  if (given.has("sweep")) return Math.max(...COLUMNS);
+  if (!given.has("pages")) return readBytes(given, "buffer", 128 * 1024, 1, BUFFER_MAX);
+  if (mode === "copy") throw wrongValue("--pages", "be with -z y or -z u", "-z n");
+  return readInteger(given, "pages", 1, 1, BUFFER_MAX / PAGE) * PAGE;
 }
 
-/** Flags that run one end only. */
-const ALONE_FLAGS = ["server", "cid", "listen"] as const;
+function parseLowat(given: Given, bufferBytes: number, most: number): number {
+  const otherwise = given.has("sweep") ? bufferBytes : Math.min(bufferBytes, most);
+  const lowat = readBytes(given, "rcvlowat", otherwise, 1, INT_MAX);
+  if (lowat <= most) return lowat;
+  const rule = `be at most the credit of ${most} bytes, or the receiver never wakes`;
+  throw wrongValue("--rcvlowat", rule, lowat);
+}
 
-function parseAlone(given: Given, transport: string): Alone | undefined {
+function parseAlone(given: Given, transport: TransportName): Alone | undefined {
   const flag = ALONE_FLAGS.find((flag) => given.has(flag));
   if (flag === undefined) return undefined;
-  const role = given.has("server") ? "transmitter" : "receiver";
-  const machine = readText(given, "cid");
-  const carrier = TRANSPORTS.get(transport)!;
-  if (machine !== undefined) carrier.requireMachine?.(machine);
+  const machine = readMachine(given, "cid", transport);
   requireElsewhere(flag, transport);
-  return machine ? { role, machine } : { role };
+  return { role: given.has("server") ? "transmitter" : "receiver", machine };
 }
 
-function requireElsewhere(flag: string, transport: string): void {
-  if (TRANSPORTS.get(transport)!.resolve !== undefined) return;
+function readMachine(given: Given, flag: string, transport: TransportName): string | undefined {
+  const machine = readText(given, flag);
+  if (machine !== undefined) TRANSPORTS[transport].requireMachine(`--${flag}`, machine);
+  return machine;
+}
+
+function requireElsewhere(flag: string, transport: TransportName): void {
+  if (TRANSPORTS[transport].resolve !== undefined) return;
   throw new UsageError(
     `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
       "leave out -s, -c and -l, and both ends run in this one",
   );
 }
 
-function parseRemote(given: Given, transport: string): Remote | undefined {
-  const machine = readText(given, "peer");
+function parseRemote(given: Given, transport: TransportName): Remote | undefined {
+  const machine = readMachine(given, "peer", transport);
+  if (machine === undefined) return undefined;
   const device = readText(given, "device");
-  if (machine === undefined) {
-    const other = ["device", "reverse"].find((name) => given.has(name)) ??
-      (transport === "device" ? "transport device" : undefined);
-    if (other === undefined) return undefined;
-    throw new UsageError(`Cannot use --${other}: must be with --peer: it is without`);
-  }
-  if (transport === "device" && device === undefined) {
-    throw new UsageError("Cannot use --transport device: must be with --device: it is without");
-  }
   if (device === undefined) requireElsewhere("peer", transport);
-  TRANSPORTS.get(transport)!.requireMachine?.(machine);
   const reverse = given.has("reverse");
   if (given.has("file") && !reverse) {
     throw new UsageError("Cannot use --file: must be with --reverse: --peer transmits");
   }
   return { machine, reverse, device };
-}
-
-function parseBuffer(given: Given, mode: Mode): number {
-  if (given.has("sweep")) return Math.max(...COLUMNS);
-  if (!given.has("pages")) return size(given, "buffer", 128 * 1024);
-  if (mode !== "copy") return size(given, "pages", 1) * PAGE;
-  throw wrongValue("--pages", "be with -z y or -z u", "-z n");
-}
-
-function parseTxBuffer(given: Given): number {
-  return atMost("--tx-buffer", size(given, "tx-buffer", 16 * MIB), BUFFER_MAX);
 }
 
 function fileSize(path: string): number {

@@ -8,15 +8,52 @@ import type { SocketType } from "../../socket.ts";
 /** The most bytes that a receiver maps; a buffer to copy into has the same limit. */
 export const BUFFER_MAX: number = (2 ** 18 - 1) * 4096;
 
-/** How the receiver takes data: `-z n`, `-z y`, `-z u`, `-z a`. */
+/** How the receiver takes data. */
 export type Mode = "copy" | "zerocopy" | "user-poll" | "auto";
+
+/** What is said of a mode. */
+interface ModeRow {
+  readonly mode: Mode;
+  /** Behind `-z`. */
+  readonly letter: string;
+  /** The RFC's name of its row. */
+  readonly short: string;
+  readonly words: string;
+  /** The calls that C times. */
+  readonly calls: string;
+}
+
+/** All modes, in the order of a sweep's rows. */
+export const MODES: readonly ModeRow[] = [
+  { mode: "copy", letter: "n", short: "C", words: "copy", calls: "recv" },
+  {
+    ...{ mode: "zerocopy", letter: "y", short: "ZC", words: "zero-copy, poll" },
+    calls: "getsockopt + madvise",
+  },
+  {
+    ...{ mode: "user-poll", letter: "u", short: "ZU", words: "zero-copy, user poll" },
+    calls: "getsockopt + madvise",
+  },
+  {
+    ...{ mode: "auto", letter: "a", short: "AU", words: "the cheaper one" },
+    calls: "recv, or getsockopt + madvise",
+  },
+];
+
+/** What is said of `mode`. */
+export function modeRow(mode: Mode): ModeRow {
+  return MODES.find((row) => row.mode === mode)!;
+}
+
+/** What carries a measurement: an entry in `transports.ts`. */
+export type TransportName = "loopback" | "vsock" | "device" | "tcp";
 
 /** One measurement. */
 export interface Plan {
   /** How the receiver takes data. */
   readonly mode: Mode;
-  /** The name of an entry in `transports.ts`. */
-  readonly transport: string;
+  /** What carries it. */
+  readonly transport: TransportName;
   /** STREAM, or SEQPACKET with messages of `bufferBytes`. */
   readonly type: SocketType;
   /** Where one end listens: the transmitter, where both are in this process. */

@@ -18,7 +18,7 @@ import { runtimeName } from "../../runtime/name.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
 import { Lines } from "./lines.ts";
-import type { Plan, Received, Transmitted } from "./plan.ts";
+import type { Plan, Received, Transmitted, TransportName } from "./plan.ts";
 import { checkRequest, type Request } from "./request.ts";
 import { combine, type PerfResult } from "./result.ts";
 import { start } from "./run.ts";
@@ -52,7 +52,7 @@ interface Go {
 
 /** Runs this end of `plan`, and has the other one run. */
 export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult> {
-  const carrier = TRANSPORTS.get(plan.transport)!;
+  const carrier = TRANSPORTS[plan.transport];
   const { reverse, device } = remote;
   const machine = await carrier.resolve?.(remote.machine) ?? remote.machine;
   const end = typeof device === "string"
@@ -131,7 +131,7 @@ async function runOnWorker(
 
 /** Runs ends for others, one measurement at a time, for ever. */
 export async function serveRemotes(plan: Plan, onError: (error: unknown) => void): Promise<never> {
-  const carrier = TRANSPORTS.get(plan.transport)!;
+  const carrier = TRANSPORTS[plan.transport];
   using transport = carrier.open(undefined);
   const address = stringifyAddress(carrier.address(undefined, plan.port));
   using listener = listen(address, { transport });
@@ -157,11 +157,11 @@ async function serveOne(conn: Conn<Address>, { transport, port }: Plan): Promise
 async function serveRequest(
   lines: Lines,
   asked: unknown,
-  transport: string,
+  transport: TransportName,
   port: number,
 ): Promise<Reply> {
   const { role, plan, warmUpWakeups } = checkRequest(asked, transport, port);
-  const lack = TRANSPORTS.get(transport)!.whyNot(plan.mode);
+  const lack = TRANSPORTS[transport].whyNot(plan.mode);
   if (lack !== undefined) return { lack: `it cannot receive by ${plan.mode}: ${lack}` };
   await lines.send({ go: true } satisfies Go);
   const { worker, outcome } = start<Transmitted | Received>({

@@ -3,17 +3,10 @@
  *
  * @module
  */
-import { formatSize } from "../args/sizes.ts";
-import type { Mode } from "./plan.ts";
+import { formatSize } from "../args/values.ts";
+import { formatColumns } from "../output/table.ts";
+import { modeRow } from "./plan.ts";
 import type { PerfResult, ReceivedResult, SentResult } from "./result.ts";
-
-/** The calls that C times. */
-export const DEQUEUE_CALLS: Readonly<Record<Mode, string>> = {
-  copy: "recv",
-  zerocopy: "getsockopt + madvise",
-  "user-poll": "getsockopt + madvise",
-  auto: "recv, or getsockopt + madvise",
-};
 
 /** Several lines with labels, those of A to D that this process knows among them. */
 export function formatReport(result: PerfResult | ReceivedResult | SentResult): string {
@@ -22,8 +15,7 @@ export function formatReport(result: PerfResult | ReceivedResult | SentResult): 
     : [["mode", describe(result)] as const, ...sentRows(result)];
   const { sha256 } = result;
   if (sha256 !== undefined) rows.push([hashLabel(result), sha256]);
-  const width = Math.max(...rows.map(([label]) => label.length)) + 2;
-  return rows.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
+  return formatColumns(rows);
 }
 
 type Row = readonly [label: string, value: string];
@@ -70,7 +62,7 @@ function sentRows(result: PerfResult | ReceivedResult | SentResult): Row[] {
 function receivedRows(result: ReceivedResult): Row[] {
   return [
     ["B receiver, rx loop", formatSeconds(result.rx_seconds)],
-    [`C receiver, ${DEQUEUE_CALLS[result.mode]}`, formatSeconds(result.dequeue_seconds)],
+    [`C receiver, ${modeRow(result.mode).calls}`, formatSeconds(result.dequeue_seconds)],
     ["  wake-ups", String(result.wakeups)],
     ["D per wake-up, C / wake-ups", `${result.ns_per_wakeup} ns`],
     ["receiver performance", `${result.rx_gbit_per_s.toFixed(3)} Gbit/s`],

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BUFFER_MAX, type Mode, type Plan } from "./plan.ts";
+import { BUFFER_MAX, MODES, type Plan, type TransportName } from "./plan.ts";
 
 /** One end for somebody else. */
 export interface Request {
@@ -15,7 +15,6 @@ export interface Request {
   readonly warmUpWakeups: number;
 }
 
-const MODES: readonly Mode[] = ["copy", "zerocopy", "user-poll", "auto"];
 const U32_MAX = 0xffff_ffff;
 
 /**
@@ -23,7 +22,7 @@ const U32_MAX = 0xffff_ffff;
  *
  * @throws {Error} If it is no request, or one out of bounds.
  */
-export function checkRequest(value: unknown, transport: string, port: number): Request {
+export function checkRequest(value: unknown, transport: TransportName, port: number): Request {
   const { role, plan, warmUpWakeups } = record(value, "a request");
   const asked = record(plan, "plan");
   const number = (name: string, least: number, most: number): number =>
@@ -31,7 +30,7 @@ export function checkRequest(value: unknown, transport: string, port: number): R
   return {
     role: oneOf("role", role, ["transmitter", "receiver"]),
     plan: {
-      mode: oneOf("mode", asked["mode"], MODES),
+      mode: oneOf("mode", asked["mode"], MODES.map(({ mode }) => mode)),
       transport,
       type: oneOf("type", asked["type"], ["stream", "seqpacket"]),
       port: port + 1,

@@ -38,8 +38,7 @@ export async function runPlan(
   onProgress: (done: number) => void,
   stalledAfterMs?: number,
 ): Promise<PerfResult> {
-  const transport = TRANSPORTS.get(plan.transport);
-  if (transport === undefined) throw new Error(`No transport ${plan.transport}`);
+  const transport = TRANSPORTS[plan.transport];
   if (transport.link === undefined) throw new Error(`${plan.transport} needs another process`);
   const link = transport.link(plan);
   const [control, warmUp] = [new Control(), new Control()];
@@ -96,7 +95,7 @@ export async function runAlone(
   onProgress: (done: number) => void,
 ): Promise<SentResult | ReceivedResult> {
   const control = new Control();
-  const machine = peer && await TRANSPORTS.get(plan.transport)?.resolve?.(peer);
+  const machine = peer && await TRANSPORTS[plan.transport].resolve?.(peer);
   const { worker, outcome } = start<Transmitted | Received>({
     ...{ role, plan, machine, peer: "there", end: machine, control: control.memory },
   });

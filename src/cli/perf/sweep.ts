@@ -4,9 +4,8 @@
  * @module
  */
 import type { PerfOptions } from "./options.ts";
-import type { Mode, Plan } from "./plan.ts";
+import { type Mode, MODES, type Plan } from "./plan.ts";
 import type { PerfResult } from "./result.ts";
-import { ROWS } from "./table.ts";
 
 const KIB = 1024;
 /** Buffer sizes in bytes, the largest one last. */
@@ -40,7 +39,7 @@ export async function* sweep(
     const txBufferBytes = plan.type === "seqpacket" ? size : plan.txBufferBytes;
     const column = { ...plan, bufferBytes: size, rcvlowatBytes: size, txBufferBytes };
     const bytes = amountGiven ? plan.bytes : await fittingAmount(column, run);
-    for (const [mode, , words] of ROWS) {
+    for (const { mode, words } of MODES) {
       if (lacking.has(mode) || !works(mode)) continue;
       try {
         yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);

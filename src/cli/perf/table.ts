@@ -3,17 +3,9 @@
  *
  * @module
  */
-import { formatSize } from "../args/sizes.ts";
-import type { Mode } from "./plan.ts";
+import { formatSize } from "../args/values.ts";
+import { type Mode, MODES } from "./plan.ts";
 import type { PerfResult } from "./result.ts";
-
-/** The RFC's names of the rows. */
-export const ROWS: readonly (readonly [Mode, string, string])[] = [
-  ["copy", "C", "copy"],
-  ["zerocopy", "ZC", "zero-copy, poll"],
-  ["user-poll", "ZU", "zero-copy, user poll"],
-  ["auto", "AU", "the cheaper one"],
-];
 
 const LINES: readonly (readonly [string, (result: PerfResult) => string])[] = [
   ["A/B s", (result) => `${result.tx_seconds.toFixed(2)}/${result.rx_seconds.toFixed(2)}`],
@@ -39,8 +31,8 @@ export function formatTable(results: readonly PerfResult[]): string {
       const result = find(results, mode, size);
       return result === undefined ? "-" : print(result);
     });
-  const measured = ROWS.filter(([mode]) => results.some((result) => result.mode === mode));
-  const rows = measured.flatMap(([mode, short]) =>
+  const measured = MODES.filter(({ mode }) => results.some((result) => result.mode === mode));
+  const rows = measured.flatMap(({ mode, short }) =>
     LINES.map(([label, print], index) =>
       line(`${(index === 0 ? short : "").padEnd(4)}${label}`, row(mode, print))
     )

@@ -12,9 +12,9 @@ import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopba
 import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
-import { toInteger } from "../args/integer.ts";
+import { toInteger, wrongValue } from "../args/values.ts";
 import { setCredit } from "./credit.ts";
-import type { Mode, Plan } from "./plan.ts";
+import type { Mode, Plan, TransportName } from "./plan.ts";
 import { ANY_HOST, LOCAL_HOST, PAGE_SEGMENT, prepareTcp, resolveHost, whyNotTcp } from "./tcp.ts";
 
 /** Two ends that can reach each other; plain data, for the Workers. */
@@ -43,8 +43,8 @@ export interface PerfTransport {
   address(machine: string | undefined, port: number): Address;
   /** Sets the options of a socket that is going to connect or to listen. */
   prepare(socket: Socket<Address>, plan: Plan): void;
-  /** Throws a UsageError where the operand of `-c` can be no machine. */
-  requireMachine?(machine: string): void;
+  /** Throws a UsageError where the value of `flag` can be no machine. */
+  requireMachine(flag: string, machine: string): void;
   /**
    * Where an end can meet one of another process: what the operand of `-c` means for `address()`
    * and for `open()`. Without it no end can.
@@ -80,9 +80,9 @@ const VSOCK = {
   requireMachine: requireCid,
 } as const;
 
-/** All of them, by the name that `--transport` takes. */
-export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, PerfTransport>([
-  ["loopback", {
+/** All of them. */
+export const TRANSPORTS: Readonly<Record<TransportName, PerfTransport>> = {
+  loopback: {
     link(plan: Plan): Link {
       const [transmitter, receiver] = createLoopbackLink({ largeBlocks: blocksFor(plan) });
       return { transmitter, receiver, machine: String(transmitter.cid) };
@@ -91,8 +91,8 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     ...VSOCK,
     whyNot: (): undefined => undefined,
     warmUpWakeups: 10_000,
-  }],
-  ["vsock", {
+  },
+  vsock: {
     link: (): Link => linkTo(String(VMADDR_CID_LOCAL)),
     open: (): Opened => new OpenVsock(),
     ...VSOCK,
@@ -101,15 +101,15 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     whyNot: (mode: Mode): string | undefined =>
       mode === "copy" || openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
     warmUpWakeups: 1_000,
-  }],
-  ["device", {
+  },
+  device: {
     open: (end: unknown): Opened => openDevice(end as DeviceEnd | VsockDevice),
     ...VSOCK,
     inThread: true,
     whyNot: (): undefined => undefined,
     warmUpWakeups: 1_000,
-  }],
-  ["tcp", {
+  },
+  tcp: {
     link: (): Link => linkTo(LOCAL_HOST),
     open: (end: unknown): Opened => ({
       ...openTcp(String(end ?? ANY_HOST)),
@@ -117,14 +117,15 @@ export const TRANSPORTS: ReadonlyMap<string, PerfTransport> = new Map<string, Pe
     }),
     address: (hostname: string = ANY_HOST, port: number): Address => ({ hostname, port }),
     prepare: prepareTcp,
+    requireMachine: requireHost,
     resolve: resolveHost,
     lends: "always",
     tunesBuffers: true,
     maxSegment: PAGE_SEGMENT,
     whyNot: whyNotTcp,
     warmUpWakeups: 1_000,
-  }],
-]);
+  },
+};
 
 /** The end of a device that a VMM connects to. */
 interface DeviceEnd {
@@ -161,8 +162,12 @@ function linkTo(machine: string): Link {
   return { transmitter: undefined, receiver: machine, machine };
 }
 
-function requireCid(value: string): void {
-  toInteger("--cid", value, 0, VMADDR_CID_ANY - 1);
+function requireCid(flag: string, value: string): void {
+  toInteger(flag, value, 0, VMADDR_CID_ANY - 1);
+}
+
+function requireHost(flag: string, value: string): void {
+  if (value === "") throw wrongValue(flag, "be a hostname or an address", value);
 }
 
 /** There is nothing to close. */

@@ -19,7 +19,7 @@ import {
   readInteger,
   readMany,
 } from "../args/flags.ts";
-import { UsageError, wrongValue } from "../args/usage.ts";
+import { UsageError, wrongValue } from "../args/values.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** What to proxy, and how. */

@@ -6,7 +6,7 @@
 import { BlockList, isIP } from "node:net";
 import type { Address } from "../../address.ts";
 import { parseAddress } from "../../address_text.ts";
-import { wrongValue } from "../args/usage.ts";
+import { wrongValue } from "../args/values.ts";
 
 /** Whether an address is one of those that a pattern is of. */
 export type Pattern = (address: Address) => boolean;
