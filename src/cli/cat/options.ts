@@ -12,9 +12,10 @@ import {
   HELP_FLAG,
   parseLine,
   readText,
+  requireWith,
   requireWithout,
 } from "../args/flags.ts";
-import { UsageError, wrongValue } from "../args/usage.ts";
+import { UsageError, wrongValue } from "../args/values.ts";
 
 /** A day, in seconds. */
 const TIMEOUT_MAX = 86_400;
@@ -70,24 +71,24 @@ export interface CatOptions extends ParsedAddress {
  * @throws {UsageError} If it cannot be obeyed.
  */
 export function parseOptions(args: readonly string[]): CatOptions {
-  const { given, operands: [text, more] } = parseLine(FLAGS, args);
+  const { given, operands: [text] } = parseLine(FLAGS, args, 1);
   if (text === undefined) throw new UsageError("Missing operand: ADDRESS");
-  if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
-  const parsed = readAddress(given.has("listen") ? "listen" : "connect", text);
-  const options: CatOptions = {
+  const listen = given.has("listen");
+  const parsed = readAddress(listen ? "listen" : "connect", text);
+  const type = readType(given, parsed);
+  requireWith(given, "keep", "listen");
+  if (type === "stream") requireWith(given, "lines", "seqpacket");
+  requireWithout(given, "lines", ["exec"]);
+  return {
     address: parsed.address,
-    type: readType(given, parsed),
-    listen: given.has("listen"),
+    type,
+    listen,
     keep: given.has("keep"),
     exec: readCommand(given),
     lines: given.has("lines"),
     timeoutMs: readTimeout(given),
     verbose: given.has("verbose"),
   };
-  if (options.keep && !options.listen) throw alone("keep", "listen");
-  if (options.lines && options.type !== "seqpacket") throw alone("lines", "seqpacket");
-  requireWithout(given, "lines", ["exec"]);
-  return options;
 }
 
 function readType(given: Given, { type }: ParsedAddress): SocketType {
@@ -108,8 +109,4 @@ function readTimeout(given: Given): number | undefined {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
   if (seconds > 0 && seconds <= TIMEOUT_MAX) return Math.ceil(seconds * 1000);
   throw wrongValue("--timeout", `be seconds, more than 0 and at most ${TIMEOUT_MAX}`, text);
-}
-
-function alone(flag: string, needed: string): UsageError {
-  return wrongValue(`--${flag}`, `be with --${needed}`, `no --${needed}`);
 }

@@ -7,7 +7,7 @@ import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { COMMANDS, type Entry } from "../commands.ts";
 import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { UsageError, wrongValue } from "../args/usage.ts";
+import { wrongValue } from "../args/values.ts";
 import { bashScript } from "./bash.ts";
 import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";
@@ -44,8 +44,7 @@ export const completions: Command = {
   flags: FLAGS,
   words: SHELLS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
-    const { operands: [shell, more] } = parseLine(FLAGS, args);
-    if (more !== undefined) throw new UsageError(`Unexpected operand: ${more}`);
+    const { operands: [shell] } = parseLine(FLAGS, args, 1);
     const script = SCRIPTS.get(shell ?? "");
     if (script === undefined) {
       throw wrongValue("SHELL", `be one of ${SHELLS.join(", ")}`, shell);

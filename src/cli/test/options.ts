@@ -11,9 +11,9 @@ import {
   readInteger,
   readMany,
   readText,
+  requireWith,
 } from "../args/flags.ts";
-import { toInteger } from "../args/integer.ts";
-import { type UsageError, wrongValue } from "../args/usage.ts";
+import { toInteger, type UsageError, wrongValue } from "../args/values.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";
 
@@ -92,9 +92,10 @@ export function parseOptions(args: readonly string[]): TestOptions {
 function parseRole(given: Given): Role | undefined {
   const mode = readText(given, "mode") as Mode | undefined;
   if (mode === undefined) {
-    const other = ["control-host", "control-port", "peer-cid"].find((name) => given.has(name));
-    if (other === undefined) return undefined;
-    throw wrongValue(`--${other}`, "be with --mode", "no --mode");
+    for (const flag of ["control-host", "control-port", "peer-cid"]) {
+      requireWith(given, flag, "mode");
+    }
+    return undefined;
   }
   const needed = (name: string): UsageError =>
     wrongValue(`--mode ${mode}`, `be with --${name}`, `no --${name}`);
