@@ -23,20 +23,19 @@ import process from "node:process";
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, type Entry, findCommand } from "./commands.ts";
 import { asksForHelp } from "./args/flags.ts";
+import { formatColumns } from "./output/table.ts";
 import { processTerminal, type Terminal } from "./output/terminal.ts";
 import { UsageError } from "./args/values.ts";
 import { VERSION } from "./version.ts";
 
 export type { Terminal } from "./output/terminal.ts";
 
-const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length)) + 2;
-
 const HELP = `Usage: vsockit COMMAND [OPTIONS]
 
 VM sockets (AF_VSOCK), with an embedded loopback and zero-copy receive.
 
 Commands:
-${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(WIDTH)}${summary}\n`).join("")}
+${formatColumns(COMMANDS.map(({ name, summary }) => [`  ${name}`, summary]))}
 vsockit help COMMAND or vsockit COMMAND --help explains a command.
 vsockit --version or -V prints the version.
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, nothing started.

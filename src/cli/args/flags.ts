@@ -4,6 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { formatColumns } from "../output/table.ts";
 import { toBytes, toInteger, UsageError, wrongValue } from "./values.ts";
 
 /** One flag, for the parser and for `--help`. */
@@ -217,11 +218,8 @@ export function optionsOf({ name, short }: Flag): string[] {
 
 /** The lines of `--help` about `flags`. */
 export function describeFlags(flags: readonly Flag[]): string {
-  const heads = flags.map(({ name, short, value }) =>
-    `  ${short ? `-${short},` : "   "} --${name}${value ? ` ${value}` : ""}`
-  );
-  const width = Math.max(...heads.map(({ length }) => length)) + 2;
-  return flags.map(({ help }, index) =>
-    `${(heads[index] ?? "").padEnd(width)}${help.replaceAll("\n", `\n${" ".repeat(width)}`)}\n`
-  ).join("");
+  return formatColumns(flags.flatMap(({ name, short, value, help }) => {
+    const head = `  ${short ? `-${short},` : "   "} --${name}${value ? ` ${value}` : ""}`;
+    return help.split("\n").map((line, index) => [index === 0 ? head : "", line]);
+  }));
 }
