@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomInt } from "node:crypto";
 import { MSG_EOR, MSG_TRUNC, SO_RCVTIMEO, SOL_SOCKET } from "../../../../ffi/abi/socket.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../../../ffi/abi/fcntl.ts";
 import { POLLIN } from "../../../../ffi/abi/poll.ts";
@@ -14,7 +15,6 @@ import type { TestCase } from "../case.ts";
 import { expect, expectBytes, expectErrno, setAndCheck } from "../check.ts";
 import type { End } from "../end.ts";
 import { addHash, djb2 } from "../hash.ts";
-import { randomBelow } from "../random.ts";
 
 const PAGE = 4096;
 const BUFFER = 2 * 1024 * 1024;
@@ -28,8 +28,8 @@ function setBuffer(socket: Socket): void {
 
 /** Small ones and big ones by turns, each of one byte all over. */
 function makeMessage(index: number): Uint8Array {
-  const length = index % 2 === 0 ? 1 + randomBelow(PAGE) : PAGE + randomBelow(MAX_MESSAGE - PAGE);
-  return new Uint8Array(length).fill(randomBelow(256));
+  const length = index % 2 === 0 ? randomInt(1, PAGE + 1) : randomInt(PAGE, MAX_MESSAGE);
+  return new Uint8Array(length).fill(randomInt(256));
 }
 
 /** Sends messages; the sum of their hashes, and 1 for each MSG_EOR. */
@@ -37,7 +37,7 @@ async function sendMessages(end: End, socket: Socket): Promise<bigint> {
   let sum = 0n;
   for (let index = 0; index < MESSAGES; index++) {
     const message = makeMessage(index);
-    const endsRecord = index === MESSAGES / 2 || randomBelow(2) === 1;
+    const endsRecord = index === MESSAGES / 2 || randomInt(2) === 1;
     if (endsRecord) sum = addHash(sum, 1n);
     await end.send(socket, message, endsRecord ? MSG_EOR : 0);
     sum = addHash(sum, djb2(message));

@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto";
 import { MSG_PEEK, MSG_TRUNC } from "../../../../ffi/abi/socket.ts";
 import { type SocketType, WOULD_BLOCK } from "../../../socket.ts";
 import type { TestCase } from "../case.ts";
 import { expect, expectBytes } from "../check.ts";
-import { randomBytes } from "../random.ts";
 
 const LENGTH = 64;
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto";
 import { POLLERR, POLLHUP, POLLIN, POLLRDHUP, POLLRDNORM } from "../../../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../../../ffi/abi/socket.ts";
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../../ffi/abi/virtio_vsock.ts";
@@ -11,7 +12,6 @@ import { BUFFER_SIZE, RCVLOWAT } from "../../../sockopt.ts";
 import type { TestCase } from "../case.ts";
 import { expect, expectBytes, setAndCheck } from "../check.ts";
 import type { End } from "../end.ts";
-import { randomBytes } from "../random.ts";
 
 const LOWAT = 128;
 

@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
+import { randomFillSync } from "node:crypto";
 import { POLLERR, POLLIN, POLLOUT } from "../../../../ffi/abi/poll.ts";
-import { MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../../../ffi/abi/socket.ts";
+import { MSG_NOSIGNAL, MSG_ZEROCOPY, SOL_VSOCK } from "../../../../ffi/abi/socket.ts";
+import { VSOCK_RECVERR } from "../../../../ffi/abi/vm_sockets.ts";
 import { sendmsg } from "../../../../ffi/libc.ts";
 import { MappedRegion } from "../../../../ffi/memory.ts";
 import { Message } from "../../../../ffi/message.ts";
@@ -12,13 +15,11 @@ import { type Socket, type SocketType, WOULD_BLOCK } from "../../../socket.ts";
 import { setOption, ZERO_COPY_SEND } from "../../../sockopt.ts";
 import type { TestCase } from "../case.ts";
 import { expect, expectErrno } from "../check.ts";
-import type { ErrorRecord } from "../../../send/error_queue.ts";
-import { takeCompletion } from "../completion.ts";
+import { type ErrorRecord, takeErrorRecord } from "../../../send/error_queue.ts";
 import { TIMEOUT_MS } from "../control.ts";
 import type { End } from "../end.ts";
 import { djb2 } from "../hash.ts";
 import { brokenMemory } from "../memory.ts";
-import { fillRandom } from "../random.ts";
 
 const RAW = "it sends with MSG_ZEROCOPY";
 const PAGE = 4096;
@@ -70,19 +71,8 @@ function allocate(vecs: readonly Vec[], stack: DisposableStack): Uint8Array<Arra
       return bytes;
     }
     const bytes = stack.use(new MappedRegion(offset + length)).lend(offset, length);
-    fillRandom(bytes);
-    return bytes;
+    return randomFillSync(bytes);
   });
-}
-
-function hashOf(buffers: readonly Uint8Array[]): bigint {
-  const all = new Uint8Array(buffers.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const buffer of buffers) {
-    all.set(buffer, at);
-    at += buffer.length;
-  }
-  return djb2(all);
 }
 
 /** What is left of `buffers` behind the first `sent` bytes. */
@@ -96,6 +86,17 @@ function rest(
     skip -= taken;
     return taken === buffer.length ? [] : [buffer.subarray(taken)];
   });
+}
+
+/** Takes one record from the error queue, as it is to be; `undefined` for none. */
+function takeCompletion(fd: number): ErrorRecord | undefined {
+  const record = takeErrorRecord(fd);
+  if (record === undefined) return undefined;
+  expect("cmsg_level", record.level, SOL_VSOCK);
+  expect("cmsg_type", record.type, VSOCK_RECVERR);
+  expect("zero-copy by ee_origin", String(record.zeroCopy), "true");
+  expect("ee_errno", record.errno, 0);
+  return record;
 }
 
 /** Sends all, in as many calls as it takes; what the error queue says of the first of them. */
@@ -142,7 +143,7 @@ async function sendShape(end: End, type: SocketType, shape: Shape): Promise<void
     const early = await sendAll(end, socket, buffers);
     if (enabled) await expectCompletion(end, socket, early, copied);
     else expect("poll after a plain send", await end.poll(socket, 0, QUIET_MS), 0);
-    end.control.send(String(hashOf(buffers)));
+    end.control.send(String(djb2(Buffer.concat(buffers))));
   } else {
     const [fd, message] = [end.fdOf(socket), new Message(buffers)];
     expectErrno("sendmsg of a hole", error, () => sendmsg(fd, message, MSG_ZEROCOPY));
