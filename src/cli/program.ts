@@ -6,9 +6,11 @@
 import process from "node:process";
 import { EXIT_SIGNAL } from "./command.ts";
 import { main } from "./mod.ts";
+import { keepHangupIgnored } from "./serving/signals.ts";
 
 /** `main()`, and all that it has printed is out. */
 export async function run(args: readonly string[]): Promise<number> {
+  keepHangupIgnored();
   // To the end: those of main() itself go with it.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const code = await main(args);

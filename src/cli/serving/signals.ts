@@ -49,8 +49,22 @@ export function endingSignals(): readonly NodeJS.Signals[] {
   return isOpen("SIGHUP") ? [...others, "SIGHUP"] : others;
 }
 
+let hangupKept = false;
+
+/**
+ * Ignores SIGHUP to the end where this process has begun so, as by nohup(1): Deno undoes that with
+ * its first Worker, and with the first listener for any signal.
+ */
+export function keepHangupIgnored(): void {
+  if (process.versions["deno"] === undefined) return;
+  const status = readIfPermitted("/proc/self/status") ?? "";
+  hangupKept = isIgnored(constants.signals.SIGHUP, status);
+  if (hangupKept) process.on("SIGHUP", () => {});
+}
+
 /** Whether this process is known not to ignore that signal. */
 function isOpen(name: NodeJS.Signals): boolean {
+  if (hangupKept && name === "SIGHUP") return false;
   const status = readIfPermitted("/proc/self/status");
   return status !== undefined && !isIgnored(constants.signals[name], status);
 }
