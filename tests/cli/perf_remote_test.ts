@@ -1,10 +1,14 @@
 /** `vsockit perf --serve` and `--peer`, over TCP: with a device the other end is a guest. */
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import process from "node:process";
 import { after, before, test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
+import { UnixFolder } from "../unit/unix_folder.ts";
 import { vsockit } from "./captured.ts";
 import { Running } from "./process.ts";
 
@@ -81,4 +85,16 @@ test("perf --serve refuses what is no request, and serves the next", async () =>
   }
   const [result] = await perf("-m", "1");
   assertEquals(result?.bytes, 1 << 20);
+});
+
+test("perf --device removes its path where a signal ends it", { timeout: 60_000 }, async () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    using folder = new UnixFolder();
+    const path = folder.path("vhost");
+    using perf = new Running("perf", "--device", path, "--peer", "3");
+    while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 20));
+    process.kill(perf.child.pid!, signal);
+    assertEquals([await perf.ended, perf.err], [128 + constants.signals[signal], ""]);
+    assertEquals(existsSync(path), false);
+  }
 });

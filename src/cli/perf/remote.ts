@@ -15,6 +15,7 @@ import { listen } from "../../listen.ts";
 import type { SocketMaker } from "../../transport.ts";
 import type { VsockDevice } from "../../vhost_user/device.ts";
 import { runtimeName } from "../../runtime/name.ts";
+import { beforeEnding } from "../serving/signals.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
 import { Lines } from "./lines.ts";
@@ -24,7 +25,7 @@ import { combine, type PerfResult } from "./result.ts";
 import { start } from "./run.ts";
 import { isRefused } from "./meet.ts";
 import { LackError } from "./sweep.ts";
-import { TRANSPORTS } from "./transports.ts";
+import { closeDevices, TRANSPORTS } from "./transports.ts";
 
 /** Who serves, and which way the data goes. */
 export interface Remote {
@@ -58,6 +59,8 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   const end = typeof device === "string"
     ? { socketPath: device, guestCid: Number(machine) }
     : device ?? machine;
+  using ending = new DisposableStack();
+  if (carrier.inThread) ending.use(beforeEnding(closeDevices));
   using transport = carrier.open(end);
   await transport.ready?.();
   const address = carrier.address(machine, plan.port);
@@ -76,6 +79,7 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   if (first === undefined || !("go" in first)) resultOf(first);
   const reply = lines.receive() as Promise<Reply | undefined>;
   reply.catch(() => {}); // looked at below
+  ending.dispose(); // this thread hears of no signal while it measures
   const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reply));
   const answer = await reply;
   const theirResult = resultOf(answer);

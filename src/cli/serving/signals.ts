@@ -75,6 +75,21 @@ export function isIgnored(signal: number, status: string): boolean {
   return (BigInt(`0x${mask}`) >> BigInt(signal - 1) & 1n) === 1n;
 }
 
+/** Calls `f` before one of those signals ends this process, until disposed. */
+export function beforeEnding(f: () => void): Disposable {
+  const names = endingSignals();
+  const end = (name: NodeJS.Signals): void => {
+    f();
+    stop();
+    process.kill(process.pid, name);
+  };
+  const stop = (): void => {
+    for (const name of names) process.off(name, end);
+  };
+  for (const name of names) process.on(name, end);
+  return { [Symbol.dispose]: stop };
+}
+
 /**
  * Has what `tell` reaches stop and go on with this process, unless that ignores Ctrl-Z, which
  * reaches only who has the terminal.
