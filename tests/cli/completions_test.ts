@@ -80,6 +80,8 @@ test("completions fish offers commands, flags, values, words", {
     return lines.map((line) => line.split(/=?\t/)[0] ?? "");
   };
   assertEquals(await offered("vsockit do"), ["doctor"]);
+  assertEquals(await offered("vsockit --v"), ["--version"]);
+  assertEquals(await offered("vsockit perf --v"), ["--verify"]);
   assertEquals(await offered("vsockit perf --me"), ["--megabytes"]);
   assertEquals(await offered("vsockit test --mode s"), ["server"]);
   assertEquals(await offered("vsockit doctor io_"), ["io_uring"]);
@@ -96,7 +98,7 @@ test("completions zsh gives a script that zsh loads and offers from", {
   const seen = await runShell(
     "zsh",
     `compdef() { print -r -- "compdef $*" }
-    _describe() { print -rl -- "\${(@P)2}" }
+    _describe() { print -rl -- "\${(@P)@[-1]}" }
     _arguments() { print -rl -- "$@" }
     source "$SCRIPT"
     words=(vsockit "") CURRENT=2; _vsockit
@@ -105,6 +107,7 @@ test("completions zsh gives a script that zsh loads and offers from", {
     words=(vsockit help "") CURRENT=3; _vsockit`,
   );
   assertEquals(seen[0], "compdef _vsockit vsockit");
+  assertMatch(seen.join("\n"), /^--help:print this\n-V:print the version\n--version:/m);
   assertMatch(seen.join("\n"), /^doctor:say what this machine can do/m);
   assertMatch(seen.join("\n"), /^\*:word:\(runtime kernel .* wmem_max\)$/m);
   assertMatch(

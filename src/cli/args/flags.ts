@@ -28,6 +28,12 @@ export interface Flag {
 /** Every command has it; who takes the arguments of a command looks for it first. */
 export const HELP_FLAG: Flag = { name: "help", short: "h", help: "print this" };
 
+/** What can stand in place of a command. */
+export const GENERAL_FLAGS: readonly Flag[] = [
+  HELP_FLAG,
+  { name: "version", short: "V", help: "print the version" },
+];
+
 /** The flags given: a string for each that takes a value, or a list; `true` for the others. */
 export type Given = ReadonlyMap<string, string | readonly string[] | true>;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Flag, optionsOf } from "../args/flags.ts";
+import { type Flag, GENERAL_FLAGS, optionsOf } from "../args/flags.ts";
 import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions bash` prints. */
@@ -20,7 +20,7 @@ _vsockit() {
   local words="" options=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    words="${names}" options="-h --help -V --version"
+    words="${names}" options="${GENERAL_FLAGS.flatMap(optionsOf).join(" ")}"
   else
     case \${COMP_WORDS[1]} in
 ${commands.map(commandCase).join("")}    esac

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Flag } from "../args/flags.ts";
+import { type Flag, GENERAL_FLAGS } from "../args/flags.ts";
 import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions fish` prints. */
@@ -11,9 +11,12 @@ export function fishScript(commands: readonly Completed[]): string {
   const names = commands.map(({ name, summary }) =>
     `complete -c vsockit -n __fish_use_subcommand -a ${name} -d ${quote(summary)}\n`
   );
+  const options = GENERAL_FLAGS.map((flag) =>
+    `complete -c vsockit -n __fish_use_subcommand ${flagArguments(flag)}\n`
+  );
   return `# Completion of vsockit for fish: vsockit completions fish | source
 complete -c vsockit -f
-${names.join("")}${commands.map(commandLines).join("")}`;
+${names.join("")}${options.join("")}${commands.map(commandLines).join("")}`;
 }
 
 function commandLines({ name, flags, words = [] }: Completed): string {

@@ -3,19 +3,24 @@
  *
  * @module
  */
-import { type Flag, optionsOf } from "../args/flags.ts";
+import { type Flag, GENERAL_FLAGS, optionsOf } from "../args/flags.ts";
 import type { Completed } from "./command.ts";
 
 /** The script that `vsockit completions zsh` prints. */
 export function zshScript(commands: readonly Completed[]): string {
   const list = commands.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}\n`);
+  const options = GENERAL_FLAGS.flatMap((flag) =>
+    optionsOf(flag).map((option) => quote(`${option}:${flag.help}`))
+  );
   return `#compdef vsockit
 # Completion of vsockit for zsh: source <(vsockit completions zsh), behind compinit
 _vsockit() {
   local -a commands=(
 ${list.join("")}  )
+  local -a options=(${options.join(" ")})
   if ((CURRENT == 2)); then
     _describe command commands
+    _describe -o option options
     return
   fi
   local name=$words[2]
