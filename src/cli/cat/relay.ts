@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
@@ -71,7 +72,7 @@ async function writeAll(
   } else {
     for (let message = await conn.receiveMessage({ signal }); message !== null;) {
       const { data } = message;
-      await pipes.write(lines ? concat(data, Uint8Array.of(NEWLINE)) : data, signal);
+      await pipes.write(lines ? Buffer.concat([data, Uint8Array.of(NEWLINE)]) : data, signal);
       message = await conn.receiveMessage({ signal });
     }
   }
@@ -116,24 +117,18 @@ async function* untilAborted(
 export async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let rest: Uint8Array = NOTHING;
+  let begun: Uint8Array[] = [];
   for await (const chunk of chunks) {
-    const text = rest.length === 0 ? chunk : concat(rest, chunk);
     let start = 0;
-    for (let end = text.indexOf(NEWLINE); end >= 0; end = text.indexOf(NEWLINE, start)) {
-      if (end > start) yield text.subarray(start, end);
-      start = end + 1;
+    for (let end; (end = chunk.indexOf(NEWLINE, start)) >= 0; start = end + 1) {
+      const line = Buffer.concat([...begun, chunk.subarray(start, end)]);
+      begun = [];
+      if (line.length > 0) yield line;
     }
-    rest = text.slice(start);
+    begun.push(chunk.slice(start));
   }
-  if (rest.length > 0) yield rest;
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+  const last = Buffer.concat(begun);
+  if (last.length > 0) yield last;
 }
 
 /** Resolves once the peer, which sends no more, does not read either. */
