@@ -11,8 +11,7 @@ import { Repeats } from "../output/repeats.ts";
 import type { Fault, Log, Refusal } from "./log.ts";
 import type { DeviceOptions, GuestChoice } from "./options.ts";
 import { PcapFile } from "./pcap_file.ts";
-import { Sessions } from "./sessions.ts";
-import { shareOf } from "./share.ts";
+import { Sessions, shareOf } from "./sessions.ts";
 
 /** Milliseconds in which connections are to end. */
 const END_MS = 5_000;
