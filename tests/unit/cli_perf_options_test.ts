@@ -96,6 +96,7 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["--tx-buffer 2G", "of 1 to 1073737728 bytes: current value is 2G"],
   ["--transport ivory", "--transport: must be one of loopback, vsock, tcp"],
   ["--transport device --peer 3", "--transport: must be one of loopback, vsock, tcp"],
+  ["--transport tcp -v 2G", "of 1 to 2147483647 bytes: current value is 2G"],
   ["--transport tcp --mss 32768", "of 0 to 32767 bytes: current value is 32768"],
   ["--mss 1460", "--mss: must be with --transport tcp: current value is loopback"],
   ["--port 4294967295", "--port"],

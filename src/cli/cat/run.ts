@@ -33,16 +33,15 @@ export async function runCat(options: CatOptions, around: Surroundings): Promise
   if (options.listen) return await serve(options, around);
   const { address, type, timeoutMs } = options;
   requireReach("connect", address);
-  const text = stringifyAddress(address);
-  using conn = await connect(text, { type, timeoutMs, signal: around.signal });
-  say(options, around, `connected to ${text}`);
+  using conn = await connect(address, { type, timeoutMs, signal: around.signal });
+  say(options, around, `connected to ${stringifyAddress(address)}`);
   await attend(conn, options, around);
 }
 
 async function serve(options: CatOptions, around: Surroundings): Promise<void> {
   const { address, type } = options;
   requireReach("listen", address);
-  using listener = listen(stringifyAddress(address), { type });
+  using listener = listen(address, { type });
   const { addr } = listener;
   say(options, around, `listening on ${stringifyAddress(addr, type)}`);
   if (options.keep) return await serveMany(listener, options, around);

@@ -97,7 +97,8 @@ function parsePlan(given: Given, transport: TransportName): Plan {
     throw wrongValue("--mss", "be with --transport tcp", transport);
   }
   const bufferBytes = parseBuffer(given, mode);
-  const creditBytes = readBytes(given, "credit", tunesBuffers ? 0 : 4 * MIB, 1, U32_MAX);
+  const [credit, creditMax] = tunesBuffers ? [0, INT_MAX] : [4 * MIB, U32_MAX];
+  const creditBytes = readBytes(given, "credit", credit, 1, creditMax);
   const most = creditBytes || Infinity;
   const rcvlowatBytes = parseLowat(given, bufferBytes, most);
   if (type === "seqpacket" && bufferBytes > most) {

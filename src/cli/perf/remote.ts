@@ -8,7 +8,6 @@
  */
 import { setTimeout } from "node:timers/promises";
 import type { Address } from "../../address.ts";
-import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
@@ -96,7 +95,7 @@ async function reach(
   const deadline = performance.now() + patienceMs;
   for (;;) {
     try {
-      return await connect(stringifyAddress(address), { transport });
+      return await connect(address, { transport });
     } catch (error) {
       if (!isRefused(error) || performance.now() > deadline) throw error;
     }
@@ -137,8 +136,7 @@ async function runOnWorker(
 export async function serveRemotes(plan: Plan, onError: (error: unknown) => void): Promise<never> {
   const carrier = TRANSPORTS[plan.transport];
   using transport = carrier.open(undefined);
-  const address = stringifyAddress(carrier.address(undefined, plan.port));
-  using listener = listen(address, { transport });
+  using listener = listen(carrier.address(undefined, plan.port), { transport });
   for (;;) {
     using conn = await listener.accept();
     try {

@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
-import { SO_RCVBUF, SO_REUSEADDR, SO_SNDBUF, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
-import { TCP_MAXSEG } from "../../../ffi/abi/tcp.ts";
 import type { Address } from "../../address.ts";
 import { openTcp } from "../../kernel/elsewhere.ts";
+import { SocketOptions } from "../../options.ts";
 import { hasName, resolveName } from "../../resolve.ts";
 import type { Socket } from "../../socket.ts";
 import type { Mode, Plan } from "./plan.ts";
@@ -21,12 +19,10 @@ export const PAGE_SEGMENT: number = 4096 + 12;
 
 /** Segments of the wished size, and socket buffers where those were asked for. */
 export function prepareTcp(socket: Socket<Address>, { creditBytes, maxSegment = 0 }: Plan): void {
-  const set = (level: number, name: number, value: number): void =>
-    socket.setsockopt(level, name, new Uint8Array(Int32Array.of(value).buffer));
-  set(SOL_SOCKET, SO_REUSEADDR, 1);
-  if (maxSegment > 0) set(IPPROTO_TCP, TCP_MAXSEG, maxSegment);
-  if (creditBytes === 0) return;
-  for (const name of [SO_RCVBUF, SO_SNDBUF]) set(SOL_SOCKET, name, creditBytes);
+  const options = new SocketOptions(socket);
+  options.reuseAddress = true;
+  if (maxSegment > 0) options.maxSegment = maxSegment;
+  if (creditBytes > 0) options.receiveBufferSize = options.sendBufferSize = creditBytes;
 }
 
 /** The first address of a machine. */

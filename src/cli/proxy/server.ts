@@ -4,8 +4,6 @@
  * @module
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { IPPROTO_TCP } from "../../../ffi/abi/in.ts";
-import { TCP_NODELAY } from "../../../ffi/abi/tcp.ts";
 import { type Address, formatAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
@@ -172,6 +170,5 @@ function hostOf(peer: Address): string {
 
 /** Sends small pieces at once: they were put together by whoever sent them first. */
 function sendAtOnce(conn: Conn<Address>): void {
-  if (conn.localAddr.transport !== "tcp") return;
-  conn.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, new Uint8Array(Int32Array.of(1).buffer));
+  if (conn.localAddr.transport === "tcp") conn.options.noDelay = true;
 }
