@@ -4,7 +4,7 @@ import { Bell } from "../../src/loopback/bell.ts";
 import { type Link, openLink } from "../../src/loopback/link.ts";
 import { createLink, END_WORDS, type LinkEnd, WORD } from "../../src/loopback/link_memory.ts";
 import { Words } from "../../src/loopback/ring.ts";
-import type { Lockstep } from "./lockstep.ts";
+import type { Lockstep, Part } from "./lockstep.ts";
 import { die, packet, sendData } from "./link_pair.ts";
 
 /** Ends that are opened anew in each run. */
@@ -12,6 +12,8 @@ export type Ends = readonly [LinkEnd, LinkEnd];
 
 const FIRST_INDEX = 0x7fff_ffff; // its Int32 wraps at once
 const FOREVER_MS = 2 ** 31 - 1;
+/** Of a link whose end may die; how often it is looked at, and how often by who spins. */
+const [DEAD_AFTER_MS, BEAT_MS, SPIN_TURN_MS] = [8_000, 500, 50];
 
 /** Two small blocks, a large one and a few slots each way. */
 export function tinyLink(ringEntries: number): Ends {
@@ -19,7 +21,7 @@ export function tinyLink(ringEntries: number): Ends {
     smallBlocks: 2,
     largeBlocks: 1,
     ringEntries,
-    deadAfterMs: FOREVER_MS,
+    deadAfterMs: DEAD_AFTER_MS,
     firstIndex: FIRST_INDEX,
   });
 }
@@ -36,11 +38,14 @@ export function resetLink([{ control, lanes }]: Ends): void {
 }
 
 /** How a thread waits: it blocks, or returns to its event loop. */
-type Way = (lockstep: Lockstep, bell: Pick<Bell, "waitSync" | "waitAsync">) => void;
+type Way = (
+  lockstep: Lockstep,
+  bell: Pick<Bell, "waitSync" | "waitAsync"> & Partial<Pick<Link, "beat">>,
+) => void;
 const blocks: Way = (_lockstep, bell) => void bell.waitSync(Infinity, FOREVER_MS, () => {});
 const returns: Way = (lockstep, bell) => {
   bell.waitAsync();
-  lockstep.sleep();
+  lockstep.sleep(BEAT_MS, () => bell.beat?.());
 };
 /** Likewise, but for what it does before the wait has begun already. */
 const listens: Way = (lockstep, bell) => returns(lockstep, bell);
@@ -98,16 +103,42 @@ function hears(lockstep: Lockstep, { control }: LinkEnd, count: number, way: Way
 /** Payloads, and the packets with them and behind them. */
 const [LENGTHS, ALL] = [[3, 5000, 2, 1], 7];
 
+/** Ends what a thread does whose other has died. */
+class Alone extends Error {}
+
+/** Opens `end`, whose other may die and does nothing wrong. */
+function open(lockstep: Lockstep, end: LinkEnd): Link {
+  return openLink(end, {
+    onDead: (reason) => {
+      if (!lockstep.alone) die(reason);
+    },
+  });
+}
+
+/** What holds of the link of an end whose other has died. */
+function requireOver(lockstep: Lockstep, link: Link, pump: () => void): void {
+  pump(); // what came before
+  pump = (): void => link.pump(() => lockstep.fail("more came"));
+  pump();
+  equal(lockstep, "news, at once", link.waitSync(Infinity), true);
+  equal(lockstep, "memory", link.allocate(Uint8Array.of(1)), undefined);
+  if (lockstep.now > 2 * DEAD_AFTER_MS) lockstep.fail(`it took ${lockstep.now} ms`);
+}
+
 function turn(lockstep: Lockstep, link: Link, way: Way, pump: () => void): void {
   way(lockstep, link);
-  if (!link.alive) lockstep.fail("the link is dead");
+  if (!link.alive) {
+    if (!lockstep.alone) lockstep.fail("the link is dead");
+    requireOver(lockstep, link, pump);
+    throw new Alone();
+  }
   pump();
   if (way === listens) link.waitAsync();
 }
 
 /** Sends more than there is room for, then waits for `answers`. */
 function sends(lockstep: Lockstep, end: LinkEnd, way: Way, answers = 1): void {
-  const link = openLink(end, { onDead: die });
+  const link = open(lockstep, end);
   let [next, answered] = [0, 0];
   const pump = (): void => link.pump(() => answered++);
   if (way === listens) link.waitAsync();
@@ -123,7 +154,7 @@ function sends(lockstep: Lockstep, end: LinkEnd, way: Way, answers = 1): void {
 
 /** Takes them, and answers the last ones. */
 function takes(lockstep: Lockstep, end: LinkEnd, way: Way, answers = 1): void {
-  const link = openLink(end, { onDead: die });
+  const link = open(lockstep, end);
   let next = 0;
   const pump = (): void =>
     link.pump(({ len, fwdCnt, payload }) => {
@@ -145,7 +176,7 @@ function takes(lockstep: Lockstep, end: LinkEnd, way: Way, answers = 1): void {
 
 /** Sends a byte whenever the one before was taken. */
 function feeds(lockstep: Lockstep, end: LinkEnd, count: number): void {
-  const link = openLink(end, { onDead: die });
+  const link = open(lockstep, end);
   link.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
   let taken = 0;
   const take = (): void => link.pump(({ fwdCnt }) => taken = fwdCnt);
@@ -158,31 +189,37 @@ function feeds(lockstep: Lockstep, end: LinkEnd, count: number): void {
 
 /** Spins on page 0 for each of them. */
 function spins(lockstep: Lockstep, end: LinkEnd, count: number): void {
-  const link = openLink(end, { onDead: die });
-  let [open, taken] = [false, 0];
+  const link = open(lockstep, end);
+  let [opened, taken] = [false, 0];
   const take = (): void =>
     link.pump(({ op, len, payload }) => {
-      open = true;
+      opened = true;
       if (op === VIRTIO_VSOCK_OP_RW) taken += len;
       payload?.free();
     });
-  lockstep.until(() => (take(), open));
+  const until = (done: () => boolean): void => {
+    lockstep.until(() => !link.alive || done(), SPIN_TURN_MS, () => link.beat());
+    if (link.alive || !lockstep.alone) return;
+    requireOver(lockstep, link, take);
+    throw new Alone();
+  };
+  until(() => (take(), opened));
   const page = link.openPage0(3, 4, taken + 1, taken)!;
   for (let told = 0; told < count;) {
     if (taken === told) {
-      lockstep.until(() => Atomics.load(page.words, 0) !== 0);
+      until(() => Atomics.load(page.words, 0) !== 0);
       take();
       continue;
     }
     link.send(packet({ fwdCnt: told = taken }));
     page.settle(taken + 1, false);
   }
-  lockstep.until(() => Atomics.load(page.words, 0) === -1);
+  until(() => Atomics.load(page.words, 0) === -1);
 }
 
 /** Leaves while the other may be asleep, or about to be, or has not opened its end yet. */
 function leaves(lockstep: Lockstep, end: LinkEnd, way: Way): void {
-  const link = openLink(end, { onDead: die });
+  const link = open(lockstep, end);
   const page = link.openPage0(3, 4, 1, 0)!;
   sendData(link, Uint8Array.of(1));
   link.close();
@@ -216,8 +253,8 @@ function stays(lockstep: Lockstep, end: LinkEnd, way: Way): void {
 /** One part of a plan. */
 type Act = (lockstep: Lockstep, end: LinkEnd) => void;
 
-/** What is explored: what side 0 does, and side 1. */
-export const PLANS: Readonly<Record<string, readonly [Act, Act]>> = {
+/** What is explored: what side 0 does, and side 1, which may die. */
+const PLANS: Readonly<Record<string, readonly [Act, Act]>> = {
   "Bell, blocked": [(l, end) => counts(l, end, 2, blocks), (l, end) => hears(l, end, 2, blocks)],
   "Bell": [(l, end) => counts(l, end, 2, returns), (l, end) => hears(l, end, 2, returns)],
   "late": [
@@ -226,6 +263,11 @@ export const PLANS: Readonly<Record<string, readonly [Act, Act]>> = {
   ],
   "Link, blocked": [(l, end) => sends(l, end, blocks), (l, end) => takes(l, end, blocks)],
   "Link": [(l, end) => sends(l, end, returns), (l, end) => takes(l, end, returns)],
+  "Link that is sent to, blocked": [
+    (l, end) => takes(l, end, blocks),
+    (l, end) => sends(l, end, blocks),
+  ],
+  "Link that is sent to": [(l, end) => takes(l, end, returns), (l, end) => sends(l, end, returns)],
   "Link that answers": [
     (l, end) => sends(l, end, returns, ALL),
     (l, end) => takes(l, end, returns, ALL),
@@ -234,4 +276,17 @@ export const PLANS: Readonly<Record<string, readonly [Act, Act]>> = {
   "Link.close(), blocked": [(l, end) => leaves(l, end, blocks), (l, end) => stays(l, end, blocks)],
   "Link.close()": [(l, end) => leaves(l, end, returns), (l, end) => stays(l, end, returns)],
   "Page0": [(l, end) => feeds(l, end, 2), (l, end) => spins(l, end, 2)],
+  "Page0, at its receiver": [(l, end) => spins(l, end, 2), (l, end) => feeds(l, end, 2)],
 };
+
+/** What `side` does in `plan`. */
+export function partOf(plan: string, side: 0 | 1, ends: Ends): Part {
+  const act = PLANS[plan]![side];
+  return (lockstep) => {
+    try {
+      act(lockstep, ends[side]);
+    } catch (error) {
+      if (!(error instanceof Alone)) throw error;
+    }
+  };
+}

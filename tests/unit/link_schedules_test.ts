@@ -3,26 +3,30 @@ import { test } from "node:test";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { assertGreater, assertRejects } from "@std/assert";
-import { PLANS, resetLink, tinyLink } from "./link_schedules.ts";
+import { partOf, resetLink, tinyLink } from "./link_schedules.ts";
 import { Lockstep, lockstepMemory } from "./lockstep.ts";
 import type { LockstepData } from "./workers/lockstep_worker.ts";
 
 const SCRIPT = new URL("./workers/lockstep_worker.ts", import.meta.url);
 const LONG = { timeout: 120_000 };
 
-/** Runs `plan` in every order with up to `switches` interruptions: how many those are. */
-async function explore(plan: string, switches: number, slots = 2): Promise<number> {
+/**
+ * Runs `plan` in every order with up to `switches` interruptions: how many those are. With
+ * `everyDeath` side 1 dies in each of them, at every so many of its steps.
+ */
+async function explore(
+  plan: string,
+  switches: number,
+  slots = 2,
+  everyDeath = 0,
+): Promise<number> {
   const memory = lockstepMemory();
   const ends = tinyLink(slots);
   const worker = new Worker(SCRIPT, { workerData: { memory, ends, plan } satisfies LockstepData });
   try {
     await once(worker, "online");
-    const part = PLANS[plan]![0];
-    return new Lockstep(memory, 0).explore(
-      switches,
-      (lockstep) => part(lockstep, ends[0]),
-      () => resetLink(ends),
-    );
+    const part = partOf(plan, 0, ends);
+    return new Lockstep(memory, 0).explore(switches, part, () => resetLink(ends), everyDeath);
   } finally {
     await worker.terminate();
   }
@@ -45,6 +49,28 @@ for (
   const orders = `every order of steps with up to ${switches} interruptions and ${slots} slots`;
   test(`${plan}: nothing is lost in ${orders}`, LONG, async () => {
     assertGreater(await explore(plan, switches, slots), 10);
+  });
+}
+
+for (
+  const [plan, switches, everyDeath] of [
+    ["Link, blocked", 0, 1],
+    ["Link, blocked", 1, 13],
+    ["Link that is sent to, blocked", 0, 1],
+    ["Link that is sent to, blocked", 1, 13],
+    ["Link", 1, 1],
+    ["Link that is sent to", 1, 1],
+    ["Link that listens", 1, 1],
+    ["Link.close(), blocked", 1, 1],
+    ["Link.close()", 1, 1],
+    ["Page0", 1, 1],
+    ["Page0, at its receiver", 1, 1],
+  ] as const
+) {
+  const which = everyDeath === 1 ? "any step" : `each ${everyDeath}th step`;
+  const orders = `every order of steps with up to ${switches} interruptions`;
+  test(`${plan}: ends where its other dies at ${which}, in ${orders}`, LONG, async () => {
+    assertGreater(await explore(plan, switches, 2, everyDeath), 10);
   });
 }
 

@@ -8,8 +8,10 @@
 const { add, load, notify, store, wait } = Atomics;
 
 /** Words of the control memory, the first of two where a side has its own. */
-const [TURN, RUN, FAILED, LENGTH, AT, LEFT, STEPS] = [0, 1, 2, 3, 4, 5, 6];
-const [DONE, ASLEEP, ARMED] = [8, 10, 12];
+const [TURN, RUN, FAILED, LENGTH, AT, LEFT, STEPS, LIVED] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [DONE, ASLEEP, ARMED, DIES] = [8, 10, 12, 14];
+/** What `DONE` says of a thread. */
+const [FINISHED, DEAD] = [1, 2];
 /** Of the orders of one plan; a run that takes longer never ends. */
 const STEPS_MAX = 100_000;
 /** A thread that has done nothing for so long is gone. */
@@ -38,6 +40,8 @@ export function lockstepMemory(): LockstepMemory {
 
 /** Ends a run that has failed in the other thread. */
 class Stopped extends Error {}
+/** Ends a thread where it is. */
+class Died extends Error {}
 
 /** One of the two threads. */
 export class Lockstep {
@@ -47,6 +51,7 @@ export class Lockstep {
   readonly #other: 0 | 1;
   #woken: (() => void)[] = [];
   #now = 0;
+  #died = false;
   #trailLength = 0;
 
   constructor(memory: LockstepMemory, side: 0 | 1) {
@@ -56,6 +61,16 @@ export class Lockstep {
     this.#other = side === 0 ? 1 : 0;
   }
 
+  /** Whether the other thread is dead. */
+  get alone(): boolean {
+    return load(this.#control, DONE + this.#other) === DEAD;
+  }
+
+  /** Milliseconds of this thread's clock: each look is one, and what it waits in vain. */
+  get now(): number {
+    return this.#now;
+  }
+
   /** The second thread: does its `part` in every run. */
   follow(part: Part): void {
     for (let runs = 0; this.#waitFor(RUN, runs) > 0; runs++) this.#play(part);
@@ -63,22 +78,27 @@ export class Lockstep {
 
   /**
    * The first thread: does its `part` in each order of steps with up to `switches` interruptions:
-   * how many those are. An Error where one fails, or where both threads sleep.
+   * how many those are. An Error where one fails, or where both threads sleep. With `everyDeath`
+   * the second thread dies in each of them, at every so many of its steps.
    */
-  explore(switches: number, part: Part, begin: () => void): number {
+  explore(switches: number, part: Part, begin: () => void, everyDeath = 0): number {
     const control = this.#control;
+    let [runs, dies] = [0, everyDeath];
     try {
-      for (let runs = 1;; runs++) {
+      for (;;) {
         begin();
         control.fill(0, FAILED);
         control[LENGTH] = this.#trailLength;
         control[LEFT] = switches;
+        control[DIES] = dies;
         store(control, TURN, 0);
-        store(control, RUN, runs);
+        store(control, RUN, ++runs);
         notify(control, RUN);
         this.#play(part);
         if (load(control, FAILED) !== 0) throw new Error(this.#failure(runs));
-        if (!this.#nextTrail()) return runs;
+        if (this.#nextTrail()) continue;
+        if (everyDeath === 0 || load(control, LIVED) < dies) return runs;
+        dies += everyDeath;
       }
     } finally {
       store(control, RUN, -1);
@@ -86,17 +106,28 @@ export class Lockstep {
     }
   }
 
-  /** Blocks until what `Atomics.waitAsync` has begun is over. */
-  sleep(): void {
-    this.#block(load(this.#control, ARMED + this.#side));
+  /**
+   * Blocks until what `Atomics.waitAsync` has begun is over. Where nobody is left to end it, timers
+   * go on: `tick` runs every `tickMs`.
+   */
+  sleep(tickMs = 0, tick?: () => void): void {
+    const armed = ARMED + this.#side;
+    this.#block(load(this.#control, armed), 0);
+    while (tick !== undefined && this.alone && load(this.#control, armed) !== 0) {
+      this.#now += tickMs;
+      tick();
+    }
     for (const woken of this.#woken.splice(0)) woken();
   }
 
-  /** Spins until `done`: the other thread has to make it so. */
-  until(done: () => boolean): void {
+  /** Spins until `done`: the other thread has to make it so, or `tick` in every `tickMs`. */
+  until(done: () => boolean, tickMs = 0, tick?: () => void): void {
     while (!done()) {
       if (this.#canRun(this.#other)) this.#switch();
-      else if (!done()) this.fail("one spins, and the other is asleep or done");
+      else if (tick !== undefined && this.alone) {
+        this.#now += tickMs;
+        tick();
+      } else if (!done()) this.fail("one spins, and the other is asleep or done");
     }
   }
 
@@ -117,15 +148,17 @@ export class Lockstep {
     const restore = this.#patch();
     this.#woken = [];
     this.#now = 0;
+    this.#died = false;
     try {
       if (this.#waitFor(TURN, this.#other) !== this.#side) return;
       if (load(this.#control, FAILED) === 0) part(this);
     } catch (error) {
-      if (!(error instanceof Stopped)) this.#note(`${(error as Error).stack}`);
+      if (!(error instanceof Stopped) && !this.#died) this.#note(`${(error as Error).stack}`);
     } finally {
       restore();
-      store(this.#control, DONE + this.#side, 1);
-      const otherDone = load(this.#control, DONE + this.#other) === 1;
+      store(this.#control, DONE + this.#side, this.#died ? DEAD : FINISHED);
+      const otherDone = load(this.#control, DONE + this.#other) !== 0;
+      if (this.#died) store(this.#control, ASLEEP + this.#other, 0);
       if (!otherDone && !this.#canRun(this.#other)) this.#note("one sleeps, the other is done");
       this.#handOver();
       if (this.#side === 0 && !otherDone) this.#waitFor(DONE + 1, 0);
@@ -139,6 +172,7 @@ export class Lockstep {
     const stepped =
       <Args extends unknown[], Result>(call: (...args: Args) => Result) =>
       (...args: Args): Result => {
+        if (this.#died) throw new Died(); // a `finally` on the way
         const result = call(...args);
         this.#point();
         return result;
@@ -148,10 +182,9 @@ export class Lockstep {
       store: stepped(store),
       compareExchange: stepped(compareExchange),
       notify: stepped((_words: Int32Array, index: number) => this.#notify(index)),
-      wait: (words: Int32Array, index: number, value: number) => {
-        if (load(words, index) === value) this.#block(index + 1);
-        this.#point();
-      },
+      wait: stepped((words: Int32Array, index: number, value: number, ms: number) => {
+        if (load(words, index) === value) this.#block(index + 1, ms);
+      }),
       waitAsync: stepped((words: Int32Array, index: number, value: number) => {
         if (load(words, index) !== value) return { async: false, value: "not-equal" };
         original.store(this.#control, ARMED + this.#side, index + 1);
@@ -177,6 +210,10 @@ export class Lockstep {
   #point(): void {
     const control = this.#control;
     if (add(control, STEPS, 1) > STEPS_MAX) this.fail("it never ends");
+    if (this.#side === 1 && add(control, LIVED, 1) + 1 === load(control, DIES)) {
+      this.#died = true;
+      throw new Died();
+    }
     if (load(control, LEFT) === 0 || !this.#canRun(this.#other)) return;
     const at = add(control, AT, 1);
     if (at === load(control, LENGTH)) this.#memory.trail[add(control, LENGTH, 1)] = 0;
@@ -185,11 +222,15 @@ export class Lockstep {
     this.#switch();
   }
 
-  #block(on: number): void {
+  /** Until it is woken; for `ms` where the other is dead. */
+  #block(on: number, ms: number): void {
     if (on === 0) return;
-    store(this.#control, ASLEEP + this.#side, on);
-    if (!this.#canRun(this.#other)) this.fail("both sleep: a wake-up was lost");
-    this.#switch();
+    if (!this.alone) {
+      store(this.#control, ASLEEP + this.#side, on);
+      if (!this.#canRun(this.#other)) this.fail("both sleep: a wake-up was lost");
+      this.#switch();
+    }
+    if (this.alone) this.#now += ms;
   }
 
   #canRun(side: 0 | 1): boolean {

@@ -4,7 +4,7 @@
  * @module
  */
 import { workerData } from "node:worker_threads";
-import { type Ends, PLANS } from "../link_schedules.ts";
+import { type Ends, partOf } from "../link_schedules.ts";
 import { Lockstep, type LockstepMemory } from "../lockstep.ts";
 
 /** What a test starts this script with. */
@@ -15,4 +15,4 @@ export interface LockstepData {
 }
 
 const { memory, ends, plan } = workerData as LockstepData;
-new Lockstep(memory, 1).follow((lockstep) => PLANS[plan]![1](lockstep, ends[1]));
+new Lockstep(memory, 1).follow(partOf(plan, 1, ends));
