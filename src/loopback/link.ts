@@ -177,6 +177,7 @@ export class Link implements Carrier, Disposable {
     this.#flush();
     const count = this.#in.count();
     if (count === BROKEN) this.#break("its ring counts more packets than fit");
+    else if (count > 0 && !this.#pulse.met) this.#break("it sends and has not opened its end");
     const until = this.#in.taken + count;
     // The state, since what is delivered may close this link; the distance, since it may pump.
     try {
@@ -225,10 +226,7 @@ export class Link implements Carrier, Disposable {
     return this.#bell.waitSync(timeoutMs, this.#pulse.beatMs, () => this.beat());
   }
 
-  /**
-   * Resolves when there may be something to `pump()`, at once when the link is dead. Does not hold
-   * the event loop.
-   */
+  /** Resolves when there may be something to `pump()`, or it is dead; holds no event loop. */
   waitAsync(): Promise<void> {
     return this.#bell.waitAsync();
   }

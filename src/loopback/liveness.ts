@@ -23,6 +23,7 @@ export class Pulse {
   #heard = 0;
   #listenedAt: number = performance.now();
   #silentMs = 0;
+  #met = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** A peer that is silent for `deadAfterMs` is dead. */
@@ -39,13 +40,18 @@ export class Pulse {
     this.#own.store(WORD.beat, this.#beats);
   }
 
-  /** Whether the peer has been silent for too long. One that was never opened is not. */
+  /** Whether the peer has opened its end: it may say later that it has not, and then die. */
+  get met(): boolean {
+    return this.#met ||= this.#peer.load(WORD.state) !== STATE.created;
+  }
+
+  /** Whether the peer has been silent for too long. One that has not opened its end is not. */
   peerIsDead(): boolean {
     const now = performance.now();
     const since = now - this.#listenedAt;
     this.#listenedAt = now;
     const beat = this.#peer.load(WORD.beat);
-    if (beat !== this.#heard || this.#peer.load(WORD.state) === STATE.created) {
+    if (!this.met || beat !== this.#heard) {
       this.#heard = beat;
       this.#silentMs = 0;
       return false;

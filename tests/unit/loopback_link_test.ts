@@ -7,11 +7,12 @@ import {
   END_WORDS,
   type LinkOptions,
   SLOT_WORDS,
+  STATE,
   WORD,
 } from "../../src/loopback/link_memory.ts";
 import { LoopHold } from "../../src/wait/loop_hold.ts";
 import type { Packet } from "../../src/virtio/packet.ts";
-import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
+import { LinkPair, packet, pumped, sendData, WAIT_MS } from "./link_pair.ts";
 
 const SMALL: LinkOptions = { smallBlocks: 4, largeBlocks: 2, ringEntries: 4 };
 
@@ -150,6 +151,28 @@ test("Link.send() refuses a payload that is not its own", () => {
   assertThrows(() => pair.a.send(packet({ len: 1, op: 5, payload })), TypeError, "Cannot send");
   const foreign = { ...payload, append: () => false, revoke() {}, free() {} };
   assertThrows(() => pair.a.send(packet({ len: 1, payload: foreign })), TypeError, "Cannot send");
+});
+
+test("Link.waitSync() sees that a peer is silent, though it takes back that it opened its end", () => {
+  const reasons: string[] = [];
+  const [end] = createLink({ ...SMALL, deadAfterMs: 50 });
+  using link = openLink(end, { onDead: (reason) => reasons.push(reason) });
+  const words = new Int32Array(end.control, END_WORDS * 4);
+  words[WORD.state] = STATE.open;
+  words[WORD.beat] = 1;
+  link.beat();
+  words[WORD.state] = STATE.created;
+  assertEquals([link.waitSync(WAIT_MS), reasons], [true, ["the peer gives no sign of life"]]);
+});
+
+test("Link.pump() breaks the link on a packet of a peer that has not opened its end", () => {
+  const reasons: string[] = [];
+  const [end, other] = createLink(SMALL);
+  using link = openLink(end, { onDead: (reason) => reasons.push(reason) });
+  using peer = openLink(other);
+  peer.send(packet());
+  new Int32Array(end.control)[END_WORDS + WORD.state] = STATE.created;
+  assertEquals([pumped(link), link.alive, reasons.length], [[], false, 1]);
 });
 
 test("Link.pump() may be called by what it delivers", () => {
