@@ -54,7 +54,11 @@ export interface LinkOptions {
   largeBlocks?: number | undefined;
   /** Packets that fit the ring of each direction; a power of two. @default {1024} */
   ringEntries?: number | undefined;
-  /** Milliseconds without a sign of life after which an end is dead. @default {5000} */
+  /**
+   * Milliseconds without a sign of life after which an end is dead: more than 50, since a receiver
+   * that blocks its thread and spins gives one so often.
+   * @default {5000}
+   */
   deadAfterMs?: number | undefined;
   /** Where every ring index starts: near 2^32 it soon wraps. @default {0} */
   firstIndex?: number | undefined;
