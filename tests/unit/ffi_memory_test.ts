@@ -41,7 +41,9 @@ test("MappedRegion is safe to touch after: discard of a socket's pages", {
   timeout: 60_000,
 }, async (t) => {
   const found = JSON.parse(await runChild("./ffi_tcp_child.ts"));
-  if (found.mapped === 0) return t.skip("nothing was mapped: vsockit doctor tcp_receive says why, and the cure");
+  if (found.mapped === 0) {
+    return t.skip("nothing was mapped: vsockit doctor tcp_receive says why, and the cure");
+  }
   assertEquals(found, { right: true, length: 0, first: "undefined", mapped: 16 * PAGE });
 });
 
