@@ -16,7 +16,7 @@ export type Watched = Pick<Control, "begun" | "sent" | "received">;
 
 /** A watch that somebody must stop. */
 export interface Watch {
-  /** Rejects when an end does not begin, or neither has moved a byte for too long; never resolves. */
+  /** Rejects when an end does not begin, or neither moves a byte for too long; never resolves. */
   readonly stalled: Promise<never>;
   /** Ends the watch. */
   stop(): void;
