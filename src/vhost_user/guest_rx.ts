@@ -7,6 +7,7 @@ import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Destination } from "../virtio/carrier.ts";
 import { type Chain, type GuestMemory, refuse } from "../virtio/chain.ts";
+import { Fifo } from "../virtio/fifo.ts";
 import {
   encodeHeader,
   type Header,
@@ -16,7 +17,6 @@ import {
 } from "../virtio/packet.ts";
 import { PrivatePayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
-import { Fifo } from "./fifo.ts";
 import { RoomTurns } from "./room_turns.ts";
 import { scatter } from "./spans.ts";
 import { TURN, workOf } from "./turn.ts";

@@ -7,6 +7,7 @@ import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio
 import { USR_HDR_MAX, USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { type Credit, PACKET_OVERHEAD } from "./credit.ts";
+import { Fifo } from "./fifo.ts";
 import type { Payload } from "./packet.ts";
 import { PagePayload } from "./payload.ts";
 
@@ -14,9 +15,6 @@ import { PagePayload } from "./payload.ts";
 const GOOD_COPY_LEN = 128;
 /** What small packets are merged into when there are too many of them: most of 8 pages. */
 const MAX_COLLAPSE_LEN = 8 * USR_PAGE_SIZE - 512;
-
-/** Entries that are done with, until they are cleared away. */
-const TRIM_AT = 64;
 
 /** A run of pages with one packet's bytes, or a part of them, ready to be lent. */
 export interface Piece {
@@ -126,8 +124,7 @@ export class RxQueue {
   received: number = 0;
   /** Whole SEQPACKET messages. */
   msgCount: number = 0;
-  #entries: Entry[] = [];
-  #head = 0;
+  readonly #entries: Fifo<Entry> = new Fifo();
   readonly #credit: Credit;
 
   constructor(credit: Credit) {
@@ -136,7 +133,7 @@ export class RxQueue {
 
   /** Packets queued. */
   get length(): number {
-    return this.#entries.length - this.#head;
+    return this.#entries.length;
   }
 
   /** Queues a packet; `false` where it breaks the credit, and then nothing has changed. */
@@ -149,9 +146,9 @@ export class RxQueue {
     this.rxBytes += len;
     this.received = (this.received + len) >>> 0;
     if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount++;
-    const last = this.#entries.at(-1);
+    const { last } = this.#entries;
     if (
-      len <= GOOD_COPY_LEN && last !== undefined && this.length > 0 && !last.mapped &&
+      len <= GOOD_COPY_LEN && last !== undefined && !last.mapped &&
       !(last.flags & VIRTIO_VSOCK_SEQ_EOM) && last.payload.append(payload.bytes)
     ) {
       last.length += len;
@@ -167,7 +164,7 @@ export class RxQueue {
   read(buffer: Uint8Array): number {
     let total = 0;
     while (total < buffer.length && this.length > 0) {
-      const entry = this.#entries[this.#head]!;
+      const entry = this.#entries.first!;
       const bytes = Math.min(buffer.length - total, entry.length - entry.offset);
       buffer.set(entry.part(entry.offset, bytes), total);
       total += bytes;
@@ -181,8 +178,8 @@ export class RxQueue {
   /** Copies stream bytes and leaves them queued: how many. */
   peek(buffer: Uint8Array): number {
     let total = 0;
-    for (let i = this.#head; i < this.#entries.length && total < buffer.length; i++) {
-      const entry = this.#entries[i]!;
+    for (let i = 0; i < this.length && total < buffer.length; i++) {
+      const entry = this.#entries.at(i)!;
       const bytes = Math.min(buffer.length - total, entry.length - entry.offset);
       buffer.set(entry.peek(entry.offset, bytes), total);
       total += bytes;
@@ -196,8 +193,8 @@ export class RxQueue {
    */
   message(buffer: Uint8Array, peek: boolean, out: { flags: number }): number {
     let total = 0;
-    for (let i = this.#head;; i++) {
-      const entry = this.#entries[peek ? i : this.#head]!;
+    for (let i = 0;; i++) {
+      const entry = this.#entries.at(peek ? i : 0)!;
       const { flags, offset } = entry;
       const rest = entry.length - offset;
       const bytes = Math.min(Math.max(0, buffer.length - total), rest);
@@ -233,9 +230,7 @@ export class RxQueue {
 
   /** Frees what nobody will read, and counts it as queued: no credit is given for it. */
   discard(): void {
-    for (let i = this.#head; i < this.#entries.length; i++) this.#entries[i]!.drop();
-    this.#entries = [];
-    this.#head = 0;
+    for (const entry of this.#entries.clear()) entry.drop();
   }
 
   /** Drops everything. */
@@ -256,7 +251,7 @@ export class RxQueue {
       if (flags & VIRTIO_VSOCK_SEQ_EOM) this.msgCount--;
       if (entry.payload.lend === undefined) this.#credit.drained(entry.length);
       else entry.owed = this.#credit;
-      this.#forget();
+      this.#entries.drop();
     } else {
       entry.hold();
     }
@@ -265,46 +260,36 @@ export class RxQueue {
 
   /** The first packet, which can be lent; if need be what is left of it moves to its own pages. */
   #lendable(): Entry {
-    const entry = this.#entries[this.#head]!;
+    const entry = this.#entries.first!;
     if (entry.offset % USR_PAGE_SIZE === 0 && !entry.payload.pooled) return entry;
     const rest = new PagePayload(entry.part(entry.offset, entry.length - entry.offset));
     const moved = new Entry(rest, entry.flags);
     this.#credit.drained(entry.offset);
-    this.#entries[this.#head] = moved;
+    this.#entries.first = moved;
     entry.drop();
     return moved;
   }
 
   /** The first packet is done with. */
   #drain(): void {
-    const entry = this.#entries[this.#head]!;
+    const entry = this.#entries.first!;
     this.#credit.drained(entry.length);
     entry.drop();
-    this.#forget();
-  }
-
-  #forget(): void {
-    this.#head++;
-    // Not each time: an array that is emptied and filled anew is allocated anew.
-    if (this.#head >= TRIM_AT && 2 * this.#head >= this.#entries.length) {
-      this.#entries.splice(0, this.#head);
-      this.#head = 0;
-    }
+    this.#entries.drop();
   }
 
   /** Merges small packets, so that many of them cost no more than their bytes. */
   #collapse(): void {
-    const kept: Entry[] = [];
+    const kept = this.#entries;
     let run: Entry[] = [];
     let size = 0;
     const flush = (): void => {
-      if (run.length < 2) kept.push(...run);
-      else kept.push(merge(run, size));
+      if (run.length === 1) kept.push(run[0]!);
+      else if (run.length > 1) kept.push(merge(run, size));
       run = [];
       size = 0;
     };
-    for (let i = this.#head; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]!;
+    for (const entry of kept.clear()) {
       // One that is lent has been read in part.
       const small = entry.offset === 0 && !(entry.flags & VIRTIO_VSOCK_SEQ_EOM) &&
         entry.length < MAX_COLLAPSE_LEN;
@@ -315,8 +300,6 @@ export class RxQueue {
       } else kept.push(entry);
     }
     flush();
-    this.#entries = kept;
-    this.#head = 0;
   }
 }
 

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { Fifo } from "../../src/vhost_user/fifo.ts";
+import { Fifo } from "../../src/virtio/fifo.ts";
 
 const COUNT = 1_000;
 
@@ -11,10 +11,12 @@ test("Fifo gives all in their order, whatever it has cleared away meanwhile", ()
     for (let i = 0; i < pushes; i++) fifo.push(last++);
     for (let i = 0; i < drops; i++) {
       assertEquals([fifo.first, fifo.length], [next, last - next]);
+      assertEquals([fifo.at(0), fifo.at(last - next - 1), fifo.last], [next, last - 1, last - 1]);
+      assertEquals(fifo.at(last - next), undefined);
       fifo.drop();
       next++;
     }
   }
   assertEquals(fifo.clear(), Array.from({ length: last - next }, (_, i) => next + i));
-  assertEquals([fifo.length, fifo.first, fifo.clear()], [0, undefined, []]);
+  assertEquals([fifo.length, fifo.first, fifo.last, fifo.clear()], [0, undefined, undefined, []]);
 });

@@ -7,7 +7,11 @@
 /** Places that are done with, until they are cleared away. */
 const TRIM_AT = 64;
 
-/** A queue of any length: `Array.shift()` moves what is left, which takes long of ten thousand. */
+/**
+ * A queue of any length: `Array.shift()` moves what is left, which takes long of ten thousand. Nor
+ * is what is done with cleared away each time: an array that is emptied and filled anew is
+ * allocated anew.
+ */
 export class Fifo<T> {
   #items: T[] = [];
   #head = 0;
@@ -20,6 +24,19 @@ export class Fifo<T> {
   /** What is next; `undefined` for nothing. */
   get first(): T | undefined {
     return this.#items[this.#head];
+  }
+  set first(item: T) {
+    this.#items[this.#head] = item;
+  }
+
+  /** What comes after all others; `undefined` for nothing. */
+  get last(): T | undefined {
+    return this.length > 0 ? this.#items.at(-1) : undefined;
+  }
+
+  /** What comes after `index` others; `undefined` for nothing. */
+  at(index: number): T | undefined {
+    return this.#items[this.#head + index];
   }
 
   /** Puts `item` behind all others. */
