@@ -221,6 +221,11 @@ function requirePath(path: string): void {
   );
 }
 
+/** Whether it is a port of a VM, by CID or behind a path; sockets have options of AF_VSOCK then. */
+export function isVmPort(address: Address): boolean {
+  return "cid" in address || ("path" in address && "port" in address);
+}
+
 /** The public form of a socket's address. */
 export function toAddr<A extends Address>(address: A): Addr<A> {
   return addrOf(address) as Addr<A>;

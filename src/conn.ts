@@ -7,13 +7,13 @@ import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
 import { type Addr, type Address, toAddr } from "./address.ts";
 import { attempt } from "./error.ts";
 import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./conn/input.ts";
-import { SocketOptions } from "./options.ts";
 import { Output, type SendMessageOptions, type WriteOptions } from "./conn/output.ts";
-import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
 import { shutdownConnected } from "./conn/recv.ts";
+import { readableOf, writableOf, type WritableOptions } from "./conn/streams.ts";
+import { SocketOptions } from "./options.ts";
+import { openReceiver, type Receiver, type ReceiverOptions } from "./receive/receiver.ts";
 import type { ZeroCopyStats } from "./send/writes.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import { readableOf, writableOf, type WritableOptions } from "./conn/streams.ts";
 
 /**
  * An open connection, from `connect()` or `Listener.accept()`. Whoever got it closes it; `using`

@@ -9,6 +9,7 @@ import {
   type Address,
   formatAddress,
   type HybridAddress,
+  isVmPort,
   requireAddress,
   type TcpAddress,
   toAddr,
@@ -196,8 +197,7 @@ function familyOf(address: Address | undefined): number {
 async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {
   const { address, local, values } = plan;
   const carrier = selectTransport(plan.transport, "connect", address);
-  const defaults = hasTimeout(address) ? timeoutOf(plan) : {};
-  const socket = openSocket(carrier, plan, defaults, values);
+  const socket = openSocket(carrier, plan, timeoutOf(plan), values);
   try {
     if (local !== undefined) attempt("bind", local, () => socket.bind(local), socket);
     await connectSocket(socket, address, plan);
@@ -218,14 +218,9 @@ function toConn<A extends Address>(socket: Socket<A>, address: A): Conn<A> {
   }
 }
 
-/** Whether sockets of such addresses have `connectTimeoutMs`: those of ports of a VM. */
-function hasTimeout(address: Address): boolean {
-  return "cid" in address || ("path" in address && "port" in address);
-}
-
 /** The socket's own timeout follows `timeoutMs`, unless it is given. */
-function timeoutOf({ timeoutMs }: WaitOptions): SocketOptionValues {
-  if (timeoutMs === undefined) return {};
+function timeoutOf<A extends Address>({ address, timeoutMs }: Plan<A>): SocketOptionValues {
+  if (timeoutMs === undefined || !isVmPort(address)) return {};
   return { connectTimeoutMs: Math.min(timeoutMs, TIMER_MAX_MS) };
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress, isVmPort } from "./address.ts";
 import { requireKnown } from "./known.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
@@ -125,9 +125,7 @@ function* given(values: SocketOptionValues): Generator<[Sockopt<number | boolean
 export function requireSocketOptions(values: SocketOptionValues, address: Address): void {
   requireKnown("options", values, Object.keys(BY_NAME));
   for (const [option, value] of given(values)) option.check(value);
-  // A port behind a path is one of a VM.
-  const vsock = "cid" in address || ("path" in address && "port" in address);
-  const family = vsock ? "vsock" : "hostname" in address ? "tcp" : "unix";
+  const family = isVmPort(address) ? "vsock" : "hostname" in address ? "tcp" : "unix";
   for (const [name, families] of Object.entries(FAMILIES)) {
     const value = values[name as keyof SocketOptionValues];
     if (value === undefined || families.includes(family)) continue;
