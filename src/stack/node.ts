@@ -66,7 +66,6 @@ export class StackNode implements StackHost {
   readonly cids: readonly number[];
   readonly privileged: boolean;
   readonly firstPort: number;
-  readonly clock: Clock;
   readonly stack: Stack;
   readonly hold: LoopHold = new LoopHold();
   readonly turns: Turns = new Turns();
@@ -76,6 +75,7 @@ export class StackNode implements StackHost {
     new Map();
   /** Its sockets that listen. */
   readonly listening: Set<Disposable> = new Set();
+  readonly #clock: Clock;
   readonly #tap: Tap | undefined;
   #wire: Carrier | undefined;
   #sockets = 0;
@@ -86,7 +86,7 @@ export class StackNode implements StackHost {
     this.cids = options.cids;
     this.privileged = options.privileged ?? true;
     this.firstPort = options.firstPort;
-    this.clock = options.clock;
+    this.#clock = options.clock;
     this.shorten = options.shorten;
     this.#tap = options.tap;
     this.stack = new Stack(this);
@@ -113,7 +113,7 @@ export class StackNode implements StackHost {
   }
 
   now(): number {
-    return this.clock.now();
+    return this.#clock.now();
   }
 
   route(cid: number): Carrier | undefined {
@@ -133,7 +133,7 @@ export class StackNode implements StackHost {
 
   /** Shows the tap a packet that goes by. */
   tapped(packet: Packet): void {
-    this.#tap?.(packet, this.clock.now());
+    this.#tap?.(packet, this.now());
   }
 
   /** Whether packets of that connection get mapped. */
@@ -153,8 +153,8 @@ export class StackNode implements StackHost {
     this.#disarm = undefined;
     this.#armedAt = next;
     if (next === Infinity) return;
-    const ms = Math.min(Math.max(0, next - this.clock.now()), TIMER_MAX_MS); // then the rest
-    this.#disarm = this.clock.after(ms, () => {
+    const ms = Math.min(Math.max(0, next - this.now()), TIMER_MAX_MS); // then the rest
+    this.#disarm = this.#clock.after(ms, () => {
       this.#armedAt = Infinity;
       this.#disarm = undefined;
       this.stack.runTimers();

@@ -109,22 +109,22 @@ export function encodeHeader(
   into.setUint32(offset + at.fwd_cnt, header.fwdCnt, true);
 }
 
-/** Reads the bytes of a header at `offset`; `undefined` where a CID does not fit 32 bits. */
-export function decodeHeader(from: DataView, offset = 0): Header | undefined {
+/** Reads the bytes of a header; `undefined` where a CID does not fit 32 bits. */
+export function decodeHeader(from: DataView): Header | undefined {
   const { at } = VIRTIO_VSOCK_HDR;
-  const upper = from.getUint32(offset + at.src_cid + 4, true) |
-    from.getUint32(offset + at.dst_cid + 4, true);
+  const upper = from.getUint32(at.src_cid + 4, true) |
+    from.getUint32(at.dst_cid + 4, true);
   if (upper !== 0) return undefined;
   return {
-    srcCid: from.getUint32(offset + at.src_cid, true),
-    dstCid: from.getUint32(offset + at.dst_cid, true),
-    srcPort: from.getUint32(offset + at.src_port, true),
-    dstPort: from.getUint32(offset + at.dst_port, true),
-    len: from.getUint32(offset + at.len, true),
-    type: from.getUint16(offset + at.type, true),
-    op: from.getUint16(offset + at.op, true),
-    flags: from.getUint32(offset + at.flags, true),
-    bufAlloc: from.getUint32(offset + at.buf_alloc, true),
-    fwdCnt: from.getUint32(offset + at.fwd_cnt, true),
+    srcCid: from.getUint32(at.src_cid, true),
+    dstCid: from.getUint32(at.dst_cid, true),
+    srcPort: from.getUint32(at.src_port, true),
+    dstPort: from.getUint32(at.dst_port, true),
+    len: from.getUint32(at.len, true),
+    type: from.getUint16(at.type, true),
+    op: from.getUint16(at.op, true),
+    flags: from.getUint32(at.flags, true),
+    bufAlloc: from.getUint32(at.buf_alloc, true),
+    fwdCnt: from.getUint32(at.fwd_cnt, true),
   };
 }
