@@ -28,7 +28,7 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW,
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
-import { type Code, SysError } from "../../ffi/errno.ts";
+import { SysError } from "../../ffi/errno.ts";
 import { setRcvlowat, takeError, updateBufferSize } from "../virtio/calls.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
@@ -56,7 +56,7 @@ export function getOption(
   value: Uint8Array,
 ): number {
   if (level === AF_VSOCK) return getVsockOption(sock, name, value);
-  if (level !== SOL_SOCKET) throw failed("getsockopt", "ENOPROTOOPT");
+  if (level !== SOL_SOCKET) throw new SysError("getsockopt", "ENOPROTOOPT");
   const size = KEPT_SIZES.get(name);
   if (size !== undefined) return copyOut(kept.get(name) ?? new Uint8Array(size), value);
   return copyOut(int32(getSocketOption(sock, name)), value);
@@ -73,11 +73,7 @@ export function setOption(
 ): void {
   if (level === AF_VSOCK) setVsockOption(stack, sock, name, value);
   else if (level === SOL_SOCKET) setSocketOption(stack, sock, kept, name, value);
-  else throw failed("setsockopt", "ENOPROTOOPT");
-}
-
-function failed(op: "getsockopt" | "setsockopt", code: Code): SysError {
-  return new SysError(op, code);
+  else throw new SysError("setsockopt", "ENOPROTOOPT");
 }
 
 function viewOf(value: Uint8Array): DataView {
@@ -86,6 +82,10 @@ function viewOf(value: Uint8Array): DataView {
 
 function int32(number: number): Uint8Array {
   return new Uint8Array(Int32Array.of(number).buffer);
+}
+
+function u64(number: number): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(number)).buffer);
 }
 
 /** The generic part of getsockopt(2) cuts short what does not fit. */
@@ -112,7 +112,7 @@ function getSocketOption(sock: VsockSock, name: number): number {
     case SO_ZEROCOPY:
       return sock.txZerocopy ? 1 : 0;
     default:
-      throw failed("getsockopt", "ENOPROTOOPT");
+      throw new SysError("getsockopt", "ENOPROTOOPT");
   }
 }
 
@@ -125,8 +125,8 @@ function setSocketOption(
 ): void {
   const size = KEPT_SIZES.get(name) ?? 4;
   const known = size !== 4 || name === SO_RCVLOWAT || name === SO_ZEROCOPY;
-  if (value.length < size) throw failed("setsockopt", "EINVAL");
-  if (!known) throw failed("setsockopt", "ENOPROTOOPT");
+  if (value.length < size) throw new SysError("setsockopt", "EINVAL");
+  if (!known) throw new SysError("setsockopt", "ENOPROTOOPT");
   if (size !== 4) {
     kept.set(name, value.slice(0, size));
     return;
@@ -135,38 +135,35 @@ function setSocketOption(
   if (name === SO_RCVLOWAT) {
     setRcvlowat(stack, sock, number);
   } else {
-    if (number < 0 || number > 1) throw failed("setsockopt", "EINVAL");
+    if (number < 0 || number > 1) throw new SysError("setsockopt", "EINVAL");
     sock.txZerocopy = number === 1;
   }
 }
 
 function getVsockOption(sock: VsockSock, name: number, value: Uint8Array): number {
-  const out = viewOf(new Uint8Array(16));
-  let size = 8;
+  const out = encodeVsockOption(sock, name);
+  if (value.length < out.length) throw new SysError("getsockopt", "EINVAL");
+  return copyOut(out, value);
+}
+
+function encodeVsockOption(sock: VsockSock, name: number): Uint8Array {
   switch (name) {
     case SO_VM_SOCKETS_BUFFER_SIZE:
-      out.setBigUint64(0, BigInt(sock.bufferSize), true);
-      break;
+      return u64(sock.bufferSize);
     case SO_VM_SOCKETS_BUFFER_MIN_SIZE:
-      out.setBigUint64(0, BigInt(sock.bufferMinSize), true);
-      break;
+      return u64(sock.bufferMinSize);
     case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
-      out.setBigUint64(0, BigInt(sock.bufferMaxSize), true);
-      break;
+      return u64(sock.bufferMaxSize);
     case SO_VM_SOCKETS_ZEROCOPY:
-      out.setBigUint64(0, sock.zerocopy ? 1n : 0n, true);
-      break;
+      return u64(sock.zerocopy ? 1 : 0);
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
-    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
-      size = 16;
-      out.setBigInt64(0, BigInt(Math.floor(sock.connectTimeoutMs / 1_000)), true);
-      out.setBigInt64(8, BigInt(sock.connectTimeoutMs % 1_000) * 1_000n, true);
-      break;
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: {
+      const ms = BigInt(sock.connectTimeoutMs);
+      return new Uint8Array(BigInt64Array.of(ms / 1_000n, (ms % 1_000n) * 1_000n).buffer);
+    }
     default:
-      throw failed("getsockopt", "ENOPROTOOPT");
+      throw new SysError("getsockopt", "ENOPROTOOPT");
   }
-  if (value.length < size) throw failed("getsockopt", "EINVAL");
-  return copyOut(new Uint8Array(out.buffer, 0, size), value);
 }
 
 function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint8Array): void {
@@ -183,7 +180,7 @@ function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint
       updateBufferSize(stack, sock, sock.bufferSize);
       break;
     case SO_VM_SOCKETS_ZEROCOPY:
-      if (sock.ss !== "unconnected") throw failed("setsockopt", "EOPNOTSUPP");
+      if (sock.ss !== "unconnected") throw new SysError("setsockopt", "EOPNOTSUPP");
       sock.zerocopy = readU64(value) !== 0;
       stack.zerocopy ||= sock.zerocopy;
       break;
@@ -192,22 +189,22 @@ function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint
       sock.connectTimeoutMs = readTimeout(value);
       break;
     default:
-      throw failed("setsockopt", "ENOPROTOOPT");
+      throw new SysError("setsockopt", "ENOPROTOOPT");
   }
 }
 
 /** Sizes past 2^53 lose their last bits: they are clamped to 2^32 - 1 before they count. */
 function readU64(value: Uint8Array): number {
-  if (value.length < 8) throw failed("setsockopt", "EINVAL");
+  if (value.length < 8) throw new SysError("setsockopt", "EINVAL");
   return Number(viewOf(value).getBigUint64(0, true));
 }
 
 function readTimeout(value: Uint8Array): number {
-  if (value.length < 16) throw failed("setsockopt", "EINVAL");
-  const sec = viewOf(value).getBigInt64(0, true);
-  const usec = viewOf(value).getBigInt64(8, true);
+  if (value.length < 16) throw new SysError("setsockopt", "EINVAL");
+  const view = viewOf(value);
+  const [sec, usec] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
   if (sec < 0n || usec >= BigInt(USEC_PER_SEC) || sec >= 1n << 53n) {
-    throw failed("setsockopt", "ERANGE");
+    throw new SysError("setsockopt", "ERANGE");
   }
   const ms = Number(sec) * 1_000 + Math.ceil(Number(usec) / USEC_PER_MSEC);
   return ms <= 0 ? DEFAULT_CONNECT_TIMEOUT_MS : ms;
