@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { POLLIN } from "../ffi/abi/poll.ts";
 import { type Addr, type Address, toAddr } from "./address.ts";
 import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
+import { PendingCall, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
 
 /** Connections in a row that are gone already, after which others have their turn. */
 const GONE_MAX = 128;
@@ -41,7 +40,7 @@ export class Listener<A extends Address = Address>
   /** Options that connections accepted later inherit: all but `rcvlowat` and `zeroCopySend`. */
   readonly options: SocketOptions;
   readonly #forEach: SocketOptionValues;
-  #pending = false;
+  readonly #pending: PendingCall;
 
   /**
    * Takes over a listening socket: for transports of your own, `listen()` does it. `forEach` is
@@ -52,6 +51,7 @@ export class Listener<A extends Address = Address>
     this.socket = socket;
     this.options = new SocketOptions(socket);
     this.#forEach = forEach;
+    this.#pending = new PendingCall("accept", socket, this.addr);
   }
 
   /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
@@ -68,30 +68,13 @@ export class Listener<A extends Address = Address>
   accept(options?: WaitOptions): Promise<Conn<A>> {
     try {
       if (options !== undefined) requireWaitOptions(options);
-      if (this.#pending) throw new VsockError("accept", "EBUSY", { address: this.addr });
+      this.#pending.requireNone();
       const conn = this.#tryAccept();
       if (conn !== undefined) return this.socket.turns.give(conn);
     } catch (cause) {
       return Promise.reject(toVsockError("accept", cause, this.addr));
     }
-    return this.#wait(options);
-  }
-
-  async #wait(options: WaitOptions | undefined): Promise<Conn<A>> {
-    this.#pending = true;
-    try {
-      using limit = limitWait("accept", options, this.addr);
-      for (let vain = 0;; vain++) {
-        await this.socket.wait(POLLIN, limit.signal);
-        const conn = this.#tryAccept();
-        if (conn !== undefined) return await this.socket.turns.give(conn);
-        await pause(this.socket, vain, limit.signal);
-      }
-    } catch (cause) {
-      throw toVsockError("accept", cause, this.addr);
-    } finally {
-      this.#pending = false;
-    }
+    return this.#pending.wait(() => this.#tryAccept(), options);
   }
 
   #tryAccept(): Conn<A> | undefined {

@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { POLLIN } from "../../ffi/abi/poll.ts";
 import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { bufferOf, byteLengthOf, kindOf, plainView } from "../../ffi/view.ts";
 import type { Address } from "../address.ts";
-import { toVsockError, VsockError } from "../error.ts";
+import { toVsockError } from "../error.ts";
 import { isEnd, recvConnected } from "./recv.ts";
 import { shown } from "../shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
+import { PendingCall, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
 
 /** For `Conn.read()`. */
 export interface ReadOptions extends WaitOptions {
@@ -49,12 +48,13 @@ export class Input {
   readonly #peer: Address;
   readonly #flags: MessageFlags = { flags: 0 };
   readonly #probe: Uint8Array = new Uint8Array(1);
-  #pending = false;
+  readonly #pending: PendingCall;
 
   /** Of a socket that stays its caller's; `peer` is for errors. */
   constructor(socket: AnySocket, peer: Address) {
     this.#socket = socket;
     this.#peer = peer;
+    this.#pending = new PendingCall("recv", socket, peer);
   }
 
   /** recv(2), then poll(2) and again while there is nothing. */
@@ -67,14 +67,14 @@ export class Input {
         peek = options.peek === true;
       }
       bytes = requireBytes("read into p", p);
-      this.#requireIdle();
+      this.#pending.requireNone();
       const n = this.#tryRead(bytes, peek);
       if (n !== undefined) return this.#socket.turns.give(n);
       if (bytes.length === 0) return this.#socket.turns.give(0);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
-    return this.#wait(() => {
+    return this.#pending.wait(() => {
       requireKept("read into p", bytes, 1);
       return this.#tryRead(bytes, peek);
     }, options);
@@ -87,40 +87,16 @@ export class Input {
       requireSeqpacket("receive", this.#socket);
       if (options !== undefined) requireWaitOptions(options);
       room = roomOf(options);
-      this.#requireIdle();
+      this.#pending.requireNone();
       const message = this.#tryMessage(room);
       if (message !== undefined) return this.#socket.turns.give(message);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
-    return this.#wait(() => {
+    return this.#pending.wait(() => {
       if (room.buffer !== undefined) requireKept("receive into buffer", room.buffer, 1);
       return this.#tryMessage(room);
     }, options);
-  }
-
-  #requireIdle(): void {
-    if (this.#pending) throw new VsockError("recv", "EBUSY", { address: this.#peer });
-  }
-
-  async #wait<T>(
-    attempt: () => T | undefined,
-    options: WaitOptions | undefined,
-  ): Promise<T> {
-    this.#pending = true;
-    try {
-      using limit = limitWait("recv", options, this.#peer);
-      for (let vain = 0;; vain++) {
-        await this.#socket.wait(POLLIN, limit.signal);
-        const result = attempt();
-        if (result !== undefined) return await this.#socket.turns.give(result);
-        await pause(this.#socket, vain, limit.signal);
-      }
-    } catch (cause) {
-      throw toVsockError("recv", cause, this.#peer);
-    } finally {
-      this.#pending = false;
-    }
   }
 
   #tryRead(p: Uint8Array, peek: boolean): number | null | undefined {
