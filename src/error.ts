@@ -103,7 +103,7 @@ export function toVsockError(
   hint?: string,
 ): unknown {
   if (!(cause instanceof SysError)) return cause;
-  const cure = hint ?? hintBeneath(cause.op, cause.code);
+  const cure = hint ?? (cause.op === op ? undefined : hintBeneath(cause.op, cause.code));
   return new VsockError(op, cause.errno, { address, hint: cure, cause });
 }
 

@@ -9,6 +9,10 @@ const CLOSED = "it was closed before";
 const CONN_CLOSED =
   "it was closed before: cancelling `readable` does so too, as leaving a `for await` over it does";
 
+const FORBIDDEN = "a sandbox forbids such sockets: run with a profile that allows them";
+const VSOCK_FORBIDDEN = "a sandbox forbids AF_VSOCK, as most containers do: " +
+  "run with a seccomp profile that allows it";
+
 type Hints = Readonly<Record<string, string>>;
 
 /** By call and code, as `errno` alone says too little. */
@@ -25,6 +29,8 @@ const COMMON: Hints = {
   "send EPIPE": "the peer closed or reads no more, or closeWrite() was called",
   "send ETIMEDOUT": "the peer did not read within timeoutMs",
   "shutdown EBADF": CONN_CLOSED,
+  "socket EACCES": FORBIDDEN,
+  "socket EPERM": FORBIDDEN,
   "socket ESOCKTNOSUPPORT": "this transport has no seqpacket sockets",
 };
 
@@ -33,11 +39,14 @@ const ANY_CALL: Hints = {
   EBADF: CLOSED,
   EMFILE: "this process has no descriptor left: close some, or raise ulimit -n",
   ENFILE: "this machine has no descriptor left: raise fs.file-max",
+  ENOSYS: "the kernel lacks a system call that this takes, or a sandbox hides it",
 };
 
 /** By the call beneath and its code, where that is another matter than the call above. */
 const BENEATH: Hints = {
   "pthread_create EAGAIN": "no other thread may start: raise ulimit -u, or pids.max of the cgroup",
+  "socket EACCES": FORBIDDEN,
+  "socket EPERM": FORBIDDEN,
 };
 
 const VSOCK: Hints = {
@@ -54,8 +63,8 @@ const VSOCK: Hints = {
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
   "socket EAFNOSUPPORT": "the kernel has no AF_VSOCK: modprobe vsock",
-  "socket EPERM": "a sandbox forbids AF_VSOCK, as most containers do: " +
-    "run with a seccomp profile that allows it",
+  "socket EACCES": VSOCK_FORBIDDEN,
+  "socket EPERM": VSOCK_FORBIDDEN,
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both" +
     " (and largeBlocks of a loopback between threads)",
 };

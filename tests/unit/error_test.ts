@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import type { Address } from "../../src/address.ts";
-import { attempt, toVsockError, VsockError } from "../../src/error.ts";
+import { attempt, type Op, toVsockError, VsockError } from "../../src/error.ts";
 
 test("VsockError says call, address, code and cure", () => {
   const error = new VsockError("connect", "ECONNRESET", { address: { cid: 3, port: 1024 } });
@@ -78,10 +78,17 @@ test("attempt() gives the result, or throws a VsockError", () => {
   assertEquals(error.address, { cid: 1, port: 9 });
 });
 
-test("toVsockError() says what the call beneath wants", () => {
-  const beneath = new SysError("pthread_create", "EAGAIN");
-  const error = toVsockError("accept", beneath, { path: "/x" });
-  assert(error instanceof VsockError);
-  assertEquals([error.op, error.code], ["accept", "EAGAIN"]);
-  assertStringIncludes(error.hint ?? "", "raise ulimit -u");
+test("toVsockError() says what the call beneath wants, where that is another matter", () => {
+  const hint = (op: Op, beneath: string, code: Code, address: Address): string => {
+    const error = toVsockError(op, new SysError(beneath, code), address);
+    assert(error instanceof VsockError);
+    assertEquals([error.op, error.code], [op, code]);
+    return error.hint ?? "";
+  };
+  const [unix, vsock] = [{ path: "/x" }, { cid: 1, port: 1 }];
+  assertStringIncludes(hint("accept", "pthread_create", "EAGAIN", unix), "raise ulimit -u");
+  assertStringIncludes(hint("listen", "socket", "EACCES", unix), "a sandbox forbids such sockets");
+  assertStringIncludes(hint("listen", "bind", "EACCES", unix), "this user may not write");
+  assertStringIncludes(hint("socket", "socket", "EACCES", unix), "a sandbox forbids such sockets");
+  assertStringIncludes(hint("socket", "socket", "EACCES", vsock), "a sandbox forbids AF_VSOCK");
 });
