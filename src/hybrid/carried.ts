@@ -52,12 +52,17 @@ export abstract class Carried<A extends Address> implements Socket<A> {
   #refed = true;
   #error = 0;
 
-  /** `local` is the name of a socket that has none. */
+  /** Takes over `unix`, and closes it where it throws. `local` is the name of one without. */
   constructor(unix: KernelSocket<UnixAddress>, local: A, values: HybridOptionValues) {
     this.unix = unix;
     this.local = local;
     this.values = values;
-    values.apply(unix);
+    try {
+      values.apply(unix);
+    } catch (error) {
+      unix.close();
+      throw error;
+    }
   }
 
   abstract bind(address: A): void;
