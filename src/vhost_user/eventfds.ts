@@ -39,4 +39,5 @@ export function signalEvent(fd: number, by: Signaller | null = signaller()): voi
   write(fd, ONE);
 }
 
-const UNKNOWN: ReadonlySet<string> = new Set(["EOPNOTSUPP", "ENOSYS"]);
+/** What a kernel without it says, or a sandbox that does not know it. */
+const UNKNOWN: ReadonlySet<string> = new Set(["EOPNOTSUPP", "ENOSYS", "EPERM"]);

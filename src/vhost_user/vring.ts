@@ -8,6 +8,7 @@ import {
   VRING_DESC_ALIGN_SIZE,
   VRING_USED_ALIGN_SIZE,
 } from "../../ffi/abi/virtio_ring.ts";
+import { SysError } from "../../ffi/errno.ts";
 import { close, readlink } from "../../ffi/libc.ts";
 import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
@@ -160,12 +161,14 @@ export class Vring {
  * fstatfs(2), may take as long.
  */
 function requireEventFd(event: Event, fd: number): void {
-  let cause: unknown;
+  let cause: SysError | undefined;
   try {
     if (readlink(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]") return;
   } catch (error) {
-    cause = error; // there is no /proc
+    if (!(error instanceof SysError)) throw error;
+    cause = error;
   }
   closeGiven(fd);
-  throw new FrontEndError(`a ring's ${event} must be an eventfd`, { cause });
+  const untold = cause === undefined ? "" : `, as /proc has to tell: ${cause.message}`;
+  throw new FrontEndError(`a ring's ${event} must be an eventfd${untold}`, { cause });
 }
