@@ -4,6 +4,7 @@
  * @module
  */
 import { cureOf, FfiUnavailableError, isDeniedMemory } from "../../ffi/backend.ts";
+import type { Address } from "../address.ts";
 import { hintFor } from "../hint.ts";
 
 /** Whether this machine has one capability, and why not. */
@@ -22,6 +23,8 @@ export interface Finding {
 export interface Look {
   /** What it is, in a few words. */
   readonly about: string;
+  /** An address of the family that it makes sockets of. @default {one of AF_VSOCK} */
+  readonly of?: Address;
   /** Looks. What it throws is told as a finding. */
   look(): Finding;
 }
@@ -48,7 +51,7 @@ export function noFrom(reason: string): Finding {
 }
 
 /** The finding of `look`, whatever it throws. */
-export function lookSafely({ look }: Look): Finding {
+export function lookSafely({ look, of }: Look): Finding {
   try {
     return look();
   } catch (error) {
@@ -60,6 +63,6 @@ export function lookSafely({ look }: Look): Finding {
     const [flag] = /--allow-[a-z]+/.exec(why) ?? [];
     if (flag !== undefined) return no(`${flag} is not given`, `run with ${flag}`);
     const { op = "", code = "" } = error as { readonly op?: string; readonly code?: string };
-    return noFrom(op === "socket" ? hintFor(op, code) ?? why : why);
+    return noFrom(op === "socket" ? hintFor(op, code, of) ?? why : why);
   }
 }

@@ -10,7 +10,7 @@ import { SysError } from "../../ffi/errno.ts";
 import { close, epoll_create1, io_uring_setup } from "../../ffi/libc.ts";
 import { fs } from "../runtime/builtins.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
-import { lookAtTcpReceive } from "./tcp_receive.ts";
+import { LOCAL, lookAtTcpReceive } from "./tcp_receive.ts";
 import { lookAtZeroCopySend } from "./vsock.ts";
 
 const CORE = "/proc/sys/net/core";
@@ -23,10 +23,12 @@ const [OPTMEM_BYTES, SOCKET_BYTES] = [20_480, 212_992];
 export const SYSTEM_LOOKS: Readonly<Record<string, Look>> = {
   zerocopy_tcp: {
     about: "zero-copy send over TCP, MSG_ZEROCOPY",
+    of: LOCAL,
     look: () => lookAtZeroCopySend(AF_INET, "a kernel from Linux 4.14 on"),
   },
   tcp_receive: {
     about: "zero-copy receive over TCP, TCP_ZEROCOPY_RECEIVE",
+    of: LOCAL,
     look: lookAtTcpReceive,
   },
   epoll: {

@@ -11,11 +11,21 @@ import { SysError } from "../../ffi/errno.ts";
 import { bind, close, connect, getsockname, getsockopt } from "../../ffi/libc.ts";
 import { listen, mmap, munmap, socket } from "../../ffi/libc.ts";
 import { pageSize } from "../../ffi/memory.ts";
+import type { TcpAddress } from "../address.ts";
 import { whyNoPages } from "../kernel/pages.ts";
 import { type Finding, no, yes } from "./finding.ts";
 
 /** What to do about `whyNoPages()`. */
 export const NO_PAGES_CURE = "a kernel with pages of 4 KiB; receive by copy happens by itself";
+
+const NEWER_CURE = "a kernel from Linux 4.18 on, built with CONFIG_MMU";
+/** What a kernel says that has no such thing. */
+const UNKNOWN: ReadonlySet<string> = new Set(["EINVAL", "ENODEV", "ENOPROTOOPT", "EOPNOTSUPP"]);
+/** What it says without `lo`. */
+const DOWN: ReadonlySet<string> = new Set(["EADDRNOTAVAIL", "ENETUNREACH"]);
+
+/** Where TCP is tried: any port of this machine. */
+export const LOCAL: TcpAddress = { hostname: "127.0.0.1", port: 0 };
 
 /** Maps a page of a connected TCP socket, and asks for nothing to be mapped into it. */
 export function lookAtTcpReceive(): Finding {
@@ -28,10 +38,12 @@ export function lookAtTcpReceive(): Finding {
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     const { op, code } = error;
+    if (op === "socket") throw error;
     if (op === "mmap" || op === "getsockopt") {
-      return no(`${op} is refused: ${code}`, "a kernel from Linux 4.18 on, built with CONFIG_MMU");
+      return no(`${op} is refused: ${code}`, UNKNOWN.has(code) ? NEWER_CURE : undefined);
     }
-    return no(`no connection to 127.0.0.1 could be made: ${error.message}`, "ip link set lo up");
+    const cure = DOWN.has(code) ? "ip link set lo up" : undefined;
+    return no(`no connection to 127.0.0.1 could be made: ${error.message}`, cure);
   }
 }
 
