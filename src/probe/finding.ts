@@ -29,6 +29,13 @@ export interface Look {
   look(): Finding;
 }
 
+/** What failures of libc and of `node:fs` may have. */
+interface Failure {
+  readonly op?: string;
+  readonly code?: string;
+  readonly path?: string;
+}
+
 /** It is there. */
 export function yes(why: string, value?: string | number): Finding {
   return value === undefined ? { ok: true, why } : { ok: true, value, why };
@@ -62,7 +69,10 @@ export function lookSafely({ look, of }: Look): Finding {
     const why = error instanceof Error ? error.message : String(error);
     const [flag] = /--allow-[a-z]+/.exec(why) ?? [];
     if (flag !== undefined) return no(`${flag} is not given`, `run with ${flag}`);
-    const { op = "", code = "" } = error as { readonly op?: string; readonly code?: string };
+    const { op = "", code = "", path = "" } = error as Failure;
+    if (code === "ENOENT" && path.startsWith("/proc/")) {
+      return no(`there is no ${path} to tell`, "mount /proc, or look outside of the container");
+    }
     return noFrom(op === "socket" ? hintFor(op, code, of) ?? why : why);
   }
 }

@@ -38,6 +38,7 @@ function lookAtModule(name: string, config: string): Finding {
   const [builtIn, known] = ["modules.builtin", "modules.dep"].map((list) => read(lists, list));
   const entry = new RegExp(`/${name}\\.ko\\b`);
   if (builtIn !== undefined && entry.test(builtIn)) return yes("it is built in");
+  if (!fs().existsSync(sys)) return no(`there is no ${sys} to tell`, "mount -t sysfs sysfs /sys");
   if (known === undefined) {
     return no("it is not loaded", `modprobe ${name}, or a kernel with ${config}`);
   }

@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { forceBackend } from "../../ffi/select.ts";
 import { kernelTransports, localCid } from "../../src/kernel/reach.ts";
 import { CAPABILITIES, probe } from "../../src/probe.ts";
@@ -91,6 +93,32 @@ test("lookSafely() tells what is thrown, and the flag in it", () => {
     why: "--allow-read is not given",
     cure: "run with --allow-read",
   });
+});
+
+test("lookSafely() says what is out of sight without /proc", () => {
+  const look = (): Finding => ({ ok: true, why: readFileSync("/proc/nowhere", "utf8") });
+  assertEquals(lookSafely({ about: "", look }), {
+    ok: false,
+    why: "there is no /proc/nowhere to tell",
+    cure: "mount /proc, or look outside of the container",
+  });
+});
+
+test("probe() and kernelTransports() take no module for missing where there is no /sys", () => {
+  const fs = process.getBuiltinModule("node:fs") as { existsSync: unknown; openSync: unknown };
+  const { existsSync, openSync } = fs;
+  fs.existsSync = () => false;
+  fs.openSync = (): never => {
+    throw Object.assign(new Error("no device"), { code: "ENOENT" });
+  };
+  try {
+    const { why, cure } = find("vsock_diag");
+    assertEquals([why, cure], ["there is no /sys/module to tell", "mount -t sysfs sysfs /sys"]);
+    const transports = kernelTransports();
+    if (typeof transports === "object") assertEquals(transports.guestCid, VMADDR_CID_ANY);
+  } finally {
+    Object.assign(fs, { existsSync, openSync });
+  }
 });
 
 test("noFrom() parts the reason from the command that cures it", () => {
