@@ -64,6 +64,7 @@ export function exchange(
   });
   return new Promise((resolve, reject) => {
     outgoing.on("error", (cause) => {
+      if (incoming !== undefined) return; // who reads the body is told of it
       const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
       const again = IDEMPOTENT.has(request.method) && !(body instanceof BodyReader);
       const stale = silent && again && !signal.aborted;
@@ -74,7 +75,7 @@ export function exchange(
     });
     outgoing.once("response", (message) => {
       incoming = message;
-      message.on("error", () => {}); // who reads the body is told of it
+      message.on("error", () => {}); // likewise
       const onCancel = (reason: unknown): void => {
         if (!message.readableEnded) end(reason); // else there is nothing to save
       };
@@ -84,7 +85,12 @@ export function exchange(
         conn.isHeldBy(unread);
         const rest = (): ReadableStream<Uint8Array<ArrayBuffer>> =>
           bodyOf(message.iterator({ destroyOnReturn: false }), onCancel, toError, AHEAD, unread);
-        resolve(withUrl(responseOf(message, request.method, rest), request.url));
+        try {
+          resolve(withUrl(responseOf(message, request.method, rest), request.url));
+        } catch (cause) {
+          reject(failure("the response is none of the web's", cause)); // its status is 600, say
+          end(cause);
+        }
       };
       nextTick(answer); // a short body has come with its head by then
     });

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
 import { createFetch } from "../../src/http/fetch.ts";
@@ -178,6 +178,7 @@ const LOST = "TypeError: Cannot fetch: the connection failed: ";
 async function fetchTwice(
   answers: readonly string[],
   init: RequestInit | (() => RequestInit) = {},
+  read = (response: Response): Promise<string> => response.text(),
 ): Promise<[string, number]> {
   const [transport, address] = [createLoopback(), { cid: 1, port: 4002 }];
   using listener = listen(address, { transport });
@@ -196,9 +197,7 @@ async function fetchTwice(
   let told = "";
   for (let i = 0; i < 2; i++) {
     const given = typeof init === "function" ? init() : init;
-    told = await client.fetch("http://vm/", given).then((response) => response.text()).catch(
-      String,
-    );
+    told = await client.fetch("http://vm/", given).then(read).catch(String);
   }
   return [told, asked];
 }
@@ -210,6 +209,19 @@ test("fetch asks again where a kept connection was closed before an answer", lim
 test("fetch does not ask again after a byte of an answer", limit, async () => {
   const [told, asked] = await fetchTwice([OK, "H", OK]);
   assertEquals([told.startsWith(LOST), asked], [true, 2]);
+});
+
+test("fetch fails where a Response cannot be the answer", limit, async () => {
+  const [told] = await fetchTwice([OK, "HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nok"]);
+  assertMatch(told, /^TypeError: Cannot fetch: the response is none of the web's: .*status/);
+});
+
+test("fetch has the head of an answer whose body cannot be understood", limit, async () => {
+  const answer = "HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\nno size";
+  const read = async (response: Response): Promise<string> =>
+    `${response.status} ${await response.text().catch(String)}`;
+  const [told] = await fetchTwice([OK, answer], {}, read);
+  assertMatch(told, /^409 TypeError: Cannot fetch: the connection failed: /);
 });
 
 for (const method of ["OPTIONS", "PUT", "DELETE"]) {
