@@ -52,6 +52,7 @@ function requestBody(
   signal: AbortSignal,
   hold: Hold,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
+  if ("Bun" in globalThis) pushBack(incoming, incoming.socket);
   const chunks = incoming.iterator({ destroyOnReturn: false });
   const unread = new UnreadTime();
   let begun = false;
@@ -107,7 +108,7 @@ function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => vo
  * Stops reading the connection while `incoming` holds as much as it should. It is what node:http
  * does; that of Bun 1.4 does so on sockets of its own only, and would take all that a client sends.
  */
-export function pushBack(incoming: IncomingMessage, duplex: Duplex): void {
+function pushBack(incoming: IncomingMessage, duplex: Duplex): void {
   const push = incoming.push.bind(incoming);
   const read = incoming._read.bind(incoming);
   incoming.push = (chunk, encoding): boolean => {

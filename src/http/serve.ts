@@ -16,7 +16,7 @@ import { requireMs } from "../wait/waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
 import { requireFunction, requireObject } from "./options.ts";
-import { discard, pushBack, requestOf, respond } from "./request.ts";
+import { discard, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */
 export interface ServeHandlerInfo<A extends Address = Address> {
@@ -229,7 +229,6 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     const connection = this.#connections.get(incoming.socket);
     if (connection === undefined) return void incoming.destroy();
     const gone = new AbortController();
-    pushBack(incoming, connection.duplex);
     const completed = connection.begin(outgoing, gone);
     if (this.#stopping) outgoing.shouldKeepAlive = false;
     let request: Request;
