@@ -4,6 +4,8 @@
  * @module
  */
 import { Agent, type ClientRequest } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import { type ConnDuplex, toDuplex } from "./duplex.ts";
@@ -49,7 +51,7 @@ export class PooledConn extends Agent {
   /** Part of Agent. It sets no `reusedSocket`: Deno sends any such request once more by itself. */
   addRequest(request: ClientRequest): void {
     this.duplex.ref();
-    request.onSocket(this.duplex);
+    request.onSocket(this.duplex as Duplex as Socket);
   }
 }
 
