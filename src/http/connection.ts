@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
 import type { ConnDuplex } from "./duplex.ts";
@@ -11,8 +11,11 @@ import { IdleTimer } from "./idle_timer.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** What a peer gets of which node:http understands nothing. */
-type Refusal = "400 Bad Request" | "431 Request Header Fields Too Large";
+/** What a peer gets of which node:http, or who it asks for, understands nothing. */
+type Refusal =
+  | "400 Bad Request"
+  | "431 Request Header Fields Too Large"
+  | "501 Not Implemented";
 
 /** See the module. Its timer runs while no request is under way. */
 export class Connection<A extends Address> {
@@ -22,6 +25,8 @@ export class Connection<A extends Address> {
   readonly duplex: ConnDuplex;
   /** Settles when it is closed, or handed over. */
   readonly closed: Promise<void>;
+  /** Whether a request was none of the web's: what comes after it may be a part of it. */
+  refused = false;
   readonly #idleTimeoutMs: number;
   #leave: () => void = () => {};
   readonly #idle: IdleTimer;
@@ -34,7 +39,8 @@ export class Connection<A extends Address> {
   readonly #open = new Map<AbortController, () => void>();
   /** Bodies that are read on. */
   #readers = 0;
-  #last: IncomingMessage | undefined;
+  /** The response to the request that came last. */
+  #last: ServerResponse | undefined;
   #closing = false;
 
   /** Of a connection that has no request yet; it is closed after `idleTimeoutMs` without one. */
@@ -66,7 +72,7 @@ export class Connection<A extends Address> {
 
   /** The client has closed its half, or all: sending tells which, and no bytes are enough. */
   #onEnd(): void {
-    if (this.#last?.complete === false) return this.#destroySoon(); // Deno lets its reader wait
+    if (this.#last?.req.complete === false) return this.#destroySoon(); // Deno lets its reader wait
     if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
     if (this.conn.remoteAddr.transport !== "tcp") return;
     // Only bytes would tell there: a handler may give up, and an answer is sent all the same.
@@ -80,7 +86,7 @@ export class Connection<A extends Address> {
 
   /** A request is under way until `outgoing`, or all, closes; `gone` aborts if that is early. */
   begin(outgoing: ServerResponse, gone: AbortController): Promise<void> {
-    this.#last = outgoing.req;
+    this.#last = outgoing;
     const completed = new Promise<void>((resolve) => {
       const end = (): void => {
         this.#open.delete(gone);
@@ -121,10 +127,19 @@ export class Connection<A extends Address> {
     if (this.#requests === 0) this.duplex.destroy();
   }
 
-  /** Answers what cannot be a request, and closes. */
+  /** Whether no request is under way. */
+  get idle(): boolean {
+    return this.#requests === 0;
+  }
+
+  /** Answers what cannot be a request, or the rest of one, and closes: what came before it first. */
   refuse(status: Refusal): void {
-    if (this.duplex.writable && this.#requests === 0) {
-      this.duplex.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    const { duplex } = this;
+    const amid = this.#last?.req.complete === false;
+    if (!amid && !this.idle) return void (this.#closing = true);
+    const begun = amid && (this.#requests > 1 || this.#last?.headersSent);
+    if (duplex.writable && !begun) {
+      duplex.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     }
     this.#startTimer(); // for a peer that does not read the answer
     this.#destroySoon();

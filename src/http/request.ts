@@ -21,6 +21,7 @@ type Hold = (over: Promise<void>) => void;
  * The Request that `incoming` is, `outgoing` its response; `signal` aborts when its client is gone.
  *
  * @throws {TypeError} If a Request cannot be that: of a target that is no path, the method TRACE.
+ * @throws {TypeError} If nobody can tell where its body ends.
  */
 export function requestOf(
   incoming: IncomingMessage,
@@ -31,6 +32,8 @@ export function requestOf(
   const { method = "GET", rawHeaders } = incoming;
   const headers = fieldsOf(rawHeaders);
   const url = urlOf(incoming, headers);
+  // Deno takes the body for the next request.
+  if (incoming.headers["transfer-encoding"] === "") throw new TypeError("Cannot read its body");
   const init: RequestInit = { method, headers, signal };
   if (hasBody(incoming)) {
     if (method === "GET" || method === "HEAD") incoming.resume(); // no Request can have it

@@ -49,7 +49,9 @@ export interface ServeOptions {
   /**
    * Takes a request with `Upgrade: websocket` or another; the arguments are those of the `upgrade`
    * event of `node:http`, as the `handleUpgrade()` of npm's ws takes them. `socket` is the
-   * handler's to close. Without it such a request goes to the handler as any other.
+   * handler's to close. Without it such a request goes to the handler as any other, and so does
+   * one with `Upgrade: h2c`, which clients of HTTP/2 ask for in vain, or one that is sent before
+   * the answer to another.
    */
   readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   /**
@@ -78,7 +80,8 @@ export interface HttpServer<A extends Address = Address> extends AsyncDisposable
  * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
  * response has a `content-length` where it is one chunk, as a string is; on Bun that of a string
  * or of bytes up to 2 MiB. `request.url` is `http:` with the client's `Host`. What is not HTTP gets
- * 400 and is closed, a head beyond what node:http takes gets 431.
+ * 400 and is closed, a head beyond what node:http takes gets 431, CONNECT 501; what came before on
+ * the same connection is answered first.
  *
  * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
  * or an option is of another type.
@@ -172,7 +175,13 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   #createServer(): Server {
     const { idleTimeoutMs = IDLE_MS, upgrade } = this.#options;
     // Its clients are told; Connection's timer is there before, and covers the first request too.
-    const server = createServer({ keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS) });
+    const server = createServer({
+      keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS),
+      // What is under way would be answered on the upgraded connection.
+      shouldUpgradeCallback: ({ headers, socket }): boolean =>
+        upgrade !== undefined && !/^h2c$/i.test(headers.upgrade ?? "") &&
+        this.#connections.get(socket)?.idle === true,
+    });
     server.timeout = 0;
     // A client may say that its request was the last, and wait for the answer.
     Object.assign(server, { httpAllowHalfOpen: true });
@@ -184,10 +193,12 @@ class RunningServer<A extends Address> implements HttpServer<A> {
       const status = large ? "431 Request Header Fields Too Large" : "400 Bad Request";
       this.#connections.get(socket)?.refuse(status);
     });
-    if (upgrade === undefined) return server;
+    server.on("connect", (_, socket) => {
+      this.#connections.get(socket)?.refuse("501 Not Implemented");
+    });
     server.on("upgrade", (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();
-      upgrade(incoming, socket, head);
+      upgrade?.(incoming, socket, head);
     });
     return server;
   }
@@ -228,6 +239,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const connection = this.#connections.get(incoming.socket);
     if (connection === undefined) return void incoming.destroy();
+    if (connection.refused) return; // it is read on until it closes
     const gone = new AbortController();
     const completed = connection.begin(outgoing, gone);
     if (this.#stopping) outgoing.shouldKeepAlive = false;
@@ -235,6 +247,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     try {
       request = requestOf(incoming, outgoing, gone.signal, (over) => connection.readOn(over));
     } catch {
+      connection.refused = true;
       outgoing.shouldKeepAlive = false;
       return void outgoing.writeHead(400).end();
     }
