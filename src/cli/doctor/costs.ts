@@ -7,22 +7,20 @@ import { FfiUnavailableError } from "../../../ffi/backend.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { MappedRegion } from "../../../ffi/memory.ts";
 import type { Address } from "../../address.ts";
-import type { Conn } from "../../conn.ts";
-import { connect } from "../../connect.ts";
+import { connect, type ConnectOptions } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
-import { listen } from "../../listen.ts";
+import { listen, type ListenOptions } from "../../listen.ts";
 import { createLoopback } from "../../loopback/mod.ts";
 import { openTcp } from "../../kernel/elsewhere.ts";
 import { type ReceiveCost, receiveCosts } from "../../receive/costs.ts";
 import type { Receiver } from "../../receive/receiver.ts";
+import { COLUMNS } from "../perf/sweep.ts";
 import { LOCAL_HOST, PAGE_SEGMENT } from "../perf/tcp.ts";
 import { formatSize } from "../args/values.ts";
 import { formatColumns } from "../output/table.ts";
 
 const KIB = 1024;
-/** The buffers of the RFC's table. */
-const SIZES: readonly number[] = [4, 16, 64, 128, 256, 512].map((kib) => kib * KIB);
-const LARGEST = Math.max(...SIZES);
+const LARGEST = Math.max(...COLUMNS);
 /** Wake-ups of another size before the first that counts: the runtime has compiled all by then. */
 const WARM_UP = { bytes: 8 * KIB, wakeUps: 4_000 } as const;
 /** Wake-ups between two looks at what has been found out, and after which that will do. */
@@ -48,53 +46,36 @@ export interface CarrierCosts {
   readonly sizes: readonly SizeCost[];
 }
 
-/** A connection of this process to itself, and what its sender sends. */
-interface Pair extends Disposable {
-  readonly receiving: Conn<Address>;
-  readonly sending: Conn<Address>;
+/** How a connection of this process to itself is made, and what its sender sends. */
+interface Carrier {
+  readonly address: string;
+  readonly options: ConnectOptions<Address> & ListenOptions<Address>;
   /** {@linkcode LARGEST} bytes. */
   readonly data: Uint8Array;
   /** Whether the sender lends its pages, without which TCP has nothing to map. */
   readonly lends: boolean;
 }
 
-const CARRIERS: Readonly<Record<string, () => Promise<Pair | undefined>>> = {
-  async loopback(): Promise<Pair> {
-    const options = { zeroCopyReceive: true, bufferSize: 2 * LARGEST };
-    const all = { transport: createLoopback(), options };
-    using listener = listen({ cid: 1, port: 1024 }, all);
-    const receiving = await connect({ cid: 1, port: 1024 }, all);
-    const sending = await listener.accept();
-    return pair(receiving, sending, new Uint8Array(LARGEST), false);
-  },
-  async tcp(): Promise<Pair | undefined> {
+const CARRIERS: Readonly<Record<string, () => Carrier | undefined>> = {
+  loopback: () => ({
+    address: "vsock:1:1024",
+    options: {
+      transport: createLoopback(),
+      options: { zeroCopyReceive: true, bufferSize: 2 * LARGEST },
+    },
+    data: new Uint8Array(LARGEST),
+    lends: false,
+  }),
+  tcp(): Carrier | undefined {
     if (!openTcp(LOCAL_HOST).capabilities.mapRx) return undefined;
-    const options = { maxSegment: PAGE_SEGMENT };
-    using listener = listen({ hostname: LOCAL_HOST, port: 0 }, { options });
-    const receiving = await connect(listener.addr, { options, ...WAIT });
-    const sending = await listener.accept(WAIT);
-    const region = new MappedRegion(LARGEST);
-    return pair(receiving, sending, region.lend(0, LARGEST), true);
+    return {
+      address: `tcp:${LOCAL_HOST}:0`,
+      options: { options: { maxSegment: PAGE_SEGMENT } },
+      data: new MappedRegion(LARGEST).lend(0, LARGEST),
+      lends: true,
+    };
   },
 };
-
-function pair<A extends Address>(
-  receiving: Conn<A>,
-  sending: Conn<A>,
-  data: Uint8Array,
-  lends: boolean,
-): Pair {
-  return {
-    receiving: receiving as unknown as Conn<Address>,
-    sending: sending as unknown as Conn<Address>,
-    data,
-    lends,
-    [Symbol.dispose](): void {
-      receiving.close();
-      sending.close();
-    },
-  };
-}
 
 /**
  * Receives over each carrier that maps here until receivers know what both ways cost. It takes
@@ -104,13 +85,13 @@ function pair<A extends Address>(
  */
 export async function measureCosts(): Promise<Record<string, CarrierCosts>> {
   const found: Record<string, CarrierCosts> = {};
-  for (const [carrier, open] of Object.entries(CARRIERS)) {
+  for (const [carrier, prepare] of Object.entries(CARRIERS)) {
     try {
-      using ends = await open();
-      if (ends === undefined) continue;
-      await measureAll(carrier, ends);
+      const prepared = prepare();
+      if (prepared === undefined) continue;
+      await measureAll(carrier, prepared);
       found[carrier] = costsFrom(
-        receiveCosts().filter((cost) => cost.carrier === carrier && SIZES.includes(cost.bytes)),
+        receiveCosts().filter((cost) => cost.carrier === carrier && COLUMNS.includes(cost.bytes)),
       );
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -125,37 +106,42 @@ function isMissing(error: unknown): boolean {
     error instanceof VsockError;
 }
 
-async function measureAll(carrier: string, ends: Pair): Promise<void> {
+async function measureAll(
+  carrier: string,
+  { address, options, data, lends }: Carrier,
+): Promise<void> {
+  using listener = listen(address, options);
+  using receiving = await connect(listener.addr, { ...options, ...WAIT });
+  using sending = await listener.accept(WAIT);
+  using receiver = receiving.receiver({ bufferBytes: LARGEST });
+  const wakeUp = async (size: number): Promise<void> => {
+    const sent = sending.write(data.subarray(0, size), { zeroCopy: lends });
+    await takeAll(receiver, size);
+    await sent;
+  };
   const known = (bytes: number): boolean =>
     receiveCosts().some((cost) =>
       cost.carrier === carrier && cost.bytes === bytes &&
       cost.copyNsPerKib !== undefined && cost.mapNsPerKib !== undefined
     );
-  using receiver = ends.receiving.receiver({ bufferBytes: LARGEST });
   for (let count = 0; count < WARM_UP.wakeUps; count++) {
-    await wakeUp(ends, receiver, WARM_UP.bytes);
+    await wakeUp(WARM_UP.bytes);
   }
-  for (const size of SIZES) {
-    ends.receiving.options.rcvlowat = size;
+  for (const size of COLUMNS) {
+    receiving.options.rcvlowat = size;
     for (let count = 0; count < MOST && !known(size); count += SLICE) {
-      for (let each = 0; each < SLICE; each++) await wakeUp(ends, receiver, size);
+      for (let each = 0; each < SLICE; each++) await wakeUp(size);
     }
   }
 }
 
-async function wakeUp(
-  { sending, data, lends }: Pair,
-  receiver: Receiver,
-  size: number,
-): Promise<void> {
-  const sent = sending.write(data.subarray(0, size), { zeroCopy: lends });
+async function takeAll(receiver: Receiver, size: number): Promise<void> {
   for (let left = size; left > 0;) {
     using batch = await receiver.receive(WAIT);
     if (batch === null) throw new VsockError("recv", "ECONNRESET");
     for (const packet of batch) packet.data;
     left -= batch.byteLength;
   }
-  await sent;
 }
 
 /** Of one carrier. */
