@@ -15,8 +15,8 @@ import type { KernelSocket } from "../../kernel/socket.ts";
 import type { SocketType } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
 import type { Repeats } from "../output/repeats.ts";
-import type { Refusal } from "./log.ts";
-import type { Sessions, Way } from "./sessions.ts";
+import type { Refusal, Way } from "./log.ts";
+import type { Sessions } from "./sessions.ts";
 
 /** What a bridge needs of its device. */
 export interface BridgeHost {

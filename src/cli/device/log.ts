@@ -8,15 +8,18 @@ import { textLines } from "../output/log.ts";
 import { lastOf } from "../output/repeats.ts";
 import type { Terminal } from "../output/terminal.ts";
 
-/** Who has opened a connection. */
-export type Origin = "guest" | "host";
+/** Between whom a connection is. */
+export interface Way {
+  readonly cid: number;
+  /** The port that was asked for: of the guest where it is from the host, and vice versa. */
+  readonly port: number;
+  /** Who has opened it. */
+  readonly from: "guest" | "host";
+}
 
 /** A connection that could not be made. */
-export interface Refusal {
+export interface Refusal extends Way {
   readonly event: "refuse";
-  readonly cid: number;
-  readonly port: number;
-  readonly from: Origin;
   readonly reason: string;
   /** How many were refused in that second, of which this is the last. @default {1} */
   readonly count?: number | undefined;
@@ -43,21 +46,14 @@ export type Entry =
   }
   /** The guest's driver has started, or stopped. */
   | { readonly event: "up" | "down"; readonly cid: number }
-  | {
+  | Way & {
     readonly event: "open";
     /** Which connection: counted from 1. */
     readonly id: number;
-    readonly cid: number;
-    /** The port that was asked for: of the guest where it is from the host, and vice versa. */
-    readonly port: number;
-    readonly from: Origin;
   }
-  | {
+  | Way & {
     readonly event: "close";
     readonly id: number;
-    readonly cid: number;
-    readonly port: number;
-    readonly from: Origin;
     /** Bytes that the guest's socket has taken. */
     readonly toGuest: number;
     /** Bytes that have come from there. */
@@ -112,9 +108,7 @@ function describe(entry: Entry): string {
   }
 }
 
-function describeWay(
-  { cid, port, from }: { readonly cid: number; readonly port: number; readonly from: Origin },
-): string {
+function describeWay({ cid, port, from }: Way): string {
   return from === "guest"
     ? `guest ${cid} to host port ${port}`
     : `host to guest ${cid} port ${port}`;

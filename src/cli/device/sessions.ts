@@ -8,7 +8,7 @@ import { SysError } from "../../../ffi/errno.ts";
 import type { AnySocket } from "../../socket.ts";
 import { drain, type Served } from "../serving/drain.ts";
 import { type Flow, relay } from "../serving/relay.ts";
-import type { Log, Origin } from "./log.ts";
+import type { Log, Way } from "./log.ts";
 
 /** Connections of a guest at most: as many as Firecracker serves. */
 const MOST = 1_023;
@@ -21,14 +21,6 @@ const KEPT_EACH = 16;
 export function shareOf(guests: number, limit: number): number {
   const share = Math.floor((limit - KEPT) / guests) - KEPT_EACH;
   return Math.max(1, Math.min(share, MOST));
-}
-
-/** Between whom a connection is. */
-export interface Way {
-  readonly cid: number;
-  /** The port that was asked for. */
-  readonly port: number;
-  readonly from: Origin;
 }
 
 /** One connection that is served. */

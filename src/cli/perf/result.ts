@@ -5,16 +5,22 @@
  */
 import type { Mode, Plan, Received, Transmitted } from "./plan.ts";
 
-/** What the transmitter's end says of itself. */
-export interface SentResult {
+/** What either end says of itself. */
+interface EndResult {
   /** What carried it. */
   readonly transport: string;
   /** Runtime and version, e.g. `"node 26.10.0"`. */
   readonly runtime: string;
   /** `"stream"` or `"seqpacket"`. */
   readonly type: string;
-  /** Bytes sent. */
+  /** Bytes sent, or received. */
   readonly bytes: number;
+  /** SHA-256 of the bytes, with `--verify`. */
+  readonly sha256?: string;
+}
+
+/** What the transmitter's end says of itself. */
+export interface SentResult extends EndResult {
   /** How much the transmitter handed to one send(2). */
   readonly tx_buffer_bytes: number;
   /** A: the transmitter's tx loop. */
@@ -23,22 +29,12 @@ export interface SentResult {
   readonly send_seconds: number;
   /** Which part of the bytes was copied after all, 0 to 1, with `--tx-zerocopy`. */
   readonly tx_copied_share?: number;
-  /** SHA-256 of the bytes, with `--verify`. */
-  readonly sha256?: string;
 }
 
 /** What the receiver's end says of itself. */
-export interface ReceivedResult {
+export interface ReceivedResult extends EndResult {
   /** How the receiver took data. */
   readonly mode: Mode;
-  /** What carried it. */
-  readonly transport: string;
-  /** Runtime and version, e.g. `"node 26.10.0"`. */
-  readonly runtime: string;
-  /** `"stream"` or `"seqpacket"`. */
-  readonly type: string;
-  /** Bytes received. */
-  readonly bytes: number;
   /** The receiver's buffer, or the data pages of its mapping. */
   readonly buffer_bytes: number;
   /** `SO_RCVLOWAT` of the receiver. */
@@ -61,8 +57,6 @@ export interface ReceivedResult {
   readonly rx_gbit_per_s: number;
   /** What one of the two readings of the clock in a wake-up costs; it is not subtracted. */
   readonly clock_ns: number;
-  /** SHA-256 of the bytes, with `--verify`. */
-  readonly sha256?: string;
 }
 
 /** Both ends, which agree on the bytes: one line of `--json`. */

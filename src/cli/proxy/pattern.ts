@@ -14,20 +14,21 @@ export type Pattern = (address: Address) => boolean;
 const FORMS =
   "vsock:CID[:PORT], tcp:IP[/BITS][:PORT] with IPv6 in brackets, unix:PATH or hvsock:PATH";
 
+const FAMILIES: ReadonlyMap<string, (text: string) => Pattern | undefined> = new Map([
+  ["vsock", vsockPattern],
+  ["tcp", tcpPattern],
+  ["unix", (text) => pathPattern(text, false)],
+  ["hvsock", (text) => pathPattern(text, true)],
+]);
+
 /**
  * The pattern that `text` stands for; `*` is any CID, IP or port, or path.
  *
  * @throws {UsageError} If it stands for none.
  */
 export function parsePattern(flag: string, text: string): Pattern {
-  const [, family, rest = ""] = /^(vsock|tcp|unix|hvsock):(.+)$/s.exec(text) ?? [];
-  const pattern = family === "vsock"
-    ? vsockPattern(rest)
-    : family === "tcp"
-    ? tcpPattern(rest)
-    : family === undefined
-    ? undefined
-    : pathPattern(family, rest);
+  const [, family = "", rest = ""] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
+  const pattern = FAMILIES.get(family)?.(rest);
   if (pattern !== undefined) return pattern;
   throw wrongValue(flag, `be ${FORMS}`, text);
 }
@@ -78,9 +79,8 @@ function subnet(ip: string, bitsText: string | undefined): ((ip: string) => bool
   };
 }
 
-function pathPattern(family: string, text: string): Pattern {
+function pathPattern(text: string, hybrid: boolean): Pattern {
   const path = text.startsWith("@") ? `\0${text.slice(1)}` : text;
-  const hybrid = family === "hvsock";
   return (address) =>
     "path" in address && "port" in address === hybrid && (text === "*" || address.path === path);
 }
