@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
-import { formatBytes } from "../../src/cli/cat/watch.ts";
+import { formatBytes, watchMoved } from "../../src/cli/cat/watch.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { vsockit } from "./captured.ts";
 import { listening, type Place, testCat } from "./cat_cases.ts";
@@ -238,6 +238,17 @@ for (
     assertEquals(err.startsWith(`vsockit cat: ${reason}`), true, err);
   });
 }
+
+test("watchMoved() shows no more than fits in one line of the terminal", LIMIT, async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const terminal = {
+    ...{ out: (): void => {}, err: resolve },
+    ...{ interactive: true, color: false, columns: 10 },
+  };
+  const moved = { bytesRead: 0, bytesWritten: 0 };
+  using _watching = watchMoved(moved, { terminal, shown: true, onIdle: () => {} });
+  assertEquals(await promise, "\r\x1b[K0 B sent,"); // the last column stays free
+});
 
 test("formatBytes() writes sizes for people", () => {
   assertEquals([0, 1023, 1024, 1.5 * 2 ** 20, 2 ** 41].map(formatBytes), [

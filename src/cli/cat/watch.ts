@@ -24,7 +24,10 @@ export interface WatchOptions {
 }
 
 /** Watches `conn` until it is disposed, which takes the line away. */
-export function watchMoved(conn: Conn<Address>, options: WatchOptions): Disposable {
+export function watchMoved(
+  conn: Pick<Conn<Address>, "bytesRead" | "bytesWritten">,
+  options: WatchOptions,
+): Disposable {
   const { terminal, timeoutMs, onIdle } = options;
   const shown = options.shown && terminal.interactive;
   const period = Math.min(INTERVAL_MS, timeoutMs ?? INTERVAL_MS);
@@ -32,9 +35,8 @@ export function watchMoved(conn: Conn<Address>, options: WatchOptions): Disposab
   const timer = setInterval(() => {
     const { bytesRead, bytesWritten } = conn;
     if (shown) {
-      terminal.err(
-        `${CLEAR_LINE}${formatBytes(bytesWritten)} sent, ${formatBytes(bytesRead)} received`,
-      );
+      const line = `${formatBytes(bytesWritten)} sent, ${formatBytes(bytesRead)} received`;
+      terminal.err(`${CLEAR_LINE}${line.slice(0, terminal.columns - 1)}`); // else it is two
     }
     const now = performance.now();
     if (bytesRead + bytesWritten !== last) [last, since] = [bytesRead + bytesWritten, now];
