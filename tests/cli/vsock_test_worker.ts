@@ -10,7 +10,7 @@ const { end, role } = workerData as { readonly end: LoopbackEnd; readonly role: 
 const print = (text: string): void => parentPort?.postMessage(text);
 using transport = openLoopback(end);
 try {
-  await runAlone(role, { peerPort: 1234, chosen: () => true }, { transport }, print);
+  await runAlone(role, { peerPort: 1234, chosen: () => true }, transport, print);
 } catch (error) {
   print(String(error));
 }

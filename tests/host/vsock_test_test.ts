@@ -33,7 +33,7 @@ class OurEnd {
     const role = { mode, controlHost: HOST, controlPort, peerCid: GUEST_CID };
     const options = { peerPort: PEER_PORT, chosen: (): boolean => true };
     try {
-      await runAlone(role, options, { transport: device }, (text) => this.#print(text));
+      await runAlone(role, options, device, (text) => this.#print(text));
     } catch (error) {
       this.#print(`\n${(error as Error).stack}`);
     }

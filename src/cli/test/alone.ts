@@ -4,45 +4,23 @@
  * @module
  */
 import { POLLIN } from "../../../ffi/abi/poll.ts";
-import { KernelSocket } from "../../kernel/socket.ts";
-import { openVsock } from "../../kernel/transport.ts";
-import type { Socket } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
 import { connectControl, type Control, ControlListener } from "./control.ts";
 import { End } from "./end.ts";
 import type { Role, TestOptions } from "./options.ts";
 import { runTests, type Tally } from "./run.ts";
 
-/** What makes an end's sockets. */
-export interface Carrier {
-  /** The transport. */
-  readonly transport: Transport;
-  /** The file descriptor of one of its sockets, where they have one. */
-  readonly fdOf?: (socket: Socket) => number;
-}
-
-/** The kernel's AF_VSOCK, with the descriptors of its sockets. */
-export function vsockCarrier(): Carrier {
-  return {
-    transport: openVsock(),
-    fdOf(socket: Socket): number {
-      if (socket instanceof KernelSocket) return socket.fd;
-      throw new TypeError(`Cannot use socket: must be the kernel's: current value is ${socket}`);
-    },
-  };
-}
-
-/** Runs one end over `carrier`. */
+/** Runs one end over `transport`. */
 export async function runAlone(
   role: Role,
   { peerPort, chosen }: Pick<TestOptions, "peerPort" | "chosen">,
-  { transport, fdOf }: Carrier,
+  transport: Transport,
   print: (text: string) => void,
 ): Promise<Tally> {
   await warmUp(transport);
   await using control = await openControl(role, print);
   const peer = { cid: role.peerCid, port: peerPort };
-  const end = new End({ mode: role.mode, transport, fdOf, peer, control });
+  const end = new End({ mode: role.mode, transport, peer, control });
   return await runTests(end, chosen, print);
 }
 

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { openVsock } from "../../kernel/transport.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { runAlone, vsockCarrier } from "./alone.ts";
+import { runAlone } from "./alone.ts";
 import { CASES } from "./cases.ts";
 import { runLocally } from "./local.ts";
 import { FLAGS, parseOptions } from "./options.ts";
@@ -42,7 +43,7 @@ export const test: Command = {
     const { role } = options;
     const { passed, skipped } = role === undefined
       ? await runLocally(options, print)
-      : await runAlone(role, options, vsockCarrier(), print);
+      : await runAlone(role, options, openVsock(), print);
     print(`${passed} passed, ${skipped} skipped\n`);
     return EXIT_OK;
   },

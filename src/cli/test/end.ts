@@ -7,6 +7,8 @@ import { POLLHUP, POLLIN, POLLOUT, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { errnoName, SysError } from "../../../ffi/errno.ts";
 import type { VsockAddress } from "../../address.ts";
+import { KernelSocket } from "../../kernel/socket.ts";
+import { KernelTransport } from "../../kernel/transport.ts";
 import { type MessageFlags, type Socket, type SocketType, WOULD_BLOCK } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
 import { pause } from "../../wait/waiting.ts";
@@ -25,8 +27,6 @@ export interface EndParts {
   readonly mode: Mode;
   /** Makes the sockets. */
   readonly transport: Transport;
-  /** The file descriptor of a socket of `transport`, where it has one. */
-  readonly fdOf?: ((socket: Socket) => number) | undefined;
   /** Where the server listens, as the client reaches it. */
   readonly peer: VsockAddress;
   /** Stays the caller's. */
@@ -43,7 +43,7 @@ export class End {
   readonly control: Control;
   /** Where the client connects to, and the port on which the server listens. */
   readonly peer: VsockAddress;
-  /** Whether `fdOf()` works. */
+  /** Whether its sockets are the kernel's: `fdOf()` works. */
   readonly hasFds: boolean;
   readonly #parts: EndParts;
 
@@ -53,13 +53,13 @@ export class End {
     this.mode = parts.mode;
     this.control = parts.control;
     this.peer = parts.peer;
-    this.hasFds = parts.fdOf !== undefined;
+    this.hasFds = parts.transport instanceof KernelTransport;
   }
 
   /** The file descriptor of `socket`, for calls that the contract has not. */
   fdOf(socket: Socket): number {
-    if (this.#parts.fdOf === undefined) throw new Error("This transport has no file descriptors");
-    return this.#parts.fdOf(socket);
+    if (socket instanceof KernelSocket) return socket.fd;
+    throw new TypeError(`Cannot use socket: must be the kernel's: current value is ${socket}`);
   }
 
   /** socket(2). */
