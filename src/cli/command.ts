@@ -19,7 +19,7 @@ export const EXIT_SIGNAL = 128;
 export interface Command {
   /** What `--help` prints. */
   readonly help: string;
-  /** The flags that it takes, for `--help` and for the shells. */
+  /** The flags that it takes beside `--help`, for the shells. */
   readonly flags: readonly Flag[];
   /** Words that it takes beside flags, where those can be listed: for the shells. */
   readonly words?: readonly string[];

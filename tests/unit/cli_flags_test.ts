@@ -3,6 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   describeFlags,
   type Flag,
+  flag,
   optionsOf,
   parseFlags,
   parseLine,
@@ -11,17 +12,25 @@ import {
 import { UsageError } from "../../src/cli/args/values.ts";
 
 const FLAGS: readonly Flag[] = [
-  { name: "buffer", short: "b", value: "SIZE", help: "how much" },
-  { name: "file", value: "PATH", help: "from where\nand more" },
-  { name: "server", short: "s", help: "listen" },
-  { name: "verbose", short: "v", help: "say more" },
-  { name: "json", help: "as JSON" },
-  { name: "skip", value: "ID", many: true, help: "leave out" },
+  flag("-b, --buffer SIZE", "how much"),
+  flag("--file PATH", "from where\nand more"),
+  flag("-s, --server", "listen"),
+  flag("-v, --verbose", "say more"),
+  flag("--json", "as JSON"),
+  flag("--skip ID", "leave out", { many: true }),
 ];
 
 function parse(...args: string[]): Record<string, string | readonly string[] | true> {
   return Object.fromEntries(parseFlags(FLAGS, args));
 }
+
+test("flag() takes name, letter and value from how it is written", () => {
+  const { name, short, value, path, choices } = flag("-g, --guest-cid CID:SOCKET[:UDS]", "");
+  assertEquals([name, short, value], ["guest-cid", "g", "CID:SOCKET[:UDS]"]);
+  assertEquals([path, choices], [false, undefined]);
+  assertEquals(FLAGS.map(({ path }) => path), [false, true, false, false, false, false]);
+  assertEquals(flag("--mode client|server", "").choices, ["client", "server"]);
+});
 
 test("parseFlags() takes a value in each of the usual forms", () => {
   for (
@@ -129,6 +138,7 @@ test("describeFlags() aligns the help of every flag", () => {
       "  -s, --server       listen\n" +
       "  -v, --verbose      say more\n" +
       "      --json         as JSON\n" +
-      "      --skip ID      leave out\n",
+      "      --skip ID      leave out\n" +
+      "  -h, --help         print this\n",
   );
 });

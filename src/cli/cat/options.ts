@@ -8,8 +8,8 @@ import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../args/addresses.ts";
 import {
   type Flag,
+  flag,
   type Given,
-  HELP_FLAG,
   parseLine,
   readText,
   requireWith,
@@ -22,29 +22,23 @@ const TIMEOUT_MAX = 86_400;
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
-  { name: "listen", short: "l", help: "wait for a connection in place of making one" },
-  {
-    name: "keep",
-    short: "k",
-    help:
-      "with -l: go on listening. Without -e standard\ninput is not sent, and one is served after the other",
-  },
-  {
-    name: "exec",
-    short: "e",
-    value: "COMMAND",
-    help: "give each connection to sh -c COMMAND, as its\nstandard input and output",
-  },
-  { name: "seqpacket", help: "messages: each read of standard input is one" },
-  { name: "lines", help: "with --seqpacket: each line is a message" },
-  {
-    name: "timeout",
-    short: "w",
-    value: "SECONDS",
-    help: "fail when there is no connection, or without\n-e when nothing moves, for so long",
-  },
-  { name: "verbose", short: "v", help: "say on standard error who listens and connects" },
-  HELP_FLAG,
+  flag("-l, --listen", "wait for a connection in place of making one"),
+  flag(
+    "-k, --keep",
+    "with -l: go on listening. Without -e standard\n" +
+      "input is not sent, and one is served after the other",
+  ),
+  flag(
+    "-e, --exec COMMAND",
+    "give each connection to sh -c COMMAND, as its\nstandard input and output",
+  ),
+  flag("--seqpacket", "messages: each read of standard input is one"),
+  flag("--lines", "with --seqpacket: each line is a message"),
+  flag(
+    "-w, --timeout SECONDS",
+    "fail when there is no connection, or without\n-e when nothing moves, for so long",
+  ),
+  flag("-v, --verbose", "say on standard error who listens and connects"),
 ];
 
 /** What was asked for. */

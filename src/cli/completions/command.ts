@@ -5,7 +5,7 @@
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { COMMANDS, type Entry } from "../commands.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
+import { describeFlags, HELP_FLAG, parseLine } from "../args/flags.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { wrongValue } from "../args/values.ts";
 import { bashScript } from "./bash.ts";
@@ -24,8 +24,6 @@ const SCRIPTS: ReadonlyMap<string, Script> = new Map([
 ]);
 const SHELLS = [...SCRIPTS.keys()];
 
-const FLAGS: readonly Flag[] = [HELP_FLAG];
-
 const HELP = `Usage: vsockit completions ${SHELLS.join("|")}
 
 Prints a script by which a shell completes the command lines of vsockit:
@@ -34,17 +32,17 @@ Prints a script by which a shell completes the command lines of vsockit:
   source <(vsockit completions zsh)       in ~/.zshrc, behind compinit
   vsockit completions fish | source       in ~/.config/fish/config.fish
 
-${describeFlags(FLAGS)}
+${describeFlags([])}
 Exit codes: ${EXIT_OK} done, ${EXIT_USAGE} wrong usage.
 `;
 
 /** The subcommand `completions`. */
 export const completions: Command = {
   help: HELP,
-  flags: FLAGS,
+  flags: [],
   words: SHELLS,
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
-    const { operands: [shell] } = parseLine(FLAGS, args, 1);
+    const { operands: [shell] } = parseLine([], args, 1);
     const script = SCRIPTS.get(shell ?? "");
     if (script === undefined) {
       throw wrongValue("SHELL", `be one of ${SHELLS.join(", ")}`, shell);
@@ -56,7 +54,10 @@ export const completions: Command = {
 
 async function allCommands(): Promise<Completed[]> {
   const all = await Promise.all(
-    COMMANDS.map(async ({ name, summary, load }) => ({ ...await load(), name, summary })),
+    COMMANDS.map(async ({ name, summary, load }) => {
+      const command = await load();
+      return { ...command, name, summary, flags: [...command.flags, HELP_FLAG] };
+    }),
   );
   const words = COMMANDS.map(({ name }) => name);
   return [...all, { name: "help", summary: "explain a command", flags: [], words }];

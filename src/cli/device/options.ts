@@ -5,8 +5,8 @@
  */
 import {
   type Flag,
+  flag,
   type Given,
-  HELP_FLAG,
   parseFlags,
   readInteger,
   readMany,
@@ -36,26 +36,13 @@ export interface DeviceOptions {
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
-  { name: "socket", short: "s", value: "PATH", path: true, help: "where the VMM connects to" },
-  { name: "guest-cid", short: "c", value: "CID", help: "CID of the guest, from 3 on" },
-  {
-    name: "uds-path",
-    short: "u",
-    value: "PATH",
-    path: true,
-    help: "where other processes reach the guest",
-  },
-  {
-    name: "guest",
-    short: "g",
-    value: "CID:SOCKET[:UDS]",
-    many: true,
-    help: "one more guest, again for each",
-  },
-  { name: "siblings", help: "let guests connect to each other" },
-  { name: "pcap", value: "FILE", path: true, help: "record all packets, for Wireshark" },
-  { name: "json", help: "log each event as a line of JSON on stdout" },
-  HELP_FLAG,
+  flag("-s, --socket PATH", "where the VMM connects to"),
+  flag("-c, --guest-cid CID", "CID of the guest, from 3 on"),
+  flag("-u, --uds-path PATH", "where other processes reach the guest"),
+  flag("-g, --guest CID:SOCKET[:UDS]", "one more guest, again for each", { many: true }),
+  flag("--siblings", "let guests connect to each other"),
+  flag("--pcap FILE", "record all packets, for Wireshark"),
+  flag("--json", "log each event as a line of JSON on stdout"),
 ];
 
 const [CID_MIN, CID_MAX] = [3, 0xffff_fffe];

@@ -6,15 +6,14 @@
 import { CAPABILITIES, probe } from "../../probe.ts";
 import type { Finding } from "../../probe/finding.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseLine } from "../args/flags.ts";
+import { describeFlags, type Flag, flag, parseLine } from "../args/flags.ts";
 import { formatColumns } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { UsageError } from "../args/values.ts";
 import { formatCosts, measureCosts } from "./costs.ts";
 
 const FLAGS: readonly Flag[] = [
-  { name: "json", help: "one JSON object in place of text" },
-  HELP_FLAG,
+  flag("--json", "one JSON object in place of text"),
 ];
 const NAMES = [...CAPABILITIES.keys()];
 const LIST = formatColumns(Array.from(CAPABILITIES, ([name, about]) => [`  ${name}`, about]));

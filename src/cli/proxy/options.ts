@@ -11,14 +11,7 @@ import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
-import {
-  type Flag,
-  type Given,
-  HELP_FLAG,
-  parseLine,
-  readInteger,
-  readMany,
-} from "../args/flags.ts";
+import { type Flag, flag, type Given, parseLine, readInteger, readMany } from "../args/flags.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
@@ -43,32 +36,21 @@ export interface ProxyOptions {
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
-  {
-    name: "allow",
-    short: "a",
-    value: "PEER",
-    many: true,
-    help: "who may connect, again for each [everybody who can]",
-  },
-  {
-    name: "allow-target",
-    value: "TARGET",
-    many: true,
-    help: "where connections may go, once names are\naddresses, again for each [everywhere]",
-  },
-  { name: "open", help: "listen on any CID or IP without --allow" },
-  {
-    name: "max-connections",
-    short: "n",
-    value: "N",
-    help:
-      "served at a time; others wait [512, or less\nwhere there are not descriptors for so many]",
-  },
-  { name: "connect-timeout", value: "MS", help: "for the target to answer [5000]" },
-  { name: "drain-timeout", value: "MS", help: "for connections to end after SIGTERM [30000]" },
-  { name: "json", help: "log each event as a line of JSON on stdout" },
-  { name: "verbose", short: "v", help: "log connections that open and close well" },
-  HELP_FLAG,
+  flag("-a, --allow PEER", "who may connect, again for each [everybody who can]", { many: true }),
+  flag(
+    "--allow-target TARGET",
+    "where connections may go, once names are\naddresses, again for each [everywhere]",
+    { many: true },
+  ),
+  flag("--open", "listen on any CID or IP without --allow"),
+  flag(
+    "-n, --max-connections N",
+    "served at a time; others wait [512, or less\nwhere there are not descriptors for so many]",
+  ),
+  flag("--connect-timeout MS", "for the target to answer [5000]"),
+  flag("--drain-timeout MS", "for connections to end after SIGTERM [30000]"),
+  flag("--json", "log each event as a line of JSON on stdout"),
+  flag("-v, --verbose", "log connections that open and close well"),
 ];
 
 const BACKLOG = 1_024;

@@ -8,14 +8,13 @@ import type { VsockAddress } from "../../address.ts";
 import { listSockets } from "../../kernel/diag.ts";
 import type { SocketEntry } from "../../kernel/diag_message.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, HELP_FLAG, parseFlags } from "../args/flags.ts";
+import { describeFlags, type Flag, flag, parseFlags } from "../args/flags.ts";
 import { formatColumns } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 
 const FLAGS: readonly Flag[] = [
-  { name: "listening", short: "l", help: "only sockets that listen" },
-  { name: "json", help: "one JSON object a line in place of a table" },
-  HELP_FLAG,
+  flag("-l, --listening", "only sockets that listen"),
+  flag("--json", "one JSON object a line in place of a table"),
 ];
 
 const HELP = `Usage: vsockit ss [OPTIONS]

@@ -5,8 +5,8 @@
  */
 import {
   type Flag,
+  flag,
   type Given,
-  HELP_FLAG,
   parseFlags,
   readInteger,
   readMany,
@@ -21,30 +21,23 @@ const [U16_MAX, U32_MAX] = [0xffff, 0xffff_ffff];
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
-  {
-    name: "mode",
-    value: "client|server",
-    choices: ["client", "server"],
-    help: "one end of the run; the peer is another process.\nWithout it both ends are in this one",
-  },
-  {
-    name: "control-host",
-    value: "HOST",
-    help: "where the server listens on TCP, the client\nconnects to [the server's: 0.0.0.0]",
-  },
-  { name: "control-port", value: "PORT", help: "its TCP port" },
-  { name: "peer-cid", value: "CID", help: "CID of the other end" },
-  { name: "peer-port", value: "PORT", help: "port that the tests use, and the next one [1234]" },
-  {
-    name: "transport",
-    value: "NAME",
+  flag(
+    "--mode client|server",
+    "one end of the run; the peer is another process.\nWithout it both ends are in this one",
+  ),
+  flag(
+    "--control-host HOST",
+    "where the server listens on TCP, the client\nconnects to [the server's: 0.0.0.0]",
+  ),
+  flag("--control-port PORT", "its TCP port"),
+  flag("--peer-cid CID", "CID of the other end"),
+  flag("--peer-port PORT", "port that the tests use, and the next one [1234]"),
+  flag("--transport NAME", "loopback or vsock [vsock with --mode, else loopback]", {
     choices: ["loopback", "vsock"],
-    help: "loopback or vsock [vsock with --mode, else loopback]",
-  },
-  { name: "list", help: "print ID and name of each test" },
-  { name: "skip", value: "ID", many: true, help: "leave out this test; can be repeated" },
-  { name: "pick", value: "ID", many: true, help: "run this test only; can be repeated" },
-  HELP_FLAG,
+  }),
+  flag("--list", "print ID and name of each test"),
+  flag("--skip ID", "leave out this test; can be repeated", { many: true }),
+  flag("--pick ID", "run this test only; can be repeated", { many: true }),
 ];
 
 /** One end of a run, the other one being a process of its own. */
