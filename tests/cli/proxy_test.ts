@@ -3,29 +3,21 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { listen } from "../../src/listen.ts";
-import { RUNTIME } from "../unit/ffi_helpers.ts";
 import { UnixFolder } from "../unit/unix_folder.ts";
 import { vsockit } from "./captured.ts";
 import { Running, VSOCKIT } from "./process.ts";
-
-const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  deno: ["run", "--no-check", "-A"],
-  node: ["--no-warnings", "--import", fileURLToPath(new URL("../std/node.ts", import.meta.url))],
-  bun: [],
-};
 
 test("vsockit proxy drains on SIGTERM, and logs JSON", { timeout: 60_000 }, async () => {
   using folder = new UnixFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
-  const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-  const args = [...FLAGS[RUNTIME]!, main, "proxy", "--json", `unix:${at}`, `unix:${to}`];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const [command = "", ...before] = VSOCKIT;
+  const args = [...before, "proxy", "--json", `unix:${at}`, `unix:${to}`];
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<Record<string, unknown>> =>

@@ -26,8 +26,6 @@ export interface ProxyOptions {
   /** Where connections may go. */
   readonly allowsTarget: Pattern;
   readonly maxConnections: number;
-  /** Connections that may wait to be accepted. */
-  readonly backlog: number;
   readonly connectTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly json: boolean;
@@ -53,7 +51,6 @@ export const FLAGS: readonly Flag[] = [
   flag("-v, --verbose", "log connections that open and close well"),
 ];
 
-const BACKLOG = 1_024;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
 /** Descriptors of the runtime, of files and of who is looked up. */
@@ -98,7 +95,6 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
       1,
       CONNECTIONS_MAX,
     ),
-    backlog: BACKLOG,
     connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
     drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
     json: given.has("json"),

@@ -17,6 +17,9 @@ import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
 import { type Flow, relay, reset } from "../serving/relay.ts";
 
+/** Connections that may wait to be accepted. */
+const BACKLOG = 1_024;
+
 /** A proxy that listens. */
 export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions;
@@ -33,7 +36,7 @@ export class Proxy implements AsyncDisposable {
     this.#options = options;
     this.#log = log;
     this.#repeats = new Repeats(log);
-    this.#listener = listen(options.listen, { backlog: options.backlog });
+    this.#listener = listen(options.listen, { backlog: BACKLOG });
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
   }

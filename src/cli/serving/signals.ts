@@ -7,26 +7,23 @@ import { constants } from "node:os";
 import process from "node:process";
 import { readIfPermitted } from "../environment.ts";
 
-const NAMES = ["SIGTERM", "SIGINT"] as const;
-
 /** The signals that end a server: SIGTERM, SIGINT and, unless it is ignored, SIGHUP. */
 export class Signals implements Disposable {
   /** Resolves at the first one. */
   readonly first: Promise<void>;
-  readonly #names: readonly NodeJS.Signals[] = endingSignals().filter((name) => name !== "SIGQUIT");
   readonly #second: AbortController = new AbortController();
-  readonly #onSignal: (name: NodeJS.Signals) => void;
+  readonly #listening: Disposable;
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<void>();
     let count = 0;
     this.first = promise;
-    this.#onSignal = (name): void => {
+    const names = endingSignals().filter((name) => name !== "SIGQUIT");
+    this.#listening = listenFor(names, (name) => {
       count += 1;
       if (count === 1) resolve();
       else if (name !== "SIGHUP") this.#second.abort(); // the shell may add one to the terminal's
-    };
-    for (const name of this.#names) process.on(name, this.#onSignal);
+    });
   }
 
   /** Aborted at the second one, but for SIGHUP. */
@@ -35,8 +32,21 @@ export class Signals implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const name of this.#names) process.off(name, this.#onSignal);
+    this.#listening[Symbol.dispose]();
   }
+}
+
+/** Calls `f` at each of those signals until disposed. */
+function listenFor(
+  names: readonly NodeJS.Signals[],
+  f: (name: NodeJS.Signals) => void,
+): Disposable {
+  for (const name of names) process.on(name, f);
+  return {
+    [Symbol.dispose](): void {
+      for (const name of names) process.off(name, f);
+    },
+  };
 }
 
 /**
@@ -45,7 +55,7 @@ export class Signals implements Disposable {
  * that. Node has undone it before.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
-  const others = [...NAMES, "SIGQUIT"] as const;
+  const others = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
   return isOpen("SIGHUP") ? [...others, "SIGHUP"] : others;
 }
 
@@ -77,17 +87,12 @@ export function isIgnored(signal: number, status: string): boolean {
 
 /** Calls `f` before one of those signals ends this process, until disposed. */
 export function beforeEnding(f: () => void): Disposable {
-  const names = endingSignals();
-  const end = (name: NodeJS.Signals): void => {
+  const listening = listenFor(endingSignals(), (name) => {
     f();
-    stop();
+    listening[Symbol.dispose]();
     process.kill(process.pid, name);
-  };
-  const stop = (): void => {
-    for (const name of names) process.off(name, end);
-  };
-  for (const name of names) process.on(name, end);
-  return { [Symbol.dispose]: stop };
+  });
+  return listening;
 }
 
 /**
@@ -110,9 +115,8 @@ export function onStop(tell: (signal: "SIGSTOP" | "SIGCONT") => void): Disposabl
  */
 export function onSigusr2(f: () => void): Disposable {
   try {
-    process.on("SIGUSR2", f);
+    return listenFor(["SIGUSR2"], f);
   } catch {
     return { [Symbol.dispose](): void {} };
   }
-  return { [Symbol.dispose]: () => void process.off("SIGUSR2", f) };
 }
