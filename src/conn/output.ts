@@ -61,6 +61,7 @@ export class Output {
   write(p: Uint8Array, flags: number, options: WriteOptions | undefined): Promise<number> {
     let bytes: Uint8Array;
     let taken: number;
+    let length: number;
     try {
       let zeroCopy = false;
       if (options !== undefined) {
@@ -75,13 +76,14 @@ export class Output {
         throw new VsockError("send", "EBUSY", { address: this.#peer });
       }
       if (zeroCopy) return this.#lend(bytes, options ?? {});
+      length = bytes.length; // another thread may make it longer: that is not for this call
       taken = this.#send(bytes, flags);
     } catch (cause) {
       return Promise.reject(toVsockError("send", cause, this.#peer));
     }
     if (taken > 0) this.bytes += taken;
-    if (taken === bytes.length) return this.#socket.turns.give(taken);
-    const rest = this.#writeRest(bytes, Math.max(taken, 0), flags, options);
+    if (taken >= length) return this.#socket.turns.give(taken);
+    const rest = this.#writeRest(bytes, length, Math.max(taken, 0), flags, options);
     this.#rest = rest.catch(() => {});
     return rest;
   }
@@ -123,12 +125,12 @@ export class Output {
 
   async #writeRest(
     bytes: Uint8Array,
+    length: number,
     taken: number,
     flags: number,
     options: WaitOptions | undefined,
   ): Promise<number> {
     this.#pending = true;
-    const { length } = bytes;
     try {
       using limit = limitWait("send", options, this.#peer);
       const room = new Room(this.#socket);

@@ -203,3 +203,23 @@ test("Conn.read() ends with EBADF where its own signal closes the connection", a
     assertEquals(error.code, "EBADF");
   }
 });
+
+for (const type of ["stream", "seqpacket"] as const) {
+  const name = `Conn.write() sends what p had at the call, though another thread makes it longer`;
+  test(`${name}: ${type}`, LIMIT, async () => {
+    using pair = await openPair(type);
+    const { near, far } = pair;
+    const buffer = new SharedArrayBuffer(8, { maxByteLength: 64 });
+    const { socket } = near;
+    const send = socket.send.bind(socket);
+    socket.send = (data, flags) => {
+      const sent = send(data, flags);
+      buffer.grow(64);
+      return sent;
+    };
+    assertEquals([await near.write(new Uint8Array(buffer)), near.bytesWritten], [8, 8]);
+    await near.closeWrite();
+    assertEquals((await readAll(far, 8)).length, 8);
+    assertEquals(await far.read(new Uint8Array(64)), null);
+  });
+}
