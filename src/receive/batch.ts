@@ -7,6 +7,7 @@
 export interface Packet {
   /**
    * The payload, exactly; lent until the batch is released, and the same array at each reading.
+   * Its `buffer` may be larger, and hold bytes of the connection that came before: pass on `data`.
    *
    * Only to be read: the pages of a mapping are read-only, and a write into them ends the process
    * by a signal. A batch that was copied takes a write; do not count on which one it is.
