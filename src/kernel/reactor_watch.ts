@@ -113,8 +113,10 @@ export class Watch {
       sliceMs: SLICE_MS,
       posts: this.#posts,
     };
-    // What Node has to say about its FFI it has said to whoever opened libc before.
-    const worker = startWorker(SCRIPT, { eval: true, execArgv: ["--no-warnings"], workerData });
+    // What Node has to say about its FFI it has said to whoever opened libc before, by a flag that
+    // a thread does not inherit beside others.
+    const execArgv = ["--no-warnings", "--experimental-ffi"];
+    const worker = startWorker(SCRIPT, { eval: true, execArgv, workerData });
     worker.on("error", (error) => {
       timers().clearInterval(this.#looks);
       for (const fd of this.#fds) close(fd);
