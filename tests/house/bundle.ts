@@ -57,6 +57,7 @@ const { outputFiles } = await build({
   format: "esm",
   platform: "node",
   target: "esnext",
+  supported: { using: false }, // Node 22 cannot parse it, and has all that the loopback needs
   plugins: [npmNames],
   logLevel: "warning",
   write: false,
