@@ -20,14 +20,15 @@
  * libc by name is `libc.so.6`: musl's loader takes every name that begins with `libc.` for itself.
  * FFI in Deno needs `--allow-ffi`. Its narrowest form names the file, e.g.
  * `--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6`, and is enough for all but `bufferAt()`: sockets
- * and copied receive work, memory mappings need `--allow-ffi` alone. Node needs
- * `--experimental-ffi` where that is not the default, and `--allow-ffi` beside `--permission`.
+ * and copied receive work, memory mappings need `--allow-ffi` alone. Node
+ * before 26.9 needs `--experimental-ffi`, and any `--allow-ffi` beside `--permission`.
  *
  * C's variadic calls (`ioctl`, `fcntl`) are declared like any other: on x86-64 and arm64 Linux,
  * integers and pointers travel in the same registers either way.
  *
  * @module
  */
+import { NEEDED } from "./versions.ts";
 
 declare const wide: unique symbol;
 
@@ -97,9 +98,7 @@ export function cureOf(
   { library, flag, cause }: Pick<FfiUnavailableError, "library" | "flag" | "cause">,
 ): string {
   if (flag !== "") return `run with ${flag}${library === MEMORY ? ", without a path" : ""}`;
-  return cause === undefined
-    ? "use Deno, Bun, or Node 26 or later"
-    : "use Linux, with glibc or musl";
+  return cause === undefined ? `use ${NEEDED}` : "use Linux, with glibc or musl";
 }
 
 /** libc cannot be called: no FFI in this runtime, no permission, or no such library. */

@@ -1,5 +1,5 @@
 /**
- * libc through `node:ffi`, which Node has since version 26.
+ * libc through `node:ffi`: from Node 26.1 on by `--experimental-ffi`, from 26.9 on without.
  *
  * @module
  */
@@ -36,8 +36,6 @@ const TYPES: Readonly<Record<CType, string>> = {
   buffer: "buffer",
 };
 
-/** The first Node that has it. */
-const FIRST_MAJOR = 26;
 const ACCESS_DENIED = "ERR_ACCESS_DENIED";
 
 function isDenied(error: unknown): boolean {
@@ -46,16 +44,11 @@ function isDenied(error: unknown): boolean {
 
 function nodeFfi(): NodeFfi {
   const { process } = globalThis as unknown as {
-    process: { version: string; getBuiltinModule?(name: string): unknown };
+    process: { getBuiltinModule(name: string): unknown };
   };
-  const ffi = process.getBuiltinModule?.("node:ffi");
-  if (ffi !== undefined) return ffi as NodeFfi;
-  const { version } = process;
-  // No flag gives it to an older one.
-  if (Number.parseInt(version.slice(1)) < FIRST_MAJOR) {
-    throw new FfiUnavailableError(`node ${version}`, LIBC_NAME, "");
-  }
-  throw new FfiUnavailableError("node", LIBC_NAME, "--experimental-ffi");
+  const ffi = process.getBuiltinModule("node:ffi");
+  if (ffi === undefined) throw new FfiUnavailableError("node", LIBC_NAME, "--experimental-ffi");
+  return ffi as NodeFfi;
 }
 
 function opened(ffi: NodeFfi, functions: Record<string, NodeSignature>): unknown {

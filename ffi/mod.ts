@@ -1,7 +1,6 @@
 /**
  * libc from TypeScript on Linux: sockets, poll(2) and mapped memory, synchronous and as thin as can
- * be. For Deno (`--allow-ffi`), Bun, and Node 26 (`--experimental-ffi` where it is not the
- * default).
+ * be. For Deno (`--allow-ffi`), Bun, and Node (`--experimental-ffi` before 26.9).
  *
  * Calls have their libc names. They throw a `SysError` with `op`, `code` and `errno` where libc
  * gives -1, retry EINTR, and give `WOULD_BLOCK` (or `false`) where a non-blocking socket would

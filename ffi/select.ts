@@ -3,23 +3,25 @@
  *
  * @module
  */
-import type { Backend, Library } from "./backend.ts";
+import { type Backend, FfiUnavailableError, LIBC_NAME, type Library } from "./backend.ts";
 import { backend as bun } from "./backend_bun.ts";
 import { backend as deno } from "./backend_deno.ts";
 import { backend as node } from "./backend_node.ts";
 import { backend as none } from "./backend_none.ts";
 import { LIBC, type Libc } from "./symbols.ts";
+import { isTooOld, runtimeHere } from "./versions.ts";
+
+const BACKENDS: Readonly<Record<string, Backend>> = { deno, bun, node };
 
 let forced: Backend | undefined;
 let opened: Library<Libc> | undefined;
 
-/** Deno and Bun call themselves Node too, so Node is asked for last. */
 function choose(): Backend {
-  const { process } = globalThis as { process?: { versions?: Record<string, string> } };
-  const versions = process?.versions ?? {};
-  if (versions["deno"] !== undefined) return deno;
-  if (versions["bun"] !== undefined) return bun;
-  return versions["node"] === undefined ? none : node;
+  const runtime = runtimeHere();
+  if (runtime === undefined) return none;
+  const { name, version } = runtime;
+  if (isTooOld(runtime)) throw new FfiUnavailableError(`${name} ${version}`, LIBC_NAME, "");
+  return BACKENDS[name] ?? none;
 }
 
 /** libc, opened by the first caller. Throws an `FfiUnavailableError` where it cannot be. */

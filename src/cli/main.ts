@@ -5,15 +5,13 @@
  * @module
  */
 import process from "node:process";
-
-const NODE_NEEDED = 26;
+import { isTooOld, NEEDED, runtimeHere } from "../../ffi/versions.ts";
 
 // All else is loaded after this: what an older Node cannot even parse.
-const { node = "", deno, bun } = process.versions as Readonly<Record<string, string>>;
-if (deno === undefined && bun === undefined && Number.parseInt(node) < NODE_NEEDED) {
-  process.stderr.write(
-    `vsockit: must run on Node ${NODE_NEEDED} or later, Deno or Bun: current value is Node ${node}\n`,
-  );
+const runtime = runtimeHere();
+if (runtime !== undefined && isTooOld(runtime)) {
+  const here = `${runtime.name} ${runtime.version}`;
+  process.stderr.write(`vsockit: must run on ${NEEDED}: current value is ${here}\n`);
   process.exit(1);
 }
 const { run } = await import("./program.ts");

@@ -3,13 +3,10 @@
  *
  * @module
  */
-import { process } from "./builtins.ts";
+import { runtimeHere } from "../ffi/versions.ts";
 
-/** Name and version, e.g. `"deno 2.9.6"`. Deno and Bun claim to be Node too, so they go first. */
+/** Name and version, e.g. `"deno 2.9.6"`. */
 export function runtimeName(): string {
-  for (const name of ["deno", "bun", "node"]) {
-    const version = process().versions[name];
-    if (version !== undefined) return `${name} ${version}`;
-  }
-  return "unknown runtime";
+  const runtime = runtimeHere();
+  return runtime === undefined ? "unknown runtime" : `${runtime.name} ${runtime.version}`;
 }

@@ -2,7 +2,8 @@ import * as std from "@std/assert";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { NEEDED } from "../../ffi/versions.ts";
 import { OWN_NAMES, STD_NAMES } from "../std/names.ts";
 import { read } from "./source.ts";
 import { ROOT } from "./toolchain.ts";
@@ -11,6 +12,7 @@ interface Package {
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  readonly engines: { readonly bun: string; readonly node: string };
   readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
   readonly dependencies: Readonly<Record<string, string>>;
 }
@@ -41,6 +43,12 @@ test("package.json depends on the @std that deno.json imports", () => {
     const [, name = "", version] = /^npm:(.+?)@([^/]+)/.exec(target) ?? [];
     assertEquals(npm.dependencies[name], version);
   }
+});
+
+test("README.md, package.json and errors want the same versions of runtimes", () => {
+  assertStringIncludes(read("README.md"), NEEDED);
+  const { bun, node } = npm.engines;
+  assertEquals(NEEDED, `Deno 2.9, Bun ${bun.slice(2)} or Node ${node.slice(2)}, or later`);
 });
 
 test("tsconfig.json resolves the names that deno.json does", () => {

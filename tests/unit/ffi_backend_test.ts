@@ -3,13 +3,13 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { cureOf, FfiUnavailableError, LIBC_NAME, LIBC_PATHS, MEMORY } from "../../ffi/backend.ts";
-import { backend as node } from "../../ffi/backend_node.ts";
 import { backend as none } from "../../ffi/backend_none.ts";
 import * as libc from "../../ffi/libc.ts";
 import { PollFds } from "../../ffi/abi/poll.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { forceBackend, library } from "../../ffi/select.ts";
 import { LIBC } from "../../ffi/symbols.ts";
+import { isTooOld } from "../../ffi/versions.ts";
 import { toWide } from "../../ffi/wide.ts";
 import { runChild, RUNTIME } from "./ffi_helpers.ts";
 
@@ -107,18 +107,30 @@ test("Node without FFI names the flag that gives it", {
   assertEquals(printed, { imported: true, pipe: flag, mapping: flag });
 });
 
-test("Node before 26 is told that no flag helps", {
-  skip: RUNTIME === "node" && "this Node has an FFI: run the suite on Deno or Bun too",
-}, () => {
-  const { version } = process;
+test("library() refuses a runtime that is too old, and says which would do", () => {
+  const { versions } = process;
+  const old = [{ deno: "2.8.3", node: "24.2.0" }, { bun: "1.3.14", node: "24.3.0" }, {
+    node: "26.0.0",
+  }];
   try {
-    Object.defineProperty(process, "version", { value: "v24.1.0", configurable: true });
-    const error = assertThrows(() => node.open(LIBC), FfiUnavailableError);
-    assertEquals([error.runtime, error.flag], ["node v24.1.0", ""]);
-    assertMatch(error.message, /must use Deno, Bun, or Node 26 or later/);
+    forceBackend(undefined); // which forgets the libc that is open
+    for (const value of old) {
+      Object.defineProperty(process, "versions", { value, configurable: true });
+      const [[name, version] = []] = Object.entries(value);
+      const error = assertThrows(library, FfiUnavailableError);
+      assertEquals([error.runtime, error.flag], [`${name} ${version}`, ""]);
+      assertMatch(error.message, /must use Deno 2\.9, Bun 1\.4 or Node 26\.9, or later/);
+    }
   } finally {
-    Object.defineProperty(process, "version", { value: version, configurable: true });
+    Object.defineProperty(process, "versions", { value: versions, configurable: true });
   }
+  assertEquals(libc.sysconf(30) % 4_096, 0);
+});
+
+test("isTooOld() goes by the numbers of major and minor", () => {
+  const versions = ["2.9.0", "2.10.0", "3.0.1", "2.9.0-rc.1+1d3f5a7", "1.46.3", "2.8.9"];
+  const old = versions.map((version) => isTooOld({ name: "deno", version }));
+  assertEquals(old, [false, false, false, false, true, true]);
 });
 
 test("An FFI that finds no such libc is told what it runs on, not the flag it has", async () => {

@@ -1,0 +1,40 @@
+/**
+ * Which runtimes can run this. It imports nothing, and an old runtime can read it too.
+ *
+ * @module
+ */
+
+/** The versions that are needed, for messages: Node 26.1 to 26.8 need `--experimental-ffi`. */
+export const NEEDED = "Deno 2.9, Bun 1.4 or Node 26.9, or later";
+
+/** Major and minor of the oldest that will do. The others call themselves Node too. */
+const OLDEST: Readonly<Record<string, readonly [number, number]>> = {
+  deno: [2, 9], // before, its event loop misses what another thread tells it, or ends too early
+  bun: [1, 4], // before, its FFI takes typed arrays alone
+  node: [26, 1], // before, it has no FFI
+};
+
+/** A runtime. */
+export interface Runtime {
+  /** `"deno"`, `"bun"` or `"node"`. */
+  readonly name: string;
+  /** E.g. `"26.9.0"`. */
+  readonly version: string;
+}
+
+/** The runtime at hand; `undefined` where it is none of these. */
+export function runtimeHere(): Runtime | undefined {
+  const { process } = globalThis as { process?: { versions?: Record<string, string> } };
+  for (const name of Object.keys(OLDEST)) {
+    const version = process?.versions?.[name];
+    if (version !== undefined) return { name, version };
+  }
+  return undefined;
+}
+
+/** Whether a runtime is older than those that will do. */
+export function isTooOld({ name, version }: Runtime): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST[name] ?? [0, 0];
+  return major < oldestMajor || major === oldestMajor && minor < oldestMinor;
+}
