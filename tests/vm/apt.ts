@@ -4,10 +4,12 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const ARCHIVE = `[arch=amd64 signed-by=${KEYS}] http://deb.debian.org/`;
 const MINUTES = 60_000;
 const CURE = "it takes an apt that reaches the archive of Debian 12 or 13 (amd64) once; " +
   "QEMU may be had otherwise, by apt-get install qemu-system-x86";
@@ -18,12 +20,21 @@ export class Unavailable extends Error {
   override readonly name: string = "Unavailable";
 }
 
-/** The archives that this machine's apt knows, with package lists of their own, read just now. */
+/**
+ * The archives that this machine's apt knows, or one of Debian's, with package lists of their own,
+ * read just now.
+ */
 export class Apt implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "vsockit-apt-"));
+  readonly #sources: readonly string[];
 
-  /** Reads the package lists. Throws {@linkcode Unavailable} where that fails. */
-  constructor() {
+  /**
+   * Reads the package lists. Throws {@linkcode Unavailable} where that fails.
+   *
+   * @param suites Of Debian's archive, instead of what this machine's apt knows.
+   */
+  constructor(suites: readonly string[] = []) {
+    this.#sources = suites.length === 0 ? [] : this.#sourcesOf(suites);
     mkdirSync(join(this.#folder, "lists", "partial"), { recursive: true });
     mkdirSync(join(this.#folder, "cache", "archives", "partial"), { recursive: true });
     try {
@@ -41,10 +52,15 @@ export class Apt implements Disposable {
 
   /** The newest package, by its version, of those whose whole name fits `pattern`. */
   newest(pattern: RegExp): string {
-    const names = this.#apt("apt-cache", ["pkgnames"]).split("\n");
-    const found = Apt.sorted(names.filter((name) => pattern.test(name))).at(-1);
+    const found = this.all(pattern).at(-1);
     if (found !== undefined) return found;
     throw unavailable(`apt knows no package ${pattern.source}`);
+  }
+
+  /** The packages whose whole name fits `pattern`, the newest last. */
+  all(pattern: RegExp): string[] {
+    const names = this.#apt("apt-cache", ["pkgnames"]).split("\n");
+    return Apt.sorted(names.filter((name) => pattern.test(name)));
   }
 
   /** `name` and all that it depends on, but for what is installed. */
@@ -68,8 +84,16 @@ export class Apt implements Disposable {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  /** Settings that have apt read these suites alone, and hold them to Debian's own keys. */
+  #sourcesOf(suites: readonly string[]): string[] {
+    const list = join(this.#folder, "sources.list");
+    writeFileSync(list, suites.map((suite) => `deb ${ARCHIVE}${suite} main\n`).join(""));
+    return [`Dir::Etc::SourceList=${list}`, "Dir::Etc::SourceParts=/dev/null"];
+  }
+
   #apt(tool: "apt-get" | "apt-cache", args: readonly string[], cwd: string = "/"): string {
     const settings = [
+      ...this.#sources,
       `Dir::State::Lists=${this.#folder}/lists`,
       `Dir::Cache=${this.#folder}/cache`,
       "Acquire::Retries=3",

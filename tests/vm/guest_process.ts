@@ -104,11 +104,11 @@ export class GuestProcess implements AsyncDisposable {
  * must listen by now.
  */
 export function startGuest(options: GuestOptions): GuestProcess {
-  const { flavour, timeoutSeconds, cpus, memoryMiB, results } = options;
+  const { flavour, kernel, timeoutSeconds, cpus, memoryMiB, results } = options;
   const { control, monitor } = options;
   const paths = Object.entries({ results, control, monitor, "vhost-user": options.vhostUser });
   const given = [
-    ...Object.entries({ flavour, timeout: timeoutSeconds, cpus, memory: memoryMiB }),
+    ...Object.entries({ flavour, kernel, timeout: timeoutSeconds, cpus, memory: memoryMiB }),
     ...paths.map(([name, path]) => [name, path === undefined ? path : resolve(path)] as const),
   ].filter(([, value]) => value !== undefined);
   const load = (options.load ?? []).map((module) => `--load=${module}`);

@@ -17,8 +17,10 @@ import { loadOrder } from "./kernel_modules.ts";
 import type { Laboratory } from "./laboratory.ts";
 import type { Options } from "./options.ts";
 
-/** What a guest needs for its root and for AF_VSOCK; all else that it needs is built in. */
-const MODULES: readonly string[] = ["9pnet_virtio", "9p", "overlay", "vsock_loopback"];
+/** What a guest needs for its root, its ports and AF_VSOCK; a kernel may have it built in. */
+const MODULES: readonly string[] = [
+  ...["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "vsock_loopback"],
+];
 /** The driver of the vsock device. */
 const DRIVER = "vmw_vsock_virtio_transport";
 

@@ -5,11 +5,12 @@
  */
 import type { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /**
- * The modules of these names and those that they depend on, in the order to load them.
+ * The modules of these names and those that they depend on, in the order to load them, without those
+ * that are built in.
  *
  * @param folders Searched for `NAME.ko` and `NAME.ko.xz` with all that is below; the first to have
  * a module wins.
@@ -19,6 +20,7 @@ export function loadOrder(
   folders: readonly string[],
   names: readonly string[],
 ): ReadonlyMap<string, Uint8Array> {
+  const builtIn = new Set(folders.flatMap(builtInModules));
   const paths = new Map<string, string>();
   for (const folder of folders.toReversed()) {
     for (const file of globSync("**/*.ko{,.xz}", { cwd: folder })) {
@@ -27,7 +29,7 @@ export function loadOrder(
   }
   const order = new Map<string, Uint8Array>();
   const visit = (name: string): void => {
-    if (order.has(name)) return;
+    if (order.has(name) || builtIn.has(name)) return;
     const path = paths.get(name);
     if (path === undefined) {
       const where = folders.join(" or ");
@@ -41,6 +43,12 @@ export function loadOrder(
   };
   names.forEach(visit);
   return order;
+}
+
+/** What the list says that a folder of modules comes with. */
+function builtInModules(folder: string): string[] {
+  const list = join(folder, "modules.builtin");
+  return existsSync(list) ? readFileSync(list, "utf8").trim().split("\n").map(moduleName) : [];
 }
 
 /** The kernel's name for a module's file: it knows no dashes. */

@@ -20,7 +20,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 125;
   }
   try {
-    return await runInGuest(await openLaboratory(options.flavour), options, process);
+    const laboratory = await openLaboratory(options.flavour, options.kernel);
+    return await runInGuest(laboratory, options, process);
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     console.error(`vm: ${error.message}`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
 
 /** `stock` is Debian's kernel, `lab` the same with the modules that `kernel/` builds. */
@@ -11,9 +12,14 @@ export type Flavour = "stock" | "lab";
 /** All flavours there are. */
 export const FLAVOURS: readonly Flavour[] = ["stock", "lab"];
 
+/** The kernel that guests have unless told otherwise, and the one that `lab` is made for. */
+export const DEFAULT_KERNEL = "6.12";
+
 /** What to run in which guest. */
 export interface Options {
   readonly flavour: Flavour;
+  /** The first two numbers of the kernel's version. */
+  readonly kernel: string;
   /** From the start of QEMU to the command's end. */
   readonly timeoutSeconds: number;
   readonly cpus: number;
@@ -39,6 +45,7 @@ const SOCKETS = ["vhost-user", "control", "monitor"] as const;
 /** How to call it. */
 export const USAGE = `usage: deno task vm -- [OPTION]... COMMAND [ARGUMENT]...
   --flavour stock|lab  Debian's kernel, or the same with the modules of tests/vm/kernel (stock)
+  --kernel VERSION     5.10, 6.1, or a newer one that Debian has ($VSOCKIT_KERNEL, or 6.12)
   --timeout SECONDS    for boot and COMMAND (600)
   --cpus N             (2)
   --memory MIB         (2048)
@@ -53,7 +60,7 @@ export function parseOptions(args: readonly string[]): Options {
   const rest = args[0] === "--" ? args.slice(1) : args; // deno task passes its own on
   const end = optionsEnd(rest);
   const given = parseArgs(rest.slice(0, end), {
-    string: ["flavour", "timeout", "cpus", "memory", "load", "results", ...SOCKETS],
+    string: ["flavour", "kernel", "timeout", "cpus", "memory", "load", "results", ...SOCKETS],
     collect: ["load"],
     unknown: refuseOption,
   });
@@ -61,6 +68,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (command.length === 0) throw new TypeError("Cannot boot: there is no COMMAND");
   return {
     flavour: parseFlavour(given.flavour ?? "stock"),
+    kernel: parseKernel(given.kernel ?? defaultKernel()),
     timeoutSeconds: whole("timeout", given.timeout ?? "600", 86_400),
     cpus: whole("cpus", given.cpus ?? "2", 64),
     memoryMiB: whole("memory", given.memory ?? "2048", 65_536),
@@ -88,6 +96,17 @@ export function parseFlavour(name: string): Flavour {
   if (flavour !== undefined) return flavour;
   const known = FLAVOURS.join(" or ");
   throw new RangeError(`Cannot boot: flavour must be ${known}: current value is ${name}`);
+}
+
+/** `VSOCKIT_KERNEL`, by which a whole run of tests gets another kernel, or 6.12. */
+export function defaultKernel(): string {
+  return process.env["VSOCKIT_KERNEL"] || DEFAULT_KERNEL;
+}
+
+function parseKernel(version: string): string {
+  if (/^\d+\.\d+$/.test(version)) return version;
+  const form = "two numbers as in 6.12";
+  throw new RangeError(`Cannot boot: kernel must be ${form}: current value is ${version}`);
 }
 
 function whole(name: string, text: string, most: number): number {

@@ -31,6 +31,17 @@ test(
   },
 );
 
+test("vm boots the kernel that --kernel names, for the flavour stock alone", LIMIT, async (t) => {
+  const script = "uname -r; ls /sys/module";
+  const { code, stdout, stderr } = await vm(["--kernel", "6.1", "--", "bash", "-c", script]);
+  if (code === 125 && stderr.includes("Cannot fetch")) return t.skip(stderr);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^6\.1\.\d.*\n[^]*^vsock_loopback$/m);
+  const lab = await vm(["--kernel", "6.1", "--flavour", "lab", "true"]);
+  assertEquals(lab.code, 125);
+  assertStringIncludes(lab.stderr, "kernel must be 6.12 for the flavour lab: current value is 6.1");
+});
+
 test(
   "vm has the runtimes, AF_VSOCK with its loopback, and lo, and no other network",
   LIMIT,
@@ -147,6 +158,7 @@ test("vm with bad arguments says 125 and how to call it, and boots nothing", LIM
   const bad: readonly (readonly string[])[] = [
     [],
     ["--flavour", "mild", "true"],
+    ["--kernel", "6", "true"],
     ["--timeout", "0", "true"],
     ["--cpus", "many", "true"],
     ["--no-such", "option", "true"],
