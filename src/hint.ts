@@ -60,8 +60,13 @@ const VSOCK: Hints = {
   "connect ENODEV": "no transport of this machine reaches this CID",
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
+  "recv EOPNOTSUPP": "Linux before 6.6 cannot peek at a message",
+  "recv ENOMEM":
+    "rcvlowat must be less than bufferSize; or Linux before 6.2 cannot peek at a message",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
+  "send ENOMEM":
+    "memory is short; or, before Linux 6.2, a message does not fit in bufferSize of the peer",
   "socket EAFNOSUPPORT": "the kernel has no AF_VSOCK: modprobe vsock",
   "socket EACCES": VSOCK_FORBIDDEN,
   "socket EPERM": VSOCK_FORBIDDEN,

@@ -7,7 +7,7 @@ import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { bufferOf, byteLengthOf, kindOf, plainView } from "../../ffi/view.ts";
 import type { Address } from "../address.ts";
 import { toVsockError } from "../error.ts";
-import { isEnd, recvConnected } from "./recv.ts";
+import { isEnd, nextLength, recvConnected } from "./recv.ts";
 import { shown } from "../shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { PendingCall, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
@@ -111,7 +111,7 @@ export class Input {
   #tryMessage({ buffer, maxBytes, peek }: Room): Message | null | undefined {
     let into = buffer;
     if (into === undefined) {
-      const length = recvConnected(this.#socket, this.#probe, MSG_PEEK | MSG_TRUNC);
+      const length = nextLength(this.#socket, this.#probe);
       if (length === WOULD_BLOCK) return undefined;
       into = new Uint8Array(Math.max(1, Math.min(length, maxBytes)));
     }
@@ -124,7 +124,7 @@ export class Input {
     if (length === WOULD_BLOCK) return undefined;
     const endOfRecord = (this.#flags.flags & MSG_EOR) !== 0;
     if (length === 0 && !endOfRecord && isEnd(this.#socket)) return null;
-    const data = startOf(into, length);
+    const data = startOf(into, length, buffer === undefined);
     if (!peek) this.bytes += data.length;
     return { data, length, truncated: length > data.length, endOfRecord };
   }
@@ -211,8 +211,12 @@ function roomOf(options: ReceiveMessageOptions | undefined): Room {
   );
 }
 
-/** The first `length` bytes of `bytes`, or all: a subclass may make something else of them. */
-function startOf(bytes: Uint8Array, length: number): Uint8Array {
+/**
+ * The first `length` bytes of `bytes`, or all: a subclass may make something else of them. What is
+ * `ours` is copied where there is more of it, which would be kept.
+ */
+function startOf(bytes: Uint8Array, length: number, ours: boolean): Uint8Array {
+  if (ours && length < bytes.length) return bytes.slice(0, length);
   const { buffer, byteOffset } = bytes;
   const size = Math.min(length, bytes.length);
   const start = bytes.subarray(0, size);

@@ -4,13 +4,17 @@
  * @module
  */
 import { POLLHUP, POLLRDHUP } from "../../ffi/abi/poll.ts";
+import { MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { type Code, isSysError, SysError } from "../../ffi/errno.ts";
+import { SocketOptions } from "../options.ts";
 import type { AnySocket, MessageFlags } from "../socket.ts";
 
 /** What a call says of itself or of the peer's wish, not of how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
   ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT", "EINVAL", "EOPNOTSUPP", "ENOMEM"],
 );
+
+const CANNOT_PEEK: ReadonlySet<string> = new Set<Code>(["EOPNOTSUPP", "ENOMEM"]);
 
 /** Linux hands out the error that ended a connection once, to whoever asks first. */
 const ends = new WeakMap<AnySocket, number>();
@@ -55,6 +59,22 @@ export function recvConnected(
   const errno = endError(socket);
   if (errno !== 0) throw new SysError("recv", errno);
   return 0;
+}
+
+/**
+ * How long the next message of a SEQPACKET socket is, or at most is: Linux before 6.6 cannot peek
+ * at one (EOPNOTSUPP, before 6.2 ENOMEM), but none is longer than the buffer whose credit it took.
+ *
+ * @param probe A byte to peek into.
+ * @returns Bytes, or `WOULD_BLOCK`.
+ */
+export function nextLength(socket: AnySocket, probe: Uint8Array): number {
+  try {
+    return recvConnected(socket, probe, MSG_PEEK | MSG_TRUNC);
+  } catch (error) {
+    if (!(error instanceof SysError && CANNOT_PEEK.has(error.code))) throw error;
+    return new SocketOptions(socket).bufferSize;
+  }
 }
 
 /** What a recv of 0 bytes was where there are messages: the end, or a message without bytes. */

@@ -11,8 +11,9 @@
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR } from "../../ffi/abi/socket.ts";
+import { AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError } from "../../ffi/errno.ts";
-import { fcntl, send, shutdown } from "../../ffi/libc.ts";
+import { fcntl, getsockopt, send, shutdown } from "../../ffi/libc.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { Message } from "../../ffi/message.ts";
 import { buffer } from "../runtime/builtins.ts";
@@ -127,7 +128,7 @@ export class WholeSend {
     const [begun, result] = [this.#begun!, this.#result!];
     this.#begun = undefined;
     if (result === -ERRNO.EAGAIN) this.#end();
-    if (result < 0) throw new SysError("send", -result);
+    if (result < 0) throw this.#refusal(-result, begun.length);
     return flags === this.#flags && buffer().Buffer.compare(begun, data) === 0;
   }
 
@@ -144,9 +145,26 @@ export class WholeSend {
 
   /** Without a ring. */
   #sendOrEnd(data: Uint8Array, flags: number): number {
-    const sent = send(this.#fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+    let sent: number;
+    try {
+      sent = send(this.#fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+    } catch (error) {
+      throw error instanceof SysError ? this.#refusal(error.errno, data.length) : error;
+    }
     if (sent === WOULD_BLOCK) this.#end();
     return sent;
+  }
+
+  /** Linux before 6.2 says ENOMEM of a message that is too large. */
+  #refusal(errno: number, length: number): SysError {
+    const tooLarge = errno === ERRNO.ENOMEM && length > this.#bufferSize();
+    return new SysError("send", tooLarge ? "EMSGSIZE" : errno);
+  }
+
+  #bufferSize(): number {
+    const value = new BigUint64Array(1);
+    getsockopt(this.#fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, value);
+    return Number(value[0]);
   }
 
   /** The kernel has taken a part of a message, and nobody knows how much. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
+import { MSG_EOR, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
-import { isEnd, recvConnected } from "../conn/recv.ts";
+import { isEnd, nextLength, recvConnected } from "../conn/recv.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { CopyBuffer } from "./copy_buffer.ts";
 import { type Lender, LentBatch } from "./lent_batch.ts";
@@ -75,7 +75,7 @@ export class CopiedSource implements Source, Lender {
   /** Grows the buffer to the length of the next message. */
   #makeRoom(): void {
     const first = this.#buffer.bytes.subarray(0, 1);
-    const length = recvConnected(this.#socket, first, MSG_PEEK | MSG_TRUNC);
+    const length = nextLength(this.#socket, first);
     if (length > this.#buffer.byteLength) this.#buffer.byteLength = length;
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { runtimeHere } from "../ffi/versions.ts";
+import { runtimeHere } from "../../ffi/versions.ts";
 
 /** Name and version, e.g. `"deno 2.9.6"`. */
 export function runtimeName(): string {
