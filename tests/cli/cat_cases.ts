@@ -5,6 +5,8 @@
  */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
+import { stringifyAddress } from "../../src/address_text.ts";
+import { listen } from "../../src/listen.ts";
 import { Running } from "./process.ts";
 
 const LIMIT = { timeout: 120_000 };
@@ -59,6 +61,27 @@ export function testCat(name: string, open: () => Place): void {
     assertEquals([await client.ended, client.out, client.err], [0, "bye\n", ""]);
     assertEquals(await server.ended, 0);
   });
+
+  for (const [type, ...flags] of [["stream"], ["seqpacket", "--seqpacket"]] as const) {
+    test(
+      `cat of a ${type} over ${name} ends when a peer closes after its half close`,
+      LIMIT,
+      async () => {
+        using place = open();
+        using listener = listen(place.listen, { type });
+        const address = place.connect(stringifyAddress(listener.addr));
+        using client = new Running("cat", ...flags, address);
+        using conn = await listener.accept();
+        await conn.write(new TextEncoder().encode("bye\n"));
+        await conn.closeWrite();
+        await client.outEnded;
+        client.child.stdin!.write("more"); // it stays open
+        assertEquals(await conn.read(new Uint8Array(8)), 4);
+        conn.close();
+        assertEquals([await client.ended, client.out, client.err], [0, "bye\n", ""]);
+      },
+    );
+  }
 
   test(`cat --seqpacket --lines over ${name} keeps messages apart`, LIMIT, async () => {
     using place = open();

@@ -8,12 +8,15 @@ import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
-import { orAborted } from "../../wait/waiting.ts";
+import type { AnySocket } from "../../socket.ts";
+import { orAborted, startTimer } from "../../wait/waiting.ts";
 import type { Pipes } from "./pipes.ts";
 
 const BUFFER_BYTES = 65_536;
 /** Fits as a message into what every socket has for a buffer. */
 const MESSAGE_BYTES = 65_536;
+/** How often to look whether a peer that sends no more still reads. */
+const LOOK_MS = 200;
 const NEWLINE = 10;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -134,14 +137,20 @@ export async function* splitLines(
 /** Resolves once the peer, which sends no more, does not read either. */
 async function peerGone(conn: Conn<Address>, signal: AbortSignal): Promise<void> {
   const { socket } = conn;
-  // Of AF_VSOCK, a send of nothing fails if the peer has closed, and else does nothing.
-  if ("cid" in conn.remoteAddr && conn.type === "stream") {
-    try {
-      socket.send(NOTHING, 0);
-    } catch (error) {
-      if (error instanceof SysError) return;
-      throw error;
-    }
+  if (!("cid" in conn.remoteAddr)) return void await socket.wait(POLLHUP, signal);
+  // poll(2) of AF_VSOCK does not tell while this end sends; a send of nothing fails then.
+  while (isRead(socket)) {
+    await orAborted(new Promise<void>((resolve) => void startTimer(resolve, LOOK_MS)), signal);
   }
-  await socket.wait(POLLHUP, signal);
+}
+
+/** Whether the peer of a socket of AF_VSOCK, that may send, still reads. */
+function isRead(socket: AnySocket): boolean {
+  try {
+    socket.send(NOTHING, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
 }
