@@ -2,22 +2,28 @@
 import process from "node:process";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { assert, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { POLLIN } from "../../ffi/abi/poll.ts";
+import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import type { Address } from "../../src/address.ts";
 import type { Pipes } from "../../src/cli/cat/pipes.ts";
 import { relay } from "../../src/cli/cat/relay.ts";
 import { Conn } from "../../src/conn.ts";
+import { VsockError } from "../../src/error.ts";
 import { fakeSocket } from "./fake_socket.ts";
 
 const WAIT = { timeout: 60_000 };
 const CHUNKS = 300_000;
 
 /** Pipes of which only what comes in matters. */
-function pipesOf(read: () => AsyncIterable<Uint8Array>): Pipes {
+function pipesOf(
+  read: () => AsyncIterable<Uint8Array>,
+  write: (bytes: Uint8Array) => void = (): void => {},
+): Pipes {
   return {
     quiet: false,
     read,
-    write: () => Promise.resolve(),
+    write: (bytes) => Promise.resolve(write(bytes)),
     end: () => {},
     [Symbol.dispose](): void {},
   };
@@ -65,4 +71,31 @@ test("relay() of cat ends by its signal though its input says no more", WAIT, as
     signal: caller.signal,
   });
   assertStrictEquals(await relaying.catch((error) => error), reason);
+});
+
+test("relay() of cat writes what a peer says that does not read, then fails", WAIT, async () => {
+  const { promise: failed, resolve: fail } = Promise.withResolvers<void>();
+  const answers = [WOULD_BLOCK, 2, 3, 0];
+  const conn = new Conn(fakeSocket({
+    send(): number {
+      fail();
+      throw new SysError("send", ERRNO.EPIPE);
+    },
+    recv: () => answers.shift() ?? 0,
+    async wait(): Promise<number> {
+      await failed;
+      for (let turns = 0; turns < 10; turns++) await setImmediate();
+      return POLLIN;
+    },
+  })) as Conn<Address>;
+  const written: number[] = [];
+  async function* input(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(1);
+    await new Promise(() => {});
+  }
+  const pipes = pipesOf(input, ({ length }) => written.push(length));
+  const { signal } = new AbortController();
+  const relaying = relay(conn, pipes, { lines: false, receiveOnly: false, signal });
+  const error = await assertRejects(() => relaying, VsockError);
+  assertEquals([error.op, error.code, written], ["send", "EPIPE", [2, 3]]);
 });

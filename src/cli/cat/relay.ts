@@ -8,6 +8,7 @@ import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
+import { VsockError } from "../../error.ts";
 import type { AnySocket } from "../../socket.ts";
 import { orAborted, startTimer } from "../../wait/waiting.ts";
 import type { Pipes } from "./pipes.ts";
@@ -42,13 +43,18 @@ export async function relay(
   const gone = new AbortController();
   const signal = AbortSignal.any([options.signal, gone.signal]);
   const received = receiveAll(conn, pipes, { ...options, signal });
-  const sent = sendAll(conn, pipes, { ...options, signal });
+  let refusal: VsockError | undefined;
+  const sent = sendAll(conn, pipes, { ...options, signal }).catch((error) => {
+    if (!(error instanceof VsockError) || error.code !== "EPIPE") throw error;
+    refusal = error; // who does not read to the end may have answered
+  });
   try {
     await Promise.race([received, sent.then(() => received)]);
     await Promise.race([sent, peerGone(conn, signal)]);
   } finally {
     gone.abort(new Error("The connection is over"));
   }
+  if (refusal !== undefined) throw refusal;
 }
 
 /** From the connection out, until the peer sends no more, which ends what goes out. */
