@@ -4,7 +4,7 @@
  * @module
  */
 import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
-import { POLLERR, POLLIN, POLLNVAL, POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import {
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
@@ -44,10 +44,9 @@ import { disown, own } from "./owned.ts";
 import { pollNow, pollSlice } from "./poll.ts";
 import { Hold, reactor } from "./reactor.ts";
 import { ignoreRefusal } from "./refusal.ts";
-import { WholeSend } from "./whole_send.ts";
+import { WholeSend, WRITABLE } from "./whole_send.ts";
 
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-const WRITABLE = POLLOUT | POLLWRNORM;
 /** One of each will do: no call of a thread starts inside of another. */
 const number: Int32Array<ArrayBuffer> = new Int32Array(1);
 const message: Message = new Message([NOTHING]);
@@ -265,20 +264,13 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   poll(events: number): number {
     if (this.#closed) return POLLNVAL;
     const revents = this.#pollNow(events);
-    switch (this.#whole?.state) {
-      case "under way":
-        return revents & ~WRITABLE;
-      case "through":
-        return revents | (events & WRITABLE);
-      default:
-        return revents;
-    }
+    return this.#whole?.revents(events, revents) ?? revents;
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
     if (this.#closed) return Promise.resolve(POLLNVAL);
     this.#waits = true;
-    if (this.#sendsOn(events)) return this.#waitThrough(events, signal);
+    if (this.#whole?.decides(events)) return this.#waitThrough(this.#whole, events, signal);
     const [dry, asked] = [this.#dry && events === POLLIN, this.#asked && events === POLLIN];
     this.#dry = false; // whatever comes from here on
     this.#asked &&= !asked;
@@ -306,27 +298,25 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
       const now = simple ? pollSlice(this.#fd, events, Math.max(0, left)) : this.poll(events);
       if (now !== 0 || left <= 0) return now;
       if (simple) continue;
-      if (!this.#sendsOn(events)) pollSlice(this.#fd, events, left);
-      else pollSlice(this.#fd, events & ~WRITABLE, left, this.#whole?.ringFd);
+      if (!this.#whole?.decides(events)) pollSlice(this.#fd, events, left);
+      else pollSlice(this.#fd, events & ~WRITABLE, left, this.#whole.ringFd);
     }
   }
 
-  /** Whether `events` ask for room to write, of which a message that was begun has a say. */
-  #sendsOn(events: number): boolean {
-    return (events & WRITABLE) !== 0 && (this.#whole?.state ?? "idle") !== "idle";
-  }
-
   /** Waits until a message is through too, of which the ring tells, or whoever else reaps it. */
-  async #waitThrough(events: number, signal: AbortSignal | undefined): Promise<number> {
+  async #waitThrough(
+    whole: WholeSend,
+    events: number,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     for (;;) {
       const now = this.poll(events);
       if (now !== 0) return now;
-      if (!this.#sendsOn(events)) return this.wait(events, signal);
+      if (!whole.decides(events)) return this.wait(events, signal);
       const over = new AbortController();
       const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
       const wait = (fd: number, events: number): Promise<number> =>
         reactor().wait(fd, events, this.#hold, either);
-      const whole = this.#whole!;
       const ring = wait(whole.ringFd, POLLIN);
       const waits = [wait(this.#fd, events & ~WRITABLE), ring, whole.through(over.signal)];
       try {

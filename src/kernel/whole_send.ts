@@ -9,7 +9,7 @@
  * @module
  */
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
-import { POLLOUT } from "../../ffi/abi/poll.ts";
+import { POLLOUT, POLLWRNORM } from "../../ffi/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR } from "../../ffi/abi/socket.ts";
 import { AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError } from "../../ffi/errno.ts";
@@ -21,6 +21,8 @@ import { WOULD_BLOCK } from "../socket.ts";
 import { pollNow } from "./poll.ts";
 import { type Uring, uring } from "./uring.ts";
 
+/** Room to write. */
+export const WRITABLE: number = POLLOUT | POLLWRNORM;
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 /** Sends the messages of one connected socket. */
@@ -53,6 +55,23 @@ export class WholeSend {
     if (this.#begun === undefined) return "idle";
     this.#ring?.reap();
     return this.#result === undefined ? "under way" : "through";
+  }
+
+  /** Whether the message that was begun has a say in what of `events` holds: room to write. */
+  decides(events: number): boolean {
+    return (events & WRITABLE) !== 0 && this.state !== "idle";
+  }
+
+  /** What of `events` holds, where `revents` do by poll(2) of the socket. */
+  revents(events: number, revents: number): number {
+    switch (this.state) {
+      case "idle":
+        return revents;
+      case "under way":
+        return revents & ~WRITABLE;
+      case "through":
+        return revents | (events & WRITABLE);
+    }
   }
 
   /** What can be read when a message that was under way may be through; there is a ring then. */
