@@ -132,7 +132,7 @@ export class Connection<A extends Address> {
     return this.#requests === 0;
   }
 
-  /** Answers what cannot be a request, or the rest of one, and closes: what came before it first. */
+  /** Answers what cannot be a request, or the rest of one, and closes, once all before it is. */
   refuse(status: Refusal): void {
     const { duplex } = this;
     const amid = this.#last?.req.complete === false;

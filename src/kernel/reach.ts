@@ -115,7 +115,7 @@ function guestCid(): number | undefined {
   return GUEST_MODULES.some(mayBeLoaded) ? VMADDR_CID_ANY : undefined;
 }
 
-/** Where nobody can look, or Deno lets nobody, the kernel is to say it: at the call, and at once. */
+/** Where nobody can look, or Deno lets nobody, the kernel is to say it: at the call, at once. */
 function mayBeLoaded(module: string): boolean {
   const modules = "/sys/module";
   try {

@@ -9,8 +9,8 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /**
- * The modules of these names and those that they depend on, in the order to load them, without those
- * that are built in.
+ * The modules of these names and those that they depend on, in the order to load them, without
+ * those that are built in.
  *
  * @param folders Searched for `NAME.ko` and `NAME.ko.xz` with all that is below; the first to have
  * a module wins.
