@@ -6,7 +6,6 @@
 import { clearImmediate, setImmediate } from "node:timers";
 import { VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
-import { startTimer } from "../wait/waiting.ts";
 import type { Carrier, Destination } from "../virtio/carrier.ts";
 import { VirtqueueError } from "../virtio/chain.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
@@ -15,6 +14,7 @@ import type { VsockSock } from "../virtio/sock.ts";
 import { RxWriter } from "./guest_rx.ts";
 import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
 import type { GuestRam } from "./guest_ram.ts";
+import { Nap } from "./nap.ts";
 import type { Session } from "./session.ts";
 import { TURN } from "./turn.ts";
 import type { Vring } from "./vring.ts";
@@ -28,8 +28,6 @@ export const RINGS = 2;
 const BULK_BYTES = 32 * 1024;
 /** The most chains that wait for each other before the guest kicks. */
 const BURST_MAX = 8;
-/** How long they wait, in milliseconds. */
-export const MODERATED_MS = 1;
 
 /** What a guest needs of its device. */
 export interface GuestHost {
@@ -83,10 +81,7 @@ export class Guest implements Carrier, TxEnd {
   #awake = true;
   /** Chains to wait for before the next kick. */
   #burst = 1;
-  /** One that is set stays so, since a timer costs more than to let one end in vain. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Until when it naps; `Infinity` where it does not. */
-  #napEnd = Infinity;
+  readonly #nap: Nap = new Nap(() => this.pump());
   /** Whether there may be something to show the guest, and whether a microtask is to do so. */
   #unshown = false;
   #scheduled = false;
@@ -111,9 +106,9 @@ export class Guest implements Carrier, TxEnd {
     return this.#driver!.session.ram!;
   }
 
-  /** Whether packets may come without a kick: then look again after {@linkcode MODERATED_MS}. */
-  get moderated(): boolean {
-    return this.#napEnd !== Infinity;
+  /** Whether packets may come without a kick: then look again after a nap. */
+  get napping(): boolean {
+    return this.#nap.on;
   }
 
   /** Packets of the host that wait for the guest to post buffers. */
@@ -146,9 +141,7 @@ export class Guest implements Carrier, TxEnd {
   stop(): void {
     const driver = this.#driver;
     if (driver === undefined) return;
-    this.#endNap();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#nap.stop();
     try {
       // A guest that was only paused goes on with what it is told of here.
       if (driver.rx.publish()) this.#call(driver.session.rings[RX]!);
@@ -236,8 +229,8 @@ export class Guest implements Carrier, TxEnd {
     if (this.#unshown) this.#flush(driver);
     if (this.#awake || rx.awaited || tx.queue.available() > 0) {
       this.#turn(driver);
-    } else if (this.moderated && performance.now() >= this.#napEnd) {
-      this.#endNap();
+    } else if (this.#nap.over) {
+      this.#nap.end();
       if (tx.queue.enableKicks()) this.#turn(driver);
     }
   }
@@ -261,7 +254,7 @@ export class Guest implements Carrier, TxEnd {
 
   #turn(driver: Driver): void {
     const { rx, tx } = driver;
-    this.#endNap();
+    this.#nap.end();
     this.#awake = true;
     for (let left = TURN;;) {
       tx.queue.disableKicks();
@@ -274,27 +267,9 @@ export class Guest implements Carrier, TxEnd {
       const burst = tx.queue.eventIdx ? Math.max(1, Math.min(this.#burst, BURST_MAX)) : 1;
       if (tx.queue.enableKicks(burst)) continue;
       this.#awake = false;
-      if (burst > 1) this.#nap();
+      if (burst > 1) this.#nap.begin();
       return;
     }
-  }
-
-  /** Looks for packets again soon, which may be fewer than a kick comes for. */
-  #nap(): void {
-    this.#napEnd = performance.now() + MODERATED_MS;
-    this.#timer ??= startTimer(this.#wake, MODERATED_MS);
-  }
-
-  readonly #wake = (): void => {
-    this.#timer = undefined;
-    if (!this.moderated) return;
-    const left = this.#napEnd - performance.now();
-    if (left > 0) this.#timer = startTimer(this.#wake, Math.ceil(left));
-    else this.pump();
-  };
-
-  #endNap(): void {
-    this.#napEnd = Infinity;
   }
 
   /** Takes packets, as long as there is room for what they are answered by: their work. */

@@ -20,7 +20,8 @@ import type { Carrier } from "../virtio/carrier.ts";
 import { acceptRequest } from "../virtio/connection.ts";
 import { type Header, type Packet, resetOf } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
-import { Guest, type GuestHost, MODERATED_MS } from "./guest.ts";
+import { Guest, type GuestHost } from "./guest.ts";
+import { NAP_MS } from "./nap.ts";
 import { SiblingFlows } from "./sibling_flows.ts";
 import { Watcher } from "./watcher.ts";
 
@@ -128,7 +129,7 @@ export class DeviceNode extends StackNode implements GuestHost {
 
   /** Milliseconds until packets may have come that nobody kicks for. */
   #nap(): number {
-    for (const guest of this.#guests.values()) if (guest.moderated) return MODERATED_MS;
+    for (const guest of this.#guests.values()) if (guest.napping) return NAP_MS;
     return Infinity;
   }
 
