@@ -5,6 +5,7 @@
  * @module
  */
 import { VMADDR_FLAG_TO_HOST } from "../ffi/abi/vm_sockets.ts";
+import { requireInteger, requireObject, requireU32 } from "./arguments.ts";
 import { shown } from "./shown.ts";
 
 /**
@@ -105,24 +106,7 @@ export type Addr<A extends Address = Address> = A extends VsockAddress ? VsockAd
   : A extends HybridAddress ? HybridAddr
   : UnixAddr;
 
-const U32_MAX = 0xffff_ffff;
 const U16_MAX = 0xffff;
-
-function requireInteger(name: string, value: number, max: number): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
-  }
-  if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw new RangeError(
-      `Cannot use ${name}: must be an integer from 0 to ${max}: current value is ${value}`,
-    );
-  }
-}
-
-/** Throws unless `value` is an unsigned 32-bit integer; `name` is for the message. */
-export function requireU32(name: string, value: number): void {
-  requireInteger(name, value, U32_MAX);
-}
 
 /** Throws a `TypeError` or `RangeError` unless `address` can stand in a `sockaddr_vm`. */
 function requireVsockAddress(address: VsockAddress): void {
@@ -165,11 +149,7 @@ function told<A extends Address>(address: A): A {
  * @throws {TypeError | RangeError} Unless it can stand in a `sockaddr` of its family.
  */
 export function requireAddress<A extends Address>(given: A): A {
-  if (typeof given !== "object" || given === null) {
-    throw new TypeError(
-      `Cannot use address: must be an object: current value is ${shown(given)}`,
-    );
-  }
+  requireObject("address", given);
   const address = told<Address>(given);
   requireOneFamily(address);
   const { transport: family } = addrOf(address);
@@ -182,7 +162,7 @@ export function requireAddress<A extends Address>(given: A): A {
   }
   if ("hostname" in address) {
     requireHostname(address.hostname);
-    requireInteger("port", address.port, U16_MAX);
+    requireInteger("port", address.port, 0, U16_MAX);
   } else if ("path" in address) {
     requirePath(address.path);
     if ("port" in address) requireU32("port", address.port);

@@ -3,23 +3,18 @@
  *
  * @module
  */
-import {
-  type Address,
-  type HybridAddress,
-  requireU32,
-  type TcpAddress,
-  type UnixAddress,
-  type VsockAddress,
-} from "./address.ts";
+import type { Address, HybridAddress, TcpAddress, UnixAddress, VsockAddress } from "./address.ts";
+import { requireInteger, requireObject } from "./arguments.ts";
 import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
 import { Listener } from "./listener.ts";
 import { openSocket, readWanted } from "./open.ts";
 import { type Permissions, permit } from "./permissions.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
-import { shown } from "./shown.ts";
 import type { SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
+
+const INT_MAX = 2 ** 31 - 1;
 
 /** For {@linkcode listen}. */
 export interface ListenOptions<A extends Address = VsockAddress> {
@@ -113,15 +108,11 @@ export function listen<A extends Address>(
   where: A | string,
   options: ListenOptions<A> = {},
 ): Listener<A> {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot use options: must be an object: current value is ${shown(options)}`,
-    );
-  }
+  requireObject("options", options);
   const { transport = "auto", backlog = 128, options: values = {} } = options;
   const wanted = readWanted(where, options.type);
   const { address } = wanted;
-  requireBacklog(backlog);
+  requireInteger("backlog", backlog, 0, INT_MAX);
   requireSocketOptions(values, address);
   permit("listen", address, options.permissions);
   const defaults = "hostname" in address ? { reuseAddress: true } : {};
@@ -137,14 +128,3 @@ export function listen<A extends Address>(
     throw cause;
   }
 }
-
-function requireBacklog(backlog: number): void {
-  requireU32("backlog", backlog);
-  if (backlog > INT_MAX) {
-    throw new RangeError(
-      `Cannot use backlog: must be from 0 to ${INT_MAX}: current value is ${backlog}`,
-    );
-  }
-}
-
-const INT_MAX = 2 ** 31 - 1;

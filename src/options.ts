@@ -4,7 +4,7 @@
  * @module
  */
 import { type Address, formatAddress, isVmPort } from "./address.ts";
-import { requireKnown } from "./known.ts";
+import { requireKnown } from "./arguments.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 import {

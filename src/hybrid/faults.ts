@@ -6,7 +6,7 @@
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { isSysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
-import { requireKnown } from "../known.ts";
+import { requireKnown } from "../arguments.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
 import { startTimer, TIMER_MAX_MS } from "../wait/waiting.ts";

@@ -5,7 +5,8 @@
  */
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { type Address, type HybridAddress, requireAddress, requireU32 } from "../address.ts";
+import { type Address, type HybridAddress, requireAddress } from "../address.ts";
+import { requireU32 } from "../arguments.ts";
 import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";

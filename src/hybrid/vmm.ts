@@ -5,7 +5,8 @@
  * @module
  */
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import { requireAddress, requireU32, type UnixAddress } from "../address.ts";
+import { requireAddress, type UnixAddress } from "../address.ts";
+import { requireU32 } from "../arguments.ts";
 import { attempt } from "../error.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";

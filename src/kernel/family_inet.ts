@@ -7,7 +7,8 @@ import { IPPROTO_TCP, SockaddrIn, SockaddrIn6 } from "../../ffi/abi/in.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/abi/socket.ts";
 import { TCP_USER_TIMEOUT } from "../../ffi/abi/tcp.ts";
 import { if_nametoindex, inet_ntop, inet_pton, setsockopt } from "../../ffi/libc.ts";
-import { requireU32, type TcpAddress } from "../address.ts";
+import type { TcpAddress } from "../address.ts";
+import { requireU32 } from "../arguments.ts";
 import type { Family } from "./family.ts";
 
 /** One of each will do: no call of a thread starts inside of another. */

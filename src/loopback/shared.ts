@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { requireU32 } from "../address.ts";
+import { requireU32 } from "../arguments.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";

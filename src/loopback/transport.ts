@@ -4,9 +4,8 @@
  * @module
  */
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
-import { requireU32 } from "../address.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
-import { requireKnown } from "../known.ts";
+import { requireKnown, requireU32 } from "../arguments.ts";
 import { shown } from "../shown.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";

@@ -9,6 +9,7 @@ import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
 import { isSysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
+import { requireInteger } from "../arguments.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { SocketOptions } from "../options.ts";
 import { shown } from "../shown.ts";
@@ -125,29 +126,19 @@ export function openReceiver(
 }
 
 function pagesOf({ pages, bufferBytes }: ReceiverOptions): number {
-  if (bufferBytes === undefined) return requireCount("pages", pages ?? DEFAULT_PAGES, MAX_PAGES);
+  if (bufferBytes === undefined) {
+    const count = pages ?? DEFAULT_PAGES;
+    requireInteger("pages", count, 1, MAX_PAGES);
+    return count;
+  }
   if (pages !== undefined) {
     throw new TypeError(
       "Cannot use bufferBytes: must not be given with pages: " +
         `current value is ${shown(bufferBytes)}`,
     );
   }
-  const bytes = requireCount("bufferBytes", bufferBytes, MAX_PAGES * USR_PAGE_SIZE);
-  return Math.ceil(bytes / USR_PAGE_SIZE);
-}
-
-function requireCount(name: string, value: number, max: number): number {
-  if (typeof value !== "number") {
-    throw new TypeError(
-      `Cannot use ${name}: must be a number: current value is ${shown(value)}`,
-    );
-  }
-  if (!Number.isInteger(value) || value < 1 || value > max) {
-    throw new RangeError(
-      `Cannot use ${name}: must be an integer from 1 to ${max}: current value is ${value}`,
-    );
-  }
-  return value;
+  requireInteger("bufferBytes", bufferBytes, 1, MAX_PAGES * USR_PAGE_SIZE);
+  return Math.ceil(bufferBytes / USR_PAGE_SIZE);
 }
 
 function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: number): Source {

@@ -6,7 +6,8 @@
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import { requireU32, type VsockAddress } from "../address.ts";
+import type { VsockAddress } from "../address.ts";
+import { requireU32 } from "../arguments.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";

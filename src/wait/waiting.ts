@@ -5,6 +5,7 @@
  */
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Address } from "../address.ts";
+import { requireNumber, requireObject } from "../arguments.ts";
 import { type Op, toVsockError, VsockError } from "../error.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
@@ -26,9 +27,7 @@ export const TIMER_MAX_MS: number = 2 ** 31 - 1;
 
 /** Throws unless `value` is a time in milliseconds that timers can wait, or Infinity. */
 export function requireMs(name: string, value: unknown): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
-  }
+  requireNumber(name, value);
   if (value >= 0 && (value <= TIMER_MAX_MS || value === Infinity)) return;
   throw new RangeError(
     `Cannot use ${name}: must be from 0 to ${TIMER_MAX_MS}, or Infinity: current value is ${value}`,
@@ -37,11 +36,7 @@ export function requireMs(name: string, value: unknown): void {
 
 /** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
 export function requireWaitOptions(options: WaitOptions): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot use options: must be an object: current value is ${shown(options)}`,
-    );
-  }
+  requireObject("options", options);
   const { signal, timeoutMs = Infinity } = options;
   requireMs("timeoutMs", timeoutMs);
   if (signal === undefined) return;

@@ -1,0 +1,48 @@
+/**
+ * What callers give, checked before anything is touched.
+ *
+ * @module
+ */
+import { shown } from "./shown.ts";
+
+const U32_MAX = 0xffff_ffff;
+
+/** Throws a TypeError unless `value` is an object. */
+export function requireObject(name: string, value: unknown): asserts value is object {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${shown(value)}`);
+}
+
+/**
+ * Throws a TypeError unless `bag`, an object, has no members but those that are `known`: there are
+ * no others, so a name that is not one of them is a slip.
+ */
+export function requireKnown(name: string, bag: object, known: readonly string[]): void {
+  requireObject(name, bag);
+  const unknown = Object.keys(bag).filter((key) => !known.includes(key));
+  if (unknown.length === 0) return;
+  throw new TypeError(
+    `Cannot use ${name}: must have no members but ${known.join(", ")}: ` +
+      `current value has ${unknown.join(", ")}`,
+  );
+}
+
+/** Throws a TypeError unless `value` is a number. */
+export function requireNumber(name: string, value: unknown): asserts value is number {
+  if (typeof value === "number") return;
+  throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
+}
+
+/** Throws a TypeError or RangeError unless `value` is an integer from `min` to `max`. */
+export function requireInteger(name: string, value: number, min: number, max: number): void {
+  requireNumber(name, value);
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new RangeError(
+    `Cannot use ${name}: must be an integer from ${min} to ${max}: current value is ${value}`,
+  );
+}
+
+/** Throws a TypeError or RangeError unless `value` is an unsigned 32-bit integer. */
+export function requireU32(name: string, value: number): void {
+  requireInteger(name, value, 0, U32_MAX);
+}
