@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
+import { POLLHUP } from "../../ffi/abi/poll.ts";
 import type { Address } from "../../src/address.ts";
 import { stringifyAddress } from "../../src/address_text.ts";
 import type { Entry } from "../../src/cli/proxy/log.ts";
@@ -78,6 +79,24 @@ test("Proxy keeps half closes both ways, from each family to each", WAIT, async 
         : await connect(stringifyAddress(proxy.address));
       using far = await target.accept();
       await halfCloses(client as AnyConn, far as AnyConn);
+    });
+  }
+});
+
+test("Proxy ends with a client that closes, though the target says nothing", WAIT, async () => {
+  using folder = new UnixFolder();
+  for (const listenAt of [`unix:${folder.path("l")}`, "vsock:1:7003"]) {
+    const to = `unix:${folder.path("t")}`;
+    using target = listen(to);
+    await withProxy([listenAt, to], async (proxy) => {
+      const client = await connect(stringifyAddress(proxy.address));
+      using far = await target.accept();
+      await client.closeWrite();
+      assertEquals(await readAll(far as AnyConn), bytes(""));
+      await far.write(bytes("go on"));
+      assertEquals(await client.read(new Uint8Array(8)), 5);
+      client.close();
+      await far.socket.wait(POLLHUP);
     });
   }
 });

@@ -4,20 +4,16 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { POLLHUP } from "../../../ffi/abi/poll.ts";
-import { SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { VsockError } from "../../error.ts";
-import type { AnySocket } from "../../socket.ts";
-import { orAborted, startTimer } from "../../wait/waiting.ts";
+import { orAborted } from "../../wait/waiting.ts";
+import { peerGone } from "../serving/gone.ts";
 import type { Pipes } from "./pipes.ts";
 
 const BUFFER_BYTES = 65_536;
 /** Fits as a message into what every socket has for a buffer. */
 const MESSAGE_BYTES = 65_536;
-/** How often to look whether a peer that sends no more still reads. */
-const LOOK_MS = 200;
 const NEWLINE = 10;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -50,7 +46,7 @@ export async function relay(
   });
   try {
     await Promise.race([received, sent.then(() => received)]);
-    await Promise.race([sent, peerGone(conn, signal)]);
+    await Promise.race([sent, peerGone(conn.socket, signal)]);
   } finally {
     gone.abort(new Error("The connection is over"));
   }
@@ -138,25 +134,4 @@ export async function* splitLines(
   }
   const last = Buffer.concat(begun);
   if (last.length > 0) yield last;
-}
-
-/** Resolves once the peer, which sends no more, does not read either. */
-async function peerGone(conn: Conn<Address>, signal: AbortSignal): Promise<void> {
-  const { socket } = conn;
-  if (!("cid" in conn.remoteAddr)) return void await socket.wait(POLLHUP, signal);
-  // poll(2) of AF_VSOCK does not tell while this end sends; a send of nothing fails then.
-  while (isRead(socket)) {
-    await orAborted(new Promise<void>((resolve) => void startTimer(resolve, LOOK_MS)), signal);
-  }
-}
-
-/** Whether the peer of a socket of AF_VSOCK, that may send, still reads. */
-function isRead(socket: AnySocket): boolean {
-  try {
-    socket.send(NOTHING, 0);
-    return true;
-  } catch (error) {
-    if (error instanceof SysError) return false;
-    throw error;
-  }
 }

@@ -9,6 +9,7 @@ import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket
 import { SysError } from "../../../ffi/errno.ts";
 import { recvConnected } from "../../conn/recv.ts";
 import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
+import { peerGone } from "./gone.ts";
 
 /** What has gone one way so far. */
 export interface Flow {
@@ -26,7 +27,8 @@ const DISCARD_TURNS = 64;
 const chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK);
 
 /**
- * Moves bytes both ways until both have ended, half closes included, and closes both sockets.
+ * Moves bytes both ways until both have ended, half closes included, and closes both sockets. A way
+ * ends, too, when who gets its bytes has closed.
  *
  * @returns What broke the connection; `undefined` where each way ended by itself.
  */
@@ -37,6 +39,8 @@ export async function relay(
   back: Flow,
 ): Promise<Error | undefined> {
   let failure: Error | undefined;
+  let ways = 2;
+  const over = new AbortController();
   const way = async (from: AnySocket, to: AnySocket, flow: Flow): Promise<void> => {
     try {
       await pump(from, to, flow);
@@ -45,11 +49,23 @@ export async function relay(
       // One end is gone: the other is to know at once, and not to take that for a clean end.
       for (const socket of [near, far]) reset(socket);
     }
+    if (--ways === 0) over.abort();
+    else await stopFor(from, to, over.signal);
   };
   await Promise.all([way(near, far, out), way(far, near, back)]);
   near.close();
   far.close();
   return failure;
+}
+
+/** Reads no more from `to` once `from`, which sends no more, is gone: nobody would get it. */
+async function stopFor(from: AnySocket, to: AnySocket, signal: AbortSignal): Promise<void> {
+  try {
+    await peerGone(from, signal);
+    stopReading(to);
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof SysError)) throw error;
+  }
 }
 
 /** Moves bytes one way until `from` ends, and then ends `to`; never reads what cannot go on. */
