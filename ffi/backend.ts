@@ -98,7 +98,10 @@ export function cureOf(
   { library, flag, cause }: Pick<FfiUnavailableError, "library" | "flag" | "cause">,
 ): string {
   if (flag !== "") return `run with ${flag}${library === MEMORY ? ", without a path" : ""}`;
-  return cause === undefined ? `use ${NEEDED}` : "use Linux, with glibc or musl";
+  if (cause === undefined) return `use ${NEEDED}`;
+  return cause instanceof Error && /\bJIT\b/.test(cause.message)
+    ? "have its JIT, and no sandbox that denies memory to execute"
+    : "use Linux, with glibc or musl";
 }
 
 /** libc cannot be called: no FFI in this runtime, no permission, or no such library. */

@@ -64,6 +64,7 @@ function lookAtUring(): Finding {
     if (code === "ENOSYS") {
       return no("the kernel has none, or a container hides it", "a kernel from Linux 5.5 on");
     }
+    if (code === "ENOMEM") return no("too little memory may be locked", "ulimit -l unlimited");
     if (code !== "EPERM" && code !== "EACCES") return no(`a ring is refused: ${code}`);
     const path = "/proc/sys/kernel/io_uring_disabled";
     const switched = fs().existsSync(path) && fs().readFileSync(path, "utf8").trim() !== "0";

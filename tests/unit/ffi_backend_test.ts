@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { cureOf, FfiUnavailableError, LIBC_NAME, LIBC_PATHS, MEMORY } from "../../ffi/backend.ts";
 import { backend as none } from "../../ffi/backend_none.ts";
@@ -175,4 +177,16 @@ test("--allow-ffi=<path of libc> has messages of VM sockets go without an io_uri
 }, async () => {
   const printed = await runChild("./send_narrow_child.ts", [], [`--allow-ffi=${paths[0]}`]);
   assertEquals(JSON.parse(printed), [100, 100]);
+});
+
+test("bun wants its JIT, and says so", {
+  skip: RUNTIME !== "bun" && "Bun alone has an FFI that needs it: run it on Bun",
+}, () => {
+  const script = "await import(process.argv[1]).then(({ library }) => library())";
+  const select = fileURLToPath(new URL("../../ffi/select.ts", import.meta.url));
+  const { stderr } = spawnSync(process.execPath, ["-e", script, select], {
+    env: { ...process.env, BUN_JSC_useJIT: "0" },
+    encoding: "utf8",
+  });
+  assertMatch(stderr, /must have its JIT, and no sandbox that denies memory to execute/);
 });
