@@ -6,6 +6,7 @@
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import type { Terminal } from "../output/terminal.ts";
+import { Stillness } from "../serving/stillness.ts";
 
 const INTERVAL_MS = 200;
 const CLEAR_LINE = "\r\x1b[K";
@@ -17,7 +18,7 @@ export interface WatchOptions {
   readonly terminal: Terminal;
   /** Whether to show it. */
   readonly shown: boolean;
-  /** How long nothing may move. */
+  /** How long nothing may move, without the time for which the process was stopped. */
   readonly timeoutMs?: number | undefined;
   /** Called when nothing has moved for so long. */
   onIdle(): void;
@@ -31,16 +32,15 @@ export function watchMoved(
   const { terminal, timeoutMs, onIdle } = options;
   const shown = options.shown && terminal.interactive;
   const period = Math.min(INTERVAL_MS, timeoutMs ?? INTERVAL_MS);
-  let [last, since] = [0, performance.now()];
+  const stillness = new Stillness(period, 0);
   const timer = setInterval(() => {
     const { bytesRead, bytesWritten } = conn;
     if (shown) {
       const line = `${formatBytes(bytesWritten)} sent, ${formatBytes(bytesRead)} received`;
       terminal.err(`${CLEAR_LINE}${line.slice(0, terminal.columns - 1)}`); // else it is two
     }
-    const now = performance.now();
-    if (bytesRead + bytesWritten !== last) [last, since] = [bytesRead + bytesWritten, now];
-    else if (timeoutMs !== undefined && now - since >= timeoutMs) onIdle();
+    const stillMs = stillness.look(bytesRead + bytesWritten);
+    if (timeoutMs !== undefined && stillMs >= timeoutMs) onIdle();
   }, period);
   return {
     [Symbol.dispose](): void {

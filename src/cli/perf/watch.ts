@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Stillness } from "../serving/stillness.ts";
 import type { Control } from "./control.ts";
 
 const INTERVAL_MS = 100;
@@ -35,15 +36,11 @@ export function watch(
   begunAfterMs: number = BEGUN_AFTER_MS,
 ): Watch {
   const { promise: stalled, reject } = Promise.withResolvers<never>();
-  let [moved, stillMs, lookedAt] = [-1, 0, performance.now()];
+  const stillness = new Stillness(INTERVAL_MS, 0);
   const timer = setInterval(() => {
     onTick();
-    const now = performance.now();
-    stillMs += Math.min(now - lookedAt, 2 * INTERVAL_MS);
-    lookedAt = now;
     const { sent, received, begun } = control;
-    const seen = begun + sent + received + warmUp.sent + warmUp.received;
-    if (seen !== moved) [moved, stillMs] = [seen, 0];
+    const stillMs = stillness.look(begun + sent + received + warmUp.sent + warmUp.received);
     if (begun < ENDS && stillMs > begunAfterMs) {
       reject(new Error(`Only ${begun} of ${ENDS} Workers began in ${begunAfterMs / 1000} s`));
     } else if (begun === ENDS && stillMs > stalledAfterMs) {
