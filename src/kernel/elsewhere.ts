@@ -29,7 +29,7 @@ const unix: SocketMaker<UnixAddress> = {
 };
 
 /** Refusals to map that stay; others, such as of descriptors or memory, are of the moment. */
-const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", "EPERM"]);
+const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", "EACCES", "EPERM"]);
 
 /**
  * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this

@@ -203,10 +203,12 @@ function isZerocopyOn(socket: AnySocket): boolean {
 const UNKNOWN_OPTION: ReadonlySet<string> = new Set(["ENOPROTOOPT", "EOPNOTSUPP"]);
 
 /**
- * Where `"auto"` copies: nothing to map, mapped before, which works once, no memory for it, or none
- * that this runtime may look at.
+ * Where `"auto"` copies: nothing to map, mapped before, which works once, no memory for it, a
+ * sandbox that forbids it, or memory that this runtime may not look at.
  */
-const UNMAPPABLE: ReadonlySet<string> = new Set(["EOPNOTSUPP", "ENODEV", "EBUSY", "ENOMEM"]);
+const UNMAPPABLE: ReadonlySet<string> = new Set(
+  ["EOPNOTSUPP", "ENODEV", "EBUSY", "ENOMEM", "EACCES", "EPERM"],
+);
 
 function isUnmappable(error: unknown): boolean {
   return isDeniedMemory(error) ||

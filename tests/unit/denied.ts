@@ -10,10 +10,11 @@ import { type Code, ERRNO } from "../../ffi/errno.ts";
 import { library } from "../../ffi/select.ts";
 
 /** What can be refused, by `<sys/syscall.h>`. */
-const CALLS: Readonly<Record<"socket" | "setsockopt" | "preadv2", number>> = {
+const CALLS: Readonly<Record<"socket" | "setsockopt" | "preadv2" | "mmap", number>> = {
   socket: X86_64 ? 41 : 198,
   setsockopt: X86_64 ? 54 : 208,
   preadv2: SYS_preadv2,
+  mmap: X86_64 ? 9 : 222,
 };
 
 const [SYS_prctl, SYS_seccomp] = X86_64 ? [157, 317] : [167, 277];
@@ -23,16 +24,16 @@ const [SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW] = [0x0005_0000, 0x7fff_0000];
 const [LOAD, JUMP_IF_EQUAL, RETURN, NUMBER_AT, ARGUMENT_AT] = [0x20, 0x15, 0x06, 0, 16];
 
 /**
- * Refuses `call` with `code` for ever, where its first argument is `first`.
+ * Refuses `call` with `code` for ever, where that argument, counted from 0, is `value`.
  *
  * @throws {SysError} Where there is a sandbox already that does not let this one be made.
  */
-export function deny(call: keyof typeof CALLS, code: Code, first: number): void {
+export function deny(call: keyof typeof CALLS, code: Code, value: number, argument = 0): void {
   const program: readonly (readonly [code: number, then: number, else_: number, k: number])[] = [
     [LOAD, 0, 0, NUMBER_AT],
     [JUMP_IF_EQUAL, 0, 3, CALLS[call]],
-    [LOAD, 0, 0, ARGUMENT_AT],
-    [JUMP_IF_EQUAL, 0, 1, first],
+    [LOAD, 0, 0, ARGUMENT_AT + 8 * argument],
+    [JUMP_IF_EQUAL, 0, 1, value],
     [RETURN, 0, 0, SECCOMP_RET_ERRNO | ERRNO[code]],
     [RETURN, 0, 0, SECCOMP_RET_ALLOW],
   ];
