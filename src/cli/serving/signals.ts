@@ -5,6 +5,7 @@
  */
 import { constants } from "node:os";
 import process from "node:process";
+import { EXIT_SIGNAL } from "../command.ts";
 import { readIfPermitted } from "../environment.ts";
 
 /** The signals that end a server: SIGTERM, SIGINT and, unless it is ignored, SIGHUP. */
@@ -87,12 +88,10 @@ export function isIgnored(signal: number, status: string): boolean {
 
 /** Calls `f` before one of those signals ends this process, until disposed. */
 export function beforeEnding(f: () => void): Disposable {
-  const listening = listenFor(endingSignals(), (name) => {
+  return listenFor(endingSignals(), (name) => {
     f();
-    listening[Symbol.dispose]();
-    process.kill(process.pid, name);
+    process.exit(EXIT_SIGNAL + constants.signals[name]);
   });
-  return listening;
 }
 
 /**
