@@ -49,6 +49,9 @@ Only in --json: mode (copy, zerocopy, user-poll, auto), transport, runtime, type
 tx_buffer_bytes, and clock_ns: what reading the clock costs, which is done twice
 in each wake-up and not subtracted. One end alone prints what it knows.
 
+Examples:
+  vsockit perf -m 512 -b 256K -z y --verify
+  vsockit perf --sweep --transport tcp --tx-zerocopy --svg sweep.svg
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed or damaged data, ${EXIT_USAGE} wrong usage, nothing started.
 `;
 
