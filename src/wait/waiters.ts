@@ -54,15 +54,17 @@ export class Waiters {
   /** Ends the waits whose events hold now; how many are left. */
   wake(): number {
     const list = this.#list;
-    let kept = 0;
-    for (let i = 0; i < list.length; i++) {
+    for (let i = 0; i < list.length;) {
       const waiter = list[i]!;
       const events = this.#poll(waiter.events);
-      if (events === 0) list[kept++] = waiter;
-      else this.#end(waiter, events);
+      if (events === 0) {
+        i++;
+      } else {
+        list.splice(i, 1); // before its end: its signal may be the caller's own, and close the socket
+        this.#end(waiter, events);
+      }
     }
-    list.length = kept;
-    return kept;
+    return list.length;
   }
 
   /** Ends every wait with `events`. */
