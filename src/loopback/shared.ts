@@ -41,7 +41,10 @@ export interface LoopbackEnd {
 export interface LinkedLoopback extends Transport, Disposable {
   /** The CID of the other end. */
   readonly peerCid: number;
-  /** Takes this end away: both ends' connections over it end with ECONNRESET. */
+  /**
+   * Takes this end away: both ends' connections over it end with ECONNRESET, as they do when the
+   * other end has died. Listeners stay, for connections inside of this thread: close them too.
+   */
   close(): void;
 }
 
