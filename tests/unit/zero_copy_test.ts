@@ -410,8 +410,10 @@ test(
     while (near.zeroCopy.unsupported === undefined) socket.poll(0);
     assertMatch(near.zeroCopy.unsupported, /somebody else sends on this descriptor/);
     const { copied } = near.zeroCopy;
+    near.options.zeroCopySend = false; // which nobody turns on again for nothing
     await near.write(pattern(9000), { zeroCopy: true });
     assertEquals([near.zeroCopy.copied - copied, near.zeroCopy.pending], [9000, 0]);
+    assertEquals(near.options.zeroCopySend, false);
   },
 );
 
