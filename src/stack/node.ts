@@ -157,9 +157,22 @@ export class StackNode implements StackHost {
     this.#disarm = this.#clock.after(ms, () => {
       this.#armedAt = Infinity;
       this.#disarm = undefined;
-      this.stack.runTimers();
-      this.timersChanged();
+      try {
+        this.#runTimers();
+      } finally {
+        this.timersChanged();
+      }
     });
+  }
+
+  /** Those that are due: what came before them counts, however late this thread is. */
+  #runTimers(): void {
+    if (this.stack.nextDeadline() > this.clock.now()) return;
+    try {
+      this.pump();
+    } finally {
+      this.stack.runTimers();
+    }
   }
 
   /** Takes in what has arrived by `carrier`, or by all; called before every system call. */
@@ -179,7 +192,7 @@ export class StackNode implements StackHost {
   protected blockBy(sleep: (ms: number) => void, ready: () => number, timeoutMs: number): number {
     const deadline = this.now() + timeoutMs;
     for (;;) {
-      this.stack.runTimers();
+      this.#runTimers();
       const events = ready();
       if (events !== 0) return events;
       const now = this.now();

@@ -43,7 +43,11 @@ export class StackSocket implements Socket {
     this.type = type;
     this.#sock = accepted ??
       new VsockSock(type === "stream" ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
-    this.#waiters = new Waiters(node.hold, (events) => this.#holding(events));
+    this.#waiters = new Waiters(
+      node.hold,
+      (events) => this.#holding(events),
+      () => this.#takeIn(),
+    );
     node.opened();
   }
 
@@ -161,8 +165,12 @@ export class StackSocket implements Socket {
   }
 
   poll(events: number): number {
-    if (!this.#closed) this.#node.pump(this.#sock.carrier);
+    this.#takeIn();
     return this.#holding(events);
+  }
+
+  #takeIn(): void {
+    if (!this.#closed) this.#node.pump(this.#sock.carrier);
   }
 
   /** Takes nothing in, so that it can be asked while something is. */

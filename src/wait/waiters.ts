@@ -15,14 +15,21 @@ interface Waiter {
 export class Waiters {
   readonly #hold: SocketHold;
   readonly #poll: (events: number) => number;
+  readonly #look: () => void;
   readonly #list: Waiter[] = [];
 
   /**
    * `poll()` says which of `events` hold, and changes nothing: it is asked in the midst of a wake.
+   * `look()` takes in what nobody was woken for yet, and wakes: it is called before an abort.
    */
-  constructor(hold: LoopHold, poll: (events: number) => number) {
+  constructor(
+    hold: LoopHold,
+    poll: (events: number) => number,
+    look: () => void = () => {},
+  ) {
     this.#hold = new SocketHold(hold);
     this.#poll = poll;
+    this.#look = look;
   }
 
   /** Waits for `events`, which do not hold now. */
@@ -36,12 +43,18 @@ export class Waiters {
       if (signal === undefined) return;
       const end = (reason: unknown): void => {
         const index = this.#list.indexOf(waiter);
-        if (index === -1) return; // over with all others
+        if (index === -1) return; // its events held already, or it is over with all others
         this.#list.splice(index, 1);
         this.#hold.release();
         reject(reason);
       };
-      const abort = (): void => end(signal.reason);
+      const abort = (): void => {
+        try {
+          this.#look();
+        } finally {
+          end(signal.reason);
+        }
+      };
       try {
         // Last: it may be the caller's own, and close the socket, or throw.
         signal.addEventListener("abort", abort, { once: true });

@@ -4,6 +4,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_OP_SHUTDOWN,
@@ -13,6 +14,7 @@ import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { openLink } from "../../src/loopback/link.ts";
+import { END_WORDS, type LinkEnd, WORD } from "../../src/loopback/link_memory.ts";
 import {
   createLoopbackLink,
   type LinkedLoopback,
@@ -303,4 +305,45 @@ test("what comes over a link while waits are woken ends each of them once", TIME
     if (near.bytesWritten === 1 << 20) break;
   }
   assertEquals(await writing, 1 << 20);
+});
+
+/** What `peer` sends while `send` runs comes, and nobody is woken by it. */
+function unheard({ control, side }: LinkEnd, send: () => void): void {
+  new Int32Array(control)[(1 - side) * END_WORDS + WORD.sleeping] = 0;
+  send();
+}
+
+test("what has come over a link wins over the signal of the wait for it", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end);
+  using guest = openLoopback(other);
+  using listener = listen(ADDRESS, { transport: host });
+  using near = await connect(ADDRESS, { transport: guest });
+  using far = await listener.accept();
+  const controller = new AbortController();
+  const p = new Uint8Array(8);
+  const reading = near.read(p, { signal: controller.signal });
+  await new Promise((resolve) => setTimeout(resolve, 1)); // the guest listens by now
+  unheard(end.link, () => far.socket.send(Uint8Array.of(1, 2, 3), 0));
+  controller.abort();
+  assertEquals([await reading, ...p.subarray(0, 3)], [3, 1, 2, 3]);
+  const next = near.read(p, { signal: AbortSignal.abort() });
+  await assertRejects(() => next, DOMException);
+});
+
+test("an answer that has come over a link in time makes a connection", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end);
+  using peer = openLink(other.link);
+  const connecting = connect({ cid: 3, port: 7 }, { transport: host, timeoutMs: 300 });
+  await peer.waitAsync();
+  await new Promise((resolve) => setTimeout(resolve, 1)); // the host listens by now
+  peer.pump(({ srcPort }) => {
+    const ports = { srcPort: 7, dstPort: srcPort, bufAlloc: 262_144 };
+    const answer = packet({ ...ports, srcCid: 3, dstCid: HOST, op: VIRTIO_VSOCK_OP_RESPONSE });
+    unheard(other.link, () => peer.send(answer));
+  });
+  const conn = await connecting;
+  assertEquals(conn.remoteAddr.port, 7);
+  conn.close();
 });
