@@ -16,6 +16,9 @@ import { LinkPair, packet, pumped, sendData, WAIT_MS } from "./link_pair.ts";
 
 const SMALL: LinkOptions = { smallBlocks: 4, largeBlocks: 2, ringEntries: 4 };
 
+/** Answers that may wait for a slot. */
+const REPLIES_MAX = 65_536;
+
 function fwdCnts(packets: Packet[]): number[] {
   return packets.map(({ fwdCnt }) => fwdCnt);
 }
@@ -113,6 +116,8 @@ test("Link.allocate() gives undefined when memory is out, and onRoom() follows o
   pair.a.pump(() => {});
   assertEquals([rooms, pair.a.freeBlocks], [1, 6]);
   assertEquals(new Int32Array(pair.ends[0].control)[WORD.starved], 0);
+  while (sendData(pair.a, Uint8Array.of(1)));
+  assertEquals([pair.a.waitSync(0), rooms], [false, 1]); // what came back before is no news
 });
 
 test("Link.close() ends a wait of its own thread, whether there is a peer or not", {
@@ -316,6 +321,28 @@ test("Link.send() breaks the link when the peer has taken what was never sent", 
   new Int32Array(pair.ends[0].control)[END_WORDS + WORD.head] = 5;
   for (let i = 0; i < 5; i++) pair.a.send(packet());
   assertEquals([reasons.length, pair.a.alive], [1, false]);
+});
+
+test("Link.send() lets any number of packets wait, and of answers that are taken in the end", () => {
+  const ringEntries = 1_024;
+  using pair = new LinkPair({ ...SMALL, ringEntries });
+  const answers = 3 * REPLIES_MAX;
+  let got = 0;
+  for (let round = 0; round < 3; round++) {
+    for (let asked = 0; asked < REPLIES_MAX / 64; asked++) {
+      pair.a.send(packet());
+      pair.b.pump(() => {
+        for (let i = 0; i < 64; i++) pair.b.send(packet());
+      });
+    }
+    for (let last = -1; last !== got; pair.b.pump(() => {})) {
+      last = got;
+      pair.a.pump(() => got++);
+    }
+  }
+  assertEquals([got, pair.b.alive], [answers, true]);
+  for (let i = 0; i <= REPLIES_MAX + ringEntries; i++) pair.b.send(packet());
+  assertEquals(pair.b.alive, true);
 });
 
 test("Link.pump() breaks the link when the peer asks on and on and takes no answer", () => {
