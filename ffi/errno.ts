@@ -141,6 +141,9 @@ export function errnoName(errno: number): Code | undefined {
 /** What a call that moves data gives in place of EAGAIN: -1, which no count of bytes is. */
 export const WOULD_BLOCK: number = -1;
 
+/** What the kernel says among itself; older ones let it out, as Linux 5.10 does of SO_ZEROCOPY. */
+const KERNEL_ENOTSUPP = 524;
+
 /** A system call, or the loopback in its stead, said no. Compare `code`. */
 export class SysError extends Error {
   /** Always `"SysError"`. */
@@ -153,7 +156,8 @@ export class SysError extends Error {
   readonly errno: number;
   /** From a call's name and the errno it left, as a number or a name. */
   constructor(op: string, errno: number | Code) {
-    const number = typeof errno === "number" ? errno : ERRNO[errno];
+    const given = typeof errno === "number" ? errno : ERRNO[errno];
+    const number = given === KERNEL_ENOTSUPP ? ERRNO.EOPNOTSUPP : given;
     const code = errnoName(number) ?? (`E${number}` as const);
     super(`${op}: ${code} (errno ${number})`);
     this.op = op;

@@ -32,6 +32,12 @@ test("VsockError has no hint where there is no usual cure", () => {
   assertEquals(error.message, "Cannot getsockopt: ENOPROTOOPT (errno 92)");
 });
 
+test("VsockError says EOPNOTSUPP for the ENOTSUPP that older kernels let out", () => {
+  for (const error of [new VsockError("setsockopt", 524), new SysError("setsockopt", 524)]) {
+    assertEquals([error.code, error.errno], ["EOPNOTSUPP", 95]);
+  }
+});
+
 test("VsockError says what each family lacks where there is no socket of it", () => {
   const hint = (code: Code, address: Address): string | undefined =>
     new VsockError("socket", code, { address }).hint;
