@@ -1,6 +1,7 @@
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { SysError } from "../../ffi/errno.ts";
 import type { Mode } from "../../src/cli/test/case.ts";
 import { CASES } from "../../src/cli/test/cases.ts";
 import { connectControl, type Control, ControlListener } from "../../src/cli/test/control.ts";
@@ -8,6 +9,7 @@ import { End } from "../../src/cli/test/end.ts";
 import { djb2 } from "../../src/cli/test/hash.ts";
 import { runTests, type Tally } from "../../src/cli/test/run.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
+import type { Transport } from "../../src/transport.ts";
 
 const LIMIT = { timeout: 60_000 };
 
@@ -52,6 +54,39 @@ test("runTests() says SKIP for each test that is not asked for", LIMIT, async ()
     assertEquals(said, [...times(26, "SKIP"), "COMPLETED"]);
   }
 });
+
+test(
+  "runTests() skips what the kernel has no sockets or no zero-copy sends for",
+  LIMIT,
+  async () => {
+    const { control, peer } = await controlAndPeer();
+    const loopback = createLoopback();
+    const transport: Transport = {
+      name: loopback.name,
+      capabilities: loopback.capabilities,
+      localCid: loopback.localCid,
+      socket(type) {
+        if (type === "seqpacket") throw new SysError("socket", "ESOCKTNOSUPPORT");
+        const socket = loopback.socket(type);
+        socket.setsockopt = (): never => {
+          throw new SysError("setsockopt", 524); // as Linux 5.10 has it
+        };
+        return socket;
+      },
+    };
+    const asked = CASES.flatMap(({ name }, id) => /SEQPACKET|MSG_ZEROCOPY/.test(name) ? [id] : []);
+    const address = { cid: 1, port: 1234 };
+    const end = new End({ mode: "client", transport, control, peer: address, fdOf: () => -1 });
+    peer.write(`${"NEXT\n".repeat(CASES.length)}COMPLETED\n`);
+    let printed = "";
+    const tally = await runTests(end, (id) => asked.includes(id), (text) => void (printed += text));
+    assertEquals(tally, { passed: 0, skipped: CASES.length });
+    assertMatch(printed, /SOCK_SEQPACKET msg bounds\.\.\.skipped: there are no SEQPACKET sockets/);
+    assertMatch(printed, /SOCK_STREAM MSG_ZEROCOPY\.\.\.skipped: SO_ZEROCOPY is refused here/);
+    await control[Symbol.asyncDispose]();
+    peer.destroy();
+  },
+);
 
 test("runTests() of a client goes by the server's list where that is shorter", LIMIT, async () => {
   const { tally, printed, said } = await runAgainst("client", [...times(20, "NEXT"), "COMPLETED"]);

@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { SO_ZEROCOPY, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import type { Socket } from "../../socket.ts";
 import type { TestCase } from "./case.ts";
 import { CASES } from "./cases.ts";
 import type { End } from "./end.ts";
@@ -53,8 +56,36 @@ function reasonToSkip(
   if (test === undefined) return "not in this list";
   if (!chosen) return "not asked for";
   const raw = test.raw?.[end.mode];
-  if (raw === undefined || end.hasFds) return undefined;
-  return `${raw}, which needs a file descriptor`;
+  if (raw !== undefined && !end.hasFds) return `${raw}, which needs a file descriptor`;
+  // C's names say what a test is about.
+  if (test.name.startsWith("SOCK_SEQPACKET") && isRefused(() => end.socket("seqpacket"))) {
+    return "there are no SEQPACKET sockets here: Linux 5.14 and later have them";
+  }
+  if (raw !== undefined && test.name.includes("MSG_ZEROCOPY") && isRefused(() => zeroCopy(end))) {
+    return "SO_ZEROCOPY is refused here: Linux 6.7 and later take it";
+  }
+  return undefined;
+}
+
+function zeroCopy(end: End): Socket {
+  const socket = end.socket();
+  try {
+    socket.setsockopt(SOL_SOCKET, SO_ZEROCOPY, new Uint8Array(Int32Array.of(1).buffer));
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+function isRefused(open: () => Socket): boolean {
+  try {
+    open().close();
+    return false;
+  } catch (error) {
+    if (error instanceof SysError) return true;
+    throw error;
+  }
 }
 
 /**
