@@ -5,6 +5,7 @@ import type { Lab, Need, Pair } from "../conformance/case.ts";
 import { openPair } from "../conformance/ends.ts";
 import { conformance } from "../conformance/suite.ts";
 import { openChannel } from "../conformance/worker_channel.ts";
+import { kernelDifferences, NO_SEQPACKET, NO_ZEROCOPY } from "./kernel.ts";
 
 const transport = openVsock();
 const { mapRx } = transport.capabilities;
@@ -12,8 +13,16 @@ const mapping: readonly Need[] = mapRx ? ["mapRx", "spins"] : [];
 
 const lab: Lab = {
   name: "kernel",
-  has: new Set(["seqpacket", "waitSync", "nowhere", "zeroCopySend", ...mapping]),
+  has: new Set([
+    ...["waitSync", "nowhere"] as const,
+    ...(NO_SEQPACKET === false ? ["seqpacket"] as const : []),
+    ...(NO_ZEROCOPY === false ? ["zeroCopySend"] as const : []),
+    ...mapping,
+  ]),
+  differs: await kernelDifferences(),
   lacks: {
+    ...(NO_SEQPACKET !== false && { seqpacket: NO_SEQPACKET }),
+    ...(NO_ZEROCOPY !== false && { zeroCopySend: NO_ZEROCOPY }),
     mapRx: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     spins: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     wholeMessages: "Linux begins with a message that has credit for a part; run it on the loopback",

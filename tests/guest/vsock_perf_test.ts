@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { NO_ZEROCOPY } from "./kernel.ts";
 import { type Ended, runCommand, runKernelProgram } from "./programs.ts";
 
 const LIMIT = { timeout: 120_000 };
@@ -29,7 +30,8 @@ async function sendTo(receiver: Promise<Ended>, send: () => Promise<Ended>): Pro
 for (
   const [name, flags] of [["vsock_perf", []], ["vsock_perf --zerocopy", ["--zerocopy"]]] as const
 ) {
-  test(`perf receives all that ${name} sends`, LIMIT, async () => {
+  const skip = flags.length > 0 && NO_ZEROCOPY;
+  test(`perf receives all that ${name} sends`, { ...LIMIT, skip }, async () => {
     const at = `${port++}`;
     // With --zerocopy the sender waits until the last bytes are taken, however few they are.
     const receiver = runCommand([...PERF, "--listen", "--port", at, "-b", "64K", "-r", "1"]);
@@ -42,7 +44,8 @@ for (
 }
 
 for (const [name, flags] of [["perf", []], ["perf --tx-zerocopy", ["--tx-zerocopy"]]] as const) {
-  test(`${name} sends all that it says to vsock_perf`, LIMIT, async () => {
+  const skip = flags.length > 0 && NO_ZEROCOPY;
+  test(`${name} sends all that it says to vsock_perf`, { ...LIMIT, skip }, async () => {
     const at = `${port++}`;
     // C's receiver ends after the read that finds the sender gone: that one has to take all.
     const sizes = ["--buf-size", "256K", "--vsk-size", "256K"];
@@ -56,7 +59,10 @@ for (const [name, flags] of [["perf", []], ["perf --tx-zerocopy", ["--tx-zerocop
   });
 }
 
-test("perf --tx-zerocopy sends to a perf that waits for more than the rest", LIMIT, async () => {
+test("perf --tx-zerocopy sends to a perf that waits for more than the rest", {
+  ...LIMIT,
+  skip: NO_ZEROCOPY,
+}, async () => {
   const at = `${port++}`;
   const receiver = runCommand([...PERF, "--listen", "--port", at, "-b", "64K", "--verify"]);
   const flags = ["--server", "--cid", "1", "--port", at, "-m", "8193K", "--tx-zerocopy"];
