@@ -96,7 +96,11 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
     return this.#output.zeroCopy;
   }
 
-  /** Bytes written that have not reached the peer yet; wraps ioctl(2) with `SIOCOUTQ`. */
+  /**
+   * Bytes written that have not reached the peer yet; wraps ioctl(2) with `SIOCOUTQ`.
+   *
+   * @throws {VsockError} `EOPNOTSUPP` over AF_VSOCK before Linux 6.11.
+   */
   get unsentBytes(): number {
     return attempt("ioctl", this.remoteAddr, () => this.socket.outq());
   }

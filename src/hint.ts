@@ -60,6 +60,7 @@ const VSOCK: Hints = {
   "connect ENODEV": "no transport of this machine reaches this CID",
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
+  "ioctl EOPNOTSUPP": "AF_VSOCK tells this from Linux 6.11 on",
   "recv EOPNOTSUPP": "Linux before 6.6 cannot peek at a message",
   "recv ENOMEM":
     "rcvlowat must be less than bufferSize; or Linux before 6.2 cannot peek at a message",
@@ -70,6 +71,8 @@ const VSOCK: Hints = {
   "socket EAFNOSUPPORT": "the kernel has no AF_VSOCK: modprobe vsock",
   "socket EACCES": VSOCK_FORBIDDEN,
   "socket EPERM": VSOCK_FORBIDDEN,
+  "socket ESOCKTNOSUPPORT":
+    "this transport has no seqpacket sockets; the kernel's AF_VSOCK has them from Linux 5.14 on",
   "send EMSGSIZE": "a message must fit in bufferSize of both ends: raise it on both" +
     " (and largeBlocks of a loopback between threads)",
 };

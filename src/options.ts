@@ -203,7 +203,10 @@ export class SocketOptions {
     setOption(this.#socket, CONNECT_TIMEOUT, ms);
   }
 
-  /** `SO_RCVLOWAT`: the bytes that a wait for data waits for. 0 assigns 1. */
+  /**
+   * `SO_RCVLOWAT`: the bytes that a wait for data waits for. 0 assigns 1. AF_VSOCK heeds it from
+   * Linux 6.1 on; before 6.8, set it before the first read, or the sender may not hear of the room.
+   */
   get rcvlowat(): number {
     return getOption(this.#socket, RCVLOWAT);
   }

@@ -167,7 +167,7 @@ export class StackNode implements StackHost {
 
   /** Those that are due: what came before them counts, however late this thread is. */
   #runTimers(): void {
-    if (this.stack.nextDeadline() > this.clock.now()) return;
+    if (this.stack.nextDeadline() > this.#clock.now()) return;
     try {
       this.pump();
     } finally {
