@@ -9,6 +9,7 @@ import type { Lab, Need } from "../conformance/case.ts";
 import { openPair } from "../conformance/ends.ts";
 import { openMessageChannel } from "../conformance/message_channel.ts";
 import { conformance } from "../conformance/suite.ts";
+import { kernelDifferences, NO_SEQPACKET, NO_ZEROCOPY } from "../guest/kernel.ts";
 import { ControlGuest } from "../vm/control_guest.ts";
 import { GUEST_DIFFERENCES } from "./guest_differences.ts";
 
@@ -19,8 +20,15 @@ const { channel } = openMessageChannel(new ControlGuest());
 
 const lab: Lab = {
   name: "Linux and the device",
-  has: new Set(["seqpacket", "waitSync", "zeroCopySend", ...mapping]),
+  has: new Set([
+    "waitSync",
+    ...(NO_SEQPACKET === false ? ["seqpacket"] as const : []),
+    ...(NO_ZEROCOPY === false ? ["zeroCopySend"] as const : []),
+    ...mapping,
+  ]),
   lacks: {
+    ...(NO_SEQPACKET !== false && { seqpacket: NO_SEQPACKET }),
+    ...(NO_ZEROCOPY !== false && { zeroCopySend: NO_ZEROCOPY }),
     mapRx: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     spins: "the kernel has no SO_VM_SOCKETS_ZEROCOPY; run it on the lab flavour",
     wholeMessages: "Linux begins with a message that has credit for a part; run it on the loopback",
@@ -33,7 +41,7 @@ const lab: Lab = {
     tap: "the kernel's packets are not seen; run it on the loopback",
     clock: "the kernel's time is real; run it on the loopback in one event loop",
   },
-  differs: GUEST_DIFFERENCES,
+  differs: new Map([...GUEST_DIFFERENCES, ...await kernelDifferences()]),
   open: () => openPair({ transport, channel }),
 };
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { CASES } from "../conformance/cases.ts";
 import { serveMessages } from "../conformance/message_channel.ts";
-import { FLAVOURS } from "../vm/options.ts";
+import { DEFAULT_KERNEL, defaultKernel, FLAVOURS } from "../vm/options.ts";
 import { Host } from "./booted.ts";
 import { GUEST_DIFFERENCES } from "./guest_differences.ts";
 
@@ -14,9 +14,11 @@ test("GUEST_DIFFERENCES are of cases that there are", () => {
 });
 
 /** The device is far, and a runtime changes nothing else: conformance_test.ts has it near. */
-const skip = process.versions["deno"] === undefined && "the guest is near: run it on Deno";
+const notDeno = process.versions["deno"] === undefined && "the guest is near: run it on Deno";
+const otherKernel = defaultKernel() !== DEFAULT_KERNEL && "there is none: unset VSOCKIT_KERNEL";
 
 for (const flavour of FLAVOURS) {
+  const skip = notDeno || (flavour === "lab" && otherKernel);
   test(
     `device and a ${flavour} guest pass all cases of the guest`,
     { timeout: 600_000, skip },

@@ -8,6 +8,7 @@ import type { Mode } from "../../src/cli/test/case.ts";
 import { CASES } from "../../src/cli/test/cases.ts";
 import type { Ended } from "../guest/programs.ts";
 import { denoRun, GUEST_CID, Host } from "./booted.ts";
+import { DEFAULT_KERNEL, defaultKernel } from "../vm/options.ts";
 import { Words } from "./vsock_test_control.ts";
 
 const HOST = "127.0.0.1";
@@ -79,24 +80,30 @@ function testLines(printed: string): string[] {
   return [...printed.matchAll(/^\d+ - .*?\.\.\.(ok|skipped)/gm)].map(([line]) => line);
 }
 
-let host: Host;
+/** The kernel's program fails where its kernel has less than the one that it is of. */
+const skip = defaultKernel().localeCompare(DEFAULT_KERNEL, "en", { numeric: true }) < 0 &&
+  `the program is of ${DEFAULT_KERNEL}: unset VSOCKIT_KERNEL`;
+
+let host: Host | undefined;
 let words: Words;
 before(async () => {
+  if (skip !== false) return;
   host = await Host.open();
   const command = denoRun("tests/host/vsock_test_guest.ts");
   await host.boot({ control: host.control.path, command });
   words = new Words(host.control);
 });
-after(() => host[Symbol.asyncDispose]());
+after(() => host?.[Symbol.asyncDispose]());
 
 for (const mode of ["client", "server"] as const) {
   test(`test passes all that needs no descriptor as the ${mode} of the kernel's program`, {
     timeout: 300_000,
+    skip,
   }, async () => {
     const passed = CASES.map(({ name, raw }, id) =>
       `${id} - ${name}...${raw?.[mode] === undefined ? "ok" : "skipped"}`
     );
-    const [ours, theirs] = await runBoth(host, words, mode);
+    const [ours, theirs] = await runBoth(host!, words, mode);
     const all = `${ours}\n${theirs.printed}`;
     assertEquals(testLines(ours), passed, all);
     assertEquals([theirs.code, testLines(theirs.printed)], [0, passed], all);

@@ -23,6 +23,9 @@ export interface Plan {
 
 const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
 const GUEST_SECONDS = 1500;
+/** A kernel that has less than the others, and tests that show what is made of that. */
+const OLDER = "6.1";
+const ON_OLDER: readonly string[] = ["tests/guest/doctor_test.ts", "tests/guest/messages_test.ts"];
 
 /** What to run. What holds for all runtimes at once is tested on Deno alone. */
 export async function plan({ runtimes, flavours, files, everything }: Choice): Promise<Plan> {
@@ -42,6 +45,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (guest.length > 0) {
     for (const flavour of flavours) booting.push(...await guestRuns(flavour, runtimes, guest));
   }
+  if (deno && everything) booting.push(await olderRun());
   if (host.length > 0) booting.push(...await hostRuns(runtimes, host));
   if (deno && laboratory.length > 0) booting.push(await laboratoryRun(laboratory));
   return { bootless, booting };
@@ -87,9 +91,17 @@ async function guestRuns(
   return named(name, new Map(Array.from(inside, ([key, run]) => [key, inGuest(flavour, run)])));
 }
 
-function inGuest(flavour: Flavour, command: Command): Command {
+async function olderRun(): Promise<Run> {
+  const name = `guest ${OLDER} (deno)`;
+  const obstacle = await obstacleTo("stock", OLDER);
+  if (obstacle !== undefined) return { name, obstacle };
+  const command = denoTest("--no-check", ...ON_OLDER);
+  return { name, command: inGuest("stock", command, ["--kernel", OLDER]) };
+}
+
+function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {
   return (report) => [
-    ...[process.execPath, "run", "-A", "tests/vm/main.ts", "--flavour", flavour],
+    ...[process.execPath, "run", "-A", "tests/vm/main.ts", "--flavour", flavour, ...kernel],
     ...["--timeout", `${GUEST_SECONDS}`, "--results", dirname(report)],
     ...["--load", "vsock_diag", "--"],
     ...command(`/results/${basename(report)}`),
@@ -97,9 +109,9 @@ function inGuest(flavour: Flavour, command: Command): Command {
 }
 
 /** Why a guest cannot be booted here. */
-async function obstacleTo(flavour: Flavour): Promise<Error | undefined> {
+async function obstacleTo(flavour: Flavour, kernel?: string): Promise<Error | undefined> {
   try {
-    await openLaboratory(flavour);
+    await openLaboratory(flavour, kernel);
     return undefined;
   } catch (error) {
     if (error instanceof Error) return error;
