@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { timers } from "../../src/builtins.ts";
+import { timers } from "../../src/runtime/builtins.ts";
 import { Naps } from "../../src/send/naps.ts";
 
 test("Naps.next() takes twice as long each time, up to 100 ms, and holds no process", async () => {
