@@ -118,7 +118,7 @@ export class FfiUnavailableError extends Error {
   constructor(runtime: string, library: string, flag: string, cause?: unknown) {
     const does = library === MEMORY ? "look at" : "call";
     const cure = cureOf({ library, flag, cause });
-    const state = cause instanceof Error ? cause.message : "no FFI";
+    const state = cause instanceof Error ? cause.message : flag === "" ? runtime : "no FFI";
     super(`Cannot ${does} ${library} on ${runtime}: must ${cure}: current value is ${state}`, {
       cause,
     });

@@ -11,7 +11,7 @@ import { PollFds } from "../../ffi/abi/poll.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
 import { forceBackend, library } from "../../ffi/select.ts";
 import { LIBC } from "../../ffi/symbols.ts";
-import { isTooOld } from "../../ffi/versions.ts";
+import { isTooOld, NEEDED } from "../../ffi/versions.ts";
 import { toWide } from "../../ffi/wide.ts";
 import { runChild, RUNTIME } from "./ffi_helpers.ts";
 
@@ -121,7 +121,8 @@ test("library() refuses a runtime that is too old, and says which would do", () 
       const [[name, version] = []] = Object.entries(value);
       const error = assertThrows(library, FfiUnavailableError);
       assertEquals([error.runtime, error.flag], [`${name} ${version}`, ""]);
-      assertMatch(error.message, /must use Deno 2\.9, Bun 1\.4 or Node 26\.9, or later/);
+      const told = `must use ${NEEDED}: current value is ${name} ${version}`;
+      assertEquals(error.message, `Cannot call ${LIBC_NAME} on ${name} ${version}: ${told}`);
     }
   } finally {
     Object.defineProperty(process, "versions", { value: versions, configurable: true });
