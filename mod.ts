@@ -51,6 +51,7 @@ export { CAPABILITIES, probe } from "./src/probe.ts";
 export type { Finding } from "./src/probe/finding.ts";
 export { KernelSocket } from "./src/kernel/socket.ts";
 export type { Capabilities, SocketMaker, Transport, TransportChoice } from "./src/transport.ts";
+export type { TransportName } from "./src/transport.ts";
 export type { AnySocket, MessageFlags, RxMapping, Socket, SocketType } from "./src/socket.ts";
 export type { ZeroCopySend } from "./src/socket.ts";
 export { Turns } from "./src/wait/turns.ts";

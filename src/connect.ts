@@ -121,10 +121,10 @@ export function connect(
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function connect(
-  address: Address | string,
-  options?: ConnectOptions<Address>,
-): Promise<Conn>;
+export function connect<A extends Address>(
+  address: A | string,
+  options?: ConnectOptions<A>,
+): Promise<Conn<A>>;
 /** Connects to an address of any family. */
 export async function connect<A extends Address>(
   where: A | string,

@@ -102,7 +102,10 @@ export function listen(
  * @returns The listener. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function listen(address: Address | string, options?: ListenOptions<Address>): Listener;
+export function listen<A extends Address>(
+  address: A | string,
+  options?: ListenOptions<A>,
+): Listener<A>;
 /** Listens on an address of any family. */
 export function listen<A extends Address>(
   where: A | string,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Address, VsockAddress } from "./address.ts";
+import type { Address, HybridAddress, TcpAddress, VsockAddress } from "./address.ts";
 import type { Socket, SocketType } from "./socket.ts";
 
 /** What a transport can do here and now. */
@@ -34,15 +34,20 @@ export interface Transport extends SocketMaker<VsockAddress> {
 
 /**
  * Which transport to use. `"auto"`: what the address is of; for a CID the first that reaches it.
- * `"vsock"` is the kernel's, `"loopback"` the one in TypeScript that this process shares, `"tcp"`,
- * `"unix"` and `"hybrid"` are for addresses with a `hostname`, with a `path`, and with a `path` and
- * a `port`. Or one of your own.
+ * Else one by its name, or one of your own.
  */
 export type TransportChoice<A extends Address = VsockAddress> =
   | "auto"
-  | "loopback"
-  | "vsock"
-  | "tcp"
-  | "unix"
-  | "hybrid"
+  | TransportName<A>
   | SocketMaker<A>;
+
+/**
+ * The transports of this library for an address: `"vsock"` is the kernel's, `"loopback"` the one in
+ * TypeScript that this process shares; `"tcp"`, `"hybrid"` and `"unix"` are for addresses with a
+ * `hostname`, with a `path` and a `port`, and with a `path` alone.
+ */
+export type TransportName<A extends Address = Address> = A extends VsockAddress
+  ? "vsock" | "loopback"
+  : A extends TcpAddress ? "tcp"
+  : A extends HybridAddress ? "hybrid"
+  : "unix";
