@@ -25,6 +25,7 @@ import {
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../ffi/abi/eventfd.ts";
 import { close, epoll_create1, epoll_ctl, eventfd, write } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
+import { runtimeHere } from "../../ffi/versions.ts";
 import { timers } from "../runtime/builtins.ts";
 import { endsProcess } from "../runtime/thread_end.ts";
 import { startWorker } from "../runtime/thread_start.ts";
@@ -113,9 +114,10 @@ export class Watch {
       sliceMs: SLICE_MS,
       posts: this.#posts,
     };
-    // What Node has to say about its FFI it has said to whoever opened libc before, by a flag that
-    // a thread does not inherit beside others.
-    const execArgv = ["--no-warnings", "--experimental-ffi"];
+    // What Node has to say about its FFI it has said to whoever opened libc before, maybe by a flag
+    // that a thread does not inherit beside others, and that Deno refuses.
+    const execArgv = ["--no-warnings"];
+    if (runtimeHere()?.name === "node") execArgv.push("--experimental-ffi");
     const worker = startWorker(SCRIPT, { eval: true, execArgv, workerData });
     worker.on("error", (error) => {
       timers().clearInterval(this.#looks);
