@@ -99,3 +99,21 @@ test("relay() of cat writes what a peer says that does not read, then fails", WA
   const error = await assertRejects(() => relaying, VsockError);
   assertEquals([error.op, error.code, written], ["send", "EPIPE", [2, 3]]);
 });
+
+test("relay() of cat fails where the peer has gone with a write under way", WAIT, async () => {
+  const conn = new Conn(fakeSocket({
+    send({ length }): number {
+      if (length === 0) throw new SysError("send", ERRNO.EPIPE);
+      return WOULD_BLOCK;
+    },
+    recv: () => 0,
+    wait: () => new Promise(() => {}),
+  })) as Conn<Address>;
+  async function* input(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(1);
+  }
+  const { signal } = new AbortController();
+  const relaying = relay(conn, pipesOf(input), { lines: false, receiveOnly: false, signal });
+  const error = await assertRejects(() => relaying, VsockError);
+  assertEquals([error.op, error.code], ["send", "EPIPE"]);
+});

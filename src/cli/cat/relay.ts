@@ -4,6 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { VsockError } from "../../error.ts";
@@ -14,6 +15,8 @@ import type { Pipes } from "./pipes.ts";
 const BUFFER_BYTES = 65_536;
 /** Fits as a message into what every socket has for a buffer. */
 const MESSAGE_BYTES = 65_536;
+/** How long what comes in has to come on once the peer has gone, so that its loss is noticed. */
+const MORE_MS = 50;
 const NEWLINE = 10;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -29,28 +32,39 @@ export interface RelayOptions {
 
 /**
  * Relays until both directions have ended, or the peer is gone. The connection stays the caller's.
- * Rejects with what a socket refuses, or with the reason of `signal`.
+ * Rejects with what a socket refuses, EPIPE where the peer has gone with a write under way; or with
+ * the reason of `signal`.
  */
 export async function relay(
   conn: Conn<Address>,
   pipes: Pipes,
   options: RelayOptions,
 ): Promise<void> {
-  const gone = new AbortController();
-  const signal = AbortSignal.any([options.signal, gone.signal]);
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
   const received = receiveAll(conn, pipes, { ...options, signal });
-  let refusal: VsockError | undefined;
-  const sent = sendAll(conn, pipes, { ...options, signal }).catch((error) => {
-    if (!(error instanceof VsockError) || error.code !== "EPIPE") throw error;
-    refusal = error; // who does not read to the end may have answered
+  let writing = false;
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    writing = true;
+    await conn.write(bytes, { signal });
+    writing = false;
+  };
+  const sent = sendAll(conn, pipes, { ...options, signal }, write).catch((error) => {
+    if (!isRefusal(error)) throw error; // else the peer may have something to say still
   });
   try {
     await Promise.race([received, sent.then(() => received)]);
-    await Promise.race([sent, peerGone(conn.socket, signal)]);
+    const gone = peerGone(conn.socket, signal).then(() => sleep(MORE_MS));
+    await Promise.race([sent, gone]);
   } finally {
-    gone.abort(new Error("The connection is over"));
+    over.abort(new Error("The connection is over"));
   }
-  if (refusal !== undefined) throw refusal;
+  if (writing) throw new VsockError("send", "EPIPE", { address: conn.remoteAddr });
+}
+
+/** Whether the peer reads no more. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof VsockError && error.code === "EPIPE";
 }
 
 /** From the connection out, until the peer sends no more, which ends what goes out. */
@@ -88,13 +102,14 @@ async function sendAll(
   conn: Conn<Address>,
   pipes: Pipes,
   { lines, receiveOnly, signal }: RelayOptions,
+  write: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
   if (!receiveOnly) {
     const chunks = untilAborted(pipes.read(), signal);
     for await (const piece of lines ? splitLines(chunks) : chunks) {
       const most = lines ? piece.length : MESSAGE_BYTES;
       for (let at = 0; at < piece.length; at += most) {
-        await conn.write(piece.subarray(at, at + most), { signal });
+        await write(piece.subarray(at, at + most));
       }
     }
   }
