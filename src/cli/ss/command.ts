@@ -28,7 +28,8 @@ What is printed, and the fields of --json:
   type          stream, seqpacket or dgram
   local, remote cid and port of this end and of the other one; * in the table,
                 4294967295 in JSON is any, and for both: no other end
-  inode         as in /proc/PID/fd, socket:[inode]; 0: not accepted yet
+  inode         as in /proc/PID/fd, socket:[inode]; 0: not accepted yet,
+                or closed here, and not by the peer yet
 Only in --json: readClosed and writeClosed, what shutdown(2) has ended here.
 
 Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} the kernel cannot tell, ${EXIT_USAGE} wrong usage.
