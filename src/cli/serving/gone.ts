@@ -5,6 +5,7 @@
  */
 import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
+import { VsockError } from "../../error.ts";
 import type { AnySocket } from "../../socket.ts";
 import { orAborted, startTimer } from "../../wait/waiting.ts";
 
@@ -20,6 +21,22 @@ export async function peerGone(socket: AnySocket, signal: AbortSignal): Promise<
   // poll(2) of AF_VSOCK does not tell while this end sends; a send of nothing fails then.
   while (isRead(socket)) {
     await orAborted(new Promise<void>((resolve) => void startTimer(resolve, LOOK_MS)), signal);
+  }
+}
+
+/** Calls `stop` once the peer of `socket`, which sends no more, is gone; never after `signal`. */
+export async function whenGone(
+  socket: AnySocket,
+  signal: AbortSignal,
+  stop: () => void | Promise<void>,
+): Promise<void> {
+  try {
+    await peerGone(socket, signal);
+    await stop();
+  } catch (error) {
+    // A socket may be closed meanwhile.
+    if (signal.aborted || error instanceof SysError || error instanceof VsockError) return;
+    throw error;
   }
 }
 

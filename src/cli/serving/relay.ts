@@ -9,7 +9,7 @@ import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket
 import { SysError } from "../../../ffi/errno.ts";
 import { recvConnected } from "../../conn/recv.ts";
 import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
-import { peerGone } from "./gone.ts";
+import { whenGone } from "./gone.ts";
 
 /** What has gone one way so far. */
 export interface Flow {
@@ -50,22 +50,12 @@ export async function relay(
       for (const socket of [near, far]) reset(socket);
     }
     if (--ways === 0) over.abort();
-    else await stopFor(from, to, over.signal);
+    else await whenGone(from, over.signal, () => stopReading(to)); // nobody would get it
   };
   await Promise.all([way(near, far, out), way(far, near, back)]);
   near.close();
   far.close();
   return failure;
-}
-
-/** Reads no more from `to` once `from`, which sends no more, is gone: nobody would get it. */
-async function stopFor(from: AnySocket, to: AnySocket, signal: AbortSignal): Promise<void> {
-  try {
-    await peerGone(from, signal);
-    stopReading(to);
-  } catch (error) {
-    if (!signal.aborted && !(error instanceof SysError)) throw error;
-  }
 }
 
 /** Moves bytes one way until `from` ends, and then ends `to`; never reads what cannot go on. */
