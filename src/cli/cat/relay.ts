@@ -18,7 +18,6 @@ const MESSAGE_BYTES = 65_536;
 /** How long what comes in has to come on once the peer has gone, so that its loss is noticed. */
 const MORE_MS = 50;
 const NEWLINE = 10;
-const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** How to relay. */
 export interface RelayOptions {
