@@ -132,7 +132,7 @@ export class Connection<A extends Address> {
     return this.#requests === 0;
   }
 
-  /** Answers what cannot be a request, or the rest of one, and closes, once all before it is. */
+  /** Answers what cannot be a request, or the rest of one, what came before it first; closes. */
   refuse(status: Refusal): void {
     const { duplex } = this;
     const amid = this.#last?.req.complete === false;

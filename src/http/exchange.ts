@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { type ClientRequest, type IncomingMessage, request as open } from "node:http";
 import { nextTick } from "node:process";
 import type { Duplex } from "node:stream";
@@ -157,8 +158,14 @@ function responseOf(
     incoming.resume();
     return new Response(null, init);
   }
-  const body = incoming.complete ? new Uint8Array(incoming.read() ?? 0) : rest();
-  return new Response(body, init);
+  return new Response(incoming.complete ? takeAll(incoming) : rest(), init);
+}
+
+/** The body of a message that has come whole. */
+function takeAll(incoming: IncomingMessage): Uint8Array<ArrayBuffer> {
+  const chunks: Buffer[] = [];
+  for (let chunk = incoming.read(); chunk !== null; chunk = incoming.read()) chunks.push(chunk);
+  return new Uint8Array(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
 }
 
 /** Gives a Response, and what is cloned from it, the URL that was asked for. */
