@@ -134,6 +134,20 @@ test("fetch fails with the error of its own body as the cause", limit, async () 
   assertEquals(error.cause, why);
 });
 
+test("fetch sends no chunk that is detached", limit, async () => {
+  await using site = new Site(async (request) => new Response(await request.text()));
+  const body = new ReadableStream({
+    start(controller): void {
+      const gone = bytes("gone");
+      for (const chunk of [gone, bytes("here")]) controller.enqueue(chunk);
+      gone.buffer.transfer();
+      controller.close();
+    },
+  });
+  const response = await site.fetch("/", { method: "POST", body, duplex: "half" });
+  assertEquals(await response.text(), "here");
+});
+
 test("fetch cancels its body where it cannot dial", limit, async () => {
   const cancelled = Promise.withResolvers<unknown>();
   await using site = new Site(() => new Response("never"), {}, {
@@ -214,6 +228,12 @@ test("fetch does not ask again after a byte of an answer", limit, async () => {
 test("fetch fails where a Response cannot be the answer", limit, async () => {
   const [told] = await fetchTwice([OK, "HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nok"]);
   assertMatch(told, /^TypeError: Cannot fetch: the response is none of the web's: .*status/);
+});
+
+test("fetch has all of a response of several chunks that come at once", limit, async () => {
+  const chunks = ["one ", "two ", "three"].map((text) => `${text.length}\r\n${text}\r\n`).join("");
+  const answer = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`;
+  assertEquals(await fetchTwice([OK, answer]), ["one two three", 2]);
 });
 
 test("fetch has the head of an answer whose body cannot be understood", limit, async () => {
