@@ -41,67 +41,107 @@ export function exchange(
   body: Body,
   signal: AbortSignal,
 ): Promise<Response> {
-  const bytesBefore = conn.duplex.bytesRead;
-  const outgoing = start(conn, request, body);
-  let incoming: IncomingMessage | undefined;
-  let failed: TypeError | undefined;
-  let over = false; // Deno does not tell it by outgoing.closed
-  const end = (reason?: unknown): void => {
-    if (over) return; // another request has the connection by now
-    (incoming ?? outgoing).destroy(reason instanceof Error ? reason : undefined);
-    conn.duplex.destroy();
-  };
-  const onAbort = (): void => end(signal.reason);
-  const toError = (cause: unknown): unknown =>
-    signal.aborted ? signal.reason : failed ?? lost(cause);
-  signal.addEventListener("abort", onAbort, { once: true });
-  outgoing.once("close", () => {
-    over = true;
-    signal.removeEventListener("abort", onAbort);
-  });
-  // The end of a kept one may have come before node:http listens for it.
-  outgoing.once("socket", (duplex) => {
-    if (duplex.readableEnded) duplex.destroy();
-  });
-  return new Promise((resolve, reject) => {
-    outgoing.on("error", (cause) => {
-      if (incoming !== undefined) return; // who reads the body is told of it
-      const silent = conn.kept && conn.duplex.bytesRead === bytesBefore;
-      const again = IDEMPOTENT.has(request.method) && !(body instanceof BodyReader);
-      const stale = silent && again && !signal.aborted;
-      reject(stale ? new StaleError(lost(cause)) : toError(cause));
+  return new Exchange(conn, request, body, signal).response;
+}
+
+class Exchange {
+  readonly #conn: PooledConn;
+  readonly #request: Request;
+  readonly #body: Body;
+  readonly #signal: AbortSignal;
+  readonly #bytesBefore: number;
+  readonly #outgoing: ClientRequest;
+  #incoming: IncomingMessage | undefined;
+  #failed: TypeError | undefined;
+  #over = false; // Deno does not tell it by outgoing.closed
+  readonly #response = Promise.withResolvers<Response>();
+
+  constructor(conn: PooledConn, request: Request, body: Body, signal: AbortSignal) {
+    this.#conn = conn;
+    this.#request = request;
+    this.#body = body;
+    this.#signal = signal;
+    this.#bytesBefore = conn.duplex.bytesRead;
+    this.#outgoing = start(conn, request, body);
+    this.#listen();
+    send(this.#outgoing, body, conn.duplex).catch((cause) => {
+      this.#failed = failure("the body of the request failed", cause);
+      this.#response.reject(this.#toError(cause));
+      this.#end(cause);
     });
-    outgoing.once("close", () => {
-      if (incoming === undefined) reject(toError(undefined)); // where no error was told
-    });
-    outgoing.once("response", (message) => {
-      incoming = message;
-      message.on("error", () => {}); // likewise
-      const onCancel = (reason: unknown): void => {
-        if (!message.readableEnded) end(reason); // else there is nothing to save
-      };
-      const answer = (): void => {
-        if (signal.aborted) return reject(signal.reason);
-        const unread = new UnreadTime();
-        conn.isHeldBy(unread);
-        const rest = (): ReadableStream<Uint8Array<ArrayBuffer>> =>
-          bodyOf(message.iterator({ destroyOnReturn: false }), onCancel, toError, AHEAD, unread);
-        try {
-          resolve(withUrl(responseOf(message, request.method, rest), request.url));
-        } catch (cause) {
-          reject(failure("the response is none of the web's", cause)); // its status is 600, say
-          end(cause);
-        }
-      };
-      nextTick(answer); // a short body has come with its head by then
-    });
-    send(outgoing, body, conn.duplex).catch((cause) => {
-      failed = failure("the body of the request failed", cause);
-      reject(toError(cause));
-      end(cause);
-    });
-    if (signal.aborted) onAbort();
-  });
+    if (signal.aborted) this.#onAbort();
+  }
+
+  get response(): Promise<Response> {
+    return this.#response.promise;
+  }
+
+  #listen(): void {
+    this.#signal.addEventListener("abort", this.#onAbort, { once: true });
+    this.#outgoing
+      .on("error", (cause) => this.#onError(cause))
+      .once("close", () => this.#onClose())
+      .once("response", (message) => this.#onResponse(message))
+      // The end of a kept one may have come before node:http listens for it.
+      .once("socket", (duplex) => {
+        if (duplex.readableEnded) duplex.destroy();
+      });
+  }
+
+  readonly #onAbort = (): void => this.#end(this.#signal.reason);
+
+  #onError(cause: unknown): void {
+    if (this.#incoming !== undefined) return; // who reads the body is told of it
+    const silent = this.#conn.kept && this.#conn.duplex.bytesRead === this.#bytesBefore;
+    const again = IDEMPOTENT.has(this.#request.method) && !(this.#body instanceof BodyReader);
+    const stale = silent && again && !this.#signal.aborted;
+    this.#response.reject(stale ? new StaleError(lost(cause)) : this.#toError(cause));
+  }
+
+  #onClose(): void {
+    this.#over = true;
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    if (this.#incoming === undefined) this.#response.reject(this.#toError(undefined));
+  }
+
+  #onResponse(incoming: IncomingMessage): void {
+    this.#incoming = incoming;
+    incoming.on("error", () => {});
+    nextTick(() => this.#answer(incoming)); // a short body has come with its head by then
+  }
+
+  #answer(incoming: IncomingMessage): void {
+    if (this.#signal.aborted) return this.#response.reject(this.#signal.reason);
+    try {
+      const response = responseOf(incoming, this.#request.method, () => this.#bodyOf(incoming));
+      this.#response.resolve(withUrl(response, this.#request.url));
+    } catch (cause) { // its status is 600, say
+      this.#response.reject(failure("the response is none of the web's", cause));
+      this.#end(cause);
+    }
+  }
+
+  #bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const unread = new UnreadTime();
+    this.#conn.isHeldBy(unread);
+    const onCancel = (reason: unknown): void => {
+      if (!incoming.readableEnded) this.#end(reason); // else there is nothing to save
+    };
+    const chunks = incoming.iterator({ destroyOnReturn: false });
+    return bodyOf(chunks, onCancel, (cause) => this.#toError(cause), AHEAD, unread);
+  }
+
+  #toError(cause: unknown): unknown {
+    return this.#signal.aborted ? this.#signal.reason : this.#failed ?? lost(cause);
+  }
+
+  /** Gives up, and the connection with it. */
+  #end(reason: unknown): void {
+    if (this.#over) return; // another request has the connection by now
+    const half = this.#incoming ?? this.#outgoing;
+    half.destroy(reason instanceof Error ? reason : undefined);
+    this.#conn.duplex.destroy();
+  }
 }
 
 /** What node:http sees to by itself, or what no fetch may set. */
