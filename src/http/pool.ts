@@ -22,20 +22,29 @@ export class PooledConn extends Agent {
   /** Whether it has carried a request before: then its server may have closed it meanwhile. */
   kept = false;
   #unread: UnreadTime | undefined;
+  /** Bytes that had been received when it was last free. */
+  #bytes: number;
 
   /** `onFree` is called after each request that leaves the connection as good as before. */
   constructor(duplex: ConnDuplex, idleTimeoutMs: number, onFree: (conn: PooledConn) => void) {
     const timeout = idleTimeoutMs === Infinity ? {} : { timeout: Math.max(1, idleTimeoutMs) };
     super({ keepAlive: true, ...timeout });
     this.duplex = duplex;
+    this.#bytes = duplex.bytesRead;
     duplex.on("free", () => {
       this.#unread = undefined;
+      this.#bytes = duplex.bytesRead;
       this.kept = true;
       // Typed as void for Node, and yet a boolean: a server may say that it closes early.
       const keeps = this.keepSocketAlive(duplex) as unknown as boolean;
       if (keeps) onFree(this);
       else duplex.destroy();
     });
+  }
+
+  /** Whether a request may go out: what came since the last one would be taken for its answer. */
+  get usable(): boolean {
+    return this.duplex.readyState === "open" && this.duplex.bytesRead === this.#bytes;
   }
 
   /** A response has it, until all of its body has come; `unread` is of that. */
@@ -171,7 +180,7 @@ export class Pool {
   /** The one that was used last, which is the least likely to be closed. */
   #takeIdle(): PooledConn | undefined {
     for (let conn = this.#idle.pop(); conn !== undefined; conn = this.#idle.pop()) {
-      if (conn.duplex.readyState === "open") return conn;
+      if (conn.usable) return conn;
       conn.duplex.destroy();
     }
     return undefined;

@@ -1,8 +1,12 @@
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Conn } from "../../src/conn.ts";
+import { connect } from "../../src/connect.ts";
+import { createFetch } from "../../src/http/fetch.ts";
 import type { ServeHandler } from "../../src/http/serve.ts";
+import { listen } from "../../src/listen.ts";
+import { createLoopback } from "../../src/loopback/mod.ts";
 import { bytes, Site } from "./http_helpers.ts";
 
 const limit = { timeout: 20_000 };
@@ -222,6 +226,29 @@ test("fetch uses no connection that its server has closed meanwhile", limit, asy
   await delay(50);
   assertEquals(await outcome(site.fetch("/2", { method: "POST", body: "once" })), "/2");
   assertEquals(site.dials, 2);
+});
+
+test("fetch uses no connection on which more has come than was asked for", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4003 }];
+  using listener = listen(address, { transport });
+  const dialled: Conn[] = [];
+  using client = createFetch({
+    connect: async (): Promise<Conn> => {
+      const conn = await connect(address, { transport });
+      dialled.push(conn);
+      return conn;
+    },
+  });
+  for (const answer of ["first", "second"]) {
+    const fetched = outcome(client.fetch("http://vm/"));
+    const conn = await listener.accept(); // one for each
+    await conn.read(new Uint8Array(4096));
+    const head = `HTTP/1.1 200 OK\r\nContent-Length: ${answer.length}\r\n\r\n`;
+    await conn.write(bytes(head + answer));
+    assertEquals(await fetched, answer);
+    await conn.write(bytes("more"));
+    while (dialled.at(-1)!.bytesRead < conn.bytesWritten) await setImmediate();
+  }
 });
 
 test("fetch keeps a connection for idleTimeoutMs", limit, async () => {
