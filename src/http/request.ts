@@ -84,9 +84,9 @@ function requestBody(
  * Then `discard` has been called, unless all of it had come: that is in nobody's way.
  */
 function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => void): Promise<void> {
+  if (incoming.readableEnded || incoming.destroyed) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
   const { socket } = incoming;
-  if (incoming.readableEnded || incoming.destroyed) resolve();
   const since = performance.now();
   const look = (): void => {
     const left = PAUSE_MS - Math.min(performance.now() - since, unread.ms);
