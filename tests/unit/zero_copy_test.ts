@@ -447,6 +447,13 @@ test("Socket.zeroCopy of a closed socket touches nobody's descriptor", LIMIT, as
   assertThrows(() => zeroCopy?.send(pattern(9000), () => {}), SysError, "EBADF");
   await assertRejects(() => far.write(pattern(9000), { zeroCopy: true }), VsockError, "EBADF");
   assertEquals(new SocketOptions(socket).zeroCopySend, false);
+  let over = 0;
+  for (const { socket } of [pair.near, pair.far]) {
+    assertEquals(socket.zeroCopy?.send(pattern(9000), () => over++), 9000);
+    while (socket.outq() > 0); // then it has a record
+  }
+  assertEquals([zeroCopy?.reap(), over], [0, 0]);
+  assertEquals([pair.near.socket.zeroCopy?.reap(), pair.far.socket.zeroCopy?.reap()], [1, 1]);
 });
 
 test("Conn.write() with zeroCopy settles where both ends close unread", LIMIT, async () => {
