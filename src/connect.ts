@@ -6,6 +6,7 @@
 import { POLLOUT } from "../ffi/abi/poll.ts";
 import { isSysError } from "../ffi/errno.ts";
 import {
+  type Addr,
   type Address,
   formatAddress,
   type HybridAddress,
@@ -113,6 +114,15 @@ export function connect(
   address: UnixAddress,
   options?: ConnectOptions<UnixAddress>,
 ): Promise<Conn<UnixAddress>>;
+/**
+ * Connects to where a listener of any family is bound. Else it is as for an address of that family.
+ *
+ * @returns The open connection. The caller closes it; `using` does so.
+ */
+export function connect(
+  address: Addr,
+  options?: ConnectOptions<Address>,
+): Promise<Conn>;
 /**
  * Connects to an address as people write it: `vsock://2:1024`, `tcp:[::1]:80` and what else
  * {@linkcode parseAddress} reads, or to an address of any family. The text may tell the type:

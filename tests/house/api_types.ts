@@ -62,6 +62,7 @@ export function transports(
   choice: TransportChoice,
   own: SocketMaker<UnixAddress>,
   every: SocketMaker,
+  listener: Listener,
   options: ConnectOptions<Address>,
 ): void {
   connect(vsock, { transport: loopback });
@@ -74,6 +75,8 @@ export function transports(
   connect("vsock:1:1024", { transport: "loopback" });
   connect(any, { transport: loopback });
   connect(either, { transport: every });
+  connect(listener.addr, { transport: every });
+  connect(listener.addr, { transport: loopback });
   connect(either, options);
   listen(either, { transport: every });
 }
