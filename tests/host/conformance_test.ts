@@ -5,12 +5,17 @@ import { openPair } from "../conformance/ends.ts";
 import { openMessageChannel } from "../conformance/message_channel.ts";
 import { conformance } from "../conformance/suite.ts";
 import { DIFFERS } from "../device/lab.ts";
+import { isKernelBefore } from "../vm/options.ts";
 import { BLOCKED, denoRun, Host } from "./booted.ts";
 
 const lab: Lab = {
   name: "device and Linux",
-  has: new Set(["seqpacket", "mapRx", "wholeMessages", "waitSync", "nowhere", "loss", "tap"]),
+  has: new Set([
+    ...["mapRx", "wholeMessages", "waitSync", "nowhere", "loss", "tap"] as const,
+    ...(isKernelBefore("5.14") ? [] : ["seqpacket"] as const),
+  ]),
   lacks: {
+    seqpacket: "the guest's kernel is before 5.14: unset VSOCKIT_KERNEL",
     zeroCopySend: "it always copies what is sent; run it in the guest by deno task vm",
     unprivileged: "who makes a device is privileged; run it on the loopback in one event loop",
     silence: "Linux always answers; run it with a fake guest",

@@ -103,6 +103,11 @@ export function defaultKernel(): string {
   return process.env["VSOCKIT_KERNEL"] || DEFAULT_KERNEL;
 }
 
+/** Whether guests have a kernel before `version`, two numbers. */
+export function isKernelBefore(version: string): boolean {
+  return defaultKernel().localeCompare(version, "en", { numeric: true }) < 0;
+}
+
 function parseKernel(version: string): string {
   if (/^\d+\.\d+$/.test(version)) return version;
   const form = "two numbers as in 6.12";
