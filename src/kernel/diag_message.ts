@@ -36,7 +36,7 @@ export interface SocketEntry {
   readonly type: "stream" | "seqpacket" | "dgram" | "unknown";
   /** What it is about. */
   readonly state: SocketState;
-  /** As in `/proc/PID/fd`, `socket:[inode]`; 0 for one that nobody has accepted yet, or has any more. */
+  /** As in `/proc/PID/fd`, `socket:[inode]`; 0 for one that no process has, yet or any more. */
   readonly inode: number;
   /** This end; 4294967295 in place of a number is any. */
   readonly local: VsockAddress;
