@@ -4,8 +4,11 @@
  * @module
  */
 
-/** The versions that are needed, for messages: Node 26.1 to 26.8 need `--experimental-ffi`. */
-export const NEEDED = "Deno 2.9, Bun 1.4 or Node 26.9, or later";
+/**
+ * The versions that are needed, for messages. Node has its FFI from 26.1 on, by
+ * `--experimental-ffi`; before 1.4.3, `serve` on Bun never answers a client that half-closes.
+ */
+export const NEEDED = "Deno 2.9, Bun 1.4.3 or Node 26.9, or later";
 
 /** Major and minor of the oldest that will do. The others call themselves Node too. */
 const OLDEST: Readonly<Record<string, readonly [number, number]>> = {

@@ -7,7 +7,7 @@
 import process from "node:process";
 import { isTooOld, NEEDED, runtimeHere } from "../../ffi/versions.ts";
 
-// All else is loaded after this: what an older Node cannot even parse.
+// All else is loaded after this: what an older runtime may not even parse.
 const runtime = runtimeHere();
 if (runtime !== undefined && isTooOld(runtime)) {
   const here = `${runtime.name} ${runtime.version}`;

@@ -109,7 +109,7 @@ function checkOldNode(path: string): void {
   assertEquals(status, 1);
   assertStringIncludes(
     stderr,
-    "must run on Deno 2.9, Bun 1.4 or Node 26.9, or later: current value is node 20.1.0",
+    "must run on Deno 2.9, Bun 1.4.3 or Node 26.9, or later: current value is node 20.1.0",
   );
 }
 
