@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const ARCHIVE = `[arch=amd64 signed-by=${KEYS}] http://deb.debian.org/`;
 const MINUTES = 60_000;
 const CURE = "it takes an apt that reaches the archive of Debian 12 or 13 (amd64) once; " +
   "QEMU may be had otherwise, by apt-get install qemu-system-x86";
@@ -21,23 +20,24 @@ export class Unavailable extends Error {
 }
 
 /**
- * The archives that this machine's apt knows, or one of Debian's, with package lists of their own,
- * read just now.
+ * What this machine's apt knows, or other suites of the same archives, with package lists of their
+ * own, read just now.
  */
 export class Apt implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "vsockit-apt-"));
-  readonly #sources: readonly string[];
+  #sources: readonly string[] = [];
 
   /**
    * Reads the package lists. Throws {@linkcode Unavailable} where that fails.
    *
-   * @param suites Of Debian's archive, instead of what this machine's apt knows.
+   * @param suites Instead of those that this machine's apt knows: archive and suite of each, e.g.
+   * `debian-security bookworm-security`.
    */
   constructor(suites: readonly string[] = []) {
-    this.#sources = suites.length === 0 ? [] : this.#sourcesOf(suites);
     mkdirSync(join(this.#folder, "lists", "partial"), { recursive: true });
     mkdirSync(join(this.#folder, "cache", "archives", "partial"), { recursive: true });
     try {
+      if (suites.length > 0) this.#sources = this.#sourcesOf(suites);
       this.#apt("apt-get", ["update"]);
     } catch (error) {
       this[Symbol.dispose]();
@@ -86,8 +86,16 @@ export class Apt implements Disposable {
 
   /** Settings that have apt read these suites alone, and hold them to Debian's own keys. */
   #sourcesOf(suites: readonly string[]): string[] {
+    const uris = this.#apt("apt-get", ["update", "--print-uris"]);
+    const known = Array.from(uris.matchAll(/^'(\S+)\/dists\//gm), ([, archive]) => archive!);
+    const lines = suites.map((wanted) => {
+      const [name, suite] = wanted.split(" ");
+      const archive = known.find((uri) => uri.endsWith(`/${name}`));
+      if (archive === undefined) throw unavailable(`apt knows no archive ${name}`);
+      return `deb [arch=amd64 signed-by=${KEYS}] ${archive} ${suite} main\n`;
+    });
     const list = join(this.#folder, "sources.list");
-    writeFileSync(list, suites.map((suite) => `deb ${ARCHIVE}${suite} main\n`).join(""));
+    writeFileSync(list, lines.join(""));
     return [`Dir::Etc::SourceList=${list}`, "Dir::Etc::SourceParts=/dev/null"];
   }
 
