@@ -196,9 +196,11 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     server.on("connect", (_, socket) => {
       this.#connections.get(socket)?.refuse("501 Not Implemented");
     });
+    // Node before 22.21 and 24.9 does not call back: who listens there is given each upgrade.
+    if (upgrade === undefined) return server;
     server.on("upgrade", (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();
-      upgrade?.(incoming, socket, head);
+      upgrade(incoming, socket, head);
     });
     return server;
   }
