@@ -34,12 +34,12 @@ The log waits for nobody: lines that its reader leaves no room for are lost, and
 counted. Refusals and faults of one guest are told once a second.
 
 An object of --json has a time and an event, and with that:
-  listen    cid, socket, udsPath    up, down  cid
-  open      id, cid, port, from     close     the same, toGuest, fromGuest, ms,
-  fault     cid, reason                       reason if broken
-  stop      cut                     refuse    cid, port, from, reason,
-  lost      count                             count if several
-  counters  cid, up, and what is counted
+  listen    cid, socket, udsPath    close   as open, toGuest, fromGuest, ms,
+  up, down  cid                             reason if broken
+  open      id, cid, port, from     refuse  cid, port, from, reason,
+  stop      cut                             count if several
+  lost      count                   fault   reason, cid if of a guest,
+  counters  cid, up, and counts             count if several
 
 SIGUSR2 shows how much has gone by. SIGTERM, SIGINT and SIGHUP end all
 connections, and then the device; a second SIGTERM or SIGINT cuts them.

@@ -28,13 +28,13 @@ hvsock:PATH; the first two take :PORT, and * stands for any. Several may be one
 value, with commas between them; any other comma is part of a PATH.
 
 The log waits for nobody: lines that its reader leaves no room for are lost, and
-counted. Refusals of one peer, and a want of descriptors, are told once a second.
+counted. Refusals of one peer are told once a second, a want of descriptors too.
 
 An object of --json has a time and an event, and with that:
   listen  address         open    id, peer, target
   drain   active          close   id, peer, sent, received, ms, reason if broken
   stop    cut             refuse  id, peer, target if known, count if several
-  full    reason          lost    count
+  lost    count           full    reason, count if several
 
 SIGTERM, SIGINT and SIGHUP drain: the proxy accepts no more, and ends when all
 connections have, or after --drain-timeout; a second one, but for SIGHUP, cuts
