@@ -77,6 +77,7 @@ test(
     const asked = CASES.flatMap(({ name }, id) => /SEQPACKET|MSG_ZEROCOPY/.test(name) ? [id] : []);
     const address = { cid: 1, port: 1234 };
     const end = new End({ mode: "client", transport, control, peer: address });
+    Object.assign(end, { hasFds: true }); // as with the kernel's sockets
     peer.write(`${"NEXT\n".repeat(CASES.length)}COMPLETED\n`);
     let printed = "";
     const tally = await runTests(end, (id) => asked.includes(id), (text) => void (printed += text));
