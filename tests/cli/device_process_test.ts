@@ -118,6 +118,7 @@ test("vsockit device tells what a VMM does wrong, and serves the next", WAIT, as
 
 test("vsockit device tells what a VMM does wrong once a second", WAIT, async () => {
   using device = await DeviceProcess.start();
+  const began = performance.now();
   for (let count = 0; count < 100; count++) {
     using vmm = await connect({ path: device.socketPath });
     await vmm.write(new Uint8Array(12));
@@ -128,7 +129,7 @@ test("vsockit device tells what a VMM does wrong once a second", WAIT, async () 
   for (let left = 99; left > 0; left -= counts.at(-1)!) {
     counts.push((await device.event("fault")).count ?? 1);
   }
-  assert(counts.length < 10, `${counts}`);
+  assert(counts.length < 3 + (performance.now() - began) / 1000, `${counts}`);
 });
 
 test("vsockit device takes the place of a dead one, and of no other", WAIT, async () => {

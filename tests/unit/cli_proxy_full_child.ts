@@ -31,7 +31,7 @@ const { promise: twice, resolve } = Promise.withResolvers<void>();
 const fds = fill();
 for (const fd of fds.splice(-SPARE)) close(fd);
 const options = {
-  ...{ listen: `unix:${at}`, target: `unix:${to}`, backlog: 8, maxConnections: 8 },
+  ...{ listen: `unix:${at}`, target: `unix:${to}`, maxConnections: 8 },
   ...{ allows: () => true, allowsTarget: () => true, json: false, verbose: false },
   ...{ connectTimeoutMs: 5_000, drainTimeoutMs: 0 },
 };
