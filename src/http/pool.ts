@@ -19,8 +19,9 @@ import type { UnreadTime } from "./unread.ts";
 export class PooledConn extends Agent {
   /** The connection. */
   readonly duplex: ConnDuplex;
-  /** Whether it has carried a request before: then its server may have closed it meanwhile. */
+  /** Whether it has waited for a request: then its server may have closed it meanwhile. */
   kept = false;
+  readonly #onFree: (conn: PooledConn) => void;
   #unread: UnreadTime | undefined;
   /** Bytes that had been received when it was last free. */
   #bytes: number;
@@ -30,16 +31,21 @@ export class PooledConn extends Agent {
     const timeout = idleTimeoutMs === Infinity ? {} : { timeout: Math.max(1, idleTimeoutMs) };
     super({ keepAlive: true, ...timeout });
     this.duplex = duplex;
+    this.#onFree = onFree;
     this.#bytes = duplex.bytesRead;
-    duplex.on("free", () => {
-      this.#unread = undefined;
-      this.#bytes = duplex.bytesRead;
-      this.kept = true;
-      // Typed as void for Node, and yet a boolean: a server may say that it closes early.
-      const keeps = this.keepSocketAlive(duplex) as unknown as boolean;
-      if (keeps) onFree(this);
-      else duplex.destroy();
-    });
+    duplex.on("free", () => this.free());
+  }
+
+  /** Nobody has it any more: it waits for the next request, but for `idleTimeoutMs` at most. */
+  free(): void {
+    const { duplex } = this;
+    this.#unread = undefined;
+    this.#bytes = duplex.bytesRead;
+    this.kept = true;
+    // Typed as void for Node, and yet a boolean: a server may say that it closes early.
+    const keeps = this.keepSocketAlive(duplex) as unknown as boolean;
+    if (keeps) this.#onFree(this);
+    else duplex.destroy();
   }
 
   /** Whether a request may go out: what came since the last one would be taken for its answer. */
@@ -198,7 +204,7 @@ export class Pool {
     this.#dialling += 1;
     try {
       const conn = this.#adopt(toDuplex(await connect()));
-      if (!turn.take(conn)) this.#giveBack(conn);
+      if (!turn.take(conn)) conn.free();
     } catch (error) {
       turn.fail(failure("connect failed", error));
     } finally {

@@ -268,6 +268,25 @@ test("fetch keeps a connection for idleTimeoutMs", limit, async () => {
   assertEquals(await outcome(site.fetch("/2")), "/2");
 });
 
+test("fetch keeps a connection that it opened in vain for idleTimeoutMs", limit, async () => {
+  const [begun, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<Conn>()];
+  const caller = new AbortController();
+  await using site: Site = new Site(path, {}, {
+    idleTimeoutMs: 20,
+    connect(): Promise<Conn> {
+      begun.resolve();
+      return opened.promise;
+    },
+  });
+  const fetched = outcome(site.fetch("/", { signal: caller.signal }));
+  await begun.promise;
+  caller.abort(new Error("enough"));
+  assertEquals(await fetched, "Error: enough");
+  const conn = await site.dial();
+  opened.resolve(conn);
+  while (!conn.socket.closed) await delay(1);
+});
+
 test(
   "fetch() that gets a connection which ends at that moment fails, or dials anew",
   limit,
