@@ -51,6 +51,7 @@ export async function execOn(
     running.delete(child);
     signal.removeEventListener("abort", stop);
     conn.close();
+    for (const pipe of [child.stdin, child.stdout]) pipe?.destroy(); // or it waits for ever
   }
 }
 
