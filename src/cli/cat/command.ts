@@ -20,7 +20,8 @@ const HELP = `Usage: vsockit cat [OPTIONS] ADDRESS
 Connects to ADDRESS, or listens there. Standard input goes to the connection,
 what comes from it to standard output. The end of standard input ends what is
 sent, and what comes goes on until its own end; the other way round likewise.
-It is over when both have ended, or when the peer has closed.
+It is over when both have ended, or when the peer has closed, which is a failure
+where it has left some of the input.
 
 ADDRESS is CID:PORT, where CID can be any, hypervisor, local or host, and PORT
 any; or vsock://CID:PORT, hvsock://PATH:PORT (a VM behind a Unix socket),
