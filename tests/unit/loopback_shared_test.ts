@@ -24,6 +24,7 @@ import {
 import type { SocketOptionValues } from "../../src/options.ts";
 import { type SocketType, WOULD_BLOCK } from "../../src/socket.ts";
 import type { Tap } from "../../src/stack/node.ts";
+import { turn } from "../../src/wait/turns.ts";
 import { packet } from "./link_pair.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -307,9 +308,15 @@ test("what comes over a link while waits are woken ends each of them once", TIME
   assertEquals(await writing, 1 << 20);
 });
 
-/** What `peer` sends while `send` runs comes, and nobody is woken by it. */
+/** Resolves when the event loop sleeps until something comes to `end`. */
+async function asleep({ control, side }: LinkEnd): Promise<void> {
+  const words = new Int32Array(control);
+  while (words[side * END_WORDS + WORD.sleeping] === 0) await turn();
+}
+
+/** What comes to `end` while `send` runs is there, and nobody is woken by it. */
 function unheard({ control, side }: LinkEnd, send: () => void): void {
-  new Int32Array(control)[(1 - side) * END_WORDS + WORD.sleeping] = 0;
+  new Int32Array(control)[side * END_WORDS + WORD.sleeping] = 0;
   send();
 }
 
@@ -323,8 +330,8 @@ test("what has come over a link wins over the signal of the wait for it", TIMEOU
   const controller = new AbortController();
   const p = new Uint8Array(8);
   const reading = near.read(p, { signal: controller.signal });
-  await new Promise((resolve) => setTimeout(resolve, 1)); // the guest listens by now
-  unheard(end.link, () => far.socket.send(Uint8Array.of(1, 2, 3), 0));
+  await asleep(other.link);
+  unheard(other.link, () => far.socket.send(Uint8Array.of(1, 2, 3), 0));
   controller.abort();
   assertEquals([await reading, ...p.subarray(0, 3)], [3, 1, 2, 3]);
   const next = near.read(p, { signal: AbortSignal.abort() });
@@ -335,13 +342,13 @@ test("an answer that has come over a link in time makes a connection", TIMEOUT, 
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
   using peer = openLink(other.link);
-  const connecting = connect({ cid: 3, port: 7 }, { transport: host, timeoutMs: 300 });
-  await peer.waitAsync();
-  await new Promise((resolve) => setTimeout(resolve, 1)); // the host listens by now
+  await asleep(end.link);
+  // From here on to the answer without a turn: its time begins.
+  const connecting = connect({ cid: 3, port: 7 }, { transport: host, timeoutMs: 100 });
   peer.pump(({ srcPort }) => {
     const ports = { srcPort: 7, dstPort: srcPort, bufAlloc: 262_144 };
     const answer = packet({ ...ports, srcCid: 3, dstCid: HOST, op: VIRTIO_VSOCK_OP_RESPONSE });
-    unheard(other.link, () => peer.send(answer));
+    unheard(end.link, () => peer.send(answer));
   });
   const conn = await connecting;
   assertEquals(conn.remoteAddr.port, 7);
