@@ -8,8 +8,10 @@ import { testPython } from "../../interop/python_cases.ts";
 const skip = whyNoPython();
 const transport = openVsock();
 let python: LocalPython;
-before(() => void (python = new LocalPython()));
-after(() => python[Symbol.dispose]());
+before(() => {
+  if (skip === false) python = new LocalPython();
+});
+after(() => python?.[Symbol.dispose]());
 
 const local = { here: VMADDR_CID_LOCAL, there: VMADDR_CID_LOCAL };
 testPython("AF_VSOCK", skip, () => ({ python, transport, ...local }));
