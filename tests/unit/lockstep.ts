@@ -9,7 +9,7 @@ const { add, load, notify, store, wait } = Atomics;
 
 /** Words of the control memory, the first of two where a side has its own. */
 const [TURN, RUN, FAILED, LENGTH, AT, LEFT, STEPS, LIVED] = [0, 1, 2, 3, 4, 5, 6, 7];
-const [DONE, ASLEEP, ARMED, DIES] = [8, 10, 12, 14];
+const [DONE, ASLEEP, ARMED, DIES, OVER] = [8, 10, 12, 14, 15];
 /** What `DONE` says of a thread. */
 const [FINISHED, DEAD] = [1, 2];
 /** Of the orders of one plan; a run that takes longer never ends. */
@@ -161,7 +161,7 @@ export class Lockstep {
       if (this.#died) store(this.#control, ASLEEP + this.#other, 0);
       if (!otherDone && !this.#canRun(this.#other)) this.#note("one sleeps, the other is done");
       this.#handOver();
-      if (this.#side === 0 && !otherDone) this.#waitFor(DONE + 1, 0);
+      this.#endRun();
     }
   }
 
@@ -246,7 +246,13 @@ export class Lockstep {
   #handOver(): void {
     store(this.#control, TURN, this.#other);
     notify(this.#control, TURN);
-    notify(this.#control, DONE + this.#side);
+  }
+
+  /** The first thread may begin the next run once the second one touches nothing of this one. */
+  #endRun(): void {
+    if (this.#side === 0) return void this.#waitFor(OVER, 0);
+    store(this.#control, OVER, 1);
+    notify(this.#control, OVER);
   }
 
   #waitFor(word: number, old: number): number {
