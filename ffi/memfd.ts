@@ -8,7 +8,7 @@ import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "./abi/mman.ts";
 import { HUGETLBFS_MAGIC } from "./abi/statfs.ts";
 import { SEEK_CUR, SEEK_END, SEEK_SET } from "./abi/unistd.ts";
 import { requireSize } from "./call.ts";
-import { type Code, SysError } from "./errno.ts";
+import { type Code, isSysError } from "./errno.ts";
 import { close, fcntl, fstatfs, ftruncate, lseek } from "./file_calls.ts";
 import { memfd_create } from "./mman_calls.ts";
 
@@ -34,7 +34,7 @@ function unless(code: Code, call: () => number): number | undefined {
   try {
     return call();
   } catch (error) {
-    if (error instanceof SysError && error.code === code) return undefined;
+    if (isSysError(error, code)) return undefined;
     throw error;
   }
 }
