@@ -89,7 +89,7 @@ export class Stack {
       sock.wantRoom = false;
       sock.changed();
     }
-    return false;
+    return this.#wantRoom.has(carrier); // whoever was told may have been refused again
   }
 
   /** `sock` could not get memory of its `carrier` for `bytes`: it is told by `room()`. */

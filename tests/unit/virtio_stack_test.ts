@@ -150,6 +150,18 @@ test("Stack.room() wakes those who wait for that carrier, and no others", () => 
   assertEquals(woken, ["one"]);
 });
 
+test("Stack.room() tells of a socket that is refused again while it is told", () => {
+  const { stack, carrier } = new Rig();
+  const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
+  stack.needRoom(sock, carrier, 1);
+  let told = 0;
+  sock.wake = () => {
+    if (++told === 1) stack.needRoom(sock, carrier, 1);
+  };
+  assertEquals([stack.room(carrier, 1), told], [true, 1]);
+  assertEquals([stack.room(carrier, 1), told], [false, 2]);
+});
+
 test("Stack.reset() ends what was connected, and the next life of the peer hears nothing of it", () => {
   const lives: Record<string, (rig: Rig) => VsockSock> = {
     asked: (rig) => rig.asked(),
