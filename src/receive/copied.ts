@@ -7,7 +7,6 @@ import { MSG_EOR, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
 import { VsockError } from "../error.ts";
-import { SocketOptions } from "../options.ts";
 import { isEnd, nextLength, recvConnected } from "../conn/recv.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { CopyBuffer } from "./copy_buffer.ts";
@@ -25,7 +24,6 @@ export class CopiedSource implements Source, Lender {
   readonly spins = false;
   readonly #socket: AnySocket;
   readonly #headers: UsrHeaders = new UsrHeaders();
-  readonly #options: SocketOptions;
   readonly #out: MessageFlags = { flags: 0 };
   readonly #buffer: CopyBuffer;
   #broken: unknown;
@@ -33,7 +31,6 @@ export class CopiedSource implements Source, Lender {
   /** Copies at most `byteLength` bytes at once, but never a part of a message. */
   constructor(socket: AnySocket, byteLength: number) {
     this.#socket = socket;
-    this.#options = new SocketOptions(socket);
     this.#buffer = new CopyBuffer(byteLength);
   }
 
@@ -61,22 +58,10 @@ export class CopiedSource implements Source, Lender {
   #receive(message: boolean): number {
     const { bytes } = this.#buffer;
     if (!message) return recvConnected(this.#socket, bytes, 0); // no msghdr, which is dearer
-    if (this.#mayOutgrow()) this.#makeRoom();
+    const next = nextLength(this.#socket, bytes.subarray(0, 1));
+    if (next === WOULD_BLOCK) return next;
+    if (next > this.#buffer.byteLength) this.#buffer.byteLength = next;
     return recvConnected(this.#socket, this.#buffer.bytes, MSG_TRUNC, this.#out);
-  }
-
-  /**
-   * AF_UNIX knows no credit, which elsewhere bounds a message; its user may raise that any time.
-   */
-  #mayOutgrow(): boolean {
-    return this.#socket.inq !== undefined || this.#options.bufferSize > this.#buffer.byteLength;
-  }
-
-  /** Grows the buffer to the length of the next message. */
-  #makeRoom(): void {
-    const first = this.#buffer.bytes.subarray(0, 1);
-    const length = nextLength(this.#socket, first);
-    if (length > this.#buffer.byteLength) this.#buffer.byteLength = length;
   }
 
   lend(_page: number, length: number): Uint8Array {

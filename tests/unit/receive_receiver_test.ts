@@ -3,10 +3,12 @@ import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import type { UsrHdrPage } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { POLLERR, POLLIN } from "../../ffi/abi/poll.ts";
-import type { Code } from "../../ffi/errno.ts";
+import { MSG_PEEK } from "../../ffi/abi/socket.ts";
+import { type Code, SysError } from "../../ffi/errno.ts";
 import { VsockError } from "../../src/error.ts";
 import { openReceiver, type ReceiverOptions } from "../../src/receive/receiver.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
+import { openPair } from "./pair.ts";
 import { EOM, FakeSocket, pattern } from "./receive_fake.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -359,6 +361,11 @@ test("Receiver takes what came between the last look and the close", () => {
 
 test("Receiver refuses a message that was cut after all", () => {
   const socket = new FakeSocket({ type: "seqpacket", bufferSize: 1 });
+  const recv = socket.recv.bind(socket);
+  socket.recv = (buffer, flags, out): number => {
+    if ((flags & MSG_PEEK) !== 0) throw new SysError("recv", "EOPNOTSUPP"); // before Linux 6.6
+    return recv(buffer, flags, out);
+  };
   using receiver = openReceiver(socket, { mode: "copy", pages: 1 });
   socket.arrive(pattern(5000), EOM);
   throwsCode("EMSGSIZE", () => receiver.tryReceive());
@@ -382,3 +389,12 @@ test(
     assert(looks > 32 && looks < 100, `${looks}`);
   },
 );
+
+test("Receiver cuts no message that came before bufferSize was lowered", TIMEOUT, async () => {
+  using pair = await openPair("seqpacket");
+  await pair.near.sendMessage(pattern(50_000));
+  pair.far.options.bufferSize = 4_096;
+  using receiver = pair.far.receiver({ mode: "copy", pages: 1 });
+  using batch = await receiver.receive();
+  assertEquals(Array.from(batch!, ({ data }) => data.length), [50_000]);
+});
