@@ -8,7 +8,7 @@ import { POLLIN, POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW } from "../../ffi/abi/vm_sockets.ts";
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import { type Conn, connect, listen, type SocketOptionValues } from "../../mod.ts";
 import { lookSafely } from "../../src/probe/finding.ts";
 import { VSOCK_LOOKS } from "../../src/probe/vsock.ts";
@@ -52,6 +52,11 @@ const FEATURES: readonly {
       "poll() is IN from SO_RCVLOWAT bytes on, not before",
       "options.rcvlowat makes a pending read() wait for as many bytes",
     ],
+  },
+  {
+    about: "EMSGSIZE of a message that exceeds the peer's buffer alone, from Linux 6.2 on",
+    has: saysMessageSize,
+    cases: ["send() is limited by the smaller one of the two buffers"],
   },
   {
     about: "MSG_PEEK of a message, from Linux 6.6 on",
@@ -151,6 +156,18 @@ function heedsRcvlowat(): Promise<boolean> {
     await near.write(Uint8Array.of(1));
     await pass();
     return (far.socket.poll(POLLIN) & POLLIN) === 0;
+  });
+}
+
+async function saysMessageSize(): Promise<boolean> {
+  if (NO_SEQPACKET !== false) return true;
+  return await withPair("seqpacket", { bufferMaxSize: 1 << 20, bufferSize: 1 << 20 }, (near) => {
+    try {
+      near.socket.send(new Uint8Array(1 << 20), 0);
+      return true;
+    } catch (error) {
+      return !isSysError(error, "ENOMEM");
+    }
   });
 }
 
