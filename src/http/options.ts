@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireNumber } from "../arguments.ts";
 import { shown } from "../shown.ts";
 
 /** Throws unless `value` is a number of things, at least one, or Infinity. */
@@ -18,15 +19,4 @@ export function requireCount(name: string, value: unknown): asserts value is num
 export function requireFunction(name: string, value: unknown): void {
   if (typeof value === "function") return;
   throw new TypeError(`Cannot use ${name}: must be a function: current value is ${shown(value)}`);
-}
-
-/** Throws unless `value` can have options. */
-export function requireObject(name: string, value: unknown): asserts value is object {
-  if (typeof value === "object" && value !== null) return;
-  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${shown(value)}`);
-}
-
-function requireNumber(name: string, value: unknown): asserts value is number {
-  if (typeof value === "number") return;
-  throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
 }
