@@ -4,10 +4,12 @@
  * @module
  */
 import { POLLIN } from "../../ffi/abi/poll.ts";
+import { SHUT_RDWR } from "../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { type Address, formatAddress, type UnixAddress } from "../address.ts";
 import { hintFor } from "../hint.ts";
+import { ignoreRefusal } from "../kernel/refusal.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { startTimer } from "../wait/waiting.ts";
 import { Carried } from "./carried.ts";
@@ -187,6 +189,8 @@ export class HybridSocket<A extends Address> extends Carried<A> {
   }
 
   protected release(): void {
+    // An OK that nobody has read would make a reset of the end that the VM is to see.
+    if (this.state === "connecting") ignoreRefusal(() => this.unix.shutdown(SHUT_RDWR));
     this.#claim?.release();
     this.#claim = undefined;
     this.#bound = undefined;

@@ -92,6 +92,22 @@ test(
 );
 
 test(
+  "Socket.close() while connecting is a clean end to the VM, though the OK has come unread",
+  WAIT,
+  async () => {
+    using folder = new UnixFolder();
+    const path = folder.path("vm.sock");
+    using vmm = createVmm(path);
+    using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
+    using socket = openHybrid(path).socket("stream");
+    socket.connect({ cid: 3, port: 1024 });
+    using guest = await agent.accept();
+    socket.close();
+    assertEquals(await guest.read(new Uint8Array(1)), null);
+  },
+);
+
+test(
   "connect() takes an OK that comes late and in pieces",
   WAIT,
   () =>
