@@ -27,15 +27,24 @@ interface ModeRow {
 export const MODES: readonly ModeRow[] = [
   { mode: "copy", letter: "n", short: "C", words: "copy", calls: "recv" },
   {
-    ...{ mode: "zerocopy", letter: "y", short: "ZC", words: "zero-copy, poll" },
+    mode: "zerocopy",
+    letter: "y",
+    short: "ZC",
+    words: "zero-copy, poll",
     calls: "getsockopt + madvise",
   },
   {
-    ...{ mode: "user-poll", letter: "u", short: "ZU", words: "zero-copy, user poll" },
+    mode: "user-poll",
+    letter: "u",
+    short: "ZU",
+    words: "zero-copy, user poll",
     calls: "getsockopt + madvise",
   },
   {
-    ...{ mode: "auto", letter: "a", short: "AU", words: "the cheaper one" },
+    mode: "auto",
+    letter: "a",
+    short: "AU",
+    words: "the cheaper one",
     calls: "recv, or getsockopt + madvise",
   },
 ];
