@@ -34,14 +34,12 @@ export interface ReceiveCost {
  * until the runtime has compiled it, its cost is another one.
  */
 const WARM = { wakeups: 2000, ns: 2e7 } as const;
-/** How many of its latest measurements a cost is the least of: what disturbs only adds. */
+/** How many of its latest measurements a cost is the median of. */
 const SAMPLES = 8;
 /** The way that is taken is left for one that takes at most this part of its time. */
 const HYSTERESIS = 0.95;
-/** Once in so many wake-ups the way that is taken is measured: a look at the clock costs too. */
-const MEASURE_EVERY = 256;
-/** Once in so many of those the other way is tried, which may cost many times as much. */
-const TRY_EVERY = 16;
+/** Once in so many wake-ups the other way is tried, which may cost many times as much. */
+const TRY_EVERY = 4096;
 /** For so many wake-ups: what has not run for a while is slow at first. The last are measured. */
 const TRY = 32;
 
@@ -68,9 +66,9 @@ class Samples {
     return this.#latest.length === SAMPLES;
   }
 
-  /** The least; `undefined` where there is none. */
-  get least(): number | undefined {
-    return this.#latest.length === 0 ? undefined : Math.min(...this.#latest);
+  /** The median; `undefined` where there is none. */
+  get median(): number | undefined {
+    return this.#latest.toSorted((a, b) => a - b)[this.#latest.length >> 1];
   }
 }
 
@@ -80,43 +78,32 @@ class Size {
   /** The way that is taken. */
   way: Way = "copy";
   #blind = BLIND.copy;
-  /** Wake-ups until one is measured. */
+  /** Wake-ups until both ways are tried. */
   #left = 0;
-  #measured = 0;
-  /** What is being tried, for how many more wake-ups. */
-  #tried: Way = "copy";
-  #tries = 0;
+  /** How many more of those that try them. */
+  #tries = 2 * TRY;
 
   choose(): Choice {
-    return this.#left-- > 0 ? this.#blind : this.#measure();
+    return this.#left-- > 0 ? this.#blind : this.#try();
   }
 
-  #measure(): Choice {
+  /** The other way, and then this one just as long, so that neither has an advantage. */
+  #try(): Choice {
     this.#left = 0;
     if (this.#tries === 0) {
-      const tried = this.#wayToTry();
-      if (tried === undefined) {
-        this.#left = MEASURE_EVERY;
-        return MEASURED[this.way];
-      }
-      this.#tried = tried;
-      this.#tries = TRY;
+      this.#settle();
+      this.#tries = 2 * TRY;
+      this.#left = TRY_EVERY;
+      return this.#blind;
     }
+    const way = this.#tries > TRY ? OTHER[this.way] : this.way;
     this.#tries -= 1;
-    return (this.#tries < SAMPLES ? MEASURED : BLIND)[this.#tried];
+    return (this.#tries % TRY < SAMPLES ? MEASURED : BLIND)[way];
   }
 
-  #wayToTry(): Way | undefined {
-    const [way, other] = [this.way, OTHER[this.way]];
-    if (!this.samples[way].enough) return way;
-    if (!this.samples[other].enough) return other;
-    return ++this.#measured % TRY_EVERY === 0 ? other : undefined;
-  }
-
-  note(way: Way, cost: number): void {
-    this.samples[way].add(cost);
+  #settle(): void {
     const [now, then] = [this.samples[this.way], this.samples[OTHER[this.way]]];
-    if (!now.enough || !then.enough || then.least! >= now.least! * HYSTERESIS) return;
+    if (!now.enough || !then.enough || then.median! >= now.median! * HYSTERESIS) return;
     this.way = OTHER[this.way];
     this.#blind = BLIND[this.way];
   }
@@ -163,7 +150,10 @@ export class Costs {
 
   /** About `expected` bytes were chosen for, and `bytes` came, by `way`, in `ns` nanoseconds. */
   note(expected: number, way: Way, bytes: number, ns: number): void {
-    if (!this.#cold) return this.#sizeOf(expected).note(way, ns / bytes);
+    if (!this.#cold) {
+      this.#sizeOf(expected).samples[way].add(ns / bytes);
+      return;
+    }
     this.#warmth[way].add(ns);
     this.#cold = this.#warmth.copy.cold || this.#warmth.map.cold;
   }
@@ -171,7 +161,7 @@ export class Costs {
   /** What has been measured, the smallest size first. */
   *report(carrier: string): Generator<ReceiveCost, void, void> {
     for (const [power, { samples, way }] of this.#sizes.entries()) {
-      const [copy, map] = [samples.copy.least, samples.map.least];
+      const [copy, map] = [samples.copy.median, samples.map.median];
       if (copy === undefined && map === undefined) continue;
       const [copyNsPerKib, mapNsPerKib] = [copy, map].map((cost) => cost && cost * 1024);
       yield { carrier, bytes: 2 ** power, copyNsPerKib, mapNsPerKib, way };

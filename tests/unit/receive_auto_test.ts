@@ -62,8 +62,26 @@ test("Costs.choose() settles on the cheaper way, and tries the other now and the
 });
 
 test("Costs.choose() follows a cost that changes", () => {
-  const { map } = wakeUps(warmCosts(), 5000, PAGE, { copy: 2000, map: 1000 });
-  assert(map > 3000, `${map}`);
+  const { map } = wakeUps(warmCosts(), 9000, PAGE, { copy: 2000, map: 1000 });
+  assert(map > 4500, `${map}`);
+});
+
+test("Costs.choose() measures both ways alike, each after as many wake-ups of the same", () => {
+  const costs = warmCosts();
+  const measured = { copy: 0, map: 0 };
+  let run = 0;
+  let last: Way | undefined;
+  for (let time = 0; time < 20_000; time++) {
+    const choice = costs.choose(PAGE);
+    run = choice.way === last ? run + 1 : 1;
+    last = choice.way;
+    if (!choice.measured) continue;
+    assert(run > 24, `${choice.way}: after ${run}`);
+    measured[choice.way] += 1;
+    costs.note(PAGE, choice.way, PAGE, choice.way === "copy" ? 500 : 1000);
+  }
+  assert(measured.copy > 24, `${measured.copy}`);
+  assertEquals(measured.map, measured.copy);
 });
 
 test("Costs.choose() stays with its way where the other is hardly cheaper", () => {
