@@ -190,12 +190,12 @@ export class SendArena implements Home {
     const { length } = data;
     const block = this.#take(length);
     if (block === NONE) return undefined;
-    const bytes = this.#blocks.whole(block)!;
-    bytes.set(data);
+    const payload = new BlockPayload(this, this.#blocks, block, length);
+    copyInto(payload.bytes, data);
     const dirty = this.#dirty[block]!;
-    if (dirty > length) bytes.fill(0, length, dirty);
+    if (dirty > length) this.#blocks.whole(block)!.fill(0, length, dirty);
     this.#dirty[block] = pageEnd(length); // either side may append up to there
-    return new BlockPayload(this, this.#blocks, block, length);
+    return payload;
   }
 
   /** A block for a page 0, all zero and with the peer at once, or NONE. */
@@ -303,6 +303,15 @@ export function notOurs(): TypeError {
   return new TypeError(
     "Cannot send a packet: payload must be one that this link allocated: current value is not",
   );
+}
+
+/** Fills `bytes` with the start of `data`, which another thread may have made longer meanwhile. */
+function copyInto(bytes: Uint8Array, data: Uint8Array): void {
+  try {
+    bytes.set(data);
+  } catch {
+    bytes.set(data.subarray(0, bytes.length));
+  }
 }
 
 /** The end of the page that the last of `length` bytes lies in. */

@@ -63,6 +63,22 @@ test("SendArena leaves nothing of an earlier packet, nor of what was appended to
   assertEquals([bytes[4096], bytes.subarray(4097).every((byte) => byte === 0)], [1, true]);
 });
 
+test("SendArena.fill() takes what data was, though another thread makes it longer", () => {
+  const { send } = arena();
+  const memory = new SharedArrayBuffer(10, { maxByteLength: 5_000 });
+  class Growing extends Uint8Array<SharedArrayBuffer> {
+    override get length(): number {
+      const { length } = new Uint8Array(memory);
+      memory.grow(5_000);
+      return length;
+    }
+  }
+  const payload = send.fill(new Growing(memory))!;
+  assertEquals([payload.bytes.length, wholeOf(payload).length], [10, 4096]);
+  payload.free();
+  assertEquals(send.free, 4);
+});
+
 test("SendArena gives a page 0 that is all zero", () => {
   for (const length of [1, 100, 4096]) {
     const { send, views } = arena({ smallBlocks: 2 });
