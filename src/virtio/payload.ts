@@ -7,7 +7,7 @@ import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Payload } from "./packet.ts";
 
-/** Pages of payloads that nobody maps: reused, since no view of them ever gets out. */
+/** Starts of pages that nobody maps: reused, since no view of them ever gets out. */
 const sparePages: Uint8Array<ArrayBuffer>[] = [];
 /** Memory of full packets: reused, since `transfer()` has taken it out of everybody's reach. */
 const sparePackets: ArrayBuffer[] = [];
@@ -22,7 +22,6 @@ const SMALL = 128;
 export class PrivatePayload implements Payload {
   readonly pooled = true;
   bytes: Uint8Array<ArrayBuffer>;
-  #page: Uint8Array<ArrayBuffer> | undefined;
 
   /** Of `data`; or of as many bytes, all of which the caller writes before anybody reads them. */
   constructor(data: Uint8Array | number) {
@@ -31,28 +30,23 @@ export class PrivatePayload implements Payload {
       this.bytes = memoryFor(data);
       return;
     }
-    this.#page = sparePages.pop() ?? new Uint8Array(USR_PAGE_SIZE);
-    this.bytes = new Uint8Array(this.#page.buffer, 0, length);
+    this.bytes = pageFor(length);
     if (typeof data !== "number") this.bytes.set(data);
   }
 
   append(data: Uint8Array): boolean {
-    const end = this.bytes.length + data.length;
-    if (this.#page === undefined || end > USR_PAGE_SIZE) return false;
-    this.#page.set(data, this.bytes.length);
-    this.bytes = new Uint8Array(this.#page.buffer, 0, end);
+    const { buffer, length } = this.bytes;
+    if (length + data.length > USR_PAGE_SIZE) return false;
+    this.bytes = new Uint8Array(buffer, 0, length + data.length);
+    this.bytes.set(data, length);
     return true;
   }
 
   revoke(): void {}
 
   free(): void {
-    if (this.#page === undefined) {
-      discard(this.bytes.buffer);
-    } else if (sparePages.length < SPARE_MAX) {
-      sparePages.push(this.#page);
-    }
-    this.#page = undefined;
+    if (this.bytes.length > USR_PAGE_SIZE) discard(this.bytes.buffer);
+    else if (sparePages.length < SPARE_MAX) sparePages.push(this.bytes);
   }
 }
 
@@ -105,6 +99,13 @@ export function localPayload(data: Uint8Array | number, maps: boolean): Payload 
   if (!maps) return new PrivatePayload(data);
   const length = typeof data === "number" ? data : data.length;
   return new PagePayload(data, length <= SMALL ? USR_PAGE_SIZE - length : 0);
+}
+
+/** The first `length` bytes of a page; the view that there was, where that was as long. */
+function pageFor(length: number): Uint8Array<ArrayBuffer> {
+  const spare = sparePages.pop();
+  if (spare?.length === length) return spare;
+  return new Uint8Array(spare?.buffer ?? new ArrayBuffer(USR_PAGE_SIZE), 0, length);
 }
 
 /** A copy of `data`, or as many bytes of whatever. */

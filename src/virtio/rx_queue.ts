@@ -82,8 +82,9 @@ class Entry implements Piece {
 
   /** `length` bytes at `offset`, to copy from. A user may have taken the buffer away. */
   part(offset: number, length: number): Uint8Array {
-    if (offset + length > this.payload.bytes.length) throw new SysError("recv", "EFAULT");
-    return this.payload.bytes.subarray(offset, offset + length);
+    const { bytes } = this.payload;
+    if (offset + length > bytes.length) throw new SysError("recv", "EFAULT");
+    return length === bytes.length ? bytes : bytes.subarray(offset, offset + length);
   }
 }
 
