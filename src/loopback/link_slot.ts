@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Header, Packet, Payload } from "../virtio/packet.ts";
+import { bareHeader, type Header, type Packet, type Payload } from "../virtio/packet.ts";
 
 /** What a slot holds. */
 export const KIND = { packet: 0, openPage0: 1, closePage0: 2 } as const;
@@ -83,16 +83,5 @@ export function kindOf(slots: Uint32Array, at: number): number {
 
 /** The header of a record about a page 0: nothing but ports. */
 export function page0Header(srcPort: number, dstPort: number): Header {
-  return {
-    srcCid: 0,
-    dstCid: 0,
-    srcPort,
-    dstPort,
-    len: 0,
-    type: 0,
-    op: 0,
-    flags: 0,
-    bufAlloc: 0,
-    fwdCnt: 0,
-  };
+  return bareHeader({ srcCid: 0, srcPort, dstCid: 0, dstPort, type: 0 }, 0);
 }

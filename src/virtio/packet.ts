@@ -38,12 +38,25 @@ export function reversed({ srcCid, srcPort, dstCid, dstPort, type }: Ends): Ends
   return { srcCid: dstCid, srcPort: dstPort, dstCid: srcCid, dstPort: srcPort, type };
 }
 
-/** What resets the connection of `ends`, from where that comes. */
-export function resetOf({ srcCid, srcPort, dstCid, dstPort, type }: Ends): Header {
+/** The header of a packet that says `op` and nothing else. */
+export function bareHeader({ srcCid, dstCid, srcPort, dstPort, type }: Ends, op: number): Header {
   return {
-    ...{ srcCid, srcPort, dstCid, dstPort, type },
-    ...{ len: 0, op: VIRTIO_VSOCK_OP_RST, flags: 0, bufAlloc: 0, fwdCnt: 0 },
+    srcCid,
+    dstCid,
+    srcPort,
+    dstPort,
+    len: 0,
+    type,
+    op,
+    flags: 0,
+    bufAlloc: 0,
+    fwdCnt: 0,
   };
+}
+
+/** What resets the connection of `ends`, from where that comes. */
+export function resetOf(ends: Ends): Header {
+  return bareHeader(ends, VIRTIO_VSOCK_OP_RST);
 }
 
 /**
