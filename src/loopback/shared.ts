@@ -207,7 +207,11 @@ class LinkedNode extends StackNode implements Carrier {
   }
 
   override block(ready: () => number, timeoutMs: number): number {
-    return this.blockBy((ms) => this.#link.waitSync(ms), ready, timeoutMs);
+    const sleep = (ms: number): void => {
+      if (this.#link.alive) this.#link.waitSync(ms);
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); // for a deadline
+    };
+    return this.blockBy(sleep, ready, timeoutMs);
   }
 
   override freeTogether(free: () => void): void {

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { setImmediate } from "node:timers";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { POLLOUT } from "../../ffi/abi/poll.ts";
+import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
@@ -225,6 +225,26 @@ test("a link has nobody wait for a timer, however often its peer wakes it", TIME
     while (heard < sent) await new Promise((resolve) => setImmediate(resolve));
   }
   assertEquals(waits, 0);
+});
+
+test("waitSync() over a link that is gone sleeps", TIMEOUT, () => {
+  using ends = open({});
+  using listener = ends.host.socket("stream");
+  listener.bind(ADDRESS);
+  listener.listen(0);
+  ends.guest.close();
+  const { wait } = Atomics;
+  let sleeps = 0;
+  Reflect.set(Atomics, "wait", (...asked: Parameters<typeof wait>) => {
+    sleeps++;
+    return wait(...asked);
+  });
+  try {
+    assertEquals(listener.waitSync(POLLIN, 50), 0);
+  } finally {
+    Reflect.set(Atomics, "wait", wait);
+  }
+  assertEquals(sleeps > 0, true);
 });
 
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
