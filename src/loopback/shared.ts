@@ -69,12 +69,11 @@ export interface LinkedLoopback extends Transport, Disposable {
  * ```
  */
 export function createLoopbackLink(options: LoopbackLinkOptions = {}): [LoopbackEnd, LoopbackEnd] {
-  const { cids = [2, 3], ...memory } = options;
-  const [a, b] = cids;
+  const [a, b] = options.cids ?? [2, 3];
   requireU32("cids", a);
   requireU32("cids", b);
   if (a === b) throw new RangeError(`Cannot use cids: must differ: current value is ${a}, ${b}`);
-  const [near, far] = createLink(memory);
+  const [near, far] = createLink(options);
   return [
     { cid: a, peerCid: b, link: near },
     { cid: b, peerCid: a, link: far },

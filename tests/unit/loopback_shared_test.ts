@@ -247,6 +247,15 @@ test("waitSync() over a link that is gone sleeps", TIMEOUT, () => {
   assertEquals(sleeps > 0, true);
 });
 
+test("createLoopbackLink() takes options that are an object with getters", () => {
+  class Options {
+    get smallBlocks(): number {
+      return 0;
+    }
+  }
+  assertThrows(() => createLoopbackLink(new Options()), RangeError, "Cannot use smallBlocks");
+});
+
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
