@@ -33,6 +33,15 @@ export function requireNumber(name: string, value: unknown): asserts value is nu
   throw new TypeError(`Cannot use ${name}: must be a number: current value is ${shown(value)}`);
 }
 
+/** Throws a TypeError or RangeError unless `value` is a number from `min` to `max`. */
+export function requireWithin(name: string, value: unknown, min: number, max: number): void {
+  requireNumber(name, value);
+  if (value >= min && value <= max) return;
+  throw new RangeError(
+    `Cannot use ${name}: must be a number from ${min} to ${max}: current value is ${value}`,
+  );
+}
+
 /** Throws a TypeError or RangeError unless `value` is an integer from `min` to `max`. */
 export function requireInteger(name: string, value: number, min: number, max: number): void {
   requireNumber(name, value);

@@ -6,7 +6,7 @@
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { isSysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
-import { requireKnown } from "../arguments.ts";
+import { requireKnown, requireWithin } from "../arguments.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
 import { startTimer, TIMER_MAX_MS } from "../wait/waiting.ts";
@@ -41,11 +41,7 @@ export function requireFaults(faults: HybridFaults): void {
       `Cannot use answer: must be of ${ANSWERS.join(", ")}: current value is ${shown(answer)}`,
     );
   }
-  if (!(delayMs >= 0 && delayMs <= TIMER_MAX_MS)) {
-    throw new RangeError(
-      `Cannot use delayMs: must be from 0 to ${TIMER_MAX_MS}: current value is ${delayMs}`,
-    );
-  }
+  requireWithin("delayMs", delayMs, 0, TIMER_MAX_MS);
   if (!Number.isInteger(splitBytes) || splitBytes < 1) {
     throw new RangeError(
       `Cannot use splitBytes: must be a positive integer: current value is ${splitBytes}`,

@@ -5,6 +5,7 @@
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
+import { requireInteger } from "../arguments.ts";
 import { TIMER_MAX_MS } from "../wait/waiting.ts";
 import { ARM_WORDS } from "./link_page0.ts";
 
@@ -96,6 +97,7 @@ export const STATE = { created: 0, open: 1, closed: 2 } as const;
  *
  * @returns Its two ends, each to be opened exactly once, in any thread.
  * @throws {RangeError} If an option is out of its range.
+ * @throws {TypeError} If one is no number.
  */
 export function createLink(options: LinkOptions = {}): [LinkEnd, LinkEnd] {
   const { smallBlocks = 512, largeBlocks = 96, ringEntries = 1024 } = options;
@@ -105,7 +107,7 @@ export function createLink(options: LinkOptions = {}): [LinkEnd, LinkEnd] {
   requireInteger("ringEntries", ringEntries, 2, 65_536);
   if ((ringEntries & (ringEntries - 1)) !== 0) {
     throw new RangeError(
-      `Cannot create a link: ringEntries must be a power of two: current value is ${ringEntries}`,
+      `Cannot use ringEntries: must be a power of two: current value is ${ringEntries}`,
     );
   }
   requireInteger("deadAfterMs", deadAfterMs, 10, TIMER_MAX_MS);
@@ -137,12 +139,4 @@ function createLane(smallBlocks: number, largeBlocks: number, ringEntries: numbe
       (_, i) => new SharedArrayBuffer(i < smallBlocks ? SMALL_BLOCK : LARGE_BLOCK),
     ),
   };
-}
-
-function requireInteger(name: string, value: number, min: number, max: number): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new RangeError(
-    `Cannot create a link: ${name} must be an integer from ${min} to ${max}: ` +
-      `current value is ${value}`,
-  );
 }

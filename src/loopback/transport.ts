@@ -5,8 +5,7 @@
  */
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
-import { requireKnown, requireU32 } from "../arguments.ts";
-import { shown } from "../shown.ts";
+import { requireKnown, requireU32, requireWithin } from "../arguments.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
@@ -49,7 +48,7 @@ export type LoopbackTransport = Transport;
  * is nothing to close.
  *
  * @throws {RangeError} If `seed`, `delayMs` or a fault is out of range.
- * @throws {TypeError} If there is no such fault.
+ * @throws {TypeError} If one of them is no number, or there is no such fault.
  *
  * @example Listen and connect, with packets in an order that the seed draws
  * ```ts
@@ -68,7 +67,7 @@ export type LoopbackTransport = Transport;
 export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport {
   const { seed, delayMs = 0, faults = {}, clock = realClock, tap, privileged } = options;
   if (seed !== undefined) requireU32("seed", seed);
-  requireNumber("delayMs", delayMs, 0, TIMER_MAX_MS);
+  requireWithin("delayMs", delayMs, 0, TIMER_MAX_MS);
   requireFaults(faults);
   const random = seeded(seed ?? 0);
   const node = new StackNode({
@@ -109,15 +108,6 @@ const BYTE_COUNTS = ["resetAfterBytes", "dropAfterBytes", "creditLimit"] as cons
 
 function requireFaults(faults: LoopbackFaults): void {
   requireKnown("faults", faults, [...PROBABILITIES, ...BYTE_COUNTS]);
-  for (const name of PROBABILITIES) requireNumber(name, faults[name] ?? 0, 0, 1);
-  for (const name of BYTE_COUNTS) requireNumber(name, faults[name] ?? 0, 0, Infinity);
-}
-
-function requireNumber(name: string, value: number, min: number, max: number): void {
-  if (typeof value !== "number" || !(value >= min && value <= max)) {
-    throw new RangeError(
-      `Cannot use ${name}: must be a number from ${min} to ${max}: ` +
-        `current value is ${shown(value)}`,
-    );
-  }
+  for (const name of PROBABILITIES) requireWithin(name, faults[name] ?? 0, 0, 1);
+  for (const name of BYTE_COUNTS) requireWithin(name, faults[name] ?? 0, 0, Infinity);
 }

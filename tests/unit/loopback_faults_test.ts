@@ -201,6 +201,7 @@ test("createLoopback() refuses what is out of range", () => {
       "resetAfterBytes, dropAfterBytes, creditLimit: current value has shortRead",
   );
   assertThrows(() => createLoopback({ faults: null as never }), TypeError, "must be an object");
+  assertThrows(() => createLoopback({ delayMs: "1" as never }), TypeError, "must be a number");
   assertThrows(() => createLoopback({ seed: -1 }), RangeError);
   assertThrows(() => createLoopback({ seed: 2 ** 32 }), RangeError);
   assertThrows(() => createLoopback({ delayMs: NaN }), RangeError);

@@ -25,16 +25,18 @@ function fwdCnts(packets: Packet[]): number[] {
 
 test("createLink() refuses options out of range before it makes anything", () => {
   const cases: [LinkOptions, string][] = [
-    [{ smallBlocks: 0 }, "smallBlocks must be an integer from 1 to 65536: current value is 0"],
-    [{ largeBlocks: 1.5 }, "largeBlocks must be an integer from 1 to 65536: current value is 1.5"],
-    [{ ringEntries: NaN }, "ringEntries must be an integer from 2 to 65536: current value is NaN"],
-    [{ ringEntries: 3 }, "ringEntries must be a power of two: current value is 3"],
-    [{ deadAfterMs: 9 }, "deadAfterMs must be an integer from 10 to 2147483647: current value"],
-    [{ firstIndex: 2 ** 32 }, "firstIndex must be an integer from 0 to 4294967295: current value"],
+    [{ smallBlocks: 0 }, "smallBlocks: must be an integer from 1 to 65536: current value is 0"],
+    [{ largeBlocks: 1.5 }, "largeBlocks: must be an integer from 1 to 65536: current value is 1.5"],
+    [{ ringEntries: NaN }, "ringEntries: must be an integer from 2 to 65536: current value is NaN"],
+    [{ ringEntries: 3 }, "ringEntries: must be a power of two: current value is 3"],
+    [{ deadAfterMs: 9 }, "deadAfterMs: must be an integer from 10 to 2147483647: current value"],
+    [{ firstIndex: 2 ** 32 }, "firstIndex: must be an integer from 0 to 4294967295: current value"],
   ];
   for (const [options, message] of cases) {
-    assertThrows(() => createLink(options), RangeError, `Cannot create a link: ${message}`);
+    assertThrows(() => createLink(options), RangeError, `Cannot use ${message}`);
   }
+  const text = { smallBlocks: "4" as never };
+  assertThrows(() => createLink(text), TypeError, "Cannot use smallBlocks: must be a number");
 });
 
 test("openLink() opens an end once, clones of it included", () => {
