@@ -76,6 +76,7 @@ export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport
     firstPort: firstPort(seed === undefined ? Math.random : random),
     clock,
     tap,
+    replays: seed !== undefined,
     shorten: shortener(faults, random),
   });
   const calm = seed === undefined && delayMs === 0 && Object.keys(faults).length === 0;

@@ -31,7 +31,8 @@ export interface ReceiverOptions {
    * `"map"`: lend the pages that packets arrived in, and over TCP copies of what is not a whole
    * page. `"copy"`: recv(2) into a buffer. `"auto"`: on a stream whichever is cheaper for as much
    * as a wake-up brings, by what both have cost in this process (`receiveCosts()`), where it can
-   * map (TCP, or a VM socket with `zeroCopyReceive`); messages are mapped then; else copy.
+   * map (TCP, or a VM socket with `zeroCopyReceive`); messages are mapped then, and so is all over
+   * a loopback with a seed; else copy.
    *
    * @default {"auto"}
    */
@@ -152,7 +153,7 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
   try {
     const mapping = isTcp(socket) ? new TcpSource(socket, pages) : openMapping(socket, pages);
     // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
-    if (mode === "map" || socket.type === "seqpacket") return mapping;
+    if (mode === "map" || socket.type === "seqpacket" || replays(socket)) return mapping;
     return new AutoSource(copied(), mapping, carrierOf(socket), rcvlowatOf(socket));
   } catch (cause) {
     const error = toVsockError("mmap", cause);
@@ -174,6 +175,11 @@ function isTcp(socket: AnySocket): socket is KernelSocket<Address> {
 function carrierOf(socket: AnySocket): string {
   if (socket instanceof KernelSocket) return socket.family.name;
   return socket instanceof StackSocket ? socket.carrier : "loopback";
+}
+
+/** Whether which way is taken may not be a matter of time. */
+function replays(socket: AnySocket): boolean {
+  return socket instanceof StackSocket && socket.replays;
 }
 
 function rcvlowatOf(socket: AnySocket): number {

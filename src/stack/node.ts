@@ -38,6 +38,8 @@ export interface NodeOptions {
   readonly firstPort: number;
   readonly clock: Clock;
   readonly tap?: Tap | undefined;
+  /** Whether a seed draws what happens: nothing is to depend on how long something takes. */
+  readonly replays?: boolean | undefined;
   /** Draws how much of `n` (at least 1) a send or a recv handles. */
   readonly shorten?: ((what: "read" | "write", n: number) => number) | undefined;
 }
@@ -70,6 +72,7 @@ export class StackNode implements StackHost {
   readonly hold: LoopHold = new LoopHold();
   readonly turns: Turns = new Turns();
   readonly shorten: NodeOptions["shorten"];
+  readonly replays: boolean;
   /** Mappings by their start, for the address checks of MAP_RX. */
   readonly mappings: Map<number, { readonly length: number; readonly owner: VsockSock }> =
     new Map();
@@ -88,6 +91,7 @@ export class StackNode implements StackHost {
     this.firstPort = options.firstPort;
     this.#clock = options.clock;
     this.shorten = options.shorten;
+    this.replays = options.replays ?? false;
     this.#tap = options.tap;
     this.stack = new Stack(this);
   }

@@ -60,6 +60,11 @@ export class StackSocket implements Socket {
     return this.#node.carrier;
   }
 
+  /** Whether nothing is to depend on how long something takes. */
+  get replays(): boolean {
+    return this.#node.replays;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

@@ -131,6 +131,40 @@ test("createLoopback() replays delays where turns take long", LONG, async () => 
   }
 });
 
+/** The packets while ten clients have all that they send sent back, in batches. */
+async function batches(): Promise<string> {
+  const packets: string[] = [];
+  const transport = createLoopback({
+    seed: 5,
+    faults: { shortReads: 0.5, creditLimit: 1_000 },
+    tap: ({ op, srcPort, dstPort, len }) => packets.push(`${srcPort}>${dstPort} ${op} ${len}`),
+  });
+  const address = { cid: 1, port: 1024 };
+  const options = { zeroCopyReceive: true };
+  using listener = listen(address, { transport, options });
+  const answer = async (conn: Conn): Promise<void> => {
+    for await (const batch of conn.receiver()) {
+      for (const { data } of batch) await conn.write(data);
+    }
+    await conn.closeWrite();
+  };
+  const ask = async (): Promise<void> => {
+    using conn = await connect(address, { transport, options });
+    for (let i = 0; i < 20; i++) await conn.write(new Uint8Array(100));
+    await conn.closeWrite();
+    for await (const _ of conn.receiver());
+  };
+  const all = Array.from({ length: 10 }, ask);
+  for (let i = 0; i < 10; i++) all.push(answer(await listener.accept()));
+  await Promise.all(all);
+  return packets.join();
+}
+
+test("createLoopback() replays receivers, however long they take", LONG, async () => {
+  const first = await batches();
+  for (let i = 0; i < 8; i++) assertEquals(await batches(), first);
+});
+
 /** A connection over `transport`. */
 async function pair(transport: LoopbackTransport, port: number): Promise<[Conn, Conn]> {
   using listener = listen({ cid: 1, port }, { transport });
