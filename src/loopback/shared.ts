@@ -169,7 +169,7 @@ class LinkedNode extends StackNode implements Carrier {
 
   send(packet: Packet): void {
     if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
-    this.tapped(packet);
+    this.tappedOrLost(packet);
     this.#link.send(packet);
   }
 

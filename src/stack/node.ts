@@ -126,18 +126,23 @@ export class StackNode implements StackHost {
 
   /** A packet has come out of a carrier. */
   deliver(packet: Packet): void {
-    try {
-      this.tapped(packet);
-    } catch (error) {
-      packet.payload?.free();
-      throw error;
-    }
+    this.tappedOrLost(packet);
     this.stack.receive(packet);
   }
 
   /** Shows the tap a packet that goes by. */
   tapped(packet: Packet): void {
     this.#tap?.(packet, this.now());
+  }
+
+  /** `tapped()`, of a packet that goes no further where that throws. */
+  tappedOrLost(packet: Packet): void {
+    try {
+      this.tapped(packet);
+    } catch (error) {
+      packet.payload?.free();
+      throw error;
+    }
   }
 
   /** Whether packets of that connection get mapped. */

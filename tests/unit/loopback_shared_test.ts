@@ -290,6 +290,34 @@ test("a tap of a link that throws costs one packet, and not its memory", () => {
   assertEquals([socket.poll(0), peer.freeBlocks], [0, free]);
 });
 
+test(
+  "a tap that throws as a link sends costs one packet, and not its memory",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink({ smallBlocks: 4, largeBlocks: 2 });
+    let throws = false;
+    using host = openLoopback(end, {
+      tap: ({ len }) => {
+        if (throws && len > 0) throw new Error("tap");
+      },
+    });
+    using guest = openLoopback(other);
+    using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+    using near = await connect({ cid: 3, port: 1024 }, { transport: host });
+    using _far = await listener.accept();
+    throws = true;
+    for (let i = 0; i < 6; i++) {
+      assertThrows(
+        () => near.socket.send(Uint8Array.of(i), 0),
+        Error,
+        "tap",
+      );
+    }
+    throws = false;
+    assertEquals(near.socket.send(Uint8Array.of(9), 0), 1);
+  },
+);
+
 test("a peek over a link and the read after it are the same bytes", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
