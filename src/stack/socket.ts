@@ -116,15 +116,25 @@ export class StackSocket implements Socket {
 
   close(): void {
     if (this.#closed) return;
-    this.#node.pump(this.#sock.carrier);
-    this.#closed = true;
-    this.#node.listening.delete(this);
-    release(this.#node.stack, this.#sock);
-    this.#sock.wake = undefined;
-    this.#sock.page = undefined;
-    this.#page?.close();
-    this.#waiters.finish(POLLNVAL);
-    this.#node.closed();
+    try {
+      this.#node.pump(this.#sock.carrier);
+    } finally { // a tap may throw
+      this.#closed = true;
+      this.#node.listening.delete(this);
+      this.#release();
+    }
+  }
+
+  #release(): void {
+    try {
+      release(this.#node.stack, this.#sock);
+    } finally {
+      this.#sock.wake = undefined;
+      this.#sock.page = undefined;
+      this.#page?.close();
+      this.#waiters.finish(POLLNVAL);
+      this.#node.closed();
+    }
   }
 
   [Symbol.dispose](): void {

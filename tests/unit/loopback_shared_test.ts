@@ -318,6 +318,28 @@ test(
   },
 );
 
+test("close() over a link ends what waits, though a tap throws meanwhile", TIMEOUT, async () => {
+  for (const cid of [2, 3]) { // of what comes, and of what is sent
+    const [end, other] = createLoopbackLink();
+    let throws = false;
+    using host = openLoopback(end, {
+      tap: ({ srcCid }) => {
+        if (throws && srcCid === cid) throw new Error("tap");
+      },
+    });
+    using guest = openLoopback(other);
+    using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+    const near = await connect({ cid: 3, port: 1024 }, { transport: host });
+    using far = await listener.accept();
+    const reading = codeOf(near.read(new Uint8Array(1)));
+    throws = true;
+    far.socket.send(Uint8Array.of(1), 0);
+    assertThrows(() => near.close(), Error, "tap");
+    assertEquals(await reading, "EBADF");
+    throws = false;
+  }
+});
+
 test("a peek over a link and the read after it are the same bytes", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
