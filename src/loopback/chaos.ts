@@ -43,6 +43,7 @@ export interface ChaosOptions {
 }
 
 interface Flow {
+  readonly key: string;
   readonly packets: { readonly packet: Packet; readonly at: number }[];
   /** No packet of a flow overtakes another. */
   last: number;
@@ -99,7 +100,7 @@ export class ChaosWire implements Carrier {
     const idle = this.#flows.size === 0;
     if (idle || clock !== realClock) this.#now = Math.max(this.#now, clock.now());
     let flow = this.#flows.get(key);
-    if (flow === undefined) this.#flows.set(key, flow = { packets: [], last: 0 });
+    if (flow === undefined) this.#flows.set(key, flow = { key, packets: [], last: 0 });
     flow.last = Math.max(flow.last, this.#now + (delayMs > 0 ? random() * delayMs : 0));
     flow.packets.push({ packet, at: flow.last });
     this.#schedule();
@@ -122,13 +123,13 @@ export class ChaosWire implements Carrier {
     this.#scheduled = false;
     this.#held = 0;
     if (this.#flows.size === 0) return; // a timer that was set for what has gone meanwhile
-    const [key, flow] = this.#next();
-    const { packet, at } = flow.packets[0]!;
+    const { key, packets } = this.#next();
+    const { packet, at } = packets[0]!;
     const early = at - this.#options.clock.now();
     if (early > 0) return this.#arm(early);
     this.#now = Math.max(this.#now, at);
-    flow.packets.shift();
-    if (flow.packets.length === 0) this.#flows.delete(key);
+    packets.shift();
+    if (packets.length === 0) this.#flows.delete(key);
     if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
     try {
       this.#pass(packet);
@@ -138,12 +139,17 @@ export class ChaosWire implements Carrier {
   };
 
   /** The flow that comes next: the earliest, or where none is late the one that is drawn. */
-  #next(): [string, Flow] {
+  #next(): Flow {
     const { random, shuffle, delayMs } = this.#options;
-    const flows = [...this.#flows];
-    if (delayMs === 0) return flows[shuffle ? Math.floor(random() * flows.length) : 0]!;
-    const atOf = ([, { packets }]: [string, Flow]): number => packets[0]!.at;
-    return flows.reduce((first, flow) => atOf(flow) < atOf(first) ? flow : first);
+    const flows = this.#flows.values(); // as an array, thousands of them take long
+    let next = flows.next().value!;
+    if (delayMs > 0) {
+      for (const flow of flows) if (flow.packets[0]!.at < next.packets[0]!.at) next = flow;
+      return next;
+    }
+    const before = shuffle ? Math.floor(random() * this.#flows.size) : 0;
+    for (let i = 0; i < before; i++) next = flows.next().value!;
+    return next;
   }
 
   #arm(ms: number): void {
