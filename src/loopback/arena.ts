@@ -66,7 +66,7 @@ export class BlockPayload implements Payload {
 
   append(data: Uint8Array): boolean {
     const { length } = this.bytes;
-    if (this.#home === undefined || this.#copy !== undefined) return false;
+    if (this.#copy !== undefined) return false;
     if (length + data.length > pageEnd(length)) return false;
     this.#blocks.whole(this.#block)!.set(data, length);
     this.bytes = this.#blocks.view(this.#block, length + data.length);

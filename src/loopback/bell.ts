@@ -62,7 +62,7 @@ export class Bell {
     for (;;) {
       tick();
       const left = end - performance.now();
-      const news = left > 0 ? this.#sleep(Math.min(left, sliceMs)) : this.#news();
+      const news = this.#sleep(Math.min(left, sliceMs));
       if (news || left <= 0) return news;
     }
   }
@@ -103,8 +103,7 @@ export class Bell {
   }
 
   async #lookOften(): Promise<void> {
-    // The peer may put the 1 back, for ever.
-    while (this.#own.load(WORD.sleeping) !== 0 && !this.#news()) {
+    while (!this.#news()) {
       await new Promise<void>((resolve) => startTimer(resolve, LOOK_EVERY_MS));
     }
   }

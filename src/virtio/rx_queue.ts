@@ -76,7 +76,7 @@ class Entry implements Piece {
 
   /** As `part()`, of bytes that will be copied again: what a peer has in its hands could differ. */
   peek(offset: number, length: number): Uint8Array {
-    if (length > 0) this.payload.own?.();
+    this.payload.own?.();
     return this.part(offset, length);
   }
 
@@ -198,7 +198,7 @@ export class RxQueue {
       const entry = this.#entries.at(peek ? i : 0)!;
       const { flags, offset } = entry;
       const rest = entry.length - offset;
-      const bytes = Math.min(Math.max(0, buffer.length - total), rest);
+      const bytes = Math.min(buffer.length - total, rest);
       if (bytes > 0) {
         buffer.set(peek ? entry.peek(offset, bytes) : entry.part(offset, bytes), total);
       }
@@ -307,12 +307,10 @@ export class RxQueue {
 function merge(run: readonly Entry[], size: number): Entry {
   const whole = new Uint8Array(size);
   let at = 0;
-  let flags = 0;
   for (const entry of run) {
     whole.set(entry.part(0, entry.length), at);
     at += entry.length;
-    flags |= entry.flags;
     entry.drop();
   }
-  return new Entry(new PagePayload(whole), flags);
+  return new Entry(new PagePayload(whole), 0);
 }
