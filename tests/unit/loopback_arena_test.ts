@@ -96,6 +96,27 @@ test("SendArena leaves nothing of a packet that has one byte in its last page", 
   assertEquals(wholeOf(filled(send, 1, 1)).lastIndexOf(9), -1);
 });
 
+test("SendArena leaves nothing of a page 0 in the packet that comes after it", () => {
+  const { send, received, views } = arena();
+  const block = send.takePage();
+  views.whole(block)!.fill(9);
+  send.lend(block);
+  received.hold(block);
+  received.giveBack(block);
+  send.collect();
+  filled(send, 1); // the other one
+  const payload = filled(send, 1, 1);
+  assertEquals([wholeOf(payload).length, wholeOf(payload).lastIndexOf(9)], [4096, -1]);
+});
+
+test("SendArena makes no page 0 of a single block, and one of three", () => {
+  const pages = [1, 3].map((smallBlocks) => {
+    const { send } = arena({ smallBlocks });
+    return [send.takePage(), send.takePage()].filter((block) => block !== NONE).length;
+  });
+  assertEquals(pages, [0, 1]);
+});
+
 test("SendArena makes page 0s of half the small blocks at most, and of what they leave again", () => {
   const { send, received } = arena({ smallBlocks: 4, largeBlocks: 1 });
   const pages = [send.takePage(), send.takePage()];
@@ -121,8 +142,9 @@ test("BlockPayload.own() keeps what was there from whoever fills the block anew"
   const copy = payload.bytes;
   payload.revoke();
   assertEquals([copy.length, payload.bytes[9]], [0, 1]);
+  const last = payload.bytes;
   payload.free();
-  assertEquals([payload.bytes.length, lent.length, send.collect()], [0, 10, 1]);
+  assertEquals([payload.bytes.length, last.length, lent.length, send.collect()], [0, 0, 10, 1]);
 });
 
 test("SendArena uses the block that came back first", () => {
@@ -138,7 +160,7 @@ test("SendArena uses the block that came back first", () => {
 test("SendArena puts small data into large blocks when the small ones are out, not more", () => {
   const { send } = arena();
   const sizes = [1, 4096, 1].map((length) => wholeOf(filled(send, length)).length);
-  assertEquals(sizes, [4096, 4096, 65536]);
+  assertEquals([...sizes, send.fits(4096), send.fits(4097)], [4096, 4096, 65536, false, true]);
   assertEquals(wholeOf(filled(send, 65536)).length, 65536);
   assertEquals(send.fill(new Uint8Array(1)), undefined);
   assertEquals(send.free, 0);
@@ -202,7 +224,11 @@ test("ReceivedBlocks.together() tells the peer once of all that it gives back, o
   });
   received.together(() => payloads.forEach((payload) => payload.free()));
   assertEquals([returned(), send.collect()], [1, 2]);
-  last!.free();
+  const fails = (): void => {
+    last!.free();
+    throw new Error("a release");
+  };
+  assertThrows(() => received.together(fails), Error, "a release");
   assertEquals([returned(), send.collect()], [2, 1]);
 });
 
@@ -219,6 +245,15 @@ test("ReceivedBlocks gives no view outside of a block, and none of a block that 
   payload.free();
   assertEquals([returned(), payload.bytes.length], [1, 0]);
   assertEquals(received.payload(0, 1)?.bytes.length, 1);
+  received.hold(1);
+  assertEquals([received.payload(1, 1), received.hold(1)], [undefined, undefined]);
+});
+
+test("Blocks.view() gives the same view for the same length", () => {
+  const { views } = arena();
+  const view = views.view(0, 10);
+  assertStrictEquals(views.view(0, 10), view);
+  assertEquals([views.view(0, 4096).length, views.view(0, 10).length], [4096, 10]);
 });
 
 test("BlockPayload.append() fills the last page and no more", () => {

@@ -5,10 +5,21 @@ import { Bell } from "../../src/loopback/bell.ts";
 import { createLink, END_WORDS, WORD } from "../../src/loopback/link_memory.ts";
 import { Words } from "../../src/loopback/ring.ts";
 
-/** A thread that must not sleep. */
+/** A thread that must not sleep, nor be woken. */
 class Wakeful extends Words {
   override wait(): void {
     throw new Error("slept");
+  }
+  override notify(): void {
+    throw new Error("woken");
+  }
+}
+
+/** A thread that says how long it would sleep. */
+class Told extends Words {
+  longestMs = 0;
+  override wait(_word: number, _value: number, timeoutMs: number): void {
+    this.longestMs = Math.max(this.longestMs, timeoutMs);
   }
 }
 
@@ -29,10 +40,10 @@ test("Bell.waitSync() looks once more after it said that it sleeps", () => {
 });
 
 test("Bell.ring() makes no call where the peer is awake, and puts 0 where it sleeps", () => {
+  const [{ control }] = createLink({ smallBlocks: 1, largeBlocks: 1 });
+  const awake = new Wakeful(control, 0);
+  new Bell(awake, awake, () => false).ring();
   const { bell: ringer, peer } = silentBell();
-  peer.store(WORD.sleeping, 0);
-  ringer.ring();
-  assertEquals(peer.load(WORD.sleeping), 0);
   peer.store(WORD.sleeping, 1);
   ringer.ring();
   assertEquals(peer.load(WORD.sleeping), 0);
@@ -50,6 +61,20 @@ test("Bell.waitSync() runs its tick between sleeps and ends in time", { timeout:
   let ticks = 0;
   assertEquals(sleeper.waitSync(50, 5, () => ticks++), false);
   assertEquals(ticks > 1, true);
+});
+
+test("Bell.waitSync() asks for no sleep that is longer than what is left", () => {
+  const [{ control }] = createLink({ smallBlocks: 1, largeBlocks: 1 });
+  const own = new Told(control, 0);
+  assertEquals(new Bell(own, own, () => false).waitSync(20, 60_000, () => {}), false);
+  assertEquals(own.longestMs > 0 && own.longestMs <= 20, true);
+});
+
+test("Bell.waitAsync() of news does not say that it sleeps", async () => {
+  const [{ control }] = createLink({ smallBlocks: 1, largeBlocks: 1 });
+  const own = new Wakeful(control, 0);
+  await new Bell(own, own, () => true).waitAsync();
+  assertEquals(own.load(WORD.sleeping), 0);
 });
 
 test("Bell.waitSync() leaves a pending waitAsync() to be woken", { timeout: 60_000 }, async () => {

@@ -60,6 +60,18 @@ test("RxQueue.push() merges packets of up to 128 bytes, never across the end of 
   assertEquals([rx.length, rx.rxBytes, rx.msgCount], [3, 358, 2]);
 });
 
+test("RxQueue.push() frees a packet that it merges, and merges none into one that is lent", () => {
+  const { rx } = queue();
+  const [big, small] = [new PagePayload(filled(5_000, 1), 3_000), new Watched(filled(10, 2))];
+  rx.push(big, 0);
+  rx.push(small, 0);
+  assertEquals([rx.length, small.freed], [1, 1]);
+  const [piece] = map(rx, 1);
+  rx.push(new Watched(filled(10, 3)), 0);
+  assertEquals(rx.length, 2);
+  piece!.release();
+});
+
 test("RxQueue.push() refuses what breaks the credit, and nothing has changed", () => {
   const { rx, credit } = queue(10 * PACKET_OVERHEAD);
   for (let i = 0; i < 10; i++) assert(rx.push(new PagePayload(filled(200, i)), EOM));
@@ -70,22 +82,28 @@ test("RxQueue.push() refuses what breaks the credit, and nothing has changed", (
 
 test("RxQueue.push() collapses many small stream packets rather than to refuse them", () => {
   const { rx, credit } = queue();
-  for (let i = 0; i < 5_000; i++) assert(rx.push(new PagePayload(filled(200, i & 255)), 0), `${i}`);
+  const payloads = Array.from({ length: 5_000 }, (_, i) => new Watched(filled(200, i & 255)));
+  for (const [i, payload] of payloads.entries()) assert(rx.push(payload, 0), `${i}`);
+  assertEquals(payloads[0]!.freed, 1);
   const got = new Uint8Array(200);
+  let [drained, longest] = [0, 0];
   for (let i = 0; i < 5_000; i++) {
     assertEquals(rx.read(got), 200);
     assert(got.every((byte) => byte === (i & 255)), `packet ${i}`);
+    longest = Math.max(longest, credit.fwdCnt - drained);
+    drained = credit.fwdCnt;
   }
   assertEquals([rx.rxBytes, credit.bufUsed, credit.fwdCnt], [0, 0, 1_000_000]);
+  assertEquals(longest, 161 * 200); // into less than 8 pages
 });
 
 test("RxQueue.push() that merges packets keeps the end of the message, and counts all bytes", () => {
   const { rx } = queue();
-  rx.received = 0x7fff_ffff;
+  rx.received = 0xffff_fff0;
   rx.push(new PrivatePayload(filled(100, 1)), 0);
   rx.push(new PrivatePayload(filled(100, 2)), EOM | EOR);
   rx.push(new PrivatePayload(filled(7, 3)), EOM);
-  assertEquals([rx.length, rx.received - 0x7fff_ffff], [2, 207]);
+  assertEquals([rx.length, rx.received], [2, 207 - 16]); // modulo 2^32
   const out = { flags: 0 };
   const got = new Uint8Array(300);
   assertEquals([rx.message(got, false, out), out.flags, got[199], got[200]], [200, EOR, 2, 0]);
@@ -193,10 +211,11 @@ test("RxQueue.map() continues a packet that is larger than the room, flags on it
 test("RxQueue.map() moves a partly read packet to a fresh page and drops nothing", () => {
   const { rx, credit } = queue();
   const data = Uint8Array.from({ length: 5_000 }, (_, i) => i & 255);
-  rx.push(new PagePayload(data), 0);
+  const payload = new Watched(data);
+  rx.push(payload, 0);
   rx.read(new Uint8Array(10));
   const [piece] = map(rx, 4);
-  assertEquals(piece!.view(), data.subarray(10));
+  assertEquals([piece!.view(), payload.freed], [data.subarray(10), 1]);
   piece!.release();
   assertEquals([rx.rxBytes, credit.fwdCnt, credit.bufUsed], [0, 5_000, 0]);
 });
