@@ -69,6 +69,6 @@ export class ManualClock implements Clock {
       this.#now = Math.max(this.#now, first.at);
       first.run();
     }
-    this.#now = end;
+    this.#now = Math.max(this.#now, end); // what was due may have gone further
   }
 }

@@ -25,6 +25,9 @@ test("ManualClock.advance() goes on, never back", () => {
   clock.advance(1_000);
   for (const ms of [-1, NaN]) assertThrows(() => clock.advance(ms), RangeError, "Cannot use ms");
   assertEquals(clock.now(), 1_000);
+  clock.after(5, () => clock.advance(100));
+  clock.advance(10);
+  assertEquals(clock.now(), 1_105);
 });
 
 test("connect() that may take years asks for no timer that is longer than there are", () => {
