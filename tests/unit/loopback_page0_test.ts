@@ -65,6 +65,16 @@ test("Page0.settle() knows what has arrived, though the peer does not know of th
   assertEquals(pollValue(page), 0);
 });
 
+test("Page0.settle() counts modulo 2^32", () => {
+  using pair = connected();
+  const page = pair.b.openPage0(3, 4, 0x8000_0005, 0x8000_0006)!;
+  const values = [0x8000_0006, 0x8000_0007].map((at) => {
+    page.settle(at, false);
+    return pollValue(page);
+  });
+  assertEquals(values, [1, 0]);
+});
+
 test("Page0 hears nothing of other connections", () => {
   using pair = connected();
   const page = opened(pair, 1);
@@ -256,7 +266,10 @@ test("Page0 keeps its receiver asleep until there is as much as it waits for, or
   page.settle(20, false);
   assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { fwdCnt: 5 })), true);
   assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { fwdCnt: 5 })), false);
-  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), { bufAlloc: 7 })), true);
+  takeAll(pair); // there are five blocks
+  const both = { fwdCnt: 5, bufAlloc: 7 };
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), both)), true);
+  assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), both)), false);
   assertEquals(woken(() => pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }))), true);
 });
 
