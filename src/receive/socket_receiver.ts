@@ -80,7 +80,7 @@ export class SocketReceiver implements Receiver {
     }, this.#peer);
     for (let vain = 0;;) {
       const events = spins ? this.#spin() : await this.#wait(limit.signal);
-      limit.signal?.throwIfAborted();
+      this.#requireOpen(); // what has come wins over an abort, and over time
       const batch = events === 0 ? undefined : this.#dequeue(events);
       if (batch !== undefined) return batch;
       // Readable, and yet nothing to take, such as half of a message; a spin that is over is none.

@@ -157,6 +157,22 @@ for (const mode of MODES) {
     }
   });
 
+  test(`Receiver.receive() (${mode}) gives what had come before an abort`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    const controller = new AbortController();
+    const { wait } = socket;
+    socket.wait = async (events, signal): Promise<number> => {
+      const revents = await wait.call(socket, events, signal);
+      controller.abort(new Error("too late"));
+      return revents;
+    };
+    const pending = receiver.receive({ signal: controller.signal });
+    socket.arrive(pattern(10));
+    using batch = await pending;
+    assertEquals(batch?.byteLength, 10);
+  });
+
   test(`Receiver.close() (${mode}) ends a pending receive() with EBADF`, TIMEOUT, async () => {
     for (const wait of ["poll", "spin"] as const) {
       const socket = new FakeSocket();
