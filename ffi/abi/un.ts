@@ -36,6 +36,9 @@ export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** A path may begin with U+FEFF, which is no mark of byte order there. */
+const decoder: TextDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /**
  * The path in `bytes`, a `struct sockaddr_un` cut to its length; empty for a socket without one.
  */
@@ -43,5 +46,5 @@ export function decodeSockaddrUn(bytes: Uint8Array): string {
   const name = bytes.subarray(at.sun_path);
   const abstract = name[0] === 0;
   const end = abstract ? name.length : name.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? name : name.subarray(0, end));
+  return decoder.decode(end < 0 ? name : name.subarray(0, end));
 }

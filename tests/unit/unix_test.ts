@@ -202,6 +202,20 @@ test("close() unlinks a path from wherever the process is, and never throws", li
   }
 });
 
+test("Listener.addr has a path with each of its characters", () => {
+  using folder = new UnixFolder();
+  const home = process.cwd();
+  process.chdir(folder.path("."));
+  try {
+    for (const path of ["\ufeffmark", "é\u{1f600}", "\0\ufeff" + folder.path("abstract")]) {
+      using listener = listen({ path });
+      assertEquals(listener.addr.path, path);
+    }
+  } finally {
+    process.chdir(home);
+  }
+});
+
 test(
   "closeRead() of AF_UNIX throws away what is behind a message without bytes too",
   limit,
