@@ -24,8 +24,8 @@ const NOTHING: Claim = { release(): void {} };
  * @throws {SysError} `EADDRINUSE` where the path is taken.
  */
 export function claimPath(path: string, bind: () => void, mode?: number): Claim {
-  requirePermitted(path);
-  const place = placeOf(path);
+  if (!path.startsWith("\0")) ifKnown(() => identify(path));
+  const place = ifKnown(() => placeOf(path)) ?? path;
   try {
     bind();
   } catch (error) {
@@ -44,11 +44,12 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
 }
 
 /** What Deno does not permit fails before the bind; what the kernel refuses, bind(2) tells. */
-function requirePermitted(path: string): void {
+function ifKnown<T>(look: () => T): T | undefined {
   try {
-    if (!path.startsWith("\0")) identify(path);
+    return look();
   } catch (error) {
     if ((error as { readonly code?: unknown }).code === undefined) throw error;
+    return undefined;
   }
 }
 

@@ -202,6 +202,20 @@ test("close() unlinks a path from wherever the process is, and never throws", li
   }
 });
 
+test("listen() on a path in a folder that is gone says what bind(2) says", () => {
+  const home = process.cwd();
+  {
+    using folder = new UnixFolder();
+    process.chdir(folder.path("."));
+  }
+  try {
+    const error = assertThrows(() => listen({ path: "relative" }), VsockError);
+    assertEquals([error.op, error.code], ["bind", "ENOENT"]);
+  } finally {
+    process.chdir(home);
+  }
+});
+
 test("Listener.addr has a path with each of its characters", () => {
   using folder = new UnixFolder();
   const home = process.cwd();
