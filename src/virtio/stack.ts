@@ -104,10 +104,10 @@ export class Stack {
    * nothing of them.
    */
   reset(carrier: Carrier): void {
-    for (const socks of [...this.#connected.values(), ...this.#bound.values()]) {
-      for (const sock of [...socks]) {
-        if (sock.carrier === carrier) resetByDevice(this, sock);
-      }
+    // Of the bound ones not all: a connection that the peer has ended stays as it is.
+    const asked = [...this.#bound.values()].flat().filter(({ state }) => state === "syn_sent");
+    for (const sock of [...this.#connected.values()].flat().concat(asked)) {
+      if (sock.carrier === carrier) resetByDevice(this, sock);
     }
     // Some are in no table any more.
     for (const sock of carrier.closing ?? []) resetByDevice(this, sock);
