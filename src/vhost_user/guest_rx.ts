@@ -4,7 +4,6 @@
  * @module
  */
 import { VIRTIO_VSOCK_SEQ_EOM, VIRTIO_VSOCK_SEQ_EOR } from "../../ffi/abi/virtio_vsock.ts";
-import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import type { Destination } from "../virtio/carrier.ts";
 import { type Chain, type GuestMemory, refuse } from "../virtio/chain.ts";
 import { Fifo } from "../virtio/fifo.ts";
@@ -15,9 +14,10 @@ import {
   type Packet,
   type Payload,
 } from "../virtio/packet.ts";
-import { PrivatePayload } from "../virtio/payload.ts";
 import type { Virtqueue } from "../virtio/virtqueue.ts";
+import { Forwarded, memoryOf, type Waiting } from "./forwarded.ts";
 import { RoomTurns } from "./room_turns.ts";
+import { AddedPayload, HeldPayload, type Part, PlacedPayload } from "./rx_payloads.ts";
 import { scatter } from "./spans.ts";
 import { TURN, workOf } from "./turn.ts";
 
@@ -25,76 +25,12 @@ const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
 /** Bytes of memory that messages may take here while they wait for buffers of the guest. */
 const WAITING_MAX = 4 * 1024 * 1024;
 
-/** A buffer of the guest with a part of a payload in it, which lacks its header. */
-interface Part {
-  readonly chain: Chain;
-  readonly length: number;
-}
-
-/**
- * A payload that goes behind the last one, which the guest has not seen yet. Its bytes are the
- * sender's, good until it is sent.
- */
-class AddedPayload implements Payload {
-  readonly bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
-  append(): boolean {
-    return false;
-  }
-
-  revoke(): void {}
-
-  free(): void {}
-}
-
-/** A payload that lies in buffers of the guest already. */
-class PlacedPayload extends AddedPayload {
-  readonly parts: readonly Part[];
-  readonly #free: (parts: readonly Part[]) => void;
-
-  constructor(bytes: Uint8Array, parts: readonly Part[], free: (parts: readonly Part[]) => void) {
-    super(bytes);
-    this.parts = parts;
-    this.#free = free;
-  }
-
-  override free(): void {
-    this.#free(this.parts);
-  }
-}
-
-/** A copy of a payload that does not lie in buffers of the guest yet. */
-class HeldPayload extends PrivatePayload {
-  readonly #freed: () => void;
-
-  constructor(data: Uint8Array, freed: () => void) {
-    super(data);
-    this.#freed = freed;
-  }
-
-  override free(): void {
-    super.free();
-    this.#freed();
-  }
-}
-
-/** A packet that waits for buffers, and how much of its payload the guest has. */
-interface Waiting {
-  readonly packet: Packet;
-  offset: number;
-}
-
 /** The last packet of a stream, while more of the same connection may be added to it. */
 interface Tail {
   readonly chain: Chain;
   length: number;
   readonly dstPort: number;
   readonly srcPort: number;
-  readonly dstCid: number;
 }
 
 /** Writes one receive ring, from its start to its stop. */
@@ -107,9 +43,8 @@ export class RxWriter {
   readonly #spare: Chain[] = [];
   /** Packets that wait for buffers. */
   readonly #waiting: Fifo<Waiting> = new Fifo();
-  /** Those of other guests, and the bytes of memory that they take, by CID. */
-  readonly #forwarded: Fifo<Waiting> = new Fifo();
-  readonly #forwardedBytes: Map<number, number> = new Map();
+  /** Those of other guests. */
+  readonly #forwarded: Forwarded = new Forwarded();
   readonly #turns: RoomTurns = new RoomTurns();
   /** Bytes of a payload that the last buffer had room for. */
   #bufferBytes = 1;
@@ -161,11 +96,7 @@ export class RxWriter {
 
   /** Takes a packet of another guest over: `false` where over `limit` bytes of it would wait. */
   forward(packet: Packet, limit: number): boolean {
-    const bytes = (this.#forwardedBytes.get(packet.srcCid) ?? 0) + memoryOf(packet.len);
-    if (bytes > limit) return false;
-    this.#forwardedBytes.set(packet.srcCid, bytes);
-    this.#forwarded.push({ packet, offset: 0 });
-    return true;
+    return this.#forwarded.push(packet, limit);
   }
 
   /** Sends what waits, as far as this turn has buffers: of the host and of other guests in turn. */
@@ -247,7 +178,7 @@ export class RxWriter {
   #canAdd({ length }: Uint8Array, { local, remote }: Destination): boolean {
     const tail = this.#tail;
     return tail !== undefined && tail.dstPort === remote.port && tail.srcPort === local.port &&
-      tail.dstCid === remote.cid && HEADER_SIZE + tail.length + length <= tail.chain.writable;
+      HEADER_SIZE + tail.length + length <= tail.chain.writable;
   }
 
   #next(): Chain | undefined {
@@ -297,8 +228,8 @@ export class RxWriter {
   #sendLast(packet: Packet, { chain, length }: Part): void {
     this.#endTail();
     this.#write(packet, chain, length, packet.flags);
-    const { srcPort, dstPort, dstCid } = packet;
-    this.#tail = { chain, length, srcPort, dstPort, dstCid };
+    const { srcPort, dstPort } = packet;
+    this.#tail = { chain, length, srcPort, dstPort };
   }
 
   #add(packet: Packet, data: Uint8Array): void {
@@ -317,7 +248,7 @@ export class RxWriter {
   }
 
   /** Sends the first of what waits, or a part of it: whether it is gone. */
-  #sendFirst(waiting: Fifo<Waiting>): boolean {
+  #sendFirst(waiting: Fifo<Waiting> | Forwarded): boolean {
     if (!this.#sendWaiting(waiting.first!)) return false;
     waiting.drop();
     return true;
@@ -331,13 +262,7 @@ export class RxWriter {
 
   /** Likewise other guests. */
   #sendForwarded(): boolean {
-    const packet = this.#forwarded.first?.packet;
-    if (packet === undefined) return true;
-    if (!this.#sendFirst(this.#forwarded)) return false;
-    const left = this.#forwardedBytes.get(packet.srcCid)! - memoryOf(packet.len);
-    if (left > 0) this.#forwardedBytes.set(packet.srcCid, left);
-    else this.#forwardedBytes.delete(packet.srcCid);
-    return true;
+    return this.#forwarded.length === 0 || this.#sendFirst(this.#forwarded);
   }
 
   /** Sends a packet, or a part of it: whether it is gone. */
@@ -371,11 +296,6 @@ export class RxWriter {
     encodeHeader(packet, this.#view, 0, { len, flags });
     scatter(this.#memory, chain, 0, this.#header);
   }
-}
-
-/** What a payload of `length` bytes takes while it is held: a page at least. */
-function memoryOf(length: number): number {
-  return Math.max(USR_PAGE_SIZE, length);
 }
 
 /** `length` bytes of `packet` have left. */
