@@ -47,8 +47,9 @@ export class RxFlow {
     this.#part = [];
   }
 
-  /** All that was sent has come: in order, messages whole. */
+  /** All that was sent has come and is counted: in order, messages whole. */
   check(): void {
+    assertEquals(this.sock.bytesUnsent, 0);
     if (this.sock.seqpacket) {
       assertEquals(this.#part.length, 0, "a message has no end");
       assertEquals(this.#got.map(({ length }) => length), this.#sent.map(({ length }) => length));

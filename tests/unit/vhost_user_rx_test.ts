@@ -124,6 +124,18 @@ test("RxWriter has no message wait behind another while a stream is not told of 
   assertEquals(sent, [1_000, WOULD_BLOCK]);
 });
 
+test("RxWriter tells as many of room as there are buffers for", () => {
+  const rig = new RxRig(64);
+  const streams = [0, 1, 2].map(() => rig.connect(VIRTIO_VSOCK_TYPE_STREAM));
+  rig.post(3_776, 1);
+  streams[0]!.send(Uint8Array.of(1)); // from now on it is known what a buffer has room for
+  rig.flush();
+  for (const { sock } of streams) assertEquals(send(rig.stack, sock, NOTE, 0), WOULD_BLOCK);
+  rig.post(3_776, 2);
+  rig.flush();
+  assertEquals(streams.map(({ sock }) => sock.wantRoom), [false, false, true]);
+});
+
 test("RxWriter counts a page for each small message that waits", () => {
   const rig = new RxRig(64);
   const flow = rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET);
