@@ -22,7 +22,7 @@ const SERVE = ["src/cli/main.ts", "perf", "--serve", "--transport", "vsock"];
 const GUEST_SECONDS = 3_000;
 const LOOK_MS = 50;
 
-const args = process.argv.slice(2);
+const args = process.argv.slice(2).filter((arg) => arg !== "--"); // deno task passes that on
 const device = join(tmpdir(), `vsockit-sweep-${randomUUID()}.sock`);
 const measured = main(["perf", "--device", device, "--peer", CID, "--sweep", ...args]);
 let over = false;

@@ -26,6 +26,15 @@ export interface Options {
   readonly json?: string | undefined;
 }
 
+/** How to call it. */
+export const USAGE = `usage: deno task bench [OPTION]...
+       deno task bench:tcp [OPTION]...
+       deno task bench:device [OPTION]...
+       deno task vm -- deno task bench:kernel [OPTION]...
+  --runtime deno|bun|node  what to measure on; may be repeated (all three)
+  --only ROW               a row of the table; may be repeated (all there are)
+  --json FILE              where the rows go too, with what is known of the machine`;
+
 /**
  * Reads the command line: `--runtime` and `--only` may be given several times.
  *
@@ -37,7 +46,7 @@ export function parseOptions(
   args: readonly string[],
   namesOf: (what: What) => readonly string[],
 ): Options {
-  const given = parseArgs(args.filter((arg) => arg !== "--"), {
+  const given = parseArgs(args, {
     string: ["runtime", "only", "json"],
     boolean: ["kernel", "tcp", "device"],
     collect: ["runtime", "only"],

@@ -1,11 +1,6 @@
 /**
  * `deno task bench`: our numbers beside those of what one would use otherwise.
  *
- *     deno task bench [--runtime deno|bun|node]... [--only ROW]... [--json FILE]
- *     deno task bench:tcp [--runtime deno|bun|node]... [--only ROW]...
- *     deno task bench:device [--runtime deno|bun|node]... [--only ROW]...
- *     deno task vm -- deno task bench:kernel [--runtime deno|bun|node]... [--only ROW]...
- *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
  * No time is asserted: it fails where something is broken or gives a wrong answer.
  *
@@ -17,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
 import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
+import { readArgs } from "../tests/house/usage.ts";
 import type { Bench, Row } from "./bench.ts";
 import {
   BENCHES,
@@ -27,7 +23,7 @@ import {
 } from "./benches.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
-import { parseOptions, type Runtime, type What } from "./options.ts";
+import { parseOptions, type Runtime, USAGE, type What } from "./options.ts";
 import { formatTable, type Report } from "./table.ts";
 
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
@@ -83,7 +79,7 @@ function output(file: string, args: readonly string[]): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const { runtimes, only, json } = parseOptions(process.argv.slice(2), namesOf);
+  const { runtimes, only, json } = readArgs(USAGE, (args) => parseOptions(args, namesOf));
   const machine = thisMachine();
   console.log(`${machine.cpu}\n${machine.kernel}\nload ${machine.load.toFixed(2)} at the start`);
   const available = commands();

@@ -1,17 +1,15 @@
 /**
  * `deno task test`: the one suite on every runtime, then what is tested once, then the guests.
  *
- *     deno task test [--runtime deno|bun|node]... [--flavour stock|lab]... [FILE]...
- *     deno task test --support FILE [...]: writes a table of what runs where, too
- *
  * Ends with a table, and with `N passed, N failed` over all of it.
  *
  * @module
  */
 import { writeFileSync } from "node:fs";
 import process from "node:process";
+import { readArgs } from "./house/usage.ts";
 import { endOnSignals } from "./run/child.ts";
-import { choose } from "./run/choice.ts";
+import { choose, USAGE } from "./run/choice.ts";
 import { executeAll, type Outcome } from "./run/execute.ts";
 import { plan } from "./run/plan.ts";
 import { Support } from "./run/support.ts";
@@ -28,7 +26,7 @@ function printTable(outcomes: readonly Outcome[]): void {
 
 async function main(): Promise<void> {
   endOnSignals();
-  const choice = choose(process.argv.slice(2));
+  const choice = readArgs(USAGE, choose);
   const outcomes = await executeAll(await plan(choice));
   if (choice.support !== undefined) {
     const support = new Support();

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { resolve } from "node:path";
-import process from "node:process";
+import { join, resolve } from "node:path";
 import { run } from "./command.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
+import { readArgs } from "./usage.ts";
 
-/** Where it goes unless a file is named. */
-const OUTFILE = "dist/vsockit";
+const USAGE = `usage: deno task compile [FILE]
+  FILE  where the executable goes (dist/vsockit)`;
 
 /**
  * Builds it at `outfile`. It has the Worker of `vsockit perf` within: the root puts that beside the
@@ -21,8 +21,14 @@ export function compile(outfile: string): void {
   run(ROOT, [bun, "build", "--compile", ...entries, "--outfile", outfile]);
 }
 
+function readOutfile(args: readonly string[]): string {
+  const [file = join(ROOT, "dist", "vsockit"), more] = args;
+  if (more === undefined && !file.startsWith("-")) return resolve(file);
+  throw new TypeError(`Cannot compile: must be to one FILE: current value is ${args.join(" ")}`);
+}
+
 if (import.meta.main) {
-  const outfile = resolve(process.argv[2] ?? `${ROOT}/${OUTFILE}`);
+  const outfile = readArgs(USAGE, readOutfile);
   compile(outfile);
   console.log(outfile);
 }

@@ -25,9 +25,16 @@ export interface Choice {
 
 const RUNTIMES: readonly string[] = ["deno", "bun", "node"];
 
+/** How to call it. */
+export const USAGE = `usage: deno task test [OPTION]... [FILE]...
+  --runtime deno|bun|node  where to run it; may be repeated (all three)
+  --flavour stock|lab      the kernel of what runs in a guest; may be repeated (both)
+  --support FILE           where a table of what runs where goes
+  FILE                     a test file; may be repeated (all there are, and the doc examples)`;
+
 /** Reads the arguments. Throws RangeError and TypeError. */
 export function choose(args: readonly string[]): Choice {
-  const given = parseArgs(args.filter((arg) => arg !== "--"), {
+  const given = parseArgs(args, {
     string: ["runtime", "flavour", "support", "_"],
     collect: ["runtime", "flavour"],
     unknown: refuseOption,
