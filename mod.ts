@@ -35,7 +35,7 @@ export { FfiUnavailableError } from "./ffi/backend.ts";
 export { type Code, SysError } from "./ffi/errno.ts";
 export type { Addr, Address, HybridAddr, HybridAddress } from "./src/address.ts";
 export type { TcpAddr, TcpAddress, UnixAddr, UnixAddress } from "./src/address.ts";
-export type { VsockAddr, VsockAddress } from "./src/address.ts";
+export type { UnmixedAddress, VsockAddr, VsockAddress } from "./src/address.ts";
 export { parseAddress, type ParsedAddress, stringifyAddress } from "./src/address_text.ts";
 export { openTcp, openUnix } from "./src/kernel/elsewhere.ts";
 export { type HybridOptions, openHybrid } from "./src/hybrid/transport.ts";

@@ -62,6 +62,13 @@ export interface HybridAddress {
 /** Where a socket is; its members tell the family. */
 export type Address = VsockAddress | TcpAddress | UnixAddress | HybridAddress;
 
+/** An {@linkcode Address} without what would tell another family: both is refused. */
+export type UnmixedAddress =
+  | (VsockAddress & Partial<Record<"hostname" | "path", undefined>>)
+  | (TcpAddress & Partial<Record<"cid" | "path", undefined>>)
+  | (UnixAddress & Partial<Record<"cid" | "hostname" | "port", undefined>>)
+  | (HybridAddress & Partial<Record<"cid" | "hostname", undefined>>);
+
 /** A {@linkcode VsockAddress} as a connection or a listener shows it; Deno's `VsockAddr`. */
 export interface VsockAddr {
   /** Always `"vsock"`. */

@@ -15,6 +15,7 @@ import {
   type TcpAddress,
   toAddr,
   type UnixAddress,
+  type UnmixedAddress,
   type VsockAddress,
 } from "./address.ts";
 import { selectTransport } from "./auto.ts";
@@ -131,7 +132,7 @@ export function connect(
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function connect<A extends Address>(
+export function connect<A extends UnmixedAddress>(
   address: A | string,
   options?: ConnectOptions<A>,
 ): Promise<Conn<A>>;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Address, HybridAddress, TcpAddress, UnixAddress, VsockAddress } from "./address.ts";
+import type { Address, HybridAddress, TcpAddress, UnixAddress } from "./address.ts";
+import type { UnmixedAddress, VsockAddress } from "./address.ts";
 import { requireInteger, requireObject } from "./arguments.ts";
 import { selectTransport } from "./auto.ts";
 import { attempt } from "./error.ts";
@@ -102,7 +103,7 @@ export function listen(
  * @returns The listener. The caller closes it; `using` does so.
  * @throws {TypeError} If the text is no address; the message has the part that is wrong.
  */
-export function listen<A extends Address>(
+export function listen<A extends UnmixedAddress>(
   address: A | string,
   options?: ListenOptions<A>,
 ): Listener<A>;

@@ -81,6 +81,14 @@ export function transports(
   listen(either, { transport: every });
 }
 
+/** An address of any family behind a function of the user's own. */
+export function wrapped<A extends Address>(
+  address: A | string,
+  options: ConnectOptions<A>,
+): Promise<Conn<A>> {
+  return connect(address, options);
+}
+
 /** What would fail in any case is an error of types. */
 export function refused(): void {
   // @ts-expect-error: the loopback has no TCP
@@ -101,6 +109,16 @@ export function refused(): void {
   connect({ transport: "tcp", cid: 1, port: 1024 });
   // @ts-expect-error: nothing tells the family
   connect({ port: 1024 });
+  // @ts-expect-error: of two families
+  connect({ cid: 1, hostname: "::1", port: 1024 });
+  // @ts-expect-error: of two families
+  connect({ cid: 1, path: "/run/app.sock", port: 1024 });
+  // @ts-expect-error: a Unix socket has no port
+  connect({ transport: "unix", path: "/run/app.sock", port: 1024 });
+  // @ts-expect-error: of two families
+  listen({ cid: 1, hostname: "::1", port: 1024 });
+  // @ts-expect-error: a Unix socket has no port
+  listen({ transport: "unix", path: "/run/app.sock", port: 1024 });
   // @ts-expect-error: no such option
   connect(vsock, { timeout: 1 });
   // @ts-expect-error: no such type
