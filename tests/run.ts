@@ -1,7 +1,7 @@
 /**
  * `deno task test`: the one suite on every runtime, then what is tested once, then the guests.
  *
- * Ends with a table, and with `N passed, N failed` over all of it.
+ * Ends with a table, with what has failed, and with `N passed, N failed` over all of it.
  *
  * @module
  */
@@ -12,15 +12,33 @@ import { endOnSignals } from "./run/child.ts";
 import { choose, USAGE } from "./run/choice.ts";
 import { executeAll, type Outcome } from "./run/execute.ts";
 import { plan } from "./run/plan.ts";
+import type { TestCase } from "./run/report.ts";
 import { Support } from "./run/support.ts";
+
+/** How many tests ended how. */
+function count(tests: readonly TestCase[]): Record<TestCase["end"], number> {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const { end } of tests) counts[end]++;
+  return counts;
+}
 
 function printTable(outcomes: readonly Outcome[]): void {
   const row = (name: string, ...cells: readonly (string | number)[]): void =>
     console.log(name.padEnd(20) + cells.map((cell) => String(cell).padStart(9)).join(""));
   console.log();
   row("", "passed", "failed", "skipped", "seconds");
-  for (const { name, passed, failed, skipped, seconds } of outcomes) {
+  for (const { name, tests, seconds } of outcomes) {
+    const { passed, failed, skipped } = count(tests);
     row(name, passed, failed, skipped, seconds.toFixed(1));
+  }
+}
+
+/** Names what has failed, far below where it says why. */
+function printFailures(outcomes: readonly Outcome[]): void {
+  for (const { name: run, tests } of outcomes) {
+    for (const { name, file, end } of tests) {
+      if (end === "failed") console.log(`failed: ${[run, file, name].filter(Boolean).join(": ")}`);
+    }
   }
 }
 
@@ -30,15 +48,15 @@ async function main(): Promise<void> {
   const outcomes = await executeAll(await plan(choice));
   if (choice.support !== undefined) {
     const support = new Support();
-    for (const { name, report } of outcomes) support.add(name, report);
+    for (const { name, tests } of outcomes) support.add(name, tests);
     writeFileSync(choice.support, support.table());
   }
-  const sum = (key: "passed" | "failed" | "skipped"): number =>
-    outcomes.reduce((total, outcome) => total + outcome[key], 0);
-  const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
   printTable(outcomes);
-  console.log(`\n${sum("passed")} passed, ${sum("failed")} failed${skipped}`);
-  process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;
+  console.log();
+  printFailures(outcomes);
+  const { passed, failed, skipped } = count(outcomes.flatMap(({ tests }) => tests));
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }
 
 await main();

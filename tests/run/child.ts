@@ -5,9 +5,8 @@
  */
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import process from "node:process";
-import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
 import { ROOT } from "../house/toolchain.ts";
+import type { Output } from "./output.ts";
 
 const LIMIT_MINUTES = 30;
 
@@ -15,18 +14,19 @@ const running: Set<ChildProcess> = new Set();
 
 /**
  * Runs `command` to its end, or to that of its time; says how it failed, or nothing. Its output
- * goes to ours: as it comes, or with `label`, by whole lines that begin with it.
+ * goes to `output`, or to ours.
  */
 export function runBounded(
   [file = "", ...args]: readonly string[],
-  label?: string,
+  output?: Output,
 ): Promise<string> {
   // A process group of its own, so that what the tests start ends with them.
   const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
-  const output = label === undefined ? "inherit" : "pipe";
-  const stdio: StdioOptions = ["ignore", output, output];
+  const mode = output === undefined ? "inherit" : "pipe";
+  const stdio: StdioOptions = ["ignore", mode, mode];
   const child: ChildProcess = spawn(file, args, { cwd: ROOT, env, stdio, detached: true });
-  if (label !== undefined) forwardLines(child, label);
+  child.stdout?.on("data", (data) => output?.write(data));
+  child.stderr?.on("data", (data) => output?.write(data, process.stderr));
   running.add(child);
   let late = "";
   const timer = setTimeout(() => {
@@ -57,13 +57,4 @@ export function endOnSignals(): void {
 
 function kill({ pid }: ChildProcess, signal: "SIGKILL" | "SIGTERM"): void {
   if (pid !== undefined) process.kill(-pid, signal);
-}
-
-function forwardLines({ stdout, stderr }: ChildProcess, label: string): void {
-  const forward = (from: Readable | null, to: Writable): void => {
-    if (from === null) return;
-    createInterface({ input: from }).on("line", (line) => to.write(`${label} | ${line}\n`));
-  };
-  forward(stdout, process.stdout);
-  forward(stderr, process.stderr);
 }

@@ -9,31 +9,38 @@ import { installRuntimes } from "../house/toolchain.ts";
 /** Builds a command line for the path of the report: the JUnit XML that all runtimes can write. */
 export type Command = (report: string) => readonly string[];
 
+/** Builds the command that runs test files, named from the top of the project. */
+export type FilesCommand = (files: readonly string[]) => Command;
+
 /** Runs files on Deno, or the doc examples with `--doc`. */
 export function denoTest(...args: readonly string[]): Command {
   return (report) => [process.execPath, "test", "-A", `--junit-path=${report}`, ...args];
 }
 
-/** Runs the same files on each of the runtimes. */
-export function onRuntimes(
-  runtimes: readonly string[],
-  paths: readonly string[],
-): ReadonlyMap<string, Command> {
+/** Runs test files on Deno. */
+export const onDeno: FilesCommand = (files) => denoTest("--no-check", ...files.map(inFolder));
+
+/** What runs the same files on each of the runtimes, by their names. */
+export function onRuntimes(runtimes: readonly string[]): ReadonlyMap<string, FilesCommand> {
   const { bun, node } = installRuntimes();
-  const files = paths.map((path) => `./${path}`);
-  const commands = new Map<string, Command>([
-    ["deno", denoTest("--no-check", ...files)],
-    ["bun", (report) => [
+  const commands: readonly (readonly [string, FilesCommand])[] = [
+    ["deno", onDeno],
+    ["bun", (files) => (report) => [
       ...[bun, "test", "--timeout=300000"],
       ...["--reporter=junit", `--reporter-outfile=${report}`],
-      ...files,
+      ...files.map(inFolder),
     ]],
-    ["node", (report) => [
-      ...[node, "--import", "./tests/std/node.ts", "--test"],
+    ["node", (files) => (report) => [
+      ...[node, "--import", "./tests/std/node.ts", "--test", "--test-concurrency=1"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
-      ...files,
+      ...files.map(inFolder),
     ]],
-  ]);
-  return new Map(Array.from(commands).filter(([name]) => runtimes.includes(name)));
+  ];
+  return new Map(commands.filter(([name]) => runtimes.includes(name)));
+}
+
+/** Bun takes a name without a dot for a pattern. */
+function inFolder(file: string): string {
+  return `./${file}`;
 }

@@ -1,82 +1,92 @@
 /**
- * Runs what was planned, and counts.
+ * Runs what was planned.
  *
  * @module
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Unavailable } from "../vm/apt.ts";
 import { runBounded } from "./child.ts";
-import type { Plan, Run } from "./plan.ts";
+import { type Output, Outputs } from "./output.ts";
+import { LANES, type Plan, type Run } from "./plan.ts";
+import { readReport, type TestCase } from "./report.ts";
 
-/** How many tests of a run ended how, and the JUnit XML that says so. */
+/** What came of a run, or of all its parts. */
 export interface Outcome {
   readonly name: string;
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
+  /** What went wrong beside them is one more of them. */
+  readonly tests: readonly TestCase[];
+  /** The sum over all parts, some of which ran side by side. */
   readonly seconds: number;
-  readonly report: string;
 }
 
 /** How many guests run at once: each keeps a processor busy, and has 2 GiB of memory. */
-const GUESTS: number = Math.min(availableParallelism(), 4);
+const GUESTS = 4;
 
-/**
- * Runs what boots no guest, one after the other, and then the rest, several at once. The reports
- * are gone with this process.
- */
-export async function executeAll({ bootless, booting }: Plan): Promise<Outcome[]> {
+/** Runs all, several at once: those that boot no guest first. Outcomes are in the plan's order. */
+export async function executeAll({ bootless, booting }: Plan): Promise<readonly Outcome[]> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
   process.on("exit", () => rmSync(reports, { recursive: true }));
-  const outcomes: Outcome[] = [];
-  const lanes = Math.min(GUESTS, booting.length);
-  const take = async (queue: Iterable<Run>, labelled: boolean): Promise<void> => {
+  const runs = [...bootless, ...booting];
+  const lanes = Math.min(LANES, runs.length);
+  const outputs = new Outputs();
+  const outcomes = new Map<Run, Outcome>();
+  const take = async (queue: Iterable<Run>): Promise<void> => {
     for (const run of queue) {
       const report = join(mkdtempSync(join(reports, "run-")), "report.xml");
-      outcomes.push(await execute(run, report, labelled));
+      const output = outputs.begin();
+      outcomes.set(run, await execute(run, report, output, lanes === 1));
+      output.end();
     }
   };
-  await take(bootless, false);
-  const queue = booting.values();
-  await Promise.all(Array.from({ length: lanes }, () => take(queue, lanes > 1)));
-  return outcomes;
+  const [first, second] = [bootless.values(), booting.values()];
+  const lane = async (_: unknown, index: number): Promise<void> => {
+    await take(first);
+    if (index < GUESTS) await take(second);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return merged(runs.map((run) => outcomes.get(run)!));
 }
 
-/** What cannot run is one test, skipped or failed. */
-async function execute(run: Run, report: string, labelled: boolean): Promise<Outcome> {
+/** What cannot run is one test, skipped or failed. `alone`, it has our own output. */
+async function execute(
+  run: Run,
+  report: string,
+  output: Output,
+  alone: boolean,
+): Promise<Outcome> {
   const { name } = run;
-  console.log(`\n=== ${name}`);
+  const title = run.part === undefined ? name : `${name}, part ${run.part}`;
+  output.write(`\n=== ${title}\n`);
   if ("obstacle" in run) {
-    const skipped = run.obstacle instanceof Unavailable ? 1 : 0;
-    console.log(`${skipped ? "skipped" : "failed"}: ${run.obstacle.message}`);
-    return { name, passed: 0, failed: 1 - skipped, skipped, seconds: 0, report };
+    const end = run.obstacle instanceof Unavailable ? "skipped" : "failed";
+    const { message } = run.obstacle;
+    output.write(`${end}: ${message}\n`);
+    return { name, tests: [{ name: message, file: "", end }], seconds: 0 };
   }
   const start = performance.now();
-  const ended = await runBounded(run.command(report), labelled ? name : undefined);
+  const ended = await runBounded(run.command(report), alone ? undefined : output);
   const seconds = (performance.now() - start) / 1000;
-  const { tests, failed, skipped } = readReport(report);
-  const passed = tests - failed - skipped;
-  const fault = ended || (tests === 0 ? "ran no tests" : "");
-  if (fault === "") return { name, passed, failed, skipped, seconds, report };
-  console.log(`${name}: ${fault}`);
-  return { name, passed, failed: Math.max(failed, 1), skipped, seconds, report };
+  const tests = readReport(report);
+  const fault = ended || (tests.length === 0 ? "ran no tests" : "");
+  if (fault === "") return { name, tests, seconds };
+  output.write(`${title}: ${fault}\n`);
+  if (tests.some(({ end }) => end === "failed")) return { name, tests, seconds };
+  return {
+    name,
+    tests: [...tests, { name: `${title}: ${fault}`, file: "", end: "failed" }],
+    seconds,
+  };
 }
 
-/** Counts the tests of a report; those of a process that left none are none. */
-function readReport(path: string): { tests: number; failed: number; skipped: number } {
-  let xml = "";
-  try {
-    xml = readFileSync(path, "utf8");
-  } catch (error) {
-    console.log(`no report: ${error}`);
-  }
-  const count = (element: RegExp): number => xml.match(element)?.length ?? 0;
-  return {
-    tests: count(/<testcase\b/g),
-    failed: count(/<(failure|error)\b/g),
-    skipped: count(/<skipped\b/g),
-  };
+/** One outcome for each name. */
+function merged(parts: readonly Outcome[]): readonly Outcome[] {
+  const byName = Map.groupBy(parts, ({ name }) => name);
+  return Array.from(byName, ([name, outcomes]) => ({
+    name,
+    tests: outcomes.flatMap(({ tests }) => tests),
+    seconds: outcomes.reduce((total, { seconds }) => total + seconds, 0),
+  }));
 }

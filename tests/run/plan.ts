@@ -3,23 +3,27 @@
  *
  * @module
  */
+import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import process from "node:process";
 import { openLaboratory } from "../vm/laboratory.ts";
 import type { Flavour } from "../vm/options.ts";
 import type { Choice } from "./choice.ts";
-import { type Command, denoTest, onRuntimes } from "./commands.ts";
+import { type Command, denoTest, type FilesCommand, onDeno, onRuntimes } from "./commands.ts";
 
 /** One process that runs tests; or why there is none. */
 export type Run =
-  | { readonly name: string; readonly command: Command }
-  | { readonly name: string; readonly obstacle: Error };
+  & { readonly name: string; readonly part?: string }
+  & ({ readonly command: Command } | { readonly obstacle: Error });
 
 /** All of them: those that boot no guest, and those that do, what takes longest first. */
 export interface Plan {
   readonly bootless: readonly Run[];
   readonly booting: readonly Run[];
 }
+
+/** How many processes run tests at once. */
+export const LANES: number = Math.min(availableParallelism(), 16);
 
 const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
 const GUEST_SECONDS = 1500;
@@ -38,41 +42,63 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   const suite = files.filter((file) => !apart.includes(file));
   const deno = runtimes.includes("deno");
   const bootless: Run[] = [];
-  if (suite.length > 0) bootless.push(...named("", onRuntimes(runtimes, suite)));
-  if (deno && house.length > 0) bootless.push(denoRun("house (deno)", "--no-check", ...house));
-  if (deno && everything) bootless.push(denoRun("docs (deno)", "--doc", ...DOCUMENTED));
+  if (suite.length > 0) bootless.push(...runtimeRuns("", runtimes, suite));
+  if (deno && house.length > 0) bootless.push(...inParts("house (deno)", onDeno, house));
+  if (deno && everything) {
+    bootless.push({ name: "docs (deno)", command: denoTest("--doc", ...DOCUMENTED) });
+  }
   const booting: Run[] = [];
   if (guest.length > 0) {
     for (const flavour of flavours) booting.push(...await guestRuns(flavour, runtimes, guest));
   }
   if (deno && everything) booting.push(await olderRun());
   if (host.length > 0) booting.push(...await hostRuns(runtimes, host));
-  if (deno && laboratory.length > 0) booting.push(await laboratoryRun(laboratory));
+  if (deno && laboratory.length > 0) booting.push(...await laboratoryRuns(laboratory));
   return { bootless, booting };
 }
 
-function denoRun(name: string, ...args: readonly string[]): Run {
-  return { name, command: denoTest(...args) };
-}
-
-function named(prefix: string, commands: ReadonlyMap<string, Command>): Run[] {
-  return Array.from(commands, ([runtime, command]) => ({
-    name: prefix === "" ? runtime : `${prefix} (${runtime})`,
-    command,
+/** A process for each part of the files, of which there are enough for all lanes. */
+function inParts(name: string, command: FilesCommand, files: readonly string[]): Run[] {
+  const parts = deal(files, LANES);
+  if (parts.length === 1) return [{ name, command: command(files) }];
+  return parts.map((part, index) => ({
+    name,
+    part: `${index + 1} of ${parts.length}`,
+    command: command(part),
   }));
 }
 
-async function laboratoryRun(files: readonly string[]): Promise<Run> {
+/** Deals files out to at most `hands` hands: neighbours, which are often alike, to different ones. */
+export function deal(files: readonly string[], hands: number): readonly (readonly string[])[] {
+  const count = Math.min(hands, files.length);
+  return Array.from(
+    { length: count },
+    (_, hand) => files.filter((_, index) => index % count === hand),
+  );
+}
+
+/** The files on each runtime; `prefix` begins the names of the runs. */
+function runtimeRuns(
+  prefix: string,
+  runtimes: readonly string[],
+  files: readonly string[],
+): Run[] {
+  return Array.from(onRuntimes(runtimes)).flatMap(([runtime, command]) =>
+    inParts(prefix === "" ? runtime : `${prefix} (${runtime})`, command, files)
+  );
+}
+
+async function laboratoryRuns(files: readonly string[]): Promise<Run[]> {
   const name = "vm (deno)";
   const obstacle = await obstacleTo("lab"); // which takes all that stock takes
-  return obstacle === undefined ? denoRun(name, "--no-check", ...files) : { name, obstacle };
+  return obstacle === undefined ? inParts(name, onDeno, files) : [{ name, obstacle }];
 }
 
 /** What runs here, and boots guests. */
 async function hostRuns(runtimes: readonly string[], files: readonly string[]): Promise<Run[]> {
   const obstacle = await obstacleTo("stock");
   if (obstacle !== undefined) return [{ name: "host", obstacle }];
-  return named("host", onRuntimes(runtimes, files));
+  return runtimeRuns("host", runtimes, files);
 }
 
 /** A boot for each runtime, so that what goes wrong under one leaves the others alone. */
@@ -87,16 +113,17 @@ async function guestRuns(
   const name = `guest ${flavour}`;
   const obstacle = await obstacleTo(flavour);
   if (obstacle !== undefined) return [{ name, obstacle }];
-  const inside = onRuntimes(runtimes, files);
-  return named(name, new Map(Array.from(inside, ([key, run]) => [key, inGuest(flavour, run)])));
+  return Array.from(onRuntimes(runtimes), ([runtime, command]) => ({
+    name: `${name} (${runtime})`,
+    command: inGuest(flavour, command(files)),
+  }));
 }
 
 async function olderRun(): Promise<Run> {
   const name = `guest ${OLDER} (deno)`;
   const obstacle = await obstacleTo("stock", OLDER);
   if (obstacle !== undefined) return { name, obstacle };
-  const command = denoTest("--no-check", ...ON_OLDER);
-  return { name, command: inGuest("stock", command, ["--kernel", OLDER]) };
+  return { name, command: inGuest("stock", onDeno(ON_OLDER), ["--kernel", OLDER]) };
 }
 
 function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
 import { FEATURES } from "../conformance/cases.ts";
+import type { TestCase } from "./report.ts";
 
 /** A transport of the conformance suite, and what it needs. */
 interface Row {
@@ -52,16 +52,16 @@ const ROWS: readonly Row[] = [
 ];
 const RUNTIMES = ["deno", "bun", "node"] as const;
 
-/** How the cases of one run ended, by their names in the report. */
-type Ends = ReadonlyMap<string, "passed" | "failed" | "skipped">;
+/** How the cases of a run ended, by their names. */
+type Ends = ReadonlyMap<string, TestCase["end"]>;
 
-/** Gathers the reports of a run of the suite. */
+/** Gathers what a run of the suite has found. */
 export class Support {
   readonly #runs: Map<string, Ends> = new Map();
 
   /** `name` as in the plan: `deno`, or `guest lab (bun)`. */
-  add(name: string, report: string): void {
-    if (existsSync(report)) this.#runs.set(name, endsOf(readFileSync(report, "utf8")));
+  add(name: string, tests: readonly TestCase[]): void {
+    this.#runs.set(name, new Map(tests.map(({ name, end }) => [name, end])));
   }
 
   /**
@@ -93,27 +93,4 @@ function countOf(ends: Ends, lab: string, feature: string): string {
   const count = (end: string): number => found.filter((one) => one === end).length;
   if (count("failed") > 0) return `${count("failed")} FAILED`;
   return count("passed") === 0 ? "-" : String(count("passed"));
-}
-
-/** Reads a JUnit report; what is not closed in itself has a failure or a skip inside. */
-function endsOf(xml: string): Ends {
-  const found = xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g);
-  return new Map(Array.from(found, ([, attributes = "", inside = ""]) => {
-    const [, name = ""] = /\bname="([^"]*)"/.exec(attributes) ?? [];
-    const failed = /<(failure|error)\b/.test(inside);
-    const end = failed ? "failed" : inside.includes("<skipped") ? "skipped" : "passed";
-    return [unescaped(name), end] as const;
-  }));
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'" };
-
-function unescaped(text: string): string {
-  return text.replace(
-    /&#(x?)([0-9a-f]+);|&(lt|gt|quot|apos);/gi,
-    (_, hex, code, name) =>
-      name === undefined
-        ? String.fromCodePoint(parseInt(code, hex === "" ? 10 : 16))
-        : ENTITIES[name.toLowerCase()]!,
-  ).replaceAll("&amp;", "&");
 }
