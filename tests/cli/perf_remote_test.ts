@@ -18,7 +18,7 @@ const SKIP = openTcp("127.0.0.1").capabilities.mapRx
 /**
  * Below those that connect(2) binds to: one that tries until somebody listens could meet itself.
  */
-const PORT = 11_000 + Math.floor(Math.random() * 5_000) * 2;
+const PORT = 11_000 + process.pid % 5_000 * 2;
 const PEER = ["perf", "--transport", "tcp", "--peer", "localhost", "--port", `${PORT}`, "--json"];
 const ADDRESS = { hostname: "127.0.0.1", port: PORT };
 
