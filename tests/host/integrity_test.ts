@@ -13,7 +13,7 @@ import { EmptyFolder } from "../house/command.ts";
 import { type GuestProcess, startGuest } from "../vm/guest_process.ts";
 import { denoRun, GUEST_CID } from "./booted.ts";
 
-const MIB = process.env["VSOCKIT_INTEGRITY_MIB"] ?? "64";
+const MIB = process.env["VSOCKIT_INTEGRITY_MIB"] ?? "16";
 const SERVE = ["src/cli/main.ts", "perf", "--serve", "--transport", "vsock"];
 
 const folder = new EmptyFolder();

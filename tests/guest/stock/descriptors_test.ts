@@ -13,7 +13,7 @@ import type { SocketType } from "../../../src/socket.ts";
 import { NO_SEQPACKET } from "../kernel.ts";
 
 const transport = openVsock();
-const ROUNDS = 2_500;
+const ROUNDS = 500;
 
 function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
