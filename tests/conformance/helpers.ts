@@ -236,6 +236,19 @@ export async function mappedPair(
   return { ...ends, mapping: mapOf(near, ends.here, pages) };
 }
 
+/** A pair of streams as {@linkcode mappedPair} opens it; all `sends` of the far end have come. */
+export async function filledPair(
+  near: Near,
+  far: Far,
+  pages: number,
+  ...sends: readonly Uint8Array[]
+): Promise<Ends & { mapping: RxMapping }> {
+  const ends = await mappedPair(near, far, pages);
+  for (const send of sends) await ends.there.sendAll(send);
+  await queued(ends.here, sends.reduce((sum, { length }) => sum + length, 0));
+  return ends;
+}
+
 /** mmap(2) of `socket` with `pages` data pages, unmapped when the case is over. */
 export function mapOf(near: Near, socket: Socket, pages: number): RxMapping {
   const mapping = socket.mmap((1 + pages) * 4096, PROT_READ);

@@ -13,6 +13,7 @@ import {
   assertPoll,
   buffers,
   bytes,
+  filledPair,
   mappedPair,
   queued,
   readMapping,
@@ -28,10 +29,8 @@ export const mapDataCases: readonly Case[] = [
     name: "mapRx() lays out packets of 56, 4096 and 8200 bytes as the cover letter does",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 5);
       const packets = [bytes(56, 1), bytes(4096, 2), bytes(8200, 3)];
-      for (const packet of [...packets, bytes(300, 4)]) await there.sendAll(packet);
-      await queued(here, 56 + 4096 + 8200 + 300);
+      const { mapping } = await filledPair(near, far, 5, ...packets, bytes(300, 4));
       mapping.mapRx();
       // Data is left, so poll_value is 1: pref {1, 5}, three headers, the end marker.
       const words = Array.from({ length: 9 }, (_, i) => wordOf(mapping, i));
@@ -63,9 +62,7 @@ export const mapDataCases: readonly Case[] = [
     name: "mapRx() with a mapping of 2 pages gives a page at a time",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 1);
-      await there.sendAll(bytes(10_000));
-      await queued(here, 10_000);
+      const { mapping } = await filledPair(near, far, 1, bytes(10_000));
       const lengths = [];
       const parts = [];
       for (let i = 0; i < 3; i++) {
@@ -82,21 +79,17 @@ export const mapDataCases: readonly Case[] = [
     name: "mapRx() takes as many packets as the mapping has pages, the rest the next time",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 3);
-      for (let i = 0; i < 5; i++) await there.sendAll(bytes(1000, i));
-      await queued(here, 5000);
-      assertEquals(takeMapped(mapping).data, [0, 1, 2].map((i) => bytes(1000, i)));
-      assertEquals(takeMapped(mapping).data, [3, 4].map((i) => bytes(1000, i)));
+      const packets = [0, 1, 2, 3, 4].map((i) => bytes(1000, i));
+      const { mapping } = await filledPair(near, far, 3, ...packets);
+      assertEquals(takeMapped(mapping).data, packets.slice(0, 3));
+      assertEquals(takeMapped(mapping).data, packets.slice(3));
     },
   },
   {
     name: "mapRx() continues a packet that is larger than the room in the next batch",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 3);
-      await there.sendAll(bytes(200, 1));
-      await there.sendAll(bytes(20_000, 2));
-      await queued(here, 20_200);
+      const { mapping } = await filledPair(near, far, 3, bytes(200, 1), bytes(20_000, 2));
       const [first, second, third] = [1, 2, 3].map(() => takeMapped(mapping));
       assertEquals(first!.headers, [[200, 0], [8192, 0]]);
       assertEquals(second!.headers, [[11_808, 0]]);
@@ -149,10 +142,7 @@ export const mapDataCases: readonly Case[] = [
     name: "mapRx() copies what is left of a partly read packet to a fresh page, drops nothing",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 4);
-      await there.sendAll(bytes(5000, 1));
-      await there.sendAll(bytes(300, 2));
-      await queued(here, 5300);
+      const { here, mapping } = await filledPair(near, far, 4, bytes(5000, 1), bytes(300, 2));
       assertEquals(receive(here, 1000).data, bytes(5000, 1).slice(0, 1000));
       mapping.mapRx();
       const { headers, data } = readMapping(mapping);
@@ -165,9 +155,7 @@ export const mapDataCases: readonly Case[] = [
     name: "mapRx() after a whole page was read goes on at the next one",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 4);
-      await there.sendAll(bytes(10_000));
-      await queued(here, 10_000);
+      const { here, mapping } = await filledPair(near, far, 4, bytes(10_000));
       receive(here, 4096);
       const { headers, data } = takeMapped(mapping);
       assertEquals(headers, [[5904, 0]]);
@@ -178,9 +166,7 @@ export const mapDataCases: readonly Case[] = [
     name: "recv() goes on where mapRx() stopped inside a packet",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 1);
-      await there.sendAll(bytes(10_000));
-      await queued(here, 10_000);
+      const { here, mapping } = await filledPair(near, far, 1, bytes(10_000));
       assertEquals(takeMapped(mapping).data, [bytes(10_000).slice(0, 4096)]);
       assertEquals(receive(here, 100).data, bytes(10_000).slice(4096, 4196));
       assertEquals(takeMapped(mapping).data, [bytes(10_000).slice(4196, 8292)]);
@@ -191,9 +177,7 @@ export const mapDataCases: readonly Case[] = [
     name: "recv() while pages are mapped goes on behind them and leaves them alone",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 1);
-      await there.sendAll(bytes(6000));
-      await queued(here, 6000);
+      const { here, mapping } = await filledPair(near, far, 1, bytes(6000));
       mapping.mapRx();
       const view = mapping.lend(0, 4096);
       assertEquals(receive(here, 9999).data, bytes(6000).slice(4096));
@@ -250,9 +234,7 @@ export const mapDataCases: readonly Case[] = [
     name: "advise() kills the views lent before",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 8);
-      await there.sendAll(bytes(9000));
-      await queued(here, 9000);
+      const { mapping } = await filledPair(near, far, 8, bytes(9000));
       mapping.mapRx();
       const views = [mapping.lend(0, 9000), mapping.lend(0, 10)];
       assertEquals(views[0], bytes(9000));
@@ -265,9 +247,7 @@ export const mapDataCases: readonly Case[] = [
     needs: ["mapRx"],
     async run(near, far) {
       for (const end of ["unmap", "close"] as const) {
-        const { here, there, mapping } = await mappedPair(near, far, 8);
-        await there.sendAll(bytes(9000));
-        await queued(here, 9000);
+        const { here, mapping } = await filledPair(near, far, 8, bytes(9000));
         mapping.mapRx();
         const view = mapping.lend(0, 9000);
         if (end === "close") here.close();
@@ -292,9 +272,7 @@ export const mapDataCases: readonly Case[] = [
     name: "close() of the socket leaves pages that are mapped readable until unmap()",
     needs: ["mapRx"],
     async run(near, far) {
-      const { here, there, mapping } = await mappedPair(near, far, 8);
-      await there.sendAll(bytes(9000));
-      await queued(here, 9000);
+      const { here, mapping } = await filledPair(near, far, 8, bytes(9000));
       mapping.mapRx();
       const view = mapping.lend(0, 9000);
       here.close();
