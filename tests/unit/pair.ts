@@ -1,23 +1,24 @@
-/** Two connected ends on a loopback of their own. */
+/** Two connected ends, and what goes between them. */
+import type { Address, VsockAddress } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
+import type { Listener } from "../../src/listener.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import type { SocketOptionValues } from "../../src/options.ts";
 import type { SocketType } from "../../src/socket.ts";
 
-export interface Pair extends Disposable {
-  readonly near: Conn;
-  readonly far: Conn;
+export interface Pair<A extends Address = VsockAddress> extends Disposable {
+  readonly near: Conn<A>;
+  readonly far: Conn<A>;
 }
 
-export async function openPair(
-  type: SocketType = "stream",
-  options: SocketOptionValues = {},
-): Promise<Pair> {
-  const transport = createLoopback();
-  using listener = listen({ cid: 1, port: 4000 }, { transport, type, options });
-  const near = await connect({ cid: 1, port: 4000 }, { transport, type, options });
+/** The ends of the one connection that `listener` takes. The caller closes them. */
+export async function join<A extends Address>(
+  listener: Listener<A>,
+  connecting: Promise<Conn<A>>,
+): Promise<Pair<A>> {
+  const near = await connecting;
   const far = await listener.accept();
   return {
     near,
@@ -29,9 +30,22 @@ export async function openPair(
   };
 }
 
+/** On a loopback of their own. */
+export async function openPair(
+  type: SocketType = "stream",
+  options: SocketOptionValues = {},
+): Promise<Pair> {
+  const transport = createLoopback();
+  using listener = listen({ cid: 1, port: 4000 }, { transport, type, options });
+  return await join(listener, connect({ cid: 1, port: 4000 }, { transport, type, options }));
+}
+
 /** Bytes that are all different from their neighbours. */
 export function pattern(length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => i % 251);
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < Math.min(length, 251); i++) bytes[i] = i;
+  for (let have = 251; have < length; have *= 2) bytes.copyWithin(have, 0, have);
+  return bytes;
 }
 
 /** Reads until `length` bytes are there, or the end. */
