@@ -22,8 +22,13 @@ import { fs } from "../runtime/builtins.ts";
 import { EXHAUSTED } from "../error.ts";
 import { hintFor } from "../hint.ts";
 
-/** Modules that carry packets from a guest to its host, by their names in `/sys/module`. */
-const GUEST_MODULES = ["vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock"];
+/** What shows that there is a transport from a guest to its host. */
+const GUEST_TRACES = [
+  "/sys/module/vmw_vsock_virtio_transport",
+  "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport", // where it is built in
+  "/sys/module/vmw_vsock_vmci_transport",
+  "/sys/module/hv_sock",
+];
 const LOAD_LOOPBACK = "vsock_loopback is not loaded: modprobe vsock_loopback";
 const LOAD_GUEST = "no transport to a host is loaded: modprobe vmw_vsock_virtio_transport";
 const LOAD_HOST = "no transport to guests is loaded: modprobe vhost_vsock";
@@ -112,14 +117,13 @@ export function localCid(): number {
 function guestCid(): number | undefined {
   const cid = askDevice();
   if (cid !== undefined) return cid > VMADDR_CID_HOST && cid !== VMADDR_CID_ANY ? cid : undefined;
-  return GUEST_MODULES.some(mayBeLoaded) ? VMADDR_CID_ANY : undefined;
+  return GUEST_TRACES.some(mayExist) ? VMADDR_CID_ANY : undefined;
 }
 
 /** Where nobody can look, or Deno lets nobody, the kernel is to say it: at the call, at once. */
-function mayBeLoaded(module: string): boolean {
-  const modules = "/sys/module";
+function mayExist(trace: string): boolean {
   try {
-    return !fs().existsSync(modules) || fs().existsSync(`${modules}/${module}`);
+    return !fs().existsSync("/sys/module") || fs().existsSync(trace);
   } catch {
     return true;
   }

@@ -20,6 +20,12 @@ const MODULES: Readonly<Record<string, readonly [about: string, config: string]>
   vsock_diag: ["module: what lists sockets, for vsockit ss", "CONFIG_VSOCKETS_DIAG"],
 };
 
+/** What else shows one that is built in, for which `/sys/module` has no more than parameters. */
+const TRACES: Readonly<Record<string, string>> = {
+  vmw_vsock_virtio_transport: "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport",
+  vhost_vsock: "/sys/class/misc/vhost-vsock",
+};
+
 /** In the order they are told. */
 export const MODULE_LOOKS: Readonly<Record<string, Look>> = Object.fromEntries(
   Object.entries(MODULES).map(([name, [about, config]]) => [name, {
@@ -34,6 +40,7 @@ function lookAtModule(name: string, config: string): Finding {
     // Only what is loaded has a state.
     return yes(fs().existsSync(`${sys}/${name}/initstate`) ? "it is loaded" : "it is built in");
   }
+  if (fs().existsSync(TRACES[name] ?? "")) return yes("it is built in");
   const lists = `${lib}/${os().release()}`;
   const [builtIn, known] = ["modules.builtin", "modules.dep"].map((list) => read(lists, list));
   const entry = new RegExp(`/${name}\\.ko\\b`);

@@ -104,21 +104,32 @@ test("lookSafely() says what is out of sight without /proc", () => {
   });
 });
 
-test("probe() and kernelTransports() take no module for missing where there is no /sys", () => {
+/** Has only those files exist, and `/dev/vsock` not, until it is disposed. */
+function onlyThese(exists: (path: string) => boolean): Disposable {
   const fs = process.getBuiltinModule("node:fs") as { existsSync: unknown; openSync: unknown };
   const { existsSync, openSync } = fs;
-  fs.existsSync = () => false;
+  fs.existsSync = exists;
   fs.openSync = (): never => {
     throw Object.assign(new Error("no device"), { code: "ENOENT" });
   };
-  try {
-    const { why, cure } = find("vsock_diag");
-    assertEquals([why, cure], ["there is no /sys/module to tell", "mount -t sysfs sysfs /sys"]);
-    const transports = kernelTransports();
-    if (typeof transports === "object") assertEquals(transports.guestCid, VMADDR_CID_ANY);
-  } finally {
-    Object.assign(fs, { existsSync, openSync });
-  }
+  return { [Symbol.dispose]: () => void Object.assign(fs, { existsSync, openSync }) };
+}
+
+test("probe() and kernelTransports() take no module for missing where there is no /sys", () => {
+  using _files = onlyThese(() => false);
+  const { why, cure } = find("vsock_diag");
+  assertEquals([why, cure], ["there is no /sys/module to tell", "mount -t sysfs sysfs /sys"]);
+  const transports = kernelTransports();
+  if (typeof transports === "object") assertEquals(transports.guestCid, VMADDR_CID_ANY);
+});
+
+test("probe() and kernelTransports() see a driver that is built in, without parameters", () => {
+  using _files = onlyThese((path) => /^\/sys\/(module|bus\/virtio\/drivers\/vmw\w+)$/.test(path));
+  const builtIn = { ok: true, why: "it is built in" };
+  assertEquals(find("vmw_vsock_virtio_transport"), builtIn);
+  assertEquals(find("hv_sock").ok, false);
+  const transports = kernelTransports();
+  if (typeof transports === "object") assertEquals(transports.guestCid, VMADDR_CID_ANY);
 });
 
 test("noFrom() parts the reason from the command that cures it", () => {
