@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,20 +121,31 @@ test("cat --exec of a VM's port ends what the shell has started", LIMIT, async (
   assertEquals([await client.ended, await server.ended], [0, 143]);
 });
 
-for (const flags of ["-l", "-lk"]) {
-  test(`cat ${flags} ends when nobody reads its output, and removes its path`, LIMIT, async () => {
-    using place = openPath();
-    using server = new Running("cat", `${flags}v`, place.listen);
-    await server.says(/^listening on/m);
-    server.child.stdout!.destroy();
-    using client = new Running("cat", place.listen);
-    client.feed("hello");
-    await server.says(/^connected from/m);
-    assertEquals([await server.ended, await client.ended], [0, 0]);
-    assertMatch(server.err, /^listening on .*\nconnected from .*\n$/);
-    assertEquals(existsSync(place.listen.slice("unix:".length)), false);
-  });
-}
+test("cat --listen ends when nobody reads its output, and removes its path", LIMIT, async () => {
+  using place = openPath();
+  using server = new Running("cat", "-lv", place.listen);
+  await server.says(/^listening on/m);
+  server.child.stdout!.destroy();
+  using client = new Running("cat", place.listen);
+  client.feed("hello");
+  await server.says(/^connected from/m);
+  assertEquals([await server.ended, await client.ended], [0, 0]);
+  assertMatch(server.err, /^listening on .*\nconnected from .*\n$/);
+  assertEquals(existsSync(place.listen.slice("unix:".length)), false);
+});
+
+test("cat --keep ends when its reader has what it wants, and nobody comes", LIMIT, async () => {
+  using place = openPath();
+  const [server, address] = await listening(place, "--keep");
+  using _server = server;
+  const first = once(server.child.stdout!, "data");
+  using client = new Running("cat", address);
+  client.feed("READY=1\n");
+  await first;
+  server.child.stdout!.destroy();
+  assertEquals([await server.ended, await client.ended], [0, 0]);
+  assertEquals(existsSync(place.listen.slice("unix:".length)), false);
+});
 
 test("cat --keep receives from one after the other", LIMIT, async () => {
   using place = openPath();

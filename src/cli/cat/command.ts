@@ -58,6 +58,7 @@ export const cat: Command = {
     for (const name of signals) process.once(name, onSignal);
     using _stopping = options.exec === undefined ? undefined : onStop(signalCommands);
     using pipes = new ProcessPipes(onLost);
+    if (options.keep && options.exec === undefined) pipes.watchReader(); // it only receives
     try {
       await runCat(options, { terminal, pipes, signal: interrupt.signal });
       return code;

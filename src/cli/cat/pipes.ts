@@ -5,7 +5,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
-import { POLLOUT } from "../../../ffi/abi/poll.ts";
+import { POLLNVAL, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { dup2, shutdown, write } from "../../../ffi/libc.ts";
@@ -38,6 +38,7 @@ export interface Pipes extends Disposable {
 export class ProcessPipes implements Pipes {
   readonly #onLost: () => void;
   readonly #hold: Hold = new Hold();
+  readonly #over: AbortController = new AbortController();
   #output: Output | undefined;
   #reading = false;
 
@@ -53,6 +54,14 @@ export class ProcessPipes implements Pipes {
   read(): AsyncIterable<Uint8Array> {
     this.#reading = true;
     return process.stdin;
+  }
+
+  /** Notices it, too, when nobody reads any more what goes out while there is nothing to write. */
+  watchReader(): void {
+    const lost = reactor().wait(STDOUT, 0, this.#hold, this.#over.signal);
+    lost.then((revents) => {
+      if ((revents & POLLNVAL) === 0) this.#onLost();
+    }).catch(() => {}); // a file has no reader
   }
 
   /** Not by `process.stdout`: who does not read that stops the event loop of Deno. */
@@ -83,6 +92,7 @@ export class ProcessPipes implements Pipes {
 
   /** Reads no more, so that the process can end. */
   [Symbol.dispose](): void {
+    this.#over.abort();
     if (this.#reading) process.stdin.destroy();
   }
 }
