@@ -87,6 +87,14 @@ test("perf --serve refuses what is no request, and serves the next", async () =>
   assertEquals(result?.bytes, 1 << 20);
 });
 
+test("perf --serve goes on where somebody has connected and asks nothing", {
+  timeout: 120_000,
+}, async () => {
+  using _idle = await connect(ADDRESS);
+  const [result] = await perf("-m", "1");
+  assertEquals(result?.bytes, 1 << 20);
+});
+
 test("perf --device removes its path where a signal ends it", { timeout: 60_000 }, async () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     using folder = new UnixFolder();

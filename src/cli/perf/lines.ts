@@ -21,17 +21,16 @@ export class Lines {
 
   /** Sends `message` as one line. */
   async send(message: unknown): Promise<void> {
-    const line = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-    for (let sent = 0; sent < line.length;) sent += await this.#conn.write(line.subarray(sent));
+    await this.#conn.write(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
   }
 
   /**
-   * The next line, `undefined` at the end.
+   * The next line, `undefined` at the end. `timeoutMs` is for each piece of it.
    *
    * @throws {SyntaxError} If it is no JSON.
-   * @throws {Error} If it is too long.
+   * @throws {Error} If it is too long, or too late.
    */
-  async receive(): Promise<unknown> {
+  async receive(timeoutMs?: number): Promise<unknown> {
     const buffer = new Uint8Array(4_096);
     for (;;) {
       const end = this.#rest.indexOf(NEWLINE);
@@ -40,7 +39,7 @@ export class Lines {
         this.#rest = this.#rest.slice(end + 1);
         return JSON.parse(line);
       }
-      const got = await this.#conn.read(buffer);
+      const got = await this.#conn.read(buffer, { timeoutMs });
       if (got === null) return undefined;
       const longer = new Uint8Array(this.#rest.length + got);
       if (longer.length > LINE_MAX) throw new Error("the other end sent a line that is too long");

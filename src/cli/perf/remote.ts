@@ -38,6 +38,8 @@ export interface Remote {
 
 /** How long a guest whose driver runs may take until somebody serves there. */
 const [BOOTING_MS, RETRY_MS] = [60_000, 200];
+/** How long who has connected may take to ask: one after the other is served. */
+const ASKING_MS = 5_000;
 
 /** What an end that serves says at last. */
 type Reply =
@@ -149,7 +151,7 @@ export async function serveRemotes(plan: Plan, onError: (error: unknown) => void
 
 async function serveOne(conn: Conn<Address>, { transport, port }: Plan): Promise<void> {
   const lines = new Lines(conn);
-  const asked = await lines.receive();
+  const asked = await lines.receive(ASKING_MS);
   if (asked === undefined) return;
   const reply = await serveRequest(lines, asked, transport, port)
     .catch(({ message: error }: Error): Reply => ({ error }));
