@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
+import { kernelTransports } from "../../src/kernel/reach.ts";
 import { listen } from "../../src/listen.ts";
 import { UnixFolder } from "../unit/unix_folder.ts";
 import { vsockit } from "./captured.ts";
@@ -91,3 +92,19 @@ test("vsockit proxy says what is wrong with its command line", async () => {
   const help = await vsockit(["proxy", "--help"]);
   assert(help.out.includes("--max-connections N"), help.out);
 });
+
+const transports = kernelTransports();
+const skip = typeof transports === "object" && transports.local &&
+  "vsock_loopback is loaded: AF_VSOCK is the machine's";
+for (const [listen, target] of [["vsock:local:5000", "unix:PATH"], ["unix:PATH", "vsock:1:5000"]]) {
+  test(`vsockit proxy ${listen} ${target} fails where CID 1 is this process alone`, {
+    timeout: 60_000,
+    skip,
+  }, async () => {
+    using folder = new UnixFolder();
+    const place = (address = ""): string => address.replace("PATH", folder.path("s"));
+    using proxy = new Running("proxy", place(listen), place(target));
+    assertEquals(await proxy.ended, 1);
+    assertMatch(proxy.err, /^vsockit proxy: Cannot (listen|connect) 1:5000: ENODEV/);
+  });
+}

@@ -7,6 +7,9 @@ import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { openDequeuer } from "../../src/cli/perf/dequeuer.ts";
 import { parseOptions } from "../../src/cli/perf/options.ts";
 import { fileSource, patternSource } from "../../src/cli/perf/source.ts";
+import { TRANSPORTS } from "../../src/cli/perf/transports.ts";
+import { VsockError } from "../../src/error.ts";
+import { kernelTransports } from "../../src/kernel/reach.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { FakeSocket } from "./receive_fake.ts";
 
@@ -60,4 +63,15 @@ test("fileSource() gives the file piece by piece, and fails behind its end", () 
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+const transports = kernelTransports();
+
+test("TRANSPORTS.vsock has no CID 1 where a guest would ask its host for that, in vain", {
+  skip: typeof transports === "object" && transports.local && "vsock_loopback is loaded",
+}, () => {
+  const { vsock } = TRANSPORTS;
+  const { plan } = parseOptions(["--transport", "vsock"]);
+  assertThrows(() => vsock.link?.(plan), VsockError, "Cannot connect 1:1234: ENODEV");
+  assertThrows(() => vsock.resolve?.("1", 9), VsockError, "Cannot connect 1:9: ENODEV");
 });

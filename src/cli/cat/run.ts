@@ -8,11 +8,10 @@ import { type Address, formatAddress } from "../../address.ts";
 import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
-import { VsockError } from "../../error.ts";
-import { whyNotConnect, whyNotListen } from "../../kernel/reach.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
 import { FULL_MS, isExhausted } from "../serving/exhausted.ts";
+import { requireReach } from "../serving/reach.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { execOn } from "./exec.ts";
 import type { CatOptions } from "./options.ts";
@@ -131,14 +130,6 @@ async function attend(
     receiveOnly: keep,
     signal: AbortSignal.any([signal, idle.signal]),
   });
-}
-
-/** A loopback of this process alone would be no use: AF_VSOCK is the kernel's here. */
-function requireReach(op: "connect" | "listen", address: Address): void {
-  if (!("cid" in address)) return;
-  const why = op === "connect" ? whyNotConnect(address) : whyNotListen(address);
-  if (why === undefined) return;
-  throw new VsockError(op, "ENODEV", { address, hint: `CID ${address.cid}: ${why}` });
 }
 
 function say({ verbose }: CatOptions, { terminal }: Surroundings, text: string): void {

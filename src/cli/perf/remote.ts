@@ -56,7 +56,7 @@ interface Go {
 export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult> {
   const carrier = TRANSPORTS[plan.transport];
   const { reverse, device } = remote;
-  const machine = await carrier.resolve?.(remote.machine) ?? remote.machine;
+  const machine = await carrier.resolve?.(remote.machine, plan.port) ?? remote.machine;
   const end = typeof device === "string"
     ? { socketPath: device, guestCid: Number(machine) }
     : device ?? machine;

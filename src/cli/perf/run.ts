@@ -95,7 +95,7 @@ export async function runAlone(
   onProgress: (done: number) => void,
 ): Promise<SentResult | ReceivedResult> {
   const control = new Control();
-  const machine = peer && await TRANSPORTS[plan.transport].resolve?.(peer);
+  const machine = peer && await TRANSPORTS[plan.transport].resolve?.(peer, plan.port);
   const { worker, outcome } = start<Transmitted | Received>({
     ...{ role, plan, machine, peer: "there", end: machine, control: control.memory },
   });

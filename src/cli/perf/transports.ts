@@ -13,6 +13,7 @@ import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
 import { createVsockDevice, type VsockDevice } from "../../vhost_user/device.ts";
 import { toInteger, wrongValue } from "../args/values.ts";
+import { requireReach } from "../serving/reach.ts";
 import { setCredit } from "./credit.ts";
 import type { Mode, Plan, TransportName } from "./plan.ts";
 import { ANY_HOST, LOCAL_HOST, PAGE_SEGMENT, prepareTcp, resolveHost, whyNotTcp } from "./tcp.ts";
@@ -35,7 +36,10 @@ export interface Opened extends SocketMaker, Disposable {
 
 /** One way to carry a measurement. */
 export interface PerfTransport {
-  /** A new link for one measurement; without it only an end of another process can be the other. */
+  /**
+   * A new link for one measurement; fails where it is known that there is none. Without it only an
+   * end of another process can be the other.
+   */
   link?(plan: Plan): Link;
   /** Opens one end of a link on the thread that uses it. The caller closes it. */
   open(end: unknown): Opened;
@@ -47,9 +51,10 @@ export interface PerfTransport {
   requireMachine(flag: string, machine: string): void;
   /**
    * Where an end can meet one of another process: what the operand of `-c` means for `address()`
-   * and for `open()`. Without it no end can.
+   * and for `open()`; fails where it is known that nothing leads to `port` there. Without it no end
+   * can.
    */
-  resolve?(machine: string): string | Promise<string>;
+  resolve?(machine: string, port: number): string | Promise<string>;
   /**
    * Whether it has MSG_ZEROCOPY: where it is asked for by `--tx-zerocopy`, or always, where nothing
    * can be mapped of what was copied.
@@ -93,10 +98,10 @@ export const TRANSPORTS: Readonly<Record<TransportName, PerfTransport>> = {
     warmUpWakeups: 10_000,
   },
   vsock: {
-    link: (): Link => linkTo(String(VMADDR_CID_LOCAL)),
+    link: ({ port }: Plan): Link => linkTo(reachable(String(VMADDR_CID_LOCAL), port)),
     open: (): Opened => new OpenVsock(),
     ...VSOCK,
-    resolve: (cid: string): string => cid,
+    resolve: reachable,
     lends: "asked",
     whyNot: (mode: Mode): string | undefined =>
       mode === "copy" || openVsock().capabilities.mapRx ? undefined : NO_MAPPING,
@@ -164,6 +169,12 @@ function linkTo(machine: string): Link {
 
 function requireCid(flag: string, value: string): void {
   toInteger(flag, value, 0, VMADDR_CID_ANY - 1);
+}
+
+/** `cid`, to which the kernel has a way: a guest sends what it has none for to its host. */
+function reachable(cid: string, port: number): string {
+  requireReach("connect", { cid: Number(cid), port });
+  return cid;
 }
 
 function requireHost(flag: string, value: string): void {

@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
+import { parseAddress } from "../../address_text.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
+import { requireReach } from "../serving/reach.ts";
 import { Signals } from "../serving/signals.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { jsonLog } from "../output/log.ts";
 import { textLog } from "./log.ts";
-import { FLAGS, parseOptions } from "./options.ts";
+import { FLAGS, parseOptions, type ProxyOptions } from "./options.ts";
 import { Proxy } from "./server.ts";
 
 const HELP = `Usage: vsockit proxy [OPTIONS] LISTEN TARGET
@@ -53,6 +56,7 @@ export const proxy: Command = {
   async run(args: readonly string[], terminal: Terminal): Promise<number> {
     const options = parseOptions(args);
     const { json, verbose, drainTimeoutMs } = options;
+    requireMachine(options);
     const log = json ? jsonLog(terminal) : textLog(terminal, verbose);
     using signals = new Signals();
     await using server = new Proxy(options, log);
@@ -62,3 +66,10 @@ export const proxy: Command = {
     return cut === 0 ? EXIT_OK : EXIT_FAILURE;
   },
 };
+
+/** A target may come to be reached later, unless it is this machine. */
+function requireMachine({ listen, target }: ProxyOptions): void {
+  requireReach("listen", parseAddress(listen).address);
+  const { address } = parseAddress(target);
+  if ("cid" in address && address.cid === VMADDR_CID_LOCAL) requireReach("connect", address);
+}
