@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Address, formatAddress } from "../../address.ts";
 import { stringifyAddress } from "../../address_text.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
-import { FULL_MS, isExhausted } from "../serving/exhausted.ts";
+import { acceptPatiently } from "../serving/accept.ts";
 import { requireReach } from "../serving/reach.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { execOn } from "./exec.ts";
@@ -79,30 +78,17 @@ async function accept(
   options: CatOptions,
   around: Surroundings,
 ): Promise<Conn<Address>> {
-  const conn = await acceptPatiently(listener, options, around);
-  say(
-    options,
-    around,
-    `connected from ${formatAddress(conn.remoteAddr) || "a socket without a name"}`,
-  );
+  const { timeoutMs } = options;
+  const { terminal, signal } = around;
+  let told = false;
+  const onFull = ({ message }: Error): void => {
+    if (!told) terminal.err(`vsockit cat: ${message}\n`);
+    told = true;
+  };
+  const conn = await acceptPatiently(listener, onFull, { timeoutMs, signal });
+  const peer = formatAddress(conn.remoteAddr) || "a socket without a name";
+  say(options, around, `connected from ${peer}`);
   return conn;
-}
-
-/** accept(2), and again where descriptors have run out for a while. */
-async function acceptPatiently(
-  listener: Listener<Address>,
-  { timeoutMs }: CatOptions,
-  { terminal, signal }: Surroundings,
-): Promise<Conn<Address>> {
-  for (let told = false;; told = true) {
-    try {
-      return await listener.accept({ timeoutMs, signal });
-    } catch (error) {
-      if (!isExhausted(error)) throw error;
-      if (!told) terminal.err(`vsockit cat: ${error.message}\n`);
-      await sleep(FULL_MS);
-    }
-  }
 }
 
 /** Serves one connection to its end. */

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Address, formatAddress } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
+import { acceptPatiently } from "../serving/accept.ts";
 import { drain, type Served } from "../serving/drain.ts";
-import { FULL_MS, isExhausted } from "../serving/exhausted.ts";
 import { Repeats } from "../output/repeats.ts";
 import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
@@ -57,16 +56,15 @@ export class Proxy implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for (;;) {
-      while (this.#sessions.size >= this.#options.maxConnections) await this.#someSession();
-      try {
-        this.#start(await this.#listener.accept());
-      } catch (error) {
-        if (this.#listener.socket.closed) return;
-        if (!isExhausted(error)) throw error;
-        this.#repeats.tell("full", { event: "full", reason: error.message });
-        await sleep(FULL_MS);
+    const onFull = ({ message: reason }: Error): void =>
+      this.#repeats.tell("full", { event: "full", reason });
+    try {
+      for (;;) {
+        while (this.#sessions.size >= this.#options.maxConnections) await this.#someSession();
+        this.#start(await acceptPatiently(this.#listener, onFull));
       }
+    } catch (error) {
+      if (!this.#listener.socket.closed) throw error;
     }
   }
 

@@ -1,14 +1,34 @@
 /**
- * Failures of accept(2) that pass.
+ * Accepting connections while descriptors may run out.
  *
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Address } from "../../address.ts";
+import type { Conn } from "../../conn.ts";
 import { EXHAUSTED, VsockError } from "../../error.ts";
+import type { Listener } from "../../listener.ts";
+import type { WaitOptions } from "../../wait/waiting.ts";
 
-/** Milliseconds until accept(2) is tried again when descriptors have run out. */
-export const FULL_MS = 100;
+/** Milliseconds until it is tried again. */
+const FULL_MS = 100;
 
-/** Whether descriptors or memory have run out: a connection that ends gives some back. */
-export function isExhausted(error: unknown): error is VsockError {
-  return error instanceof VsockError && EXHAUSTED.has(error.code);
+/**
+ * accept(2), and again where descriptors or memory have run out, which `onFull` is told each time:
+ * a connection that ends gives some back.
+ */
+export async function acceptPatiently(
+  listener: Listener<Address>,
+  onFull: (error: VsockError) => void,
+  options?: WaitOptions,
+): Promise<Conn<Address>> {
+  for (;;) {
+    try {
+      return await listener.accept(options);
+    } catch (error) {
+      if (!(error instanceof VsockError) || !EXHAUSTED.has(error.code)) throw error;
+      onFull(error);
+    }
+    await sleep(FULL_MS);
+  }
 }
