@@ -36,7 +36,9 @@ export class DeviceService implements Disposable {
       log({ event: "fault", reason: `no more packets are recorded: ${why}` });
     });
     this.#device = createVsockDevice({
-      ...{ socketPath: first.socketPath, guestCid: first.cid, siblings },
+      socketPath: first.socketPath,
+      guestCid: first.cid,
+      siblings,
       tap: this.#pcap === undefined ? undefined : pcapTap(this.#pcap.write),
       onState: ({ cid, up }) => log({ event: up ? "up" : "down", cid }),
       onFault: ({ message: reason }, { cid }) =>

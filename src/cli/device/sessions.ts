@@ -80,8 +80,11 @@ export class Sessions {
     const [fromGuest, toGuest]: [Flow, Flow] = [{ bytes: 0 }, { bytes: 0 }];
     const failure = await relay(guest, unix, fromGuest, toGuest);
     this.#log({
-      ...{ event: "close", id, ...way },
-      ...{ toGuest: toGuest.bytes, fromGuest: fromGuest.bytes },
+      event: "close",
+      id,
+      ...way,
+      toGuest: toGuest.bytes,
+      fromGuest: fromGuest.bytes,
       ms: Math.round(performance.now() - began),
       reason: cut() ?? failure?.message,
     });

@@ -73,8 +73,13 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   const { warmUpWakeups } = carrier;
   await lines.send({ role: theirs, plan: sideOf(plan, theirs), warmUpWakeups } satisfies Request);
   const task: EndTask = {
-    ...{ role: mine, plan: { ...sideOf(plan, mine), port: plan.port + 1 }, end, machine },
-    ...{ peer: "coming", control: new Control().memory, warmUpControl: new Control().memory },
+    role: mine,
+    plan: { ...sideOf(plan, mine), port: plan.port + 1 },
+    end,
+    machine,
+    peer: "coming",
+    control: new Control().memory,
+    warmUpControl: new Control().memory,
   };
   const first = await lines.receive() as Reply | Go | undefined;
   if (first === undefined || !("go" in first)) resultOf(first);
@@ -82,10 +87,9 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   reply.catch(() => {}); // looked at below
   ending.dispose(); // this thread hears of no signal while it measures
   const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reply));
-  const answer = await reply;
-  const theirResult = resultOf(answer);
-  const both = reverse ? [measured, theirResult] : [theirResult, measured];
-  return combine(plan, runtimeName(), both[0] as Transmitted, both[1] as Received);
+  const reported = resultOf(await reply);
+  const [sent, received] = reverse ? [measured, reported] : [reported, measured];
+  return combine(plan, runtimeName(), sent as Transmitted, received as Received);
 }
 
 /** Connects to who serves, and tries again for `patienceMs` where nobody listens yet. */
@@ -169,8 +173,13 @@ async function serveRequest(
   if (lack !== undefined) return { lack: `it cannot receive by ${plan.mode}: ${lack}` };
   await lines.send({ go: true } satisfies Go);
   const { worker, outcome } = start<Transmitted | Received>({
-    ...{ role, plan, peer: "there", end: undefined, control: new Control().memory },
-    ...{ warmUpControl: new Control().memory, warmUpWakeups },
+    role,
+    plan,
+    peer: "there",
+    end: undefined,
+    control: new Control().memory,
+    warmUpControl: new Control().memory,
+    warmUpWakeups,
   });
   try {
     // The one that asked may go away meanwhile.

@@ -43,9 +43,11 @@ export async function runPlan(
   const link = transport.link(plan);
   const [control, warmUp] = [new Control(), new Control()];
   const shared = {
-    ...{ plan, peer: "here" as const },
-    ...{ control: control.memory, warmUpControl: warmUp.memory },
-  };
+    plan,
+    peer: "here",
+    control: control.memory,
+    warmUpControl: warmUp.memory,
+  } as const;
   const onTick = (): void => onProgress(control.received / plan.bytes);
   const { transmitter, receiver, machine } = link;
   const watching = watch(control, warmUp, onTick, stalledAfterMs);
@@ -97,7 +99,12 @@ export async function runAlone(
   const control = new Control();
   const machine = peer && await TRANSPORTS[plan.transport].resolve?.(peer, plan.port);
   const { worker, outcome } = start<Transmitted | Received>({
-    ...{ role, plan, machine, peer: "there", end: machine, control: control.memory },
+    role,
+    plan,
+    machine,
+    peer: "there",
+    end: machine,
+    control: control.memory,
   });
   const ticking = setInterval(() => {
     if (role === "transmitter") onProgress(control.sent / plan.bytes);

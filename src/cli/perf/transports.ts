@@ -144,7 +144,8 @@ const devices: Map<string, VsockDevice> = new Map();
 function openDevice(end: DeviceEnd | VsockDevice): Opened {
   const device = "guest" in end ? end : keptDevice(end);
   return {
-    ...{ name: device.name, capabilities: device.capabilities },
+    name: device.name,
+    capabilities: device.capabilities,
     socket: (type) => device.socket(type),
     ready: () => device.guest.ready(),
     [Symbol.dispose]: (): void => {},
