@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { kill } from "node:process";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { Machine } from "../device/machine.ts";
 import { EmptyFolder, run, runSoon } from "./command.ts";
@@ -71,6 +71,19 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     run(ROOT, [...start, "send", address, from]);
     assertEquals(await receiving, "received 3000001 bytes\n");
     assertEquals(readFileSync(to).equals(readFileSync(from)), true);
+  });
+
+  test(`examples/copy_file.ts fails on ${name} at both ends of a full disk`, LIMIT, async () => {
+    using folder = new EmptyFolder();
+    const socket = join(folder.path, "socket");
+    const flags = name === "deno" ? ["-A"] : [];
+    const start = [...command, ...flags, "examples/copy_file.ts"];
+    const receiving = runSoon(ROOT, [...start, "receive", `unix:${socket}`, "/dev/full"]);
+    const failing = assertRejects(() => receiving, Error, "ENOSPC");
+    await appears(socket);
+    const sending = runSoon(ROOT, [...start, "send", `unix:${socket}`, EXAMPLE]);
+    await assertRejects(() => sending, Error, "stored were 0 bytes");
+    await failing;
   });
 
   test(`examples/guest_device.ts hashes on ${name} what its guest sends`, LIMIT, async () => {
