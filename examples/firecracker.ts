@@ -5,8 +5,9 @@
 import { arch, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import type { Address, Conn, Listener } from "@vsockit/vsockit";
-import { connect, createVmm, listen, VMADDR_CID_ANY } from "@vsockit/vsockit";
+import { setTimeout } from "node:timers/promises";
+import type { Address, Conn, HybridAddress, Listener } from "@vsockit/vsockit";
+import { connect, createVmm, listen, VMADDR_CID_ANY, VsockError } from "@vsockit/vsockit";
 
 const PORT = 1024;
 
@@ -29,8 +30,22 @@ async function serve(listener: Listener<Address>): Promise<void> {
   }
 }
 
+/** Connects once the VM is up: no path, no VMM at it and no agent in the VM are errors until then. */
+async function reach(path: string, patienceMs: number): Promise<Conn<HybridAddress>> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await connect({ path, port: PORT }, { timeoutMs: 5_000 });
+    } catch (error) {
+      const again = error instanceof VsockError && performance.now() < deadline;
+      if (!again) throw error;
+    }
+    await setTimeout(100);
+  }
+}
+
 async function ask(path: string): Promise<string> {
-  using conn = await connect({ path, port: PORT }, { timeoutMs: 5_000 });
+  using conn = await reach(path, 30_000);
   await conn.write(new TextEncoder().encode("host\n"));
   return await new Response(conn.readable).text();
 }
@@ -40,10 +55,11 @@ if (what === "agent") await serve(listen({ cid: VMADDR_CID_ANY, port: PORT }));
 else if (what === "host") console.log(await ask(path));
 else {
   const path = join(tmpdir(), `firecracker-${process.pid}.sock`);
+  const asking = ask(path); // before there is anything
   using vmm = createVmm(path);
   using agent = listen({ cid: 3, port: PORT }, { transport: vmm.guest });
   const serving = serve(agent);
-  console.log(JSON.parse(await ask(path)).hello);
+  console.log(JSON.parse(await asking).hello);
   agent.close();
   await serving;
 }
