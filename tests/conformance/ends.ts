@@ -43,6 +43,7 @@ export async function openPair(parts: Parts): Promise<Pair> {
       return !near.lost;
     },
     async close() {
+      near.reset(); // what a case that is cut off waits for
       await parts.close?.();
     },
   };

@@ -41,6 +41,9 @@ export type Reply =
 /** Carries a call to where the far transport lives, and its reply back. */
 export type Channel = (call: Call) => Promise<Reply>;
 
+/** Closes all sockets of the far end. */
+export const CLOSE_ALL: Call = { handle: 0, verb: "reset", args: [] };
+
 /** Runs calls against `transport`. */
 export function serve(transport: Transport): Channel {
   const sockets = new Map<number, Socket>();

@@ -8,7 +8,9 @@ import type { Case, Lab, Pair } from "./case.ts";
 import { CASES } from "./cases.ts";
 
 /** A case waits for its peer at most this long. */
-const TIMEOUT_MS = 60_000;
+const CASE_MS = 60_000;
+/** And a test, for a machine to be booted too: the runner's own limit would leave that running. */
+const TEST_MS = 300_000;
 
 /**
  * Defines one test for each case. The pair is set up once; a case that fails, or kills the far end,
@@ -27,17 +29,31 @@ export function conformance(lab: Lab, cases: readonly Case[] = CASES): void {
     const why = missing.map((need) => `${need}: ${lab.lacks[need] ?? "this transport has none"}`);
     const difference = lab.differs?.get(name);
     const skip = missing.length > 0 ? `needs ${why.join("; ")}` : difference ?? false;
-    test(`${lab.name}: ${name}`, { skip, timeout: TIMEOUT_MS }, async () => {
-      const used = pair ??= await lab.open();
+    test(`${lab.name}: ${name}`, { skip, timeout: TEST_MS }, async () => {
+      const used = pair ?? await lab.open();
       pair = undefined;
-      let usable = false;
-      try {
-        await run(used.near, used.far);
-        usable = await used.reset();
-      } finally {
-        if (usable) pair = used;
-        else await used.close();
-      }
+      if (await runCase(used, run, CASE_MS)) pair = used;
     });
+  }
+}
+
+/**
+ * Runs one case on `pair`: resolves with whether that can be used again, and has closed it if not,
+ * however the case ends, or where it does not within `limitMs`.
+ */
+export async function runCase(pair: Pair, run: Case["run"], limitMs: number): Promise<boolean> {
+  const late = Promise.withResolvers<never>();
+  const reason = new Error(`the case is not over after ${limitMs} ms`);
+  const timer = setTimeout(() => late.reject(reason), limitMs);
+  const whole = async (): Promise<boolean> => {
+    await run(pair.near, pair.far);
+    return await pair.reset();
+  };
+  let usable = false;
+  try {
+    return usable = await Promise.race([whole(), late.promise]);
+  } finally {
+    clearTimeout(timer);
+    if (!usable) await pair.close();
   }
 }

@@ -6,7 +6,7 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 import type { Transport } from "../../src/transport.ts";
 import { Calls, type FarChannel, type NumberedCall, type NumberedReply } from "./calls.ts";
-import { serve } from "./far.ts";
+import { CLOSE_ALL, serve } from "./far.ts";
 
 /** The channel to a Worker that calls {@linkcode serveThrough}. */
 export function openChannel(worker: Worker): FarChannel {
@@ -34,6 +34,7 @@ export function serveThrough(port: MessagePort, transport: Transport, close: () 
   const answer = async ({ id, call }: NumberedCall): Promise<void> => {
     if (call !== undefined) return port.postMessage({ id, reply: await channel(call) });
     close();
+    await channel(CLOSE_ALL); // or those that wait would keep the Worker
     port.off("message", answer); // which lets the Worker end; Deno's parentPort has no close()
   };
   port.on("message", answer);
