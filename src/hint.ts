@@ -56,7 +56,8 @@ const VSOCK: Hints = {
   "bind EADDRNOTAVAIL":
     "this machine does not have this CID; VMADDR_CID_ANY (any, in a text) binds all it has",
   "connect ECONNRESET": "nobody listens on this port, or the queue of the listener is full",
-  "connect ENETUNREACH": "the transport to this CID does not allow this connection",
+  "connect ENETUNREACH": "the transport to this CID does not allow this connection, " +
+    "as none to a host does in a network namespace whose ns_mode is local",
   "connect ENODEV": "no transport of this machine reaches this CID",
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",

@@ -32,6 +32,9 @@ const GUEST_TRACES = [
 const LOAD_LOOPBACK = "vsock_loopback is not loaded: modprobe vsock_loopback";
 const LOAD_GUEST = "no transport to a host is loaded: modprobe vmw_vsock_virtio_transport";
 const LOAD_HOST = "no transport to guests is loaded: modprobe vhost_vsock";
+/** Whose CIDs this network namespace has, from Linux 7.0 on: `global` or `local`, its own. */
+export const NS_MODE = "/proc/sys/net/vsock/ns_mode";
+const OWN_CIDS = "this network namespace has CIDs of its own, and no host: its ns_mode is local";
 
 /** The transports of AF_VSOCK that the kernel has loaded. */
 export interface KernelTransports {
@@ -41,6 +44,8 @@ export interface KernelTransports {
   readonly guestCid: number | undefined;
   /** `vhost_vsock` or such: to the guests of this machine, which has CID 2 for them. */
   readonly host: boolean;
+  /** Whether this is a guest, and this network namespace is kept from its host. */
+  readonly hostless: boolean;
 }
 
 /**
@@ -53,7 +58,8 @@ export interface KernelTransports {
 export function kernelTransports(): KernelTransports | string {
   try {
     const [local, host] = [binds(VMADDR_CID_LOCAL), binds(VMADDR_CID_HOST)];
-    return { local, host, guestCid: guestCid() };
+    const cid = guestCid();
+    return { local, host, guestCid: cid, hostless: cid !== undefined && isHostless(cid) };
   } catch (error) {
     if (error instanceof FfiUnavailableError) return error.message;
     if (!(error instanceof SysError) || EXHAUSTED.has(error.code)) throw error;
@@ -67,7 +73,7 @@ export function whyNotConnect(
   transports: KernelTransports | string = kernelTransports(),
 ): string | undefined {
   if (typeof transports === "string") return transports;
-  const { local, guestCid, host } = transports;
+  const { local, guestCid, host, hostless } = transports;
   const { cid, flags = 0 } = address;
   if (cid === VMADDR_CID_LOCAL) return local ? undefined : LOAD_LOOPBACK;
   if (cid === guestCid && cid !== VMADDR_CID_ANY) {
@@ -75,8 +81,8 @@ export function whyNotConnect(
   }
   if (cid === VMADDR_CID_HOST && guestCid === undefined && local) return undefined;
   const toHost = cid <= VMADDR_CID_HOST || (flags & VMADDR_FLAG_TO_HOST) !== 0;
-  const reached = toHost ? guestCid !== undefined : host || guestCid !== undefined;
-  if (reached) return undefined;
+  if (!toHost && host) return undefined;
+  if (guestCid !== undefined) return hostless ? OWN_CIDS : undefined;
   return toHost ? LOAD_GUEST : LOAD_HOST;
 }
 
@@ -118,6 +124,16 @@ function guestCid(): number | undefined {
   const cid = askDevice();
   if (cid !== undefined) return cid > VMADDR_CID_HOST && cid !== VMADDR_CID_ANY ? cid : undefined;
   return GUEST_TRACES.some(mayExist) ? VMADDR_CID_ANY : undefined;
+}
+
+/** A guest's transport to its host serves the namespaces that share the machine's CIDs alone. */
+function isHostless(guestCid: number): boolean {
+  if (guestCid === VMADDR_CID_ANY) return false; // whoever may not open the device may read nothing
+  try {
+    return fs().readFileSync(NS_MODE, "utf8").trim() === "local";
+  } catch {
+    return false;
+  }
 }
 
 /** Where nobody can look, or Deno lets nobody, the kernel is to say it: at the call, at once. */

@@ -58,7 +58,7 @@ export function openVsock(): Transport {
   return shared ??= attempt("socket", undefined, () => new KernelTransport());
 }
 
-/** SEQPACKET is there since Linux 5.12. */
+/** SEQPACKET is there since Linux 5.14. */
 function hasSeqpacket(): boolean {
   try {
     using _socket = openKernelSocket(VSOCK, "seqpacket");

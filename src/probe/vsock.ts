@@ -16,14 +16,13 @@ import { close, setsockopt, socket } from "../../ffi/libc.ts";
 import { library } from "../../ffi/select.ts";
 import { fs } from "../runtime/builtins.ts";
 import { type KernelTransports, kernelTransports } from "../kernel/reach.ts";
-import { localCid, whyNotConnect } from "../kernel/reach.ts";
+import { localCid, NS_MODE, whyNotConnect } from "../kernel/reach.ts";
 import { whyNoPages } from "../kernel/pages.ts";
 import { openVsock } from "../kernel/transport.ts";
 import { type Finding, type Look, lookSafely, no, noFrom, yes } from "./finding.ts";
 import { NO_PAGES_CURE } from "./tcp_receive.ts";
 
 const DEVICE = "/dev/vsock";
-const NS_MODE = "/proc/sys/net/vsock/ns_mode";
 /** No guest has it: what is said of it holds for each. */
 const SOME_GUEST = 0xffff_fffe;
 const DEVICE_LOOK: Look = {

@@ -16,11 +16,17 @@ import {
 } from "../../src/kernel/reach.ts";
 import { NO_VSOCK as skip } from "./kernel_helpers.ts";
 
-const NONE: KernelTransports = { local: false, guestCid: undefined, host: false };
+const NONE: KernelTransports = {
+  local: false,
+  guestCid: undefined,
+  host: false,
+  hostless: false,
+};
 const LOCAL = { ...NONE, local: true };
 const GUEST = { ...NONE, guestCid: 5 };
 const HOST = { ...NONE, host: true };
-const ALL = { local: true, guestCid: 5, host: true };
+const ALL = { ...LOCAL, guestCid: 5, host: true };
+const HOSTLESS = { ...ALL, hostless: true };
 const TO_HOST = 1;
 
 /** CIDs that connect reaches with each set of transports, as vsock_assign_transport() has it. */
@@ -30,6 +36,7 @@ const REACHED: readonly (readonly [string, KernelTransports, readonly number[]])
   ["a guest", GUEST, [0, 2, 77]],
   ["a host", HOST, [5, 77]],
   ["all three", ALL, [0, 1, 2, 5, 77]],
+  ["all three in a namespace of its own", HOSTLESS, [1, 5, 77]],
 ];
 
 for (const [name, transports, cids] of REACHED) {
@@ -56,6 +63,12 @@ test("whyNotConnect() names the module to load", () => {
   assertMatch(why(9, NONE), /modprobe vhost_vsock$/);
   assertMatch(why(2, HOST), /modprobe vmw_vsock_virtio_transport$/);
   assertEquals(whyNotConnect({ cid: 1, port: 1 }, "no AF_VSOCK"), "no AF_VSOCK");
+});
+
+test("whyNotConnect() says of a guest's namespace with CIDs of its own that it has no host", () => {
+  for (const address of [{ cid: 2, port: 1 }, { cid: 77, port: 1, flags: TO_HOST }]) {
+    assertMatch(whyNotConnect(address, HOSTLESS)!, /network namespace .* ns_mode is local$/);
+  }
 });
 
 test("whyNotListen() takes the CIDs that bind(2) takes", () => {
