@@ -1,18 +1,18 @@
-/** Messages on kernels before Linux 6.6, which cannot peek at one. */
+/** Kernels that cannot peek: before Linux 6.6 at a message, from 6.7 to 7.0 at a part of a packet. */
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
 import { type Code, SysError } from "../../ffi/errno.ts";
 import { VsockError } from "../../src/error.ts";
-import type { MessageFlags } from "../../src/socket.ts";
+import type { MessageFlags, SocketType } from "../../src/socket.ts";
 import { openPair, type Pair, pattern } from "./pair.ts";
 
 /** As from Linux 6.2 on, and before. */
 const CODES: readonly Code[] = ["EOPNOTSUPP", "ENOMEM"];
 
 /** A pair whose far end refuses to peek, as the kernel does once there is a message. */
-async function blindPair(code: Code): Promise<Pair> {
-  const pair = await openPair("seqpacket");
+async function blindPair(code: Code, type: SocketType = "seqpacket"): Promise<Pair> {
+  const pair = await openPair(type);
   const { socket } = pair.far;
   const recv = socket.recv.bind(socket);
   socket.recv = (buffer: Uint8Array, flags: number, out?: MessageFlags): number => {
@@ -62,3 +62,12 @@ for (const code of CODES) {
     assertEquals(Array.from(batch!, ({ data }) => data.length), [60_000]);
   });
 }
+
+test("read() with peek says why where a peek gives EFAULT, and goes on without", async () => {
+  using pair = await blindPair("EFAULT", "stream");
+  await pair.near.write(pattern(100));
+  const peeking = pair.far.read(new Uint8Array(100), { peek: true });
+  const { message } = await assertRejects(() => peeking, VsockError, "EFAULT");
+  assertStringIncludes(message, "cannot peek where a packet was read in part");
+  assertEquals(await pair.far.read(new Uint8Array(100)), 100);
+});
