@@ -78,7 +78,7 @@ export class StackMapping implements RxMapping {
     }
     if (pieces.length < USR_HDR_MAX) headers.setHeader(pieces.length, 0, 0);
     headers.setHdrNum(pages);
-    sock.page?.settle(sock.readable, sock.rxClosed);
+    sock.settle();
     if (pieces.length === 0) return;
     this.#pieces = pieces;
     this.#at = 0;

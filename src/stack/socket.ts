@@ -218,7 +218,7 @@ export class StackSocket implements Socket {
     requireMappable(this.#sock, length, prot);
     this.#page = this.#sock.page = this.#node.openPage(this.#sock);
     this.#mapping = new StackMapping(this.#node, this, length, this.#page);
-    this.#sock.page.settle(this.#sock.readable, this.#sock.rxClosed);
+    this.#sock.settle();
     return this.#mapping;
   }
 

@@ -187,7 +187,7 @@ function receiveStream(stack: Stack, sock: VsockSock, buffer: Uint8Array, flags:
   if (flags & MSG_PEEK) return rx.peek(buffer);
   const got = rx.read(buffer);
   tellCredit(stack, sock);
-  sock.page?.settle(sock.readable, sock.rxClosed);
+  sock.settle();
   return got;
 }
 
@@ -205,7 +205,7 @@ function receiveMessage(
     (length > buffer.length ? MSG_TRUNC : 0);
   if (!peek) {
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-    sock.page?.settle(sock.readable, sock.rxClosed);
+    sock.settle();
   }
   return flags & MSG_TRUNC ? length : Math.min(length, buffer.length);
 }

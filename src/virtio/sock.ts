@@ -123,9 +123,14 @@ export class VsockSock {
     return this.rx.rxBytes >= this.rcvlowat && (!this.seqpacket || this.rx.msgCount > 0);
   }
 
+  /** Tells page 0. */
+  settle(): void {
+    this.page?.settle(this.readable, this.rxClosed);
+  }
+
   /** Tells who waits, and page 0. */
   changed(): void {
-    this.page?.settle(this.readable, this.rxClosed);
+    this.settle();
     this.wake?.();
   }
 
