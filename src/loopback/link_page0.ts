@@ -158,7 +158,8 @@ interface Flow {
 
 /** The connections that this end sends on, and the page 0s that the peer has for them. */
 export class Flows {
-  readonly #flows = new Map<number, Flow[]>();
+  /** By our port, then by the peer's. */
+  readonly #flows = new Map<number, Map<number, Flow>>();
   readonly #pages = new Map<number, PeerPage0>();
   readonly #firstTxCnt: number;
   #last: Flow | undefined;
@@ -206,10 +207,9 @@ export class Flows {
     if (flow === undefined) return;
     flow.page?.end();
     this.#last = undefined;
-    const key = hash(srcPort, dstPort);
-    const rest = this.#flows.get(key)!.filter((other) => other !== flow);
-    if (rest.length === 0) this.#flows.delete(key);
-    else this.#flows.set(key, rest);
+    const flows = this.#flows.get(srcPort)!;
+    flows.delete(dstPort);
+    if (flows.size === 0) this.#flows.delete(srcPort);
   }
 
   /** The peer has `page` as page 0 of the connection from `srcPort` to `dstPort`. */
@@ -239,24 +239,15 @@ export class Flows {
   }
 
   #add(flow: Flow): void {
-    const key = hash(flow.srcPort, flow.dstPort);
-    const flows = this.#flows.get(key);
-    if (flows === undefined) this.#flows.set(key, [flow]);
-    else flows.push(flow);
+    const flows = this.#flows.get(flow.srcPort) ?? new Map<number, Flow>();
+    this.#flows.set(flow.srcPort, flows.set(flow.dstPort, flow));
   }
 
   #find(srcPort: number, dstPort: number): Flow | undefined {
     const last = this.#last;
     if (last?.srcPort === srcPort && last.dstPort === dstPort) return last;
-    return this.#last = this.#flows.get(hash(srcPort, dstPort))?.find((flow) =>
-      flow.srcPort === srcPort && flow.dstPort === dstPort
-    );
+    return this.#last = this.#flows.get(srcPort)?.get(dstPort);
   }
-}
-
-/** Two ports do not fit one number exactly. */
-function hash(srcPort: number, dstPort: number): number {
-  return (Math.imul(srcPort, 31) + dstPort) >>> 0;
 }
 
 function wordsOf(page: Uint8Array): Int32Array {
