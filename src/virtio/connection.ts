@@ -16,7 +16,6 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
-import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO } from "../../ffi/errno.ts";
 import { Credit } from "./credit.ts";
 import type { Packet, Payload } from "./packet.ts";
@@ -68,10 +67,7 @@ export function tellCredit(stack: Stack, sock: VsockSock): void {
 
 /** A packet for `sock` has arrived. */
 export function receivePacket(stack: Stack, sock: VsockSock, packet: Packet): void {
-  if (sock.state !== "listen") {
-    sock.credit.learn(packet.bufAlloc, packet.fwdCnt);
-    if (sock.local.cid !== VMADDR_CID_ANY) sock.local.cid = packet.dstCid;
-  }
+  sock.credit.learn(packet.bufAlloc, packet.fwdCnt);
   switch (sock.state) {
     case "listen":
       receiveListen(stack, sock, packet);

@@ -10,8 +10,9 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_SEND,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { SHUT_WR } from "../../ffi/abi/socket.ts";
 import { ERRNO } from "../../ffi/errno.ts";
-import { connect, receive, updateBufferSize } from "../../src/virtio/calls.ts";
+import { connect, receive, shutdown, updateBufferSize } from "../../src/virtio/calls.ts";
 import type { Carrier } from "../../src/virtio/carrier.ts";
 import { release } from "../../src/virtio/connection.ts";
 import type { Header, Packet } from "../../src/virtio/packet.ts";
@@ -104,6 +105,11 @@ test("Stack.receive() frees the bytes that no socket takes, once", () => {
     reset: (rig) => {
       rig.connected();
       rig.receive(VIRTIO_VSOCK_OP_RST);
+    },
+    "shut down after that": (rig) => {
+      const sock = rig.connected();
+      rig.receive(VIRTIO_VSOCK_OP_RST);
+      shutdown(rig.stack, sock, SHUT_WR);
     },
     closed: (rig) => release(rig.stack, rig.connected()),
   };
