@@ -91,7 +91,7 @@ export function receivePacket(stack: Stack, sock: VsockSock, packet: Packet): vo
 function receiveListen(stack: Stack, listener: VsockSock, packet: Packet): void {
   const carrier = stack.host.route(packet.srcCid);
   if (
-    packet.op !== VIRTIO_VSOCK_OP_REQUEST || listener.dead || carrier === undefined ||
+    packet.op !== VIRTIO_VSOCK_OP_REQUEST || carrier === undefined ||
     (listener.seqpacket && carrier.seqpacket === false) ||
     listener.acceptQueue.length > listener.backlog
   ) {

@@ -77,11 +77,15 @@ test("Page0.settle() counts modulo 2^32", () => {
 
 test("Page0 hears nothing of other connections", () => {
   using pair = connected();
-  const page = opened(pair, 1);
-  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST, srcPort: 4, dstPort: 3 }));
-  sendData(pair.a, new Uint8Array(4), { srcPort: 4, dstPort: 3 });
-  pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST, srcPort: 4, dstPort: 3 }));
-  assertEquals(pollValue(page), 0);
+  const page = opened(pair, 100);
+  for (const ports of [{ srcPort: 4, dstPort: 3 }, { srcPort: 5 }, { dstPort: 5 }]) {
+    pair.a.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST, ...ports }));
+    sendData(pair.a, new Uint8Array(1));
+    sendData(pair.a, new Uint8Array(100), ports);
+    pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST, ...ports }));
+    assertEquals(pollValue(page), 0);
+    takeAll(pair);
+  }
 });
 
 test("Page0.settle() says whether the peer has sent so much, taken in or not", () => {
@@ -271,6 +275,12 @@ test("Page0 keeps its receiver asleep until there is as much as it waits for, or
   assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), both)), true);
   assertEquals(woken(() => sendData(pair.a, new Uint8Array(1), both)), false);
   assertEquals(woken(() => pair.a.send(packet({ op: VIRTIO_VSOCK_OP_RST }))), true);
+});
+
+test("Flows.close() knows of a page 0 once", () => {
+  const flows = new Flows();
+  flows.open(3, 4, new Uint8Array(new SharedArrayBuffer(4096)), new Int32Array(ARM_WORDS), 0);
+  assertEquals([flows.close(1), flows.close(0), flows.close(0)], [false, true, false]);
 });
 
 test("Flows count sent bytes modulo 2^32", () => {

@@ -8,11 +8,12 @@ import {
   VIRTIO_VSOCK_OP_SHUTDOWN,
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
+  VIRTIO_VSOCK_TYPE_SEQPACKET,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
 import { SHUT_WR } from "../../ffi/abi/socket.ts";
 import { ERRNO } from "../../ffi/errno.ts";
-import { connect, receive, shutdown, updateBufferSize } from "../../src/virtio/calls.ts";
+import { connect, listen, receive, shutdown, updateBufferSize } from "../../src/virtio/calls.ts";
 import type { Carrier } from "../../src/virtio/carrier.ts";
 import { release } from "../../src/virtio/connection.ts";
 import type { Header, Packet } from "../../src/virtio/packet.ts";
@@ -66,6 +67,14 @@ class Rig {
     this.stack.receive({ ...this.header(op), ...fields });
   }
 
+  /** A listener at `PORT`. */
+  listening(type: number = VIRTIO_VSOCK_TYPE_STREAM): VsockSock {
+    const sock = new VsockSock(type);
+    this.stack.bind(sock, { cid: 2, port: PORT });
+    listen(sock, 0);
+    return sock;
+  }
+
   /** A socket at `PORT` that has asked to connect. */
   asked(): VsockSock {
     const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
@@ -97,6 +106,7 @@ test("Stack.receive() frees the bytes that no socket takes, once", () => {
   const lives: Record<string, (rig: Rig) => void> = {
     nobody: () => {},
     bound: (rig) => rig.stack.bind(new VsockSock(VIRTIO_VSOCK_TYPE_STREAM), { cid: 2, port: PORT }),
+    listening: (rig) => void rig.listening(),
     asked: (rig) => void rig.asked(),
     refused: (rig) => {
       rig.asked();
@@ -119,6 +129,18 @@ test("Stack.receive() frees the bytes that no socket takes, once", () => {
     const payload = new Counted(Uint8Array.of(1));
     rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
     assertEquals(payload.freed, 1, name);
+  }
+});
+
+test("listen() for messages refuses a peer that has none", () => {
+  const type = VIRTIO_VSOCK_TYPE_SEQPACKET;
+  for (const seqpacket of [false, true]) {
+    const rig = new Rig();
+    Object.assign(rig.carrier, { seqpacket });
+    const { acceptQueue } = rig.listening(type);
+    rig.receive(VIRTIO_VSOCK_OP_REQUEST, { type });
+    assertEquals(acceptQueue.length, seqpacket ? 1 : 0);
+    assertEquals(rig.sent, [seqpacket ? VIRTIO_VSOCK_OP_RESPONSE : VIRTIO_VSOCK_OP_RST]);
   }
 });
 
