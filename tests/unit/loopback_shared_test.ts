@@ -247,6 +247,18 @@ test("waitSync() over a link that is gone sleeps", TIMEOUT, () => {
   assertEquals(sleeps > 0, true);
 });
 
+test("createLoopbackLink() refuses CIDs that are none, or the same", () => {
+  for (const cids of [[2, 2], [-1, 2], [2, 2 ** 32]] as const) {
+    assertThrows(() => createLoopbackLink({ cids }), RangeError, "Cannot use cids");
+  }
+});
+
+test("openLoopback() says that its thread sleeps only when that returns to its event loop", () => {
+  const [end] = createLoopbackLink();
+  using _host = openLoopback(end);
+  assertEquals(new Int32Array(end.link.control)[WORD.sleeping], 0);
+});
+
 test("createLoopbackLink() takes options that are an object with getters", () => {
   class Options {
     get smallBlocks(): number {
