@@ -34,6 +34,7 @@ const ADDRESS = { cid: HOST, port: 1024 };
 interface Ends extends Disposable {
   readonly host: LinkedLoopback;
   readonly guest: LinkedLoopback;
+  readonly links: readonly [LinkEnd, LinkEnd];
 }
 
 function open(options: LoopbackLinkOptions): Ends {
@@ -42,6 +43,7 @@ function open(options: LoopbackLinkOptions): Ends {
   return {
     host,
     guest,
+    links: [end.link, other.link],
     [Symbol.dispose](): void {
       host.close();
       guest.close();
@@ -172,6 +174,7 @@ test("Conn.receiver() of a link that is gone maps, and tells how it ended", TIME
   const receiver = near.receiver({ mode: "map" });
   assertEquals(await codeOf(receiver.receive()), "ECONNRESET");
   assertEquals(await codeOf(far.write(new Uint8Array(1))), "ECONNRESET");
+  assertEquals(await codeOf(connect(ADDRESS, { transport: ends.guest })), "ENODEV");
 });
 
 test(
@@ -427,6 +430,22 @@ test("what has come over a link wins over the signal of the wait for it", TIMEOU
   assertEquals([await reading, ...p.subarray(0, 3)], [3, 1, 2, 3]);
   const next = near.read(p, { signal: AbortSignal.abort() });
   await assertRejects(() => next, DOMException);
+});
+
+test("a connection that ended before its link did has ended well", TIMEOUT, async () => {
+  using ends = open({ deadAfterMs: 2_000 });
+  const [near, far] = await pair(ends);
+  const p = new Uint8Array(8);
+  const reading = far.read(p);
+  await asleep(ends.links[0]);
+  unheard(ends.links[0], () => { // a beat tells of it
+    near.socket.send(Uint8Array.of(1, 2, 3), 0);
+    near.close();
+    ends.guest.close();
+  });
+  assertEquals([await reading, ...p.subarray(0, 3)], [3, 1, 2, 3]);
+  assertEquals(await far.read(p), null);
+  far.close();
 });
 
 test("an answer that has come over a link in time makes a connection", TIMEOUT, async () => {

@@ -132,6 +132,24 @@ test("Stack.receive() frees the bytes that no socket takes, once", () => {
   }
 });
 
+test("Stack.receive() takes no bytes behind the end, nor more than it gave credit for", () => {
+  const rig = new Rig();
+  const sock = rig.connected();
+  const late = new Counted(Uint8Array.of(1));
+  rig.receive(VIRTIO_VSOCK_OP_SHUTDOWN, { flags: VIRTIO_VSOCK_SHUTDOWN_SEND });
+  rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload: late });
+  assertEquals([late.freed, sock.rx.rxBytes, sock.error], [1, 0, 0]);
+  const other = new Rig();
+  const overrun = other.connected();
+  const much = new Counted(new Uint8Array(overrun.bufferSize + 1));
+  other.receive(VIRTIO_VSOCK_OP_RW, { len: much.bytes.length, payload: much });
+  assertEquals([much.freed, overrun.error, other.sent.at(-1)], [
+    1,
+    ERRNO.ENOBUFS,
+    VIRTIO_VSOCK_OP_RST,
+  ]);
+});
+
 test("listen() for messages refuses a peer that has none", () => {
   const type = VIRTIO_VSOCK_TYPE_SEQPACKET;
   for (const seqpacket of [false, true]) {
