@@ -26,7 +26,7 @@ import type { Message } from "../../ffi/message.ts";
 import { pointerOf } from "../../ffi/call.ts";
 import { atThreadEnd } from "../runtime/thread_end.ts";
 
-/** Each call submits one entry at once. */
+/** Each call submits one entry at once; what it leaves as it is has been zero from the start. */
 const ENTRIES = 1;
 /** Completions that fit; more are kept by the kernel. */
 const COMPLETIONS = 256;
@@ -42,7 +42,7 @@ export class Uring {
   readonly #sq: Uint32Array;
   readonly #cq: DataView;
   readonly #sqe: DataView;
-  readonly #at: { readonly sqTail: number; readonly sqFlags: number; readonly sqArray: number };
+  readonly #at: { readonly sqTail: number; readonly sqFlags: number };
   readonly #cqAt: { readonly head: number; readonly tail: number; readonly cqes: number };
   readonly #cqWords: Uint32Array;
   readonly #cqMask: number;
@@ -67,7 +67,6 @@ export class Uring {
       this.#at = {
         sqTail: of("sq_off", sq.tail) / WORD,
         sqFlags: of("sq_off", sq.flags) / WORD,
-        sqArray: of("sq_off", sq.array) / WORD,
       };
       this.#cqAt = {
         head: of("cq_off", cq.head) / WORD,
@@ -99,14 +98,12 @@ export class Uring {
     const { at } = IO_URING_SQE;
     const sqe = this.#sqe;
     message.fill(pointerOf);
-    new Uint8Array(sqe.buffer, 0, IO_URING_SQE.size).fill(0);
     sqe.setUint8(at.opcode, IORING_OP_SENDMSG);
     sqe.setInt32(at.fd, fd, true);
     sqe.setBigUint64(at.addr, BigInt(pointerOf(message.bytes)), true);
     sqe.setUint32(at.len, 1, true);
     sqe.setUint32(at.msg_flags, flags, true);
     sqe.setUint32(at.user_data, id, true);
-    this.#sq[this.#at.sqArray] = 0;
     Atomics.add(this.#sq, this.#at.sqTail, 1);
     this.#calls.set(id, done);
     try {
