@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { F_GETFL, O_NONBLOCK } from "../../ffi/abi/fcntl.ts";
+import { POLLIN, POLLOUT, POLLRDHUP, POLLWRNORM } from "../../ffi/abi/poll.ts";
 import {
   AF_UNIX,
   MSG_DONTWAIT,
@@ -12,12 +13,14 @@ import {
   SOCK_SEQPACKET,
   SOCK_STREAM,
 } from "../../ffi/abi/socket.ts";
+import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, WOULD_BLOCK } from "../../ffi/errno.ts";
-import { close, fcntl, recv, send, shutdown, socketpair } from "../../ffi/libc.ts";
+import { close, fcntl, recv, send, shutdown, socket, socketpair } from "../../ffi/libc.ts";
 import type { Message } from "../../ffi/message.ts";
 import type { Done, Uring } from "../../src/kernel/uring.ts";
 import { WholeSend } from "../../src/kernel/whole_send.ts";
 import { assertSysError } from "./ffi_helpers.ts";
+import { NO_VSOCK } from "./kernel_helpers.ts";
 
 const [ONE, TWO] = [Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 4)];
 
@@ -136,6 +139,40 @@ test("WholeSend.send() copies messages of any length, and keeps no copy of the o
     const lengths = ring.begun.map(({ bytes }) => bytes.length);
     assertEquals([lengths.pop(), lengths.some((left) => left > 0)], [length, false]);
   }
+});
+
+test("WholeSend.revents() has no room while a message is under way, and has it once through", () => {
+  using rig = new Rig();
+  const { messages, ring } = rig;
+  const [asked, others] = [POLLIN | POLLOUT | POLLWRNORM, POLLIN | POLLRDHUP];
+  const room = POLLOUT | POLLWRNORM;
+  const look = (): unknown[] => [
+    messages.revents(asked, others),
+    messages.revents(asked, others | room),
+    messages.revents(POLLIN, POLLIN),
+    [asked, POLLOUT, POLLWRNORM, POLLIN].map((events) => messages.decides(events)),
+  ];
+  const idle = [others, others | room, POLLIN, [false, false, false, false]];
+  assertEquals(look(), idle);
+  messages.send(ONE, 0);
+  assertEquals(look(), [others, others, POLLIN, [true, true, true, false]]);
+  ring.begun[0]!.done(3);
+  assertEquals(look(), [others | room, others | room, POLLIN, [true, true, true, false]]);
+  messages.send(ONE, 0);
+  assertEquals(look(), idle);
+});
+
+test("WholeSend.send() says EMSGSIZE where Linux says ENOMEM of what is too large", {
+  skip: NO_VSOCK,
+}, () => {
+  const fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK); // which has a buffer size
+  const ring = new FakeRing();
+  ring.result = -ERRNO.ENOMEM;
+  const messages = new WholeSend(fd, () => ring as unknown as Uring);
+  assertSysError("send", "ENOMEM", () => messages.send(new Uint8Array(262_144), 0));
+  assertSysError("send", "EMSGSIZE", () => messages.send(new Uint8Array(262_145), 0));
+  messages.close();
+  close(fd);
 });
 
 test("WholeSend.through() resolves once the message is through, or at its signal", async () => {
