@@ -1,5 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
+import { SysError } from "../../ffi/errno.ts";
+import { VsockError } from "../../src/error.ts";
 import type { Batch, Packet } from "../../src/receive/batch.ts";
 import { openReceiver } from "../../src/receive/receiver.ts";
 import { EOM, EOM_EOR, FakeSocket, pattern } from "./receive_fake.ts";
@@ -90,6 +92,16 @@ test("Batch (map) lends the very buffer that the packet arrived in, and nothing 
   assertEquals(socket.mapping!.lent, []);
   assertStrictEquals(packet.data.buffer, buffer);
   assertEquals(socket.mapping!.lent, [[0, 5000]]);
+});
+
+test("Packet.data says what its carrier says of bytes that are gone", () => {
+  const socket = new FakeSocket();
+  socket.arrive(pattern(1));
+  using batch = take(socket, "map");
+  socket.mapping!.lend = (): never => {
+    throw new SysError("recv", "EFAULT");
+  };
+  assertEquals(assertThrows(() => only(batch).data, VsockError).code, "EFAULT");
 });
 
 test("Batch (map) gives its pages back once", () => {

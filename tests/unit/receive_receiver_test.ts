@@ -80,6 +80,29 @@ test("openReceiver() says why it cannot map where that was asked for", () => {
   throwsCode("EBUSY", map(new FakeSocket({ mmapError: "EBUSY" })));
 });
 
+test("openReceiver() maps each message in auto mode, since recv(2) would take a part for one", () => {
+  const socket = new FakeSocket({ type: "seqpacket" });
+  using receiver = openReceiver(socket, { pages: 1 });
+  socket.arrive(pattern(10_000), EOM);
+  for (const length of [4096, 4096, 1808]) {
+    using batch = receiver.tryReceive()!;
+    assertEquals([batch.mapped, batch.byteLength], [true, length]);
+  }
+});
+
+test("openReceiver() opens on a connection that is over, and tells what else is wrong", () => {
+  const socket = new FakeSocket();
+  const fails = (code: Code) => (): never => {
+    throw new SysError("getpeername", code);
+  };
+  socket.remoteAddress = fails("ENOTCONN");
+  using receiver = openReceiver(socket, { mode: "copy" });
+  socket.end();
+  assertEquals(receiver.tryReceive(), null);
+  socket.remoteAddress = fails("EBADF");
+  throwsCode("EBADF", () => openReceiver(socket));
+});
+
 for (const mode of MODES) {
   test(`Receiver.tryReceive() (${mode}) tells nothing yet from end of stream`, () => {
     const socket = new FakeSocket();
