@@ -4,6 +4,7 @@
  * @module
  */
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLRDHUP } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { endError } from "../conn/recv.ts";
@@ -40,7 +41,6 @@ export class SocketReceiver implements Receiver {
   #receiving = false;
   /** As the signal has it, which takes longer to ask. */
   #closed = false;
-  #failure: unknown;
 
   /** Reads from `socket` by `source`. `peer` is for messages; `onClose` is called by `close()`. */
   constructor(
@@ -143,7 +143,6 @@ export class SocketReceiver implements Receiver {
 
   /** `events` are those that held before: with an end among them, nothing to take is the end. */
   #dequeue(events: number): LentBatch | null | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
     try {
       const batch = this.#source.dequeue();
       if (batch) return this.#open = batch;
@@ -151,11 +150,10 @@ export class SocketReceiver implements Receiver {
       if (!ended && (events & POLLERR) === 0) return undefined;
       const errno = endError(this.#socket);
       if (errno === 0) return ended ? null : undefined;
-      this.#failure = new VsockError("recv", errno, { address: this.#peer });
+      throw new SysError("recv", errno);
     } catch (cause) {
       throw toVsockError("recv", cause, this.#peer);
     }
-    throw this.#failure;
   }
 
   #spin(): number {
