@@ -145,12 +145,14 @@ for (const mode of MODES) {
       const socket = new FakeSocket();
       socket.rcvlowat = 100;
       using receiver = openReceiver(socket, { mode });
+      socket.arrive(pattern(50));
       const pending = receiver.receive({ wait });
-      socket.arrive(pattern(99));
+      socket.arrive(pattern(49));
       await setImmediate();
       socket.arrive(pattern(1));
       using batch = await pending;
-      assertEquals(batch?.byteLength, mode === "map" ? 100 : 99);
+      assertEquals(batch?.byteLength, mode === "map" ? 100 : 50);
+      assertEquals(socket.queue.length, mode === "map" ? 0 : 2);
     }
   });
 
@@ -197,25 +199,53 @@ for (const mode of MODES) {
   });
 
   test(`Receiver.close() (${mode}) ends a pending receive() with EBADF`, TIMEOUT, async () => {
-    for (const wait of ["poll", "spin"] as const) {
+    const { signal } = new AbortController();
+    for (const options of [{ wait: "poll" }, { wait: "spin" }, { signal }] as const) {
       const socket = new FakeSocket();
       const receiver = openReceiver(socket, { mode });
-      const pending = receiver.receive({ wait });
+      const pending = receiver.receive(options);
       setTimeout(() => receiver.close(), 1);
       await rejectsCode("EBADF", () => pending);
       assertEquals(socket.closed, false);
     }
   });
 
+  test(`Receiver.close() (${mode}) wins over what comes in the same turn`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    const [receiver, other] = [openReceiver(socket, { mode }), openReceiver(socket, { mode })];
+    socket.wait = (): Promise<number> => {
+      socket.arrive(pattern(10));
+      receiver.close();
+      return Promise.resolve(POLLIN);
+    };
+    await rejectsCode("EBADF", () => receiver.receive());
+    socket.turns.end();
+    const pending = other.receive();
+    other.close();
+    await rejectsCode("EBADF", () => pending);
+    assertEquals(socket.queue.length, 1);
+  });
+
+  test(`Receiver.receive() (${mode}) tells an error that is no end`, TIMEOUT, async () => {
+    const socket = new FakeSocket();
+    using receiver = openReceiver(socket, { mode });
+    socket.wait = (): Promise<number> => {
+      socket.errno = 113;
+      return Promise.resolve(POLLERR);
+    };
+    await rejectsCode("EHOSTUNREACH", () => receiver.receive());
+  });
+
   test(`Receiver.close() (${mode}) releases the open batch, and only once`, () => {
     const socket = new FakeSocket();
-    const receiver = openReceiver(socket, { mode });
+    let told = 0;
+    const receiver = openReceiver(socket, { mode }, () => told++);
     socket.arrive(pattern(10));
     const batch = receiver.tryReceive()!;
     const [{ data }] = batch as Iterable<{ data: Uint8Array }> as [{ data: Uint8Array }];
     receiver.close();
     receiver.close();
-    assertEquals([batch.released, data.length], [true, 0]);
+    assertEquals([batch.released, data.length, told], [true, 0, 1]);
     throwsCode("EBADF", () => receiver.tryReceive());
     throwsCode("EBADF", () => receiver.waitSync());
     throwsCode("EBADF", () => receiver.receiveSync());
