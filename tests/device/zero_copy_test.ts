@@ -298,6 +298,10 @@ for (const [name, choice] of Object.entries(CHOICES)) {
         at += batch.byteLength;
       }
       await allBack(machine);
+      const then = device.guest.counters.rxBorrowedBytes;
+      await flow.far.write(bytes(FULL));
+      using _batch = await receive(flow.receiver);
+      assertEquals(device.guest.counters.rxBorrowedBytes - then, FULL); // there is room again
     });
   });
 }
