@@ -46,9 +46,12 @@ test("package.json depends on the @std that deno.json imports", () => {
 });
 
 test("README.md, package.json and errors want the same versions of runtimes", () => {
-  assertStringIncludes(read("README.md"), NEEDED);
+  const readme = read("README.md").replaceAll(/\s+/g, " ");
+  assertStringIncludes(readme, NEEDED);
   const { bun, node } = npm.engines;
-  assertEquals(NEEDED, `Deno 2.9, Bun ${bun.slice(2)} or Node ${node.slice(2)}, or later`);
+  assertStringIncludes(NEEDED, ` Bun ${bun.slice(2)} `);
+  // The loopback's, too: a package manager may refuse to install it on an older one.
+  assertStringIncludes(readme, `loopback and HTTP over it run on Node ${node.slice(2)} and later`);
 });
 
 test("tsconfig.json resolves the names that deno.json does", () => {
