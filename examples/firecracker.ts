@@ -30,7 +30,7 @@ async function serve(listener: Listener<Address>): Promise<void> {
   }
 }
 
-/** Connects once the VM is up: no path, no VMM at it and no agent in the VM are errors until then. */
+/** Connects once the VM is up: until then there is no path, no VMM at it, or no agent in the VM. */
 async function reach(path: string, patienceMs: number): Promise<Conn<HybridAddress>> {
   const deadline = performance.now() + patienceMs;
   for (;;) {

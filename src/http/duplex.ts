@@ -234,8 +234,8 @@ function portOf(addr: Addr): number | undefined {
  * does not pause the stream while nobody reads a request's body, and that of Deno closes kept
  * connections where the server does not listen.
  *
- * TLS goes over it: by `tls.connect({ socket })`, and on the server's side by `new TLSSocket(socket,
- * { isServer: true, key, cert })`, which a `http.Server` takes by `emit("connection", ...)`. Bun's
+ * TLS goes over it: by `tls.connect({ socket })`, and at the server's end by a `TLSSocket` with
+ * `isServer: true`, which a `http.Server` takes by `emit("connection", tlsSocket)`. Bun's
  * `https.Server` takes no connections in this way.
  *
  * @param conn A STREAM connection; the stream closes it.
