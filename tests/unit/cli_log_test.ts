@@ -86,6 +86,18 @@ test("textLog() of device and of proxy lose lines that nobody reads", () => {
   }
 });
 
+test("textLog() of proxy names the CID that is any", () => {
+  const read = reader();
+  const log = proxyLog(read.terminal, false);
+  for (const address of ["4294967295:80", "14294967295:80", "/4294967295:1"]) {
+    log({ event: "listen", address });
+  }
+  assertEquals(
+    read.lines,
+    ["any:80", "14294967295:80", "/4294967295:1"].map((at) => `listening on ${at}`),
+  );
+});
+
 test("textLog() says of how many refusals one is the last", () => {
   const read = reader();
   textLog(read.terminal)({ ...REFUSAL, count: 7 });

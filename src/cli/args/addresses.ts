@@ -3,12 +3,18 @@
  *
  * @module
  */
+import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { encodeSockaddrUn } from "../../../ffi/abi/un.ts";
 import type { Address } from "../../address.ts";
 import { parseAddress, type ParsedAddress } from "../../address_text.ts";
 import { portPath } from "../../hybrid/dialect.ts";
 import { requireNoName } from "../../resolve.ts";
 import { UsageError } from "./values.ts";
+
+/** The text of an address, with `any` for a CID that is any, as `parseAddress()` reads it, too. */
+export function withAny(text: string): string {
+  return text.replace(new RegExp(`^(vsock[a-z-]*://|)${VMADDR_CID_ANY}:`), "$1any:");
+}
 
 /** What an address is for. */
 export type Use = "connect" | "listen";

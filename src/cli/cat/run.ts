@@ -9,6 +9,7 @@ import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import { listen } from "../../listen.ts";
 import type { Listener } from "../../listener.ts";
+import { withAny } from "../args/addresses.ts";
 import { acceptPatiently } from "../serving/accept.ts";
 import { requireReach } from "../serving/reach.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -41,7 +42,7 @@ async function serve(options: CatOptions, around: Surroundings): Promise<void> {
   requireReach("listen", address);
   using listener = listen(address, { type });
   const { addr } = listener;
-  say(options, around, `listening on ${stringifyAddress(addr, type)}`);
+  say(options, around, `listening on ${withAny(stringifyAddress(addr, type))}`);
   if (options.keep) return await serveMany(listener, options, around);
   using conn = await accept(listener, options, around);
   listener.close();

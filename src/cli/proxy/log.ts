@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { withAny } from "../args/addresses.ts";
 import { textLines } from "../output/log.ts";
 import { lastOf } from "../output/repeats.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -57,7 +58,7 @@ function describe(entry: Entry): string {
   const why = reason === undefined ? "" : `: ${reason}`;
   switch (event) {
     case "listen":
-      return `listening on ${address}`;
+      return `listening on ${withAny(address ?? "")}`;
     case "open":
       return `#${id} ${peer} to ${target}`;
     case "close":
