@@ -108,6 +108,8 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["-s", "--server with the loopback: it lives inside one process"],
   ["-c 2", "--cid with the loopback: it lives inside one process"],
   ["-l", "--listen with the loopback: it lives inside one process"],
+  ["--peer 3", "use --transport vsock or tcp, or leave out --peer, and both ends run in this one"],
+  ["--serve", "use --transport vsock or tcp, or leave out --serve"],
   ["-l -s", "--listen: must be without --server"],
   ["--sweep -c 2", "--sweep: must be without --cid"],
   ["-c 4294967295", "--cid: must be an integer from 0 to 4294967294"],

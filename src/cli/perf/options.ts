@@ -163,7 +163,7 @@ function requireElsewhere(flag: string, transport: TransportName): void {
   if (TRANSPORTS[transport].resolve !== undefined) return;
   throw new UsageError(
     `Cannot use --${flag} with the ${transport}: it lives inside one process: ` +
-      "leave out -s, -c and -l, and both ends run in this one",
+      `use --transport vsock or tcp, or leave out --${flag}, and both ends run in this one`,
   );
 }
 
