@@ -8,9 +8,9 @@ import type { Case, Lab, Pair } from "./case.ts";
 import { CASES } from "./cases.ts";
 
 /** A case waits for its peer at most this long. */
-const CASE_MS = 60_000;
+const CASE_MS = 200_000;
 /** And a test, for a machine to be booted too: the runner's own limit would leave that running. */
-const TEST_MS = 300_000;
+const TEST_MS = 500_000;
 
 /**
  * Defines one test for each case. The pair is set up once; a case that fails, or kills the far end,
