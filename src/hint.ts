@@ -58,7 +58,8 @@ const VSOCK: Hints = {
   "connect ECONNRESET": "nobody listens on this port, or the queue of the listener is full",
   "connect ENETUNREACH": "the transport to this CID does not allow this connection, " +
     "as none to a host does in a network namespace whose ns_mode is local",
-  "connect ENODEV": "no transport of this machine reaches this CID",
+  "connect ENODEV":
+    "no guest with this CID is up here, or no transport of this machine leads there",
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
   "ioctl EOPNOTSUPP": "AF_VSOCK tells this from Linux 6.11 on",

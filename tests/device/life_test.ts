@@ -90,7 +90,9 @@ test("VsockDevice refuses to connect to a guest that is not up: ENODEV, and read
   const address = { cid: GUEST_CID, port: 1 };
   const reject = (): Promise<VsockError> =>
     assertRejects(() => connect(address, { transport: device }), VsockError);
-  assertEquals((await reject()).code, "ENODEV");
+  const absent = await reject();
+  assertEquals(absent.code, "ENODEV");
+  assertMatch(absent.hint!, /^no guest with this CID is up here\b/);
   using machine = await Machine.powerOn(device.guest);
   assertEquals((await reject()).code, "ENODEV");
   const ready = device.guest.ready();
