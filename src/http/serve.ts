@@ -49,10 +49,10 @@ export interface ServeOptions {
   readonly onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
   /**
    * Takes a request with `Upgrade: websocket` or another; the arguments are those of the `upgrade`
-   * event of `node:http`, as the `handleUpgrade()` of npm's ws takes them. `socket` is the
-   * handler's to close. Without it such a request goes to the handler as any other, and so does
-   * one with `Upgrade: h2c`, which clients of HTTP/2 ask for in vain, or one that is sent before
-   * the answer to another.
+   * event of `node:http`, as the `handleUpgrade()` of npm's ws takes them. `socket` is its to
+   * close; where it throws, that is logged, and `socket` closed. Without it such a request goes to
+   * the handler as any other, and so does one with `Upgrade: h2c`, which clients of HTTP/2 ask for
+   * in vain, or one that is sent before the answer to another.
    */
   readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   /**
@@ -199,9 +199,14 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     });
     // Node before 22.21 and 24.9 does not call back: who listens there is given each upgrade.
     if (upgrade === undefined) return server;
-    server.on("upgrade", (incoming, socket, head) => {
+    server.on("upgrade", async (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();
-      upgrade(incoming, socket, head);
+      try {
+        await upgrade(incoming, socket, head);
+      } catch (error) { // uncaught it would end the process
+        console.error(error);
+        socket.destroy();
+      }
     });
     return server;
   }

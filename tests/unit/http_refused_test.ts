@@ -96,3 +96,19 @@ test("serve hands no upgrade over while a request before it is under way", limit
   const answers = await answersTo(site, `${slow}GET /up HTTP/1.1\r\n${fields("websocket")}`);
   assertEquals(answers, ["200 OK /slow: ;", "200 OK /up: ;"]);
 });
+
+test("serve closes the connection of an upgrade that throws, and logs why", limit, async (t) => {
+  const error = t.mock.method(console, "error", () => {});
+  const thrown = new RangeError("no upgrade");
+  const upgrades: readonly (() => void)[] = [
+    () => {
+      throw thrown;
+    },
+    () => Promise.reject(thrown),
+  ];
+  for (const upgrade of upgrades) {
+    await using site = siteThat([], { upgrade });
+    assertEquals(await answersTo(site, `GET /up HTTP/1.1\r\n${fields("websocket")}`), [""]);
+  }
+  assertEquals(error.mock.calls.map((call) => call.arguments), [[thrown], [thrown]]);
+});
