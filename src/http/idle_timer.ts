@@ -4,6 +4,7 @@
  * @module
  */
 import { clearTimeout, setTimeout } from "node:timers";
+import { TIMER_MAX_MS } from "../wait/waiting.ts";
 
 /** Calls back once nothing has happened for some time. It does not keep the process alive. */
 export class IdleTimer {
@@ -24,7 +25,7 @@ export class IdleTimer {
     return this.#ms;
   }
 
-  /** Counts `ms` milliseconds from now on; 0 for never. */
+  /** Counts `ms` milliseconds from now on, more than a timer can wait, too; 0 for never. */
   set(ms: number): void {
     this.#ms = ms;
     this.touch();
@@ -51,7 +52,8 @@ export class IdleTimer {
 
   #start(due: number): void {
     this.#due = due;
-    this.#timer = setTimeout(() => this.#goOff(), Math.ceil(due - performance.now()));
+    const ms = Math.min(Math.ceil(due - performance.now()), TIMER_MAX_MS);
+    this.#timer = setTimeout(() => this.#goOff(), ms);
     this.#timer.unref();
   }
 

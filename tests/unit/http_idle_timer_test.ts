@@ -1,3 +1,4 @@
+import process from "node:process";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals } from "@std/assert";
@@ -52,6 +53,22 @@ test("IdleTimer.set() takes a shorter time than the one that is counted", limit,
   watched.timer.set(1);
   await watched.call();
   assertEquals(watched.timer.ms, 1);
+});
+
+test("IdleTimer waits for longer than a timer can", limit, async () => {
+  const [long, endless, other] = [new Watched(), new Watched(), new Watched()];
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  long.timer.set(2 ** 40);
+  endless.timer.set(Infinity);
+  other.timer.set(10);
+  await other.call();
+  await setImmediate(); // a warning is told a little later
+  process.off("warning", note);
+  long.timer.stop();
+  endless.timer.stop();
+  assertEquals([long.calls, endless.calls, warnings], [0, 0, []]);
 });
 
 test("IdleTimer does not call back once it is off", limit, async () => {
