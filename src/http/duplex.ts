@@ -8,6 +8,7 @@ import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
+import { requireNumber } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import { turn } from "../wait/turns.ts";
@@ -41,7 +42,9 @@ export class ConnDuplex extends Duplex {
   #drained = false;
   /** Whether somebody waits for what comes. */
   #reading = false;
-  readonly #idle: IdleTimer = new IdleTimer(() => this.emit("timeout"));
+  /** What the connection had taken when a write last ended. */
+  #taken = 0;
+  readonly #idle: IdleTimer = new IdleTimer(() => this.#onIdle());
 
   /** Takes over `conn`: `toDuplex()` does it. */
   constructor(conn: Conn<Address>) {
@@ -81,8 +84,14 @@ export class ConnDuplex extends Duplex {
     return { address: this.localAddress, family, port: this.localPort };
   }
 
-  /** Emits `timeout` after `ms` without a byte either way, and closes nothing; 0 for never. */
+  /**
+   * Emits `timeout` after `ms` without a byte either way, and closes nothing; 0 for never.
+   *
+   * @throws {TypeError} If `ms` is not a number.
+   * @throws {RangeError} If `ms` is negative or NaN.
+   */
   setTimeout(ms: number, callback?: () => void): this {
+    requireTime(ms);
     if (callback !== undefined) {
       if (ms === 0) this.off("timeout", callback);
       else this.once("timeout", callback);
@@ -160,6 +169,15 @@ export class ConnDuplex extends Duplex {
 
   async #send(chunk: Uint8Array): Promise<void> {
     await this.conn.write(chunk);
+    this.#taken = this.conn.bytesWritten;
+    this.#idle.touch();
+  }
+
+  /** A write that is long goes on piece by piece, and tells nobody. */
+  #onIdle(): void {
+    const taken = this.conn.bytesWritten;
+    if (taken === this.#taken) return void this.emit("timeout");
+    this.#taken = taken;
     this.#idle.touch();
   }
 
@@ -212,6 +230,12 @@ function gatherWrites(duplex: ConnDuplex): void {
     return write.apply(duplex, args);
   };
   duplex.write = gathered as typeof write;
+}
+
+function requireTime(ms: number): void {
+  requireNumber("ms", ms);
+  if (ms >= 0) return;
+  throw new RangeError(`Cannot use ms: must be 0 or more: current value is ${ms}`);
 }
 
 function hostOf(addr: Addr): string {

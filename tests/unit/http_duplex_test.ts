@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
-import { assertEquals, assertInstanceOf, assertLess, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertLess, assertThrows } from "@std/assert";
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
@@ -185,6 +185,38 @@ test("ConnDuplex.setTimeout emits timeout, and closes nothing", limit, async () 
   duplex.once("timeout", () => calls++);
   await settled(() => calls);
   assertEquals(calls, 1);
+});
+
+test("ConnDuplex emits no timeout while a long write goes on", limit, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const duplex = toDuplex(pair.near);
+  duplex.on("error", () => {}); // it is closed amid the write
+  let [last, quiet] = [0, Infinity];
+  const told = once(duplex.setTimeout(30), "timeout").then(() => quiet = performance.now() - last);
+  duplex.write(Buffer.alloc(1 << 26));
+  const p = new Uint8Array(4096);
+  const begin = performance.now();
+  while (quiet === Infinity && performance.now() < begin + 100) {
+    last = performance.now();
+    await pair.far.read(p);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const hold = setInterval(() => {}, 1000);
+  await told;
+  clearInterval(hold);
+  assert(quiet >= 29);
+});
+
+test("ConnDuplex.setTimeout refuses what is no time", limit, async () => {
+  using pair = await openPair();
+  const duplex = toDuplex(pair.near);
+  const callback = (): void => {};
+  for (const ms of [-1, NaN]) {
+    assertThrows(() => duplex.setTimeout(ms, callback), RangeError, "must be 0 or more");
+  }
+  const text = "5" as unknown as number;
+  assertThrows(() => duplex.setTimeout(text, callback), TypeError, "must be a number");
+  assertEquals([duplex.timeout, duplex.listenerCount("timeout")], [0, 0]);
 });
 
 test("ConnDuplex has what node:http asks of a socket", limit, async () => {
