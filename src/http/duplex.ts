@@ -143,7 +143,8 @@ export class ConnDuplex extends Duplex {
     this.#drained = n !== null && n < buffer.length;
     this.#idle.touch();
     this.#reading = false;
-    this.push(n === null ? null : Buffer.from(buffer.subarray(0, n)));
+    const chunk = n === null ? null : Buffer.from(buffer.subarray(0, n));
+    if (!tell(() => this.push(chunk))) this.read(0); // it would be asked for no more
   }
 
   /** Part of Duplex: call `write()`. */
@@ -152,13 +153,13 @@ export class ConnDuplex extends Duplex {
     _encoding: string,
     done: (error?: Error | null) => void,
   ): void {
-    this.#send(chunk).then(() => done(), (error) => this.#failWrite(error, done));
+    this.#send(chunk).then(() => tell(done), (error) => this.#failWrite(error, done));
   }
 
   /** Part of Duplex: what was corked, in one write where it is small. */
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
     const sending = this.#sendAll(chunks.map(({ chunk }) => chunk));
-    sending.then(() => done(), (error) => this.#failWrite(error, done));
+    sending.then(() => tell(done), (error) => this.#failWrite(error, done));
   }
 
   async #sendAll(chunks: readonly Uint8Array[]): Promise<void> {
@@ -230,6 +231,22 @@ function gatherWrites(duplex: ConnDuplex): void {
     return write.apply(duplex, args);
   };
   duplex.write = gathered as typeof write;
+}
+
+/**
+ * Calls who listens; false where that throws. It is uncaught then, as that of a `net.Socket`: the
+ * promise of a read or a write would make it a failure of the connection.
+ */
+function tell(listeners: () => void): boolean {
+  try {
+    listeners();
+    return true;
+  } catch (error) {
+    nextTick(() => {
+      throw error;
+    });
+    return false;
+  }
 }
 
 function requireTime(ms: number): void {

@@ -8,6 +8,7 @@ import type { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
 import { toDuplex } from "../../src/http/duplex.ts";
 import { openPair, pattern, readAll } from "./pair.ts";
+import { runChild } from "./run_child.ts";
 import { openTcpPair } from "./tcp_pair.ts";
 
 const limit = { timeout: 60_000 };
@@ -217,6 +218,12 @@ test("ConnDuplex.setTimeout refuses what is no time", limit, async () => {
   const text = "5" as unknown as number;
   assertThrows(() => duplex.setTimeout(text, callback), TypeError, "must be a number");
   assertEquals([duplex.timeout, duplex.listenerCount("timeout")], [0, 0]);
+});
+
+test("ConnDuplex leaves what its listeners throw uncaught, and goes on", limit, async () => {
+  const shown = await runChild("./http_uncaught_child.ts");
+  const thrown = ["data a", "data b", "request", "written"];
+  assertEquals(shown.split("\n").sort(), ["", ...thrown.map((text) => `uncaught: ${text}`)]);
 });
 
 test("ConnDuplex has what node:http asks of a socket", limit, async () => {
