@@ -176,7 +176,6 @@ function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
     emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     sock.error = ERRNO.ENOBUFS;
     finishClose(stack, sock);
-    stack.remove(sock);
     return;
   }
   sock.changed();
@@ -186,7 +185,7 @@ function receiveShutdown(stack: Stack, sock: VsockSock, flags: number): void {
   if (flags & VIRTIO_VSOCK_SHUTDOWN_RCV) sock.peerShutdown |= RCV_SHUTDOWN;
   if (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) sock.peerShutdown |= SEND_SHUTDOWN;
   if (sock.peerShutdown !== SHUTDOWN_MASK) return;
-  if (sock.rx.rxBytes <= 0 && !sock.done) {
+  if (sock.rx.rxBytes <= 0) {
     emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     finishClose(stack, sock);
   }
