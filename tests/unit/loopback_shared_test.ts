@@ -9,6 +9,7 @@ import {
   VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_OP_SHUTDOWN,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { VMADDR_CID_ANY } from "../../ffi/abi/vm_sockets.ts";
 import type { Conn } from "../../src/conn.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
@@ -73,7 +74,7 @@ test(
     const [end, other] = createLoopbackLink();
     using host = openLoopback(end);
     using hostile = openLink(other.link);
-    using listener = listen(ADDRESS, { transport: host });
+    using listener = listen({ cid: VMADDR_CID_ANY, port: 1024 }, { transport: host });
     using near = await connect(ADDRESS, { transport: host });
     using far = await listener.accept();
     const spoof = { srcCid: HOST, dstCid: HOST, dstPort: 1024, type: 1, bufAlloc: 262_144 };
@@ -353,6 +354,20 @@ test("close() over a link ends what waits, though a tap throws meanwhile", TIMEO
     assertEquals(await reading, "EBADF");
     throws = false;
   }
+});
+
+test("a tap of a link may make calls, and packets stay in order", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  let call = (): void => {};
+  using host = openLoopback(end, { tap: () => call() });
+  using guest = openLoopback(other);
+  using listener = listen(ADDRESS, { transport: host });
+  using near = await connect(ADDRESS, { transport: guest });
+  using far = await listener.accept();
+  call = (): void => void far.socket.poll(0);
+  for (const byte of [1, 2, 3]) near.socket.send(Uint8Array.of(byte), 0);
+  const p = new Uint8Array(3);
+  assertEquals([far.socket.recv(p, 0), ...p, near.unsentBytes], [3, 1, 2, 3, 0]);
 });
 
 test("a peek over a link and the read after it are the same bytes", TIMEOUT, async () => {
