@@ -212,7 +212,7 @@ export function resetByDevice(stack: Stack, sock: VsockSock): void {
   stack.cancel(sock.connectTimer);
   stack.cancel(sock.closeTimer);
   sock.carrier?.closing?.delete(sock);
-  if (sock.state === "established" && sock.peerShutdown === SHUTDOWN_MASK && !sock.dead) {
+  if (sock.state === "established" && sock.peerShutdown === SHUTDOWN_MASK) {
     return stack.remove(sock); // it was over before: what has come can still be read
   }
   sock.state = "close";
