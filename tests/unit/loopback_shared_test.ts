@@ -251,6 +251,25 @@ test("waitSync() over a link that is gone sleeps", TIMEOUT, () => {
   assertEquals(sleeps > 0, true);
 });
 
+test("a link that is gone is looked at no more", TIMEOUT, async () => {
+  using ends = open({});
+  await asleep(ends.links[0]);
+  ends.guest.close();
+  ends.host.socket("stream").poll(0); // it hears of that
+  const { store } = Atomics;
+  let looks = 0;
+  Reflect.set(Atomics, "store", (...asked: Parameters<typeof store>) => {
+    looks++;
+    return store(...asked);
+  });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  } finally {
+    Reflect.set(Atomics, "store", store);
+  }
+  assertEquals(looks < 5, true); // not on and on
+});
+
 test("createLoopbackLink() refuses CIDs that are none, or the same", () => {
   for (const cids of [[2, 2], [-1, 2], [2, 2 ** 32]] as const) {
     assertThrows(() => createLoopbackLink({ cids }), RangeError, "Cannot use cids");

@@ -265,6 +265,30 @@ test("Stack.reset() frees what nobody has read, and forgets who has closed alrea
   rig.asked(); // the port is free
 });
 
+test("Stack.reset() frees what nobody has read of what was connected", () => {
+  const rig = new Rig();
+  rig.connected();
+  const payload = new Counted(Uint8Array.of(1));
+  rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
+  rig.stack.reset(rig.carrier);
+  assertEquals(payload.freed, 1);
+});
+
+test("close() waits in its carrier's `closing` until the peer agrees, or is gone", () => {
+  const closing = new Set<VsockSock>();
+  const sizes: number[] = [];
+  for (const end of ["agreed", "gone"]) {
+    const rig = new Rig();
+    Object.assign(rig.carrier, { closing });
+    release(rig.stack, rig.connected());
+    sizes.push(closing.size);
+    if (end === "gone") rig.stack.reset(rig.carrier);
+    else rig.receive(VIRTIO_VSOCK_OP_RST);
+    sizes.push(closing.size);
+  }
+  assertEquals(sizes, [1, 0, 1, 0]);
+});
+
 test("close() of a connection forgets it, deadline and all, once the peer has agreed", () => {
   const rig = new Rig();
   const sock = rig.connected();
