@@ -247,14 +247,9 @@ export function sendShutdown(stack: Stack, sock: VsockSock, how: number): void {
 export function release(stack: Stack, sock: VsockSock): void {
   sock.dead = true;
   stack.cancel(sock.connectTimer);
-  if (closeConnection(stack, sock)) {
-    sock.done = true;
-    removeSock(stack, sock);
-  } else {
-    // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
-    sock.rx.discard();
-  }
-  sock.shutdown = SHUTDOWN_MASK;
+  if (closeConnection(stack, sock)) removeSock(stack, sock);
+  // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
+  else sock.rx.discard();
   for (const child of sock.acceptQueue.splice(0)) release(stack, child);
 }
 
