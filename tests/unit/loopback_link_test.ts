@@ -10,6 +10,7 @@ import {
   STATE,
   WORD,
 } from "../../src/loopback/link_memory.ts";
+import { createLoopbackLink } from "../../src/loopback/mod.ts";
 import { LoopHold } from "../../src/wait/loop_hold.ts";
 import type { Packet } from "../../src/virtio/packet.ts";
 import { LinkPair, packet, pumped, sendData, WAIT_MS } from "./link_pair.ts";
@@ -37,6 +38,21 @@ test("createLink() refuses options out of range before it makes anything", () =>
   }
   const text = { smallBlocks: "4" as never };
   assertThrows(() => createLink(text), TypeError, "Cannot use smallBlocks: must be a number");
+});
+
+test("createLoopbackLink() refuses CIDs that are none, or the same", () => {
+  for (const cids of [[2, 2], [-1, 2], [2, 2 ** 32]] as const) {
+    assertThrows(() => createLoopbackLink({ cids }), RangeError, "Cannot use cids");
+  }
+});
+
+test("createLoopbackLink() takes options that are an object with getters", () => {
+  class Options {
+    get smallBlocks(): number {
+      return 0;
+    }
+  }
+  assertThrows(() => createLoopbackLink(new Options()), RangeError, "Cannot use smallBlocks");
 });
 
 test("openLink() opens an end once, clones of it included", () => {

@@ -90,7 +90,7 @@ class Rig {
   }
 }
 
-test("connect() leaves no deadline behind once the peer has answered, be it no", () => {
+test("connect() leaves no deadline behind once the peer has answered, or it is closed", () => {
   for (const answer of [VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW]) {
     const rig = new Rig();
     const sock = rig.asked();
@@ -100,6 +100,9 @@ test("connect() leaves no deadline behind once the peer has answered, be it no",
     const found = rig.stack.findConnected(TO.cid, TO.port, PORT);
     assertEquals(found === sock, answer === VIRTIO_VSOCK_OP_RESPONSE);
   }
+  const rig = new Rig();
+  release(rig.stack, rig.asked());
+  assertEquals(rig.stack.nextDeadline(), Infinity);
 });
 
 test("Stack.receive() frees the bytes that no socket takes, once", () => {
@@ -258,7 +261,7 @@ test("Stack.reset() frees what nobody has read, and forgets who has closed alrea
   const payload = new Counted(Uint8Array.of(1, 2, 3));
   rig.receive(VIRTIO_VSOCK_OP_RW, { len: 3, payload });
   release(rig.stack, sock);
-  assertEquals(rig.stack.nextDeadline() > 0, true);
+  assertEquals([payload.freed, rig.stack.nextDeadline() < Infinity], [1, true]);
   rig.stack.reset(rig.carrier);
   assertEquals([payload.freed, sock.error, rig.stack.nextDeadline()], [1, 0, Infinity]);
   assertEquals(rig.stack.has(rig.header(0)), false);
