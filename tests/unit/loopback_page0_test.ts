@@ -9,6 +9,10 @@ import {
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
 } from "../../ffi/abi/virtio_vsock.ts";
+import { PROT_READ } from "../../ffi/abi/mman.ts";
+import { SHUT_RD } from "../../ffi/abi/socket.ts";
+import { connect, listen } from "../../mod.ts";
+import { createLoopbackLink, openLoopback } from "../../src/loopback/mod.ts";
 import { END_WORDS, WORD } from "../../src/loopback/link_memory.ts";
 import { ARM_WORDS, Flows, type Page0, SENT, THRESHOLD } from "../../src/loopback/link_page0.ts";
 import { LinkPair, packet, pumped, sendData } from "./link_pair.ts";
@@ -294,4 +298,27 @@ test("Flows count sent bytes modulo 2^32", () => {
   assertEquals(words[0], 0);
   flows.sent(packet({ op: VIRTIO_VSOCK_OP_RW, len: 1 }));
   assertEquals(words[0], 1);
+});
+
+test("mmap() over a link has a page 0 that heeds SO_RCVLOWAT and SHUT_RD, and gives it back", async () => {
+  const [end, other] = createLoopbackLink({ smallBlocks: 2 }); // one page 0
+  using host = openLoopback(end);
+  using guest = openLoopback(other);
+  const address = { cid: 2, port: 1024 };
+  using listener = listen(address, { transport: host, options: { zeroCopyReceive: true } });
+  for (let round = 0; round < 2; round++) {
+    using near = await connect(address, { transport: guest });
+    using far = await listener.accept();
+    far.options.rcvlowat = 10;
+    const { spins, page0 } = far.socket.mmap!(8192, PROT_READ);
+    near.socket.poll(0); // it hears of that
+    const values = [5, 5].map((length) => {
+      near.socket.send(new Uint8Array(length), 0);
+      return page0[0];
+    });
+    far.socket.shutdown(SHUT_RD);
+    assertEquals([spins, ...values, page0[0]], [true, 0, 1, -1]);
+    far.close();
+    near.socket.poll(0);
+  }
 });
