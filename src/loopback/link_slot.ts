@@ -14,7 +14,7 @@ export type Kind = typeof KIND[keyof typeof KIND];
 /** The number of no block. */
 export const NO_BLOCK = 0xffff_ffff;
 
-/** Writes the slot at word `at`. */
+/** Writes the slot at word `at`; the upper halves of both CIDs are 0 from the start. */
 export function writeSlot(
   slots: Uint32Array,
   at: number,
@@ -23,9 +23,7 @@ export function writeSlot(
   block: number,
 ): void {
   slots[at] = header.srcCid;
-  slots[at + 1] = 0;
   slots[at + 2] = header.dstCid;
-  slots[at + 3] = 0;
   slots[at + 4] = header.srcPort;
   slots[at + 5] = header.dstPort;
   slots[at + 6] = header.len;
