@@ -59,11 +59,7 @@ export function connect(stack: Stack, sock: VsockSock, to: SockAddr): void {
   sock.state = "syn_sent";
   sock.ss = "connecting";
   sock.error = 0;
-  sock.done = false;
-  sock.peerShutdown = 0;
-  stack.cancel(sock.connectTimer);
   sock.connectTimer = stack.after(sock.connectTimeoutMs, () => {
-    if (sock.state !== "syn_sent") return;
     sock.state = "close";
     sock.ss = "unconnected";
     sock.error = ERRNO.ETIMEDOUT;

@@ -261,7 +261,6 @@ function closeConnection(stack: Stack, sock: VsockSock): boolean {
     return true;
   }
   if (sock.shutdown !== SHUTDOWN_MASK) sendShutdown(stack, sock, SHUTDOWN_MASK);
-  if (sock.done) return true;
   sock.closeTimer = stack.after(CLOSE_TIMEOUT_MS, () => giveUp(stack, sock));
   const closing = sock.carrier?.closing?.add(sock);
   if (closing !== undefined && closing.size > CLOSING_MAX) {
