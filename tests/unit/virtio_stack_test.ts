@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
@@ -11,8 +11,8 @@ import {
   VIRTIO_VSOCK_TYPE_SEQPACKET,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../ffi/abi/virtio_vsock.ts";
-import { SHUT_WR } from "../../ffi/abi/socket.ts";
-import { ERRNO } from "../../ffi/errno.ts";
+import { SHUT_RDWR, SHUT_WR } from "../../ffi/abi/socket.ts";
+import { ERRNO, SysError } from "../../ffi/errno.ts";
 import { connect, listen, receive, shutdown, updateBufferSize } from "../../src/virtio/calls.ts";
 import type { Carrier } from "../../src/virtio/carrier.ts";
 import { release } from "../../src/virtio/connection.ts";
@@ -153,11 +153,13 @@ test("Stack.receive() takes no bytes behind the end, nor more than it gave credi
   ]);
 });
 
-test("listen() for messages refuses a peer that has none", () => {
+test("SEQPACKET sockets neither connect to a peer that has no messages, nor accept it", () => {
   const type = VIRTIO_VSOCK_TYPE_SEQPACKET;
   for (const seqpacket of [false, true]) {
     const rig = new Rig();
     Object.assign(rig.carrier, { seqpacket });
+    const asks = (): void => connect(rig.stack, new VsockSock(type), TO);
+    if (!seqpacket) assertThrows(asks, SysError, "ESOCKTNOSUPPORT");
     const { acceptQueue } = rig.listening(type);
     rig.receive(VIRTIO_VSOCK_OP_REQUEST, { type });
     assertEquals(acceptQueue.length, seqpacket ? 1 : 0);
@@ -290,6 +292,31 @@ test("close() waits in its carrier's `closing` until the peer agrees, or is gone
     sizes.push(closing.size);
   }
   assertEquals(sizes, [1, 0, 1, 0]);
+});
+
+test("close() says what Linux says, by what was said before, and frees what nobody has read", () => {
+  const { RST, SHUTDOWN } = { RST: VIRTIO_VSOCK_OP_RST, SHUTDOWN: VIRTIO_VSOCK_OP_SHUTDOWN };
+  const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+  const lives: [(rig: Rig, sock: VsockSock) => void, number[]][] = [
+    [(rig) => rig.receive(RST), [RST]],
+    [(rig, sock) => {
+      receive(rig.stack, sock, new Uint8Array(1), 0, { flags: 0 });
+      rig.receive(RST);
+    }, [RST]],
+    [(rig) => rig.receive(SHUTDOWN, { flags }), [RST]],
+    [({ stack }, sock) => shutdown(stack, sock, SHUT_RDWR), [SHUTDOWN]],
+    [({ stack }, sock) => shutdown(stack, sock, SHUT_WR), [SHUTDOWN, SHUTDOWN]],
+  ];
+  for (const [live, says] of lives) {
+    const rig = new Rig();
+    const sock = rig.connected();
+    const payload = new Counted(Uint8Array.of(1));
+    rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
+    rig.sent.length = 0;
+    live(rig, sock);
+    release(rig.stack, sock);
+    assertEquals([rig.sent, payload.freed], [says, 1]);
+  }
 });
 
 test("close() of a connection forgets it, deadline and all, once the peer has agreed", () => {
