@@ -122,6 +122,34 @@ test("TcpSource gives headers, pages and tails in order", SLOW, async () => {
   assertEquals(hash.digest("hex"), wanted.digest("hex"));
 });
 
+test("TcpSource puts as many packets into a batch as there are headers", SLOW, async () => {
+  using pair = await openPair({ ...PAGES, noDelay: true });
+  const page = lentPages(4 * KIB);
+  const rounds = 300;
+  pair.far.options.rcvlowat = rounds * 4098; // which makes room for all of them
+  const sent = (async (): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      await pair.near.write(page, { zeroCopy: true });
+      await pair.near.write(Uint8Array.of(round, round >> 8));
+    }
+    await pair.near.closeWrite();
+  })();
+  using receiver = pair.far.receiver({ mode: "map", pages: 2 * rounds });
+  const [counts, got]: [number[], Uint8Array[]] = [[], []];
+  for await (const batch of receiver) {
+    counts.push(batch.packetCount);
+    for (const { data } of batch) got.push(data.slice());
+  }
+  await sent;
+  const all = new Uint8Array(await new Blob(got as BlobPart[]).arrayBuffer());
+  assertEquals([all.length, counts[0]! > 500], [rounds * 4098, true], `${counts}`);
+  for (let round = 0; round < rounds; round++) {
+    const [start, end] = [round * 4098, round * 4098 + 4096];
+    assertEquals(sha256(all.subarray(start, end)), sha256(page));
+    assertEquals(all.subarray(end, end + 2), Uint8Array.of(round, round >> 8));
+  }
+});
+
 for (const pages of [1, 2, 3]) {
   test(`TcpSource works in ${pages} pages, less than a segment has`, SLOW, async () => {
     using pair = await openPair({});
