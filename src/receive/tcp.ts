@@ -59,7 +59,6 @@ export class TcpSource implements Source, Lender {
   #more = false;
   /** Calls in a row that have mapped nothing. */
   #vain = 0;
-  #failure: unknown;
 
   /**
    * Maps `pages` pages of `socket`.
@@ -81,15 +80,14 @@ export class TcpSource implements Source, Lender {
   }
 
   dequeue(): LentBatch | null | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
     this.#headers.clear();
     this.#copiedPages = 0;
     let end: null | undefined;
     try {
       end = this.#fill();
     } catch (error) {
+      // Else what came before it is here: the next one gets it, as every later call does.
       if (this.#headers.count === 0) throw error;
-      this.#failure = error; // for the next one: what came before it is here
     }
     if (this.#headers.count > 0) return new LentBatch(this.#headers, this);
     this.rest();
@@ -131,8 +129,7 @@ export class TcpSource implements Source, Lender {
       this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);
     } catch (error) {
       if (!isSysError(error, "EIO")) throw error;
-      this.#call.ask(0, 0); // EIO: end of stream, of which recv(2) tells more
-      return 0;
+      return 0; // EIO: end of stream, of which recv(2) tells more
     }
     const { length, err } = this.#call;
     if (err !== 0) noteEndError(this.#socket, Math.abs(err));
