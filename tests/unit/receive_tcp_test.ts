@@ -270,11 +270,19 @@ test("TcpSource keeps mapped pages good through a reset, then throws it", SLOW, 
   assertThrows(() => receiver.tryReceive(), VsockError, "ECONNRESET");
 });
 
-test("TcpSource copies after a view was transferred away", SLOW, async () => {
+for (const more of [false, true]) {
+  test(
+    `TcpSource copies after a view was stolen, ${more ? "more" : "nothing"} queued`,
+    SLOW,
+    () => copiesAfterTheft(more),
+  );
+}
+
+async function copiesAfterTheft(more: boolean): Promise<void> {
   using pair = await openPair();
   const data = lentPages(64 * KIB);
   const sent = pair.near.write(data, { zeroCopy: true });
-  using receiver = pair.far.receiver({ mode: "map" });
+  using receiver = pair.far.receiver({ mode: "map", ...(more ? { pages: 1 } : {}) });
   const batch = await receiver.receive();
   const [packet] = batch ?? [];
   assert(batch?.mapped && packet !== undefined);
@@ -290,7 +298,9 @@ test("TcpSource copies after a view was transferred away", SLOW, async () => {
   await pair.near.write(data.subarray(0, 8 * KIB));
   using copied = await receiver.receive();
   assertEquals([copied?.mapped, copied?.mappedBytes], [false, 0]);
-});
+  copied?.release();
+  for (let next = receiver.tryReceive(); next; next = receiver.tryReceive()) next.release();
+}
 
 test("1000 connections have a mapping each, and leave nothing behind", SLOW, async () => {
   await openPair().then((pair) => pair[Symbol.dispose]()); // what is made once
