@@ -5,6 +5,7 @@ import { POLLERR, POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { Conn } from "../../src/conn.ts";
 import { VsockError } from "../../src/error.ts";
+import type { Socket } from "../../src/socket.ts";
 import { fakeSocket } from "./fake_socket.ts";
 import { openPair, pattern, readAll } from "./pair.ts";
 import { openTcpPair } from "./tcp_pair.ts";
@@ -325,6 +326,24 @@ test("Conn.close() closes all its receivers and the socket, though one of them t
   assertEquals([socket.closed, batches[1]!.released], [true, true]);
   for (const receiver of receivers) assertThrows(() => receiver.tryReceive(), VsockError);
   conn.close();
+});
+
+test("Conn.read() gives the error that ended the connection, though a write had it", async () => {
+  let room = 0;
+  const script: Partial<Socket> = {
+    wait: (events) => Promise.resolve(events),
+    poll: () => POLLIN,
+    send(): number {
+      if (room-- === 0) throw new SysError("send", "ECONNRESET");
+      return -1;
+    },
+    recv: () => 0,
+  };
+  for (room of [0, 1]) { // at once, and after a wait
+    const conn = new Conn(fakeSocket(script));
+    await assertRejects(() => conn.write(pattern(1)), VsockError, "ECONNRESET");
+    await assertRejects(() => conn.read(new Uint8Array(8)), VsockError, "ECONNRESET");
+  }
 });
 
 test("Conn.read() gives the error that ended the connection each time", async () => {
