@@ -181,6 +181,7 @@ export class World implements Disposable {
     const segments: Segment[] = [];
     let address = this.#arena.address + at;
     if (this.#chance(0.001)) address = this.#pick([HOLE, HOLE - 30, 2 ** 40, 0xffff_ffff]);
+    if (this.#chance(0.001)) address = this.#within(this.#pick(this.hostile.rings));
     for (let left = total; left > 0 || segments.length === 0;) {
       const length = this.#chance(0.6) ? left : this.below(left + 1);
       segments.push({ address, length, writable });
@@ -189,6 +190,12 @@ export class World implements Disposable {
       if (segments.length > RING_SIZE) break;
     }
     return segments;
+  }
+
+  /** Where a ring lies, or its indirect tables: a packet there is both. */
+  #within({ block, tables }: Ring): number {
+    const { address, bytes } = this.#pick([block, tables]);
+    return address + this.below(bytes.length);
   }
 
   #stage({ driver }: Ring, segments: readonly Segment[]): void {
