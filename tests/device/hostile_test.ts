@@ -262,6 +262,7 @@ for (const { name, fault, act } of BREAKAGES) {
       assertEquals((await assertRejects(() => reading, VsockError)).code, "ECONNRESET");
       guest.rx.kickNow();
       guest.tx.kickNow();
+      await guest.machine.frontEnd.settled(); // after each message its rings are looked at
       await exchange(device, other);
       await guest.machine.reboot();
       await device.guest.ready();
