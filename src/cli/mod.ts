@@ -17,6 +17,9 @@
  *   node_modules/@vsockit/vsockit/dist/worker.js
  * ```
  *
+ * In a bundle of webpack, `module.parser.javascript.importMeta` has to be `false` beside that: else
+ * the Worker is looked for where the package was when it was built.
+ *
  * @module
  */
 import process from "node:process";

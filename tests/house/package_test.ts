@@ -73,6 +73,18 @@ function checkCommand(path: string): void {
   }
 }
 
+/** What matches `form` in the package's scripts. */
+function inScripts(path: string, form: RegExp): string[] {
+  const dist = join(path, "node_modules", "@vsockit", "vsockit", "dist");
+  const scripts = readdirSync(dist).filter((name) => name.endsWith(".js"));
+  return scripts.flatMap((name) => readFileSync(join(dist, name), "utf8").match(form) ?? []);
+}
+
+/** Webpack takes such a URL for one of a file that is within, and of an expression for any. */
+function checkUrls(path: string): void {
+  assertEquals(inScripts(path, /new URL\([^;]*?, import\.meta\.url/g), []);
+}
+
 /** The command in a bundle of somebody's own: with the Worker of perf, or told how to have it. */
 function checkBundle(path: string): void {
   const program = 'import { main } from "@vsockit/vsockit/cli";\n' +
@@ -98,10 +110,7 @@ function checkBundle(path: string): void {
 
 /** Node 22 can parse the package, whose loopback it can run; the command says what that needs. */
 function checkOldNode(path: string): void {
-  const dist = join(path, "node_modules", "@vsockit", "vsockit", "dist");
-  const scripts = readdirSync(dist).filter((name) => name.endsWith(".js"));
-  const texts = scripts.map((name) => readFileSync(join(dist, name), "utf8"));
-  assertEquals(texts.flatMap((text) => text.match(/^\s*(?:await )?using \w+ = .*/gm) ?? []), []);
+  assertEquals(inScripts(path, /^\s*(?:await )?using \w+ = .*/gm), []);
   const versions = "Object.defineProperty(process,'versions',{value:{node:'20.1.0'}})";
   const command = ["--import", `data:text/javascript,${versions}`];
   const vsockit = join(path, "node_modules", ".bin", "vsockit");
@@ -138,6 +147,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   checkWait(path);
   checkNames(path);
   checkCommand(path);
+  checkUrls(path);
   checkBundle(path);
   checkOldNode(path);
   checkTypes(path);

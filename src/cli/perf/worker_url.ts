@@ -6,11 +6,12 @@
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const built = !import.meta.url.endsWith(".ts");
+// By a name of its own: webpack takes what `new URL()` has beside it for files of the bundle.
+const here = import.meta.url;
 
 /** What a Worker is started from. */
 export const WORKER_URL: URL = startable(
-  new URL(built ? "./worker.js" : "./worker.ts", import.meta.url),
+  new URL(here.endsWith(".ts") ? "./worker.ts" : "./worker.js", here),
 );
 
 const HINT = "bun build --entry-naming '[name].[ext]' PROGRAM " +
