@@ -22,13 +22,17 @@ async function perf<T>(...args: readonly string[]): Promise<readonly T[]> {
 
 for (const letter of ["n", "y", "a"]) {
   const skip = letter !== "n" && SKIP;
-  test(`perf --transport tcp -z ${letter} --verify agrees`, { skip, timeout: 60_000 }, async () => {
-    const at = String(port++);
-    const [result] = await perf<PerfResult>("-z", letter, "-m", "8", "--verify", "--port", at);
-    assertEquals([result?.transport, result?.bytes], ["tcp", 8 << 20]);
-    assertMatch(result?.sha256 ?? "", /^[0-9a-f]{64}$/);
-    if (letter === "y") assert(result!.mapped_bytes! > 4 << 20, `${result!.mapped_bytes} mapped`);
-  });
+  test(
+    `perf --transport tcp -z ${letter} --verify agrees`,
+    { skip, timeout: 300_000 },
+    async () => {
+      const at = String(port++);
+      const [result] = await perf<PerfResult>("-z", letter, "-m", "8", "--verify", "--port", at);
+      assertEquals([result?.transport, result?.bytes], ["tcp", 8 << 20]);
+      assertMatch(result?.sha256 ?? "", /^[0-9a-f]{64}$/);
+      if (letter === "y") assert(result!.mapped_bytes! > 4 << 20, `${result!.mapped_bytes} mapped`);
+    },
+  );
 }
 
 test("perf --transport tcp -z u is refused with the reason", async () => {
@@ -39,7 +43,7 @@ test("perf --transport tcp -z u is refused with the reason", async () => {
 
 test("perf --transport tcp --sweep has three modes, and says where zero-copy wins", {
   skip: SKIP,
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const args = ["--sweep", "-m", "1", "--port", String(port++)];
   const { code, out, err } = await vsockit([...TCP, ...args]);
@@ -50,7 +54,7 @@ test("perf --transport tcp --sweep has three modes, and says where zero-copy win
   assertMatch(out, /\nZero-copy (wins from \d+K on|does not win)[^\n]*\n$/);
 });
 
-test("perf --transport tcp -c takes a hostname", { timeout: 60_000 }, async () => {
+test("perf --transport tcp -c takes a hostname", { timeout: 300_000 }, async () => {
   const at = ["--port", String(port++)];
   const transmitter = perf("-s", "-m", "4", ...at);
   for (;;) {
