@@ -47,10 +47,16 @@ function lookAtModule(name: string, config: string): Finding {
   if (builtIn !== undefined && entry.test(builtIn)) return yes("it is built in");
   if (!fs().existsSync(sys)) return no(`there is no ${sys} to tell`, "mount -t sysfs sysfs /sys");
   if (known === undefined) {
+    if (hasNoModules()) return no("this kernel has no modules", `a kernel with ${config}`);
     return no("it is not loaded", `modprobe ${name}, or a kernel with ${config}`);
   }
   if (entry.test(known)) return no("it is there and not loaded", `modprobe ${name}`);
   return no("it is not among the modules of this kernel", `a kernel with ${config}`);
+}
+
+/** Whether it is known that this kernel loads none, as is usual in a microVM. */
+function hasNoModules(): boolean {
+  return fs().existsSync("/proc/self") && !fs().existsSync("/proc/modules");
 }
 
 const FOLDERS = { sys: "/sys/module", lib: "/lib/modules" } as const;

@@ -127,9 +127,15 @@ test("probe() and kernelTransports() see a driver that is built in, without para
   using _files = onlyThese((path) => /^\/sys\/(module|bus\/virtio\/drivers\/vmw\w+)$/.test(path));
   const builtIn = { ok: true, why: "it is built in" };
   assertEquals(find("vmw_vsock_virtio_transport"), builtIn);
-  assertEquals(find("hv_sock").ok, false);
+  assertEquals(find("hv_sock").cure, "modprobe hv_sock, or a kernel with CONFIG_HYPERV_VSOCKETS");
   const transports = kernelTransports();
   if (typeof transports === "object") assertEquals(transports.guestCid, VMADDR_CID_ANY);
+});
+
+test("probe() has no modprobe for a cure where the kernel has no modules", () => {
+  using _files = onlyThese((path) => path === "/sys/module" || path === "/proc/self");
+  const cure = "a kernel with CONFIG_VSOCKETS_DIAG";
+  assertEquals(find("vsock_diag"), { ok: false, why: "this kernel has no modules", cure });
 });
 
 test("noFrom() parts the reason from the command that cures it", () => {
