@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
-import { FLAGS } from "../../src/cli/perf/flags.ts";
+import { FLAGS } from "../../src/cli/perf/options.ts";
 import { CAPABILITIES } from "../../src/probe.ts";
 import { vsockit } from "./captured.ts";
 

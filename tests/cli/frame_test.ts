@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
-import { FLAGS } from "../../src/cli/perf/flags.ts";
+import { FLAGS } from "../../src/cli/perf/options.ts";
 import { vsockit } from "./captured.ts";
 
 test("main() prints the list of commands for --help, -h and help", async () => {
