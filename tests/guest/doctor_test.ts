@@ -5,7 +5,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { Finding } from "../../src/probe/finding.ts";
 import { runCommand } from "./programs.ts";
 
-test("doctor finds what the guest is known to have", { timeout: 120_000 }, async () => {
+test("doctor finds what the guest is known to have", { timeout: 300_000 }, async () => {
   const { code, printed } = await runCommand(["doctor", "--json"]);
   assertEquals(code, 0, printed);
   const found: Readonly<Record<string, Finding>> = JSON.parse(printed);
