@@ -27,9 +27,10 @@ export const LANES: number = Math.min(availableParallelism(), 16);
 
 const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
 const GUEST_SECONDS = 1500;
-/** A kernel that has less than the others, and tests that show what is made of that. */
-const OLDER = "6.1";
-const ON_OLDER: readonly string[] = ["tests/guest/doctor_test.ts", "tests/guest/messages_test.ts"];
+/** Kernels that have less and more than the others, and tests that show what is made of that. */
+const OTHERS: readonly string[] = ["6.1", "7.3"];
+const ON_OTHERS: readonly string[] = ["conformance", "doctor", "messages", "stock/namespaces"]
+  .map((name) => `tests/guest/${name}_test.ts`);
 
 /** What to run. What holds for all runtimes at once is tested on Deno alone. */
 export async function plan({ runtimes, flavours, files, everything }: Choice): Promise<Plan> {
@@ -51,7 +52,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (guest.length > 0) {
     for (const flavour of flavours) booting.push(...await guestRuns(flavour, runtimes, guest));
   }
-  if (deno && everything) booting.push(await olderRun());
+  if (deno && everything) booting.push(...await Promise.all(OTHERS.map(otherRun)));
   if (host.length > 0) booting.push(...await hostRuns(runtimes, host));
   if (deno && laboratory.length > 0) booting.push(...await laboratoryRuns(laboratory));
   return { bootless, booting };
@@ -119,11 +120,11 @@ async function guestRuns(
   }));
 }
 
-async function olderRun(): Promise<Run> {
-  const name = `guest ${OLDER} (deno)`;
-  const obstacle = await obstacleTo("stock", OLDER);
+async function otherRun(kernel: string): Promise<Run> {
+  const name = `guest ${kernel} (deno)`;
+  const obstacle = await obstacleTo("stock", kernel);
   if (obstacle !== undefined) return { name, obstacle };
-  return { name, command: inGuest("stock", onDeno(ON_OLDER), ["--kernel", OLDER]) };
+  return { name, command: inGuest("stock", onDeno(ON_OTHERS), ["--kernel", kernel]) };
 }
 
 function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {
