@@ -63,6 +63,7 @@ class Exchange {
     this.#signal = signal;
     this.#bytesBefore = conn.duplex.bytesRead;
     this.#outgoing = start(conn, request, body);
+    this.#outgoing.maxHeadersCount = 0; // as of a server
     this.#listen();
     send(this.#outgoing, body, conn.duplex).catch((cause) => {
       this.#failed = failure("the body of the request failed", cause);

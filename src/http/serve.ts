@@ -184,6 +184,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
         this.#connections.get(socket)?.idle === true,
     });
     server.timeout = 0;
+    server.maxHeadersCount = 0; // as many as fit: Deno would leave out those after the thousandth
     // A client may say that its request was the last, and wait for the answer.
     Object.assign(server, { httpAllowHalfOpen: true });
     // Deno keeps no connection of a server that does not listen itself.

@@ -306,6 +306,15 @@ async function readLatin1(conn: Conn): Promise<string> {
   return text;
 }
 
+test("serve and fetch carry as many fields as fit into a head", limit, async () => {
+  const fields = Array.from({ length: 1200 }, (_, i): [string, string] => [`x${i}`, ""]);
+  const count = (headers: Headers): number =>
+    Array.from(headers.keys()).filter((name) => name.startsWith("x")).length;
+  await using site = new Site(({ headers }) => new Response(`${count(headers)}`, { headers }));
+  const response = await site.fetch("/", { headers: fields });
+  assertEquals([await response.text(), count(response.headers)], ["1200", 1200]);
+});
+
 test("serve closes a connection without a request", limit, async () => {
   await using site = new Site(() => new Response("hello"), { idleTimeoutMs: 50 });
   using conn = await site.dial();
