@@ -265,19 +265,20 @@ function portOf(addr: Addr): number | undefined {
 }
 
 /**
- * Gives a connection as a node:stream Duplex, for what wants a `net.Socket`: node:http, ws, undici,
- * ssh2. It reads no more than its reader takes, and a write waits for the peer's credit. `end()` is
- * `closeWrite()`, and reading goes on; `destroy()`, or the end of both directions, closes `conn`.
- * An error that it emits is a `VsockError`. A `net.Socket` ends when its peer does: for what counts
- * on that, as clients that reconnect do, set `allowHalfOpen = false`.
+ * Gives a connection as a node:stream Duplex, for what wants a `net.Socket`: node:http, node:http2,
+ * TLS, ws, undici, ssh2. It reads no more than its reader takes, and a write waits for the peer's
+ * credit. `end()` is `closeWrite()`, and reading goes on; `destroy()`, or the end of both
+ * directions, closes `conn`. An error that it emits is a `VsockError`. A `net.Socket` ends when its
+ * peer does: for what counts on that, as clients that reconnect do, set `allowHalfOpen = false`.
  *
  * `serve()` knows two things about runtimes that a `http.Server` of your own has to: that of Bun
  * does not pause the stream while nobody reads a request's body, and that of Deno closes kept
  * connections where the server does not listen.
  *
- * TLS goes over it: by `tls.connect({ socket })`, and at the server's end by a `TLSSocket` with
- * `isServer: true`, which a `http.Server` takes by `emit("connection", tlsSocket)`. Bun's
- * `https.Server` takes no connections in this way.
+ * A TLS client is `tls.connect({ socket: duplex })`; a server's end is a `new TLSSocket(duplex,
+ * { isServer: true, key, cert })`, which a `http.Server` takes by `emit("connection", tlsSocket)`,
+ * while Bun's `https.Server` takes none in this way. TLS over any Duplex ends both ways in Bun once
+ * one end has ended, and what is under way is lost: there, end a session when all has come.
  *
  * @param conn A STREAM connection; the stream closes it.
  * @throws {TypeError} If it is a SEQPACKET connection.
