@@ -86,7 +86,6 @@ export function send(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
     throw new SysError("send", "ENOTCONN");
   }
   if (data.length === 0) return 0;
-  if (sock.error !== 0) throw new SysError("send", sock.error);
   return sock.seqpacket ? sendMessage(stack, sock, data, flags) : sendStream(stack, sock, data);
 }
 
@@ -109,7 +108,6 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
     emit(stack, sock, VIRTIO_VSOCK_OP_RW, 0, payload);
     sent += taken;
   }
-  sock.wantSpace = 1;
   return sent === 0 ? WOULD_BLOCK : sent;
 }
 
