@@ -60,6 +60,14 @@ test("send() stops where the credit ends, and goes on where an update says so", 
   far.close();
 });
 
+test("poll() is OUT after a shorter message was sent than the one that found no room", async () => {
+  using conns = await openPair("seqpacket");
+  const { socket } = conns.near;
+  assertEquals(socket.send(pattern(200_000), 0), 200_000);
+  assertEquals([socket.send(pattern(100_000), 0), socket.poll(POLLOUT)], [WOULD_BLOCK, 0]);
+  assertEquals([socket.send(pattern(1_000), 0), socket.poll(POLLOUT)], [1_000, POLLOUT]);
+});
+
 test("sendMessage() that waits is EMSGSIZE once the peer's buffer is too small for it", async () => {
   using conns = await openPair("seqpacket");
   const { near, far } = conns;
