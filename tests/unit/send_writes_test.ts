@@ -82,6 +82,21 @@ test(
   },
 );
 
+test("ZeroCopyWrites.write() sends as many bytes as there were, or tells that some are gone", async () => {
+  for (const later of [1, 8]) {
+    const sender = new FakeSender();
+    const writes = writesOf(fakeSocket({ zeroCopy: sender, poll: () => 0 }));
+    const buffer = new ArrayBuffer(3, { maxByteLength: 8 });
+    await sender.give(1);
+    const writing = writes.write(new Uint8Array(buffer), {});
+    buffer.resize(later);
+    const settled = writing.catch((error) => error.code);
+    await sender.give(8);
+    for (const { bytes, done } of sender.loans) done(bytes, false);
+    assertEquals([await settled, sender.taken.length], later < 3 ? ["EFAULT", 1] : [3, 3]);
+  }
+});
+
 test("ZeroCopyWrites.write() keeps the error of its end for who reads", LIMIT, async () => {
   const sender = new FakeSender();
   sender.send = (): never => {

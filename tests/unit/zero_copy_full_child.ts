@@ -25,6 +25,7 @@ async function full(): Promise<TcpPair> {
 using pair = await full();
 const { near, far } = pair;
 const zeroCopy = near.socket.zeroCopy!;
+const early = await zeroCopy.wait(AbortSignal.abort("early")).catch((reason) => reason);
 const over = new AbortController();
 const aborted = zeroCopy.wait(over.signal).catch((reason) => reason);
 let waits = true;
@@ -34,4 +35,4 @@ const waited = waits;
 over.abort("aborted");
 const reason = await aborted;
 while (waits) await Promise.race([room, far.read(new Uint8Array(ROOM))]);
-console.log(JSON.stringify({ waited, reason, full: zeroCopy.full }));
+console.log(JSON.stringify({ early, waited, reason, full: zeroCopy.full }));

@@ -47,7 +47,7 @@ test(
   { ...LIMIT, skip: NO_SETPRIV },
   () => {
     const seen = run(limited(256, childCommand("./zero_copy_full_child.ts")));
-    assertEquals(seen, { waited: true, reason: "aborted", full: false });
+    assertEquals(seen, { early: "early", waited: true, reason: "aborted", full: false });
   },
 );
 

@@ -436,6 +436,18 @@ test("MsgZeroCopy.end() closes its socket, whoever has the number then", LIMIT, 
   far.close();
 });
 
+test("MsgZeroCopy.end() leaves a connection whose sends are over by then", LIMIT, async () => {
+  using pair = await openTcpPair();
+  const { near: { socket }, far } = pair;
+  const { zeroCopy } = socket;
+  assert(zeroCopy instanceof MsgZeroCopy);
+  let over = 0;
+  assertEquals(zeroCopy.send(pattern(9000), () => over++), 9000);
+  zeroCopy.end(performance.now() + 50_000);
+  assertEquals([zeroCopy.size, over, socket.closed], [0, 1, false]);
+  assertEquals(await readPattern(far, 9000), 9000);
+});
+
 test("Socket.zeroCopy of a closed socket touches nobody's descriptor", LIMIT, async () => {
   const { near, far } = await openTcpPair();
   const { zeroCopy } = near.socket;
