@@ -12,6 +12,7 @@ import { RawGuest } from "./raw_guest.ts";
 const PORT = 1_024;
 const FULL = 65_536;
 const PACKETS = 64;
+const ROUNDS = 16;
 let device: VsockDevice;
 
 before(() => {
@@ -58,3 +59,22 @@ for (const [name, receiverOf] of Object.entries(RECEIVERS)) {
     assertLess(guest.tx.kicks - before, PACKETS / 2);
   });
 }
+
+test("A guest that sends much is heard when it ends, though it does not kick for the rest", {
+  timeout: 30_000,
+}, async () => {
+  using guest = await RawGuest.start(device.guest);
+  const options = { bufferMaxSize: 0x40_0000, bufferSize: 0x40_0000 };
+  using listener = listen({ cid: 2, port: PORT }, { transport: device, options });
+  await guest.connect(PORT);
+  using conn = await listener.accept({ timeoutMs: 10_000 });
+  const data = new Uint8Array(FULL);
+  for (let round = 0; round < ROUNDS; round++) {
+    guest.send({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT }, data);
+    await guest.taken(); // by then its kick has been heard
+    assertEquals(conn.socket.recv(data, 0), FULL);
+    const reading = conn.read(new Uint8Array(2), { timeoutMs: 10_000 });
+    guest.send({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT }, Uint8Array.of(round));
+    assertEquals(await reading, 1);
+  }
+});
