@@ -4,6 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import type { OutgoingMessage } from "node:http";
 import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { POLLIN } from "../../ffi/abi/poll.ts";
@@ -153,13 +154,13 @@ export class ConnDuplex extends Duplex {
     _encoding: string,
     done: (error?: Error | null) => void,
   ): void {
-    this.#send(chunk).then(() => tell(done), (error) => this.#failWrite(error, done));
+    this.#send(chunk).then(() => this.#sent(done), (error) => this.#failWrite(error, done));
   }
 
   /** Part of Duplex: what was corked, in one write where it is small. */
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
     const sending = this.#sendAll(chunks.map(({ chunk }) => chunk));
-    sending.then(() => tell(done), (error) => this.#failWrite(error, done));
+    sending.then(() => this.#sent(done), (error) => this.#failWrite(error, done));
   }
 
   async #sendAll(chunks: readonly Uint8Array[]): Promise<void> {
@@ -172,6 +173,19 @@ export class ConnDuplex extends Duplex {
     await this.conn.write(chunk);
     this.#taken = this.conn.bytesWritten;
     this.#idle.touch();
+  }
+
+  /**
+   * A message of node:http writes a turn late, and counts what is under way here when it is asked.
+   * Node's then waits for a drain that does not come where that has gone out within the turn, as on
+   * no `net.Socket`, and its own bytes are few.
+   */
+  #sent(done: () => void): void {
+    tell(() => {
+      done();
+      const message = (this as { readonly _httpMessage?: OutgoingMessage | null })._httpMessage;
+      if (message?.writableNeedDrain && message.writableLength === 0) this.emit("drain");
+    });
   }
 
   /** A write that is long goes on piece by piece, and tells nobody. */

@@ -1,6 +1,11 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { createServer, type IncomingMessage, type OutgoingMessage, request } from "node:http";
+import type { Socket } from "node:net";
+import { nextTick } from "node:process";
+import type { Duplex } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertThrows } from "@std/assert";
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
@@ -224,6 +229,29 @@ test("ConnDuplex leaves what its listeners throw uncaught, and goes on", limit, 
   const shown = await runChild("./http_uncaught_child.ts");
   const thrown = ["data a", "data b", "request", "written"];
   assertEquals(shown.split("\n").sort(), ["", ...thrown.map((text) => `uncaught: ${text}`)]);
+});
+
+/** Writes again while what it wrote is under way, and ends where it is told to go on. */
+function writeTwice(message: OutgoingMessage): void {
+  message.write(pattern(40_000));
+  nextTick(() =>
+    queueMicrotask(() => {
+      if (message.write(pattern(40_000))) message.end();
+      else message.once("drain", () => message.end());
+    })
+  );
+}
+
+test("ConnDuplex drains the messages of node:http, either end's", limit, async () => {
+  using pair = await openPair();
+  const server = createServer((_, outgoing) => writeTwice(outgoing));
+  server.emit("connection", toDuplex(pair.far));
+  const near = toDuplex(pair.near);
+  const outgoing = request({ method: "POST", createConnection: () => near as Duplex as Socket });
+  await once(outgoing, "socket");
+  writeTwice(outgoing);
+  const [incoming]: IncomingMessage[] = await once(outgoing, "response");
+  assertEquals((await buffer(incoming!)).length, 80_000);
 });
 
 test("ConnDuplex has what node:http asks of a socket", limit, async () => {
