@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
-import { POLLOUT } from "../../ffi/abi/poll.ts";
+import { POLLIN, POLLOUT } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_OP_CREDIT_UPDATE } from "../../ffi/abi/virtio_vsock.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
@@ -58,6 +58,16 @@ test("send() stops where the credit ends, and goes on where an update says so", 
   assertEquals([updates, near.poll(POLLOUT)], [[262_144], POLLOUT]);
   near.close();
   far.close();
+});
+
+test("wait() ends where SO_RCVLOWAT is set to what has come already", async () => {
+  using conns = await openPair();
+  const { near, far } = conns;
+  far.options.rcvlowat = 10;
+  await near.write(pattern(5));
+  const waits = far.socket.wait(POLLIN, AbortSignal.timeout(30_000));
+  far.options.rcvlowat = 5;
+  assertEquals(await waits, POLLIN);
 });
 
 test("poll() is OUT after a shorter message was sent than the one that found no room", async () => {

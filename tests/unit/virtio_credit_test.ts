@@ -59,6 +59,7 @@ test("Credit.believed() is the smaller buffer less what is queued, and what the 
   seen.push(credit.believed());
   credit.drained(300); // across the wrap
   seen.push(credit.believed());
+  assertEquals([credit.fwdCnt, credit.below(700), credit.below(701)], [300 - 16, false, true]);
   credit.lastFwdCnt = credit.fwdCnt;
   seen.push(credit.believed());
   credit.learn(500, 0);
