@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, validateHeaderValue } from "node:http";
 import type { Duplex } from "node:stream";
 import { clearTimeout, setTimeout } from "node:timers";
 import { VsockError } from "../error.ts";
@@ -183,7 +183,11 @@ async function send(
   const bodiless = outgoing.req.method === "HEAD" || HEAD_ALONE.has(status);
   const length = await (bodiless ? told ?? reader?.length() : lengthOf(reader, told));
   const fields: string[] = [];
-  for (const [name, value] of headers) if (!FRAMING.has(name)) fields.push(name, value);
+  for (const [name, value] of headers) {
+    if (FRAMING.has(name)) continue;
+    validateHeaderValue(name, value); // Deno 2.9.0 would send it
+    fields.push(name, value);
+  }
   if (length !== undefined) fields.push("content-length", `${length}`);
   outgoing.statusMessage = statusText; // instead of that of a response that could not be sent
   outgoing.writeHead(status, fields);
