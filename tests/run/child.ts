@@ -40,6 +40,7 @@ export function runBounded(
       resolve(fault);
     };
     child.on("error", (error) => end(error.message));
+    child.on("exit", () => kill(child, "SIGKILL")); // what is left behind has our pipe open
     child.on("close", (code, signal) => {
       end(late || (code === 0 ? "" : `ended with ${signal ?? `exit code ${code}`}`));
     });
@@ -55,6 +56,12 @@ export function endOnSignals(): void {
   process.on("SIGINT", end).on("SIGTERM", end);
 }
 
+/** Ends `child`, and all of its group that still run. */
 function kill({ pid }: ChildProcess, signal: "SIGKILL" | "SIGTERM"): void {
-  if (pid !== undefined) process.kill(-pid, signal);
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }

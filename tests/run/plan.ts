@@ -69,7 +69,7 @@ function inParts(name: string, command: FilesCommand, files: readonly string[]):
   }));
 }
 
-/** Deals files out to at most `hands` hands: neighbours, which are often alike, to different ones. */
+/** Deals files out to `hands` hands at most: neighbours, often alike, to different ones. */
 export function deal(files: readonly string[], hands: number): readonly (readonly string[])[] {
   const count = Math.min(hands, files.length);
   return Array.from(
