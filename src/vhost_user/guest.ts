@@ -162,11 +162,13 @@ export class Guest implements Carrier, TxEnd {
   }
 
   send(packet: Packet): void {
-    this.#host.sent(packet);
-    if (this.#driver === undefined) {
-      packet.payload?.free();
-      return;
+    try {
+      this.#host.sent(packet);
+    } catch (error) {
+      packet.payload?.free(); // buffers of the guest, maybe
+      throw error;
     }
+    if (this.#driver === undefined) return packet.payload?.free();
     this.#guarded(({ rx }) => {
       this.#count(packet);
       rx.send(packet);
@@ -180,9 +182,9 @@ export class Guest implements Carrier, TxEnd {
    */
   forward(packet: Packet, limit: number): boolean {
     if (!(this.#driver?.rx.forward(packet, limit) ?? false)) return false;
-    this.#host.sent(packet);
     this.#count(packet);
     this.#schedule();
+    this.#host.sent(packet);
     return true;
   }
 

@@ -1,11 +1,12 @@
 /** Many that send to one guest, which has buffers for a few at a time. */
 import { test } from "node:test";
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { POLLOUT } from "../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_OP_RW } from "../../ffi/abi/virtio_vsock.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
+import type { Tap } from "../../src/stack/node.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
@@ -17,8 +18,9 @@ const PAYLOAD = 4_096;
 /** A guest with a few buffers, and connections with it. */
 async function withConns(
   check: (guest: RawGuest, conns: readonly Conn[]) => Promise<void>,
+  tap?: Tap,
 ): Promise<void> {
-  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID, tap });
   using listener = listen({ cid: 2, port: PORT }, { transport: device, backlog: CONNECTIONS });
   using guest = await RawGuest.start({ socketPath: device.guest.socketPath }, BUFFERS);
   const conns: Conn[] = [];
@@ -71,5 +73,23 @@ test("VsockDevice wakes the next who wait for buffers where those before them se
     }
     await guest.next(); // a buffer that nobody takes then
     assert((await Promise.all(waits)).every((events) => events === POLLOUT));
+  });
+});
+
+test("VsockDevice gives back buffers of a guest for a packet whose tap throws", {
+  timeout: 60_000,
+}, async () => {
+  let throws = false;
+  await withConns(async (guest, [conn]) => {
+    const payload = new Uint8Array(PAYLOAD);
+    throws = true;
+    for (let time = 0; time < 2 * BUFFERS; time++) {
+      assertThrows(() => conn!.socket.send(payload, 0), Error, "a tap that throws");
+    }
+    throws = false;
+    assertEquals(conn!.socket.send(payload, 0), PAYLOAD);
+    while ((await guest.next()).op !== VIRTIO_VSOCK_OP_RW);
+  }, () => {
+    if (throws) throw new Error("a tap that throws");
   });
 });
