@@ -125,8 +125,8 @@ export async function kernelDifferences(): Promise<ReadonlyMap<string, string>> 
 }
 
 /**
- * Why the kernel's own tests, as of 6.12, cannot pass, not even among themselves; `false` where they
- * can. What is newest of all that they take is SIOCOUTQ.
+ * Why the kernel's own tests, as of 6.12, cannot pass, not even among themselves; `false` where
+ * they can. What is newest of all that they take is SIOCOUTQ.
  */
 export async function whyNotVsockTest(): Promise<string | false> {
   return !await tellsUnsent() && `this kernel is before Linux 6.11; ${CURE}`;

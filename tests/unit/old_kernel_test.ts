@@ -1,4 +1,4 @@
-/** Kernels that cannot peek: before Linux 6.6 at a message, from 6.7 to 7.0 at a part of a packet. */
+/** Linux before 6.6 cannot peek at a message, nor from 6.7 to 7.0 at a part of a packet. */
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
