@@ -91,21 +91,26 @@ class Size {
   #try(): Choice {
     this.#left = 0;
     if (this.#tries === 0) {
-      this.#settle();
       this.#tries = 2 * TRY;
-      this.#left = TRY_EVERY;
-      return this.#blind;
+      if (this.#settle()) {
+        this.#left = TRY_EVERY;
+        return this.#blind;
+      }
     }
     const way = this.#tries > TRY ? OTHER[this.way] : this.way;
     this.#tries -= 1;
     return (this.#tries % TRY < SAMPLES ? MEASURED : BLIND)[way];
   }
 
-  #settle(): void {
+  /** Keeps to the cheaper way: `false` where too few were measured, as of those that found nothing. */
+  #settle(): boolean {
     const [now, then] = [this.samples[this.way], this.samples[OTHER[this.way]]];
-    if (!now.enough || !then.enough || then.median! >= now.median! * HYSTERESIS) return;
-    this.way = OTHER[this.way];
-    this.#blind = BLIND[this.way];
+    if (!now.enough || !then.enough) return false;
+    if (then.median! < now.median! * HYSTERESIS) {
+      this.way = OTHER[this.way];
+      this.#blind = BLIND[this.way];
+    }
+    return true;
   }
 }
 
