@@ -63,8 +63,8 @@ const VSOCK: Hints = {
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
   "ioctl EOPNOTSUPP": "AF_VSOCK tells this from Linux 6.11 on",
-  "recv EFAULT":
-    "Linux from 6.7 to 7.0 cannot peek where a packet was read in part: read it without peek",
+  "recv EFAULT": "the buffer of a view was transferred away, with bytes in it that are not read; " +
+    "or Linux from 6.7 to 7.0 cannot peek where a packet was read in part: read it without peek",
   "recv EOPNOTSUPP": "Linux before 6.6 cannot peek at a message",
   "recv ENOMEM":
     "rcvlowat must be less than bufferSize; or Linux before 6.2 cannot peek at a message",

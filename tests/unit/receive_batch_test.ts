@@ -1,9 +1,18 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertFalse, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { SysError } from "../../ffi/errno.ts";
 import { VsockError } from "../../src/error.ts";
 import type { Batch, Packet } from "../../src/receive/batch.ts";
 import { openReceiver } from "../../src/receive/receiver.ts";
+import { openPair } from "./pair.ts";
 import { EOM, EOM_EOR, FakeSocket, pattern } from "./receive_fake.ts";
 
 /** Both ways to fill a batch promise the same about its life. */
@@ -102,6 +111,21 @@ test("Packet.data says what its carrier says of bytes that are gone", () => {
     throw new SysError("recv", "EFAULT");
   };
   assertEquals(assertThrows(() => only(batch).data, VsockError).code, "EFAULT");
+});
+
+test("Conn.read() says why bytes are gone that lay behind a view transferred away", async () => {
+  using pair = await openPair("stream", { zeroCopyReceive: true });
+  await pair.near.write(pattern(8192));
+  using receiver = pair.far.receiver({ mode: "map", pages: 1 });
+  const batch = await receiver.receive();
+  only(batch!).data.buffer.transfer();
+  batch!.release();
+  const { hint } = await assertRejects(
+    () => pair.far.read(new Uint8Array(1)),
+    VsockError,
+    "EFAULT",
+  );
+  assertMatch(hint!, /^the buffer of a view was transferred away/);
 });
 
 test("Batch (map) gives its pages back once", () => {
