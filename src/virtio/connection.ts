@@ -260,9 +260,9 @@ function closeConnection(stack: Stack, sock: VsockSock): boolean {
     emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     return true;
   }
-  if (sock.shutdown !== SHUTDOWN_MASK) sendShutdown(stack, sock, SHUTDOWN_MASK);
   sock.closeTimer = stack.after(CLOSE_TIMEOUT_MS, () => giveUp(stack, sock));
   const closing = sock.carrier?.closing?.add(sock);
+  if (sock.shutdown !== SHUTDOWN_MASK) sendShutdown(stack, sock, SHUTDOWN_MASK);
   if (closing !== undefined && closing.size > CLOSING_MAX) {
     const [oldest] = closing;
     giveUp(stack, oldest!);

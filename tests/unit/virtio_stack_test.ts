@@ -322,6 +322,18 @@ test("close() says what Linux says, by what was said before, and frees what nobo
   }
 });
 
+test("close() waits for no longer where its carrier throws", () => {
+  const rig = new Rig();
+  const sock = rig.connected();
+  const closing = new Set<VsockSock>();
+  const send = (): never => {
+    throw new Error("a tap");
+  };
+  Object.assign(rig.carrier, { closing, send });
+  assertThrows(() => release(rig.stack, sock), Error, "a tap");
+  assertEquals([rig.stack.nextDeadline(), closing.has(sock)], [8_000, true]);
+});
+
 test("close() of a connection forgets it, deadline and all, once the peer has agreed", () => {
   const rig = new Rig();
   const sock = rig.connected();
