@@ -37,7 +37,7 @@ export interface GuestHost {
   burst(header: Header): number;
   /** A packet has come from `guest`. */
   arrived(guest: Guest, packet: Packet): void;
-  /** Packets go to `guest`. */
+  /** A packet of the host goes to a guest; where this throws, it has been freed. */
   sent(packet: Packet): void;
   /** Enough is done in this turn of the event loop. */
   rests(): void;
@@ -162,12 +162,7 @@ export class Guest implements Carrier, TxEnd {
   }
 
   send(packet: Packet): void {
-    try {
-      this.#host.sent(packet);
-    } catch (error) {
-      packet.payload?.free(); // buffers of the guest, maybe
-      throw error;
-    }
+    this.#host.sent(packet);
     if (this.#driver === undefined) return packet.payload?.free();
     this.#guarded(({ rx }) => {
       this.#count(packet);
@@ -184,7 +179,6 @@ export class Guest implements Carrier, TxEnd {
     if (!(this.#driver?.rx.forward(packet, limit) ?? false)) return false;
     this.#count(packet);
     this.#schedule();
-    this.#host.sent(packet);
     return true;
   }
 

@@ -174,7 +174,7 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   sent(packet: Packet): void {
-    this.tapped(packet);
+    this.tappedOrLost(packet);
   }
 
   room(guest: Guest, bytes: number, least: number): boolean {
@@ -192,7 +192,7 @@ export class DeviceNode extends StackNode implements GuestHost {
   stopped(guest: Guest): void {
     this.stack.reset(guest);
     for (const reset of this.#flows.stop(guest.cid)) {
-      this.#guests.get(reset.dstCid)?.forward(reset, 2 * FORWARDED_MAX);
+      this.#pass(reset, this.#guests.get(reset.dstCid), 2 * FORWARDED_MAX);
     }
     this.#listener.state(guest.cid);
   }
@@ -205,10 +205,18 @@ export class DeviceNode extends StackNode implements GuestHost {
   #forward(packet: Packet, from: Guest): void {
     const to = this.#guests.get(packet.dstCid);
     const may = to !== undefined && this.#siblings.has(from) && this.#siblings.has(to);
-    if (may && to.forward(packet, FORWARDED_MAX)) return this.#flows.note(packet);
+    if (may && this.#pass(packet, to, FORWARDED_MAX)) return;
     packet.payload?.free();
     this.stack.resetNoSock(packet);
     // One that was dropped is missing: the other end must not go on either.
-    if (may) to.forward(resetOf(packet), 2 * FORWARDED_MAX);
+    if (may) this.#pass(resetOf(packet), to, 2 * FORWARDED_MAX);
+  }
+
+  /** Whether `to` takes `packet`, of which `limit` bytes of its sender's may wait. */
+  #pass(packet: Packet, to: Guest | undefined, limit: number): boolean {
+    if (!to?.forward(packet, limit)) return false;
+    this.#flows.note(packet);
+    this.tapped(packet);
+    return true;
   }
 }
