@@ -1,7 +1,7 @@
 /**
  * Two connected sockets against a model of bytes and bounds, under random calls, seeds and faults.
  *
- * A failure names its seed: `VSOCKIT_MODEL_SEED=<seed>` runs the same calls again.
+ * A failure names its seed: `VSOCKIT_SEED=<seed>` runs the same calls again.
  *
  * @module
  */
@@ -337,7 +337,7 @@ async function runModel(seed: number, steps: number): Promise<number> {
     try {
       await model.run(STEPS_PER_CONNECTION);
     } catch (cause) {
-      const where = `VSOCKIT_MODEL_SEED=${(seed + i) >>> 0}, call ${model.steps}`;
+      const where = `VSOCKIT_SEED=${(seed + i) >>> 0}, call ${model.steps}`;
       throw new Error(`${where}: ${cause instanceof Error ? cause.message : cause}`, { cause });
     }
     done += model.steps;
@@ -346,11 +346,11 @@ async function runModel(seed: number, steps: number): Promise<number> {
   return digest;
 }
 
-const given = process.env["VSOCKIT_MODEL_SEED"];
+const given = process.env["VSOCKIT_SEED"];
 const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
 
 test(`sockets keep to the model for ${STEPS} calls`, { timeout: 120_000 }, async (t) => {
-  t.diagnostic(`VSOCKIT_MODEL_SEED=${seed}`);
+  t.diagnostic(`VSOCKIT_SEED=${seed}`);
   await runModel(seed, STEPS);
 });
 

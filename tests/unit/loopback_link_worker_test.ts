@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { once } from "node:events";
+import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { assertEquals } from "@std/assert";
 import { VIRTIO_VSOCK_OP_RST } from "../../ffi/abi/virtio_vsock.ts";
@@ -21,7 +22,7 @@ function start(end: LinkEnd, role: LinkWorkerData["role"], packets = 0, seed = 0
 
 test("Link carries a million packets of random lengths between two threads", LONG, async () => {
   const packets = 1_000_000;
-  const seed = Math.trunc(Math.random() * 2 ** 31);
+  const seed = Number(process.env["VSOCKIT_SEED"] ?? Math.trunc(Math.random() * 2 ** 31));
   const [near, far] = createLink({ firstIndex: 0xfffe_0000 });
   const worker = start(far, "send", packets, seed);
   const freeAtPeer = once(worker, "message");
@@ -34,13 +35,13 @@ test("Link carries a million packets of random lengths between two threads", LON
         return;
       }
       if (fwdCnt !== next++ || payload.bytes.length !== len) {
-        throw new Error(`packet ${fwdCnt} for ${next - 1}, seed ${seed}`);
+        throw new Error(`packet ${fwdCnt} for ${next - 1}, VSOCKIT_SEED=${seed}`);
       }
       sum = sumOf(payload.bytes, sum);
       payload.free();
     });
   }
-  assertEquals([next, sum], [packets, told], `seed ${seed}`);
+  assertEquals([next, sum], [packets, told], `VSOCKIT_SEED=${seed}`);
   link.send(packet());
   assertEquals([await freeAtPeer, link.freeBlocks], [[608], 608]);
 });

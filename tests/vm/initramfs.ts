@@ -56,7 +56,9 @@ export function makeInitramfs(
 function guestEnv(flavour: string, tools: KernelTools): Record<string, string> {
   const { deno, bun, node } = installRuntimes();
   const path = [...[deno, bun, node].map(dirname), process.env["PATH"] ?? ""].join(delimiter);
+  const given = Object.entries(process.env).filter(([name]) => name.startsWith("VSOCKIT_"));
   return {
+    ...Object.fromEntries(given) as Record<string, string>,
     ...{ PATH: path, HOME: homedir(), LANG: "C.UTF-8", TERM: "dumb", NO_COLOR: "1" },
     DENO_DIR: "/run/deno", // in memory: SQLite wants locks that 9p has not
     DENO_NO_UPDATE_CHECK: "1",

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readFileSync, renameSync, statSync, writeFileSyn
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { once } from "node:events";
+import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { EmptyFolder } from "../house/command.ts";
@@ -56,12 +57,15 @@ test(
 );
 
 test(
-  "vm passes the arguments on as they are, and 127 for a command that is not there",
+  "vm passes the arguments and VSOCKIT_ on as they are, and 127 for what is not there",
   LIMIT,
   async () => {
     const odd = ["a b", "it's", "$HOME", "*", "", "--timeout", "--", "\\n", "ä"];
-    const { code, stdout } = await vm(["--", "printf", "[%s]", ...odd]);
-    assertEquals([code, stdout], [0, odd.map((arg) => `[${arg}]`).join("")]);
+    process.env["VSOCKIT_ODD"] = "it's\n$HOME";
+    const show = 'printf "[%s]" "$@" "$VSOCKIT_ODD"';
+    const { code, stdout } = await vm(["--", "sh", "-c", show, "sh", ...odd]);
+    const shown = [...odd, process.env["VSOCKIT_ODD"]].map((text) => `[${text}]`);
+    assertEquals([code, stdout], [0, shown.join("")]);
     assertEquals((await vm(["--", "no-such-command"])).code, 127);
   },
 );

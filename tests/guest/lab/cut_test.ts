@@ -18,7 +18,8 @@ import { openPair } from "./pair.ts";
 const ROUNDS = Number(process.env["VSOCKIT_ROUNDS"] ?? 250);
 const MOST = 200_000;
 const PAGES = 16;
-const seed = Math.floor(Math.random() * 2 ** 32);
+const seed = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+const REPLAY = `VSOCKIT_SEED=${seed}`;
 const random = seeded(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
 const PATTERN = Uint8Array.from({ length: MOST }, (_, at) => at * 31 + (at >> 8));
@@ -37,10 +38,10 @@ interface Flow {
 /** Compares what came with what was sent at that place. */
 function check(flow: Flow, data: Uint8Array, endOfMessage: boolean): void {
   const sent = PATTERN.subarray(flow.got, flow.got + data.length);
-  assertEquals(Buffer.compare(data, sent), 0, `seed ${seed}: bytes ${flow.got} and on`);
+  assertEquals(Buffer.compare(data, sent), 0, `${REPLAY}: bytes ${flow.got} and on`);
   flow.got += data.length;
   if (flow.type === "stream") return;
-  assertEquals(endOfMessage, flow.bounds.has(flow.got), `seed ${seed}: a bound at ${flow.got}`);
+  assertEquals(endOfMessage, flow.bounds.has(flow.got), `${REPLAY}: a bound at ${flow.got}`);
 }
 
 function checkBatch(flow: Flow, batch: Batch): void {
@@ -97,7 +98,7 @@ async function round(how: End, type: SocketType, mixes: boolean): Promise<void> 
     if (batch === null) break;
     checkBatch(flow, batch);
   }
-  assertEquals(flow.got, sent, `seed ${seed}: ${how} after ${sent} bytes`);
+  assertEquals(flow.got, sent, `${REPLAY}: ${how} after ${sent} bytes`);
 }
 
 for (const type of ["stream", "seqpacket"] as const) {
