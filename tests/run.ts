@@ -46,17 +46,16 @@ async function main(): Promise<void> {
   endOnSignals();
   const choice = readArgs(USAGE, choose);
   const outcomes = await executeAll(await plan(choice));
-  if (choice.support !== undefined) {
-    const support = new Support();
-    for (const { name, tests } of outcomes) support.add(name, tests);
-    writeFileSync(choice.support, support.table());
-  }
   printTable(outcomes);
   console.log();
   printFailures(outcomes);
   const { passed, failed, skipped } = count(outcomes.flatMap(({ tests }) => tests));
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+  if (choice.support === undefined) return;
+  const support = new Support();
+  for (const { name, tests } of outcomes) support.add(name, tests);
+  writeFileSync(choice.support, support.table()); // last: it may fail
 }
 
 await main();

@@ -1,9 +1,18 @@
 /** What `deno task test` itself does with files, output and reports. */
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { choose } from "../run/choice.ts";
+import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
-import { deal } from "../run/plan.ts";
+import { deal, type Run } from "../run/plan.ts";
 import { parseReport } from "../run/report.ts";
+
+test("choose() takes each file once, however often it is named, and no folder", () => {
+  const files = ["tests/unit/a_test.ts", "./tests/unit/b_test.ts", "tests/unit/a_test.ts"];
+  assertEquals(choose(files).files, ["tests/unit/a_test.ts", "tests/unit/b_test.ts"]);
+  assertThrows(() => choose(["tests/guest"]), RangeError, "current value is tests/guest");
+  assertThrows(() => choose(["--support"]), TypeError, "--support must have a FILE");
+});
 
 test("deal() gives each file to one hand, neighbours to different ones", () => {
   assertEquals(deal(["a", "b", "c", "d", "e"], 2), [["a", "c", "e"], ["b", "d"]]);
@@ -29,6 +38,38 @@ test("Outputs shows each run's output whole, in the order of their beginnings", 
   const d = outputs.begin();
   d.write("d1", sink);
   assertEquals(seen, "a1 a2 b1 b2 c1 d1");
+});
+
+/** Processes that leave a report of `tests`, and go on as `script`. */
+function runs(
+  name: string,
+  ...scripts: readonly (readonly [tests: string, script: string])[]
+): Run[] {
+  return scripts.map(([tests, script], index) => ({
+    name,
+    part: `${index + 1}`,
+    command: (report) => ["sh", "-c", `printf '%s' "$2" > "$1"; ${script}`, "sh", report, tests],
+  }));
+}
+
+const [PASSED, FAILED] = ['<testcase name="a"/>', '<testcase name="b"><failure/></testcase>'];
+
+test("executeAll() counts what each process says, and the end of one that says too little", {
+  timeout: 60_000,
+}, async () => {
+  const bootless = [
+    ...runs("one", [PASSED + FAILED, "exit 1"], [PASSED, "sleep 1000 & exit 0"]),
+    ...runs("two", [PASSED + FAILED, "kill -SEGV $$"], [PASSED, "exit 1"], ["", "exit 0"]),
+  ];
+  const outcomes = await executeAll({ bootless, booting: runs("three", [PASSED, "exit 0"]) });
+  const shown = outcomes.map(({ name, tests }) => [name, tests.map(({ name }) => name)]);
+  const faults = ["ended with SIGSEGV", "ended with exit code 1", "ran no tests"];
+  const [cut, silent, idle] = faults.map((fault, index) => `two, part ${index + 1}: ${fault}`);
+  assertEquals(shown, [
+    ["one", ["a", "b", "a"]],
+    ["two", ["a", "b", cut, "a", silent, idle]],
+    ["three", ["a"]],
+  ]);
 });
 
 test("parseReport() reads what Deno, Bun and Node say of a test", () => {

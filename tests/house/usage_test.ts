@@ -21,7 +21,12 @@ function runTask(name: string, ...args: readonly string[]): {
   readonly stdout: string;
   readonly stderr: string;
 } {
-  return spawnSync(deno, ["task", name, ...args], { cwd: ROOT, encoding: "utf8" });
+  // One that took it would run all tests, these too.
+  return spawnSync(deno, ["task", name, ...args], {
+    cwd: ROOT,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
 }
 
 for (const [name, refusal] of Object.entries(TASKS)) {

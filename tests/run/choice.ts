@@ -44,16 +44,26 @@ export function choose(args: readonly string[]): Choice {
     const known = RUNTIMES.join(", ");
     throw new RangeError(`Cannot test: runtime must be ${known}: current value is ${stranger}`);
   }
+  if (given.support === "") throw new TypeError("Cannot test: --support must have a FILE");
   const everything = given._.length === 0;
+  const files = everything
+    ? globSync("tests/**/*_test.ts", { cwd: ROOT }).sort()
+    : Array.from(new Set(given._.map((file) => relative(ROOT, resolve(file)))));
+  requireFiles(files);
   return {
     runtimes: given.runtime.length === 0 ? RUNTIMES : given.runtime,
     flavours: given.flavour.length === 0 ? FLAVOURS : given.flavour.map(parseFlavour),
-    files: everything
-      ? globSync("tests/**/*_test.ts", { cwd: ROOT }).sort()
-      : given._.map((file) => relative(ROOT, resolve(file))),
+    files,
     ...(given.support !== undefined && { support: given.support }),
     everything,
   };
+}
+
+/** A folder of tests for a guest would run here. */
+function requireFiles(files: readonly string[]): void {
+  const stranger = files.find((file) => !file.endsWith("_test.ts"));
+  if (stranger === undefined) return;
+  throw new RangeError(`Cannot test: FILE must end in _test.ts: current value is ${stranger}`);
 }
 
 function refuseOption(arg: string, key?: string): void {

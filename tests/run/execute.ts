@@ -25,6 +25,9 @@ export interface Outcome {
 /** How many guests run at once: each keeps a processor busy, and has 2 GiB of memory. */
 const GUESTS = 4;
 
+/** How a process ends whose tests have failed: it is no failure of its own. */
+const FAILED = "ended with exit code 1";
+
 /** Runs all, several at once: those that boot no guest first. Outcomes are in the plan's order. */
 export async function executeAll({ bootless, booting }: Plan): Promise<readonly Outcome[]> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
@@ -71,14 +74,11 @@ async function execute(
   const seconds = (performance.now() - start) / 1000;
   const tests = readReport(report);
   const fault = ended || (tests.length === 0 ? "ran no tests" : "");
-  if (fault === "") return { name, tests, seconds };
-  output.write(`${title}: ${fault}\n`);
-  if (tests.some(({ end }) => end === "failed")) return { name, tests, seconds };
-  return {
-    name,
-    tests: [...tests, { name: `${title}: ${fault}`, file: "", end: "failed" }],
-    seconds,
-  };
+  if (fault !== "") output.write(`${title}: ${fault}\n`);
+  const told = fault === FAILED && tests.some(({ end }) => end === "failed");
+  if (fault === "" || told) return { name, tests, seconds };
+  const more = { name: `${title}: ${fault}`, file: "", end: "failed" } as const;
+  return { name, tests: [...tests, more], seconds };
 }
 
 /** One outcome for each name. */
