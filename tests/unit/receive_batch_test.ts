@@ -118,7 +118,7 @@ test("Conn.read() says why bytes are gone that lay behind a view transferred awa
   await pair.near.write(pattern(8192));
   using receiver = pair.far.receiver({ mode: "map", pages: 1 });
   const batch = await receiver.receive();
-  only(batch!).data.buffer.transfer();
+  (only(batch!).data.buffer as ArrayBuffer).transfer();
   batch!.release();
   const { hint } = await assertRejects(
     () => pair.far.read(new Uint8Array(1)),
