@@ -176,9 +176,9 @@ export class ConnDuplex extends Duplex {
   }
 
   /**
-   * A message of node:http writes a turn late, and counts what is under way here when it is asked.
-   * Node's then waits for a drain that does not come where that has gone out within the turn, as on
-   * no `net.Socket`, and its own bytes are few.
+   * A message of node:http holds a write back for a turn, and counts what is under way here before
+   * it says whether there is room. Where that goes out within the turn, as of no `net.Socket`,
+   * Node's message waits for a drain that nothing else brings.
    */
   #sent(done: () => void): void {
     tell(() => {
