@@ -132,10 +132,16 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   }
   const end = VIRTIO_VSOCK_SEQ_EOM | (flags & MSG_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0);
   credit.take(data.length);
-  payloads.forEach((payload, i) =>
-    emit(stack, sock, VIRTIO_VSOCK_OP_RW, i === payloads.length - 1 ? end : 0, payload)
-  );
   sock.wantSpace = 1;
+  let sent = 0;
+  try {
+    while (sent < payloads.length) {
+      const payload = payloads[sent++]!;
+      emit(stack, sock, VIRTIO_VSOCK_OP_RW, sent === payloads.length ? end : 0, payload);
+    }
+  } finally { // a tap may throw
+    while (sent < payloads.length) payloads[sent++]!.free();
+  }
   return data.length;
 }
 
