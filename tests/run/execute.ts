@@ -31,7 +31,8 @@ const FAILED = "ended with exit code 1";
 /** Runs all, several at once: those that boot no guest first. Outcomes are in the plan's order. */
 export async function executeAll({ bootless, booting }: Plan): Promise<readonly Outcome[]> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
-  process.on("exit", () => rmSync(reports, { recursive: true }));
+  const remove = (): void => rmSync(reports, { recursive: true, force: true });
+  process.on("exit", remove); // a signal ends us there
   const runs = [...bootless, ...booting];
   const lanes = Math.min(LANES, runs.length);
   const outputs = new Outputs();
@@ -50,6 +51,7 @@ export async function executeAll({ bootless, booting }: Plan): Promise<readonly 
     if (index < GUESTS) await take(second);
   };
   await Promise.all(Array.from({ length: lanes }, lane));
+  remove();
   return merged(runs.map((run) => outcomes.get(run)!));
 }
 
