@@ -36,8 +36,11 @@ test("Outputs shows each run's output whole, in the order of their beginnings", 
   b.end();
   assertEquals(seen, "a1 a2 b1 b2 c1 ");
   const d = outputs.begin();
-  d.write("d1", sink);
-  assertEquals(seen, "a1 a2 b1 b2 c1 d1");
+  d.write("d1 ", sink);
+  assertEquals(seen, "a1 a2 b1 b2 c1 d1 ");
+  outputs.begin().write("e1", sink);
+  outputs.showAll();
+  assertEquals(seen, "a1 a2 b1 b2 c1 d1 e1");
 });
 
 /** Processes that leave a report of `tests`, and go on as `script`. */

@@ -31,11 +31,14 @@ const FAILED = "ended with exit code 1";
 /** Runs all, several at once: those that boot no guest first. Outcomes are in the plan's order. */
 export async function executeAll({ bootless, booting }: Plan): Promise<readonly Outcome[]> {
   const reports = mkdtempSync(join(tmpdir(), "vsockit-test-"));
+  const outputs = new Outputs();
   const remove = (): void => rmSync(reports, { recursive: true, force: true });
-  process.on("exit", remove); // a signal ends us there
+  process.on("exit", () => { // which may be by a signal
+    outputs.showAll();
+    remove();
+  });
   const runs = [...bootless, ...booting];
   const lanes = Math.min(LANES, runs.length);
-  const outputs = new Outputs();
   const outcomes = new Map<Run, Outcome>();
   const take = async (queue: Iterable<Run>): Promise<void> => {
     for (const run of queue) {

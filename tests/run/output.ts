@@ -55,6 +55,11 @@ export class Outputs {
     return output;
   }
 
+  /** Lets out what is there of all, where no more will come. */
+  showAll(): void {
+    for (const output of this.#begun) output.show();
+  }
+
   #next(): void {
     while (this.#begun[0]?.ended) {
       this.#begun.shift();
