@@ -102,7 +102,7 @@ class Size {
     return (this.#tries % TRY < SAMPLES ? MEASURED : BLIND)[way];
   }
 
-  /** Keeps to the cheaper way: `false` where too few were measured, as of those that found nothing. */
+  /** Keeps to the cheaper way: `false` where too few were measured, as where most found nothing. */
   #settle(): boolean {
     const [now, then] = [this.samples[this.way], this.samples[OTHER[this.way]]];
     if (!now.enough || !then.enough) return false;
