@@ -38,7 +38,7 @@ const WARM = { wakeups: 2000, ns: 2e7 } as const;
 const SAMPLES = 8;
 /** The way that is taken is left for one that takes at most this part of its time. */
 const HYSTERESIS = 0.95;
-/** Once in so many wake-ups the other way is tried, which may cost many times as much. */
+/** Once in so many wake-ups both ways are tried: the other may cost many times as much. */
 const TRY_EVERY = 4096;
 /** For so many wake-ups: what has not run for a while is slow at first. The last are measured. */
 const TRY = 32;

@@ -58,10 +58,12 @@ export function formatTable(entries: readonly SocketEntry[]): string {
   const sorted = [...entries].sort((a, b) => a.local.port - b.local.port);
   return formatColumns([
     ["State", "Type", "Local", "Remote", "Inode"],
-    ...sorted.map((
-      { state, type, local, remote, inode },
-    ) => [state, type, formatEnd(local), formatEnd(remote), String(inode)]),
+    ...sorted.map(toRow),
   ]);
+}
+
+function toRow({ state, type, local, remote, inode }: SocketEntry): string[] {
+  return [state, type, formatEnd(local), formatEnd(remote), String(inode)];
 }
 
 function formatEnd({ cid, port }: VsockAddress): string {
