@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../tests/vm/in_guest.ts";
 import { Worker } from "node:worker_threads";
 import { parseOptions } from "../src/cli/perf/options.ts";
 import { serveRemotes } from "../src/cli/perf/remote.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../tests/vm/in_guest.ts";
 import { parentPort } from "node:worker_threads";
 import { listen } from "../mod.ts";
 import { DEVICE_PORTS, echoAll } from "./device_ports.ts";

@@ -1,4 +1,5 @@
 /** Conformance of the kernel's AF_VSOCK by vsock_loopback: the far end is in a Worker. */
+import "../vm/in_guest.ts";
 import { Worker } from "node:worker_threads";
 import { openVsock } from "../../src/kernel/transport.ts";
 import type { Lab, Pair } from "../conformance/case.ts";

@@ -1,4 +1,5 @@
 /** `vsockit doctor` where the kernel has nearly all of it. */
+import "../vm/in_guest.ts";
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";

@@ -1,4 +1,5 @@
 /** SEQPACKET messages of the kernel: whole, or not at all, wherever the peer's credit ends. */
+import "../vm/in_guest.ts";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";

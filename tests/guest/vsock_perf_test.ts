@@ -1,4 +1,5 @@
 /** `vsockit perf` against the kernel's own `vsock_perf`: who sends connects. */
+import "../vm/in_guest.ts";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";

@@ -1,4 +1,5 @@
 /** `vsockit test` against the kernel's own `vsock_test`, each as client and as server. */
+import "../vm/in_guest.ts";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";

@@ -1,4 +1,5 @@
 /** Zero-copy sends where the kernel has little room for their records. */
+import "../vm/in_guest.ts";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Buffer } from "node:buffer";

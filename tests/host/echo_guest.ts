@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../vm/in_guest.ts";
 import { writeFileSync } from "node:fs";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import type { Conn } from "../../src/conn.ts";

@@ -1,4 +1,5 @@
 /** The guest's end of `namespaces_test.ts`: how a connect to the host's port `argv[2]` ends. */
+import "../vm/in_guest.ts";
 import process from "node:process";
 import { connect, VsockError } from "../../mod.ts";
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../vm/in_guest.ts";
 import { openVsock } from "../../src/kernel/transport.ts";
 import type { Lab } from "../conformance/case.ts";
 import { openPair } from "../conformance/ends.ts";

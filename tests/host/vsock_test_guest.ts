@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../vm/in_guest.ts";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { type Ended, runKernelProgram } from "../guest/programs.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path/posix";
 import { test } from "node:test";
 import { assertEquals, assertGreater } from "@std/assert";
 import { OWN_NAMES } from "../std/names.ts";
-import { loads, sourceFiles, specifiers } from "./source.ts";
+import { loads, read, sourceFiles, specifiers } from "./source.ts";
 
 /** What the files of a room may import; a room is the first prefix that a path has. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -25,6 +25,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "@",
   ],
 };
+
+/** Named as what a guest runs, and not run. */
+const NOT_PROGRAMS: ReadonlySet<string> = new Set([
+  "tests/vm/control_guest.ts",
+  "tests/vm/in_guest.ts",
+]);
 
 function room(path: string): string | undefined {
   return Object.keys(ROOMS).find((prefix) => path.startsWith(prefix));
@@ -52,6 +58,18 @@ test("imports follow ffi <- src <- mod.ts <- src/cli, examples, tests, bench", (
   }
   assertEquals(faults, []);
   assertGreater(arrows, 100);
+});
+
+test("what a guest runs ends elsewhere before it does anything: CIDs 1 and 2 may be another's", () => {
+  const forGuest =
+    /^(tests\/guest\/.*_(test|child|worker)|tests\/(host|vm)\/.*_guest|bench\/device_guest\w*)\.ts$/;
+  const files = sourceFiles().filter((path) => forGuest.test(path) && !NOT_PROGRAMS.has(path));
+  const unguarded = files.filter((path) => {
+    const [, first = ""] = /^import (?:[^;"]*? from )?"([^"]+)"/m.exec(read(path)) ?? [];
+    return join(path, "..", first) !== "tests/vm/in_guest.ts";
+  });
+  assertEquals(unguarded, []);
+  assertGreater(files.length, 20);
 });
 
 test("imports of the examples are public names", () => {

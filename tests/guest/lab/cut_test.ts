@@ -1,6 +1,7 @@
 /**
  * A flow that ends anywhere: what a receiver of mapped pages gets is what was sent, up to there.
  */
+import "../../vm/in_guest.ts";
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { test } from "node:test";

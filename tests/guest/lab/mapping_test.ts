@@ -1,6 +1,7 @@
 /**
  * A receive mapping of the kernel: its views die before their pages, and no call touches others.
  */
+import "../../vm/in_guest.ts";
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { PROT_NONE, PROT_READ } from "../../../ffi/abi/mman.ts";

@@ -1,4 +1,5 @@
 /** The lab kernel's own test, in C: leaks, foreign memory, races, refusals. */
+import "../../vm/in_guest.ts";
 import { execFileSync, spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
 /** Run by adopt_test.ts, which has passed descriptor 3: serves or echoes, as its argument says. */
+import "../../vm/in_guest.ts";
 import process from "node:process";
 import { adoptConn, adoptListener } from "../../../src/kernel/adopt.ts";
 

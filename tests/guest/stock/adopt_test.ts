@@ -1,4 +1,5 @@
 /** Sockets that a child process takes over. */
+import "../../vm/in_guest.ts";
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
 /** `vsockit cat` over AF_VSOCK. */
+import "../../vm/in_guest.ts";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { testCat } from "../../cli/cat_cases.ts";

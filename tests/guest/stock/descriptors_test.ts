@@ -1,4 +1,5 @@
 /** No call leaves a descriptor behind, whether it succeeds or fails. */
+import "../../vm/in_guest.ts";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";

@@ -1,4 +1,5 @@
 /** The example of a socket unit, started as systemd does. */
+import "../../vm/in_guest.ts";
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";

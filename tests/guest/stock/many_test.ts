@@ -1,4 +1,5 @@
 /** Very many connections of the kernel at a time. */
+import "../../vm/in_guest.ts";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";

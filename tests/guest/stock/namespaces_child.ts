@@ -1,4 +1,5 @@
 /** A program of `namespaces_test.ts`, in a network namespace: what it finds of port `argv[2]`. */
+import "../../vm/in_guest.ts";
 import process from "node:process";
 import { connect, listen, listSockets, probe, VMADDR_PORT_ANY, VsockError } from "../../../mod.ts";
 

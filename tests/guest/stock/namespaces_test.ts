@@ -1,4 +1,5 @@
 /** Network namespaces of AF_VSOCK: whose listeners a program in another one finds. */
+import "../../vm/in_guest.ts";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";

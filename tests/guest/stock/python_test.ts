@@ -1,4 +1,5 @@
 /** Python's `socket` as the peer, over the kernel's loopback. */
+import "../../vm/in_guest.ts";
 import { after, before } from "node:test";
 import { VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
 import { openVsock } from "../../../src/kernel/transport.ts";

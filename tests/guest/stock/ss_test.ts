@@ -1,4 +1,5 @@
 /** `vsockit ss` and `listSockets()` on a kernel that has vsock_diag. */
+import "../../vm/in_guest.ts";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
