@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { Running } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { ioctl } from "../../ffi/libc.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { Running, VSOCKIT } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };

@@ -7,7 +7,7 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Entry } from "../../src/cli/device/log.ts";
 import { Machine, type MachineOptions } from "../device/machine.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { Running } from "./process.ts";
 
 /** The CID of its guest. */

@@ -6,7 +6,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { Machine } from "../device/machine.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { vsockit } from "./captured.ts";
 import { CID, DeviceProcess } from "./device_process.ts";
 import { Running } from "./process.ts";

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CAPABILITIES } from "../../src/probe.ts";
-import { RUNTIME } from "../unit/ffi_helpers.ts";
+import { RUNTIME } from "../helpers/runtime.ts";
 
 const OPTIONS = {
   timeout: 120_000,

@@ -10,7 +10,7 @@ import { connect } from "../../src/connect.ts";
 import type { UnixAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { VSOCKIT } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };

@@ -7,8 +7,8 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
-import { RUNTIME } from "../unit/ffi_helpers.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { RUNTIME } from "../helpers/runtime.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { VSOCKIT } from "./process.ts";
 
 test("vsockit proxy goes on at a SIGHUP that was ignored when it began", {

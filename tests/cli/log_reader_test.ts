@@ -9,7 +9,7 @@ import { setImmediate } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { DeviceProcess } from "./device_process.ts";
 import { Running } from "./process.ts";
 

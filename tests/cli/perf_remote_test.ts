@@ -8,7 +8,7 @@ import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { vsockit } from "./captured.ts";
 import { Running } from "./process.ts";
 

@@ -8,7 +8,7 @@ import { connect } from "../../src/connect.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { kernelTransports } from "../../src/kernel/reach.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { vsockit } from "./captured.ts";
 import { Running, VSOCKIT } from "./process.ts";
 

@@ -6,7 +6,7 @@
  */
 import type { Conn } from "../../src/conn.ts";
 import { HEADER_SIZE } from "../../src/virtio/packet.ts";
-import { view, writeDesc } from "../unit/virtqueue_driver.ts";
+import { view, writeDesc } from "../unit/virtio/virtqueue_driver.ts";
 import type { GuestRing } from "./guest_ring.ts";
 import type { RawGuest } from "./raw_guest.ts";
 

@@ -1,13 +1,12 @@
 /** A device without a descriptor left. */
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { childCommand } from "../unit/run_child.ts";
+import { childCommand } from "../helpers/child.ts";
 
 /** What the child prints, which is to do as `way` tells. */
 function runFull(way: string): string {
-  const child = fileURLToPath(new URL("./full_child.ts", import.meta.url));
+  const child = new URL("./full_child.ts", import.meta.url);
   const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(child), way];
   const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
   return stdout === "" ? stderr : stdout;

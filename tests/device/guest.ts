@@ -14,7 +14,7 @@ import { decodeHeader, encodeHeader, HEADER_SIZE } from "../../src/virtio/packet
 import type { Packet, Payload } from "../../src/virtio/packet.ts";
 import { localPayload } from "../../src/virtio/payload.ts";
 import type { Segment } from "../../src/virtio/chain.ts";
-import { view } from "../unit/virtqueue_driver.ts";
+import { view } from "../unit/virtio/virtqueue_driver.ts";
 import type { GuestRing } from "./guest_ring.ts";
 import { type Block, Pool, type Ram } from "./ram.ts";
 

@@ -8,7 +8,7 @@ import { POLLIN, POLLNVAL } from "../../ffi/abi/poll.ts";
 import { close, eventfd, read, write } from "../../ffi/file_calls.ts";
 import { Hold, reactor } from "../../src/kernel/reactor.ts";
 import { ringBytes, type RingMemory } from "../../src/virtio/split_ring.ts";
-import { Driver, ringIn, type Used } from "../unit/virtqueue_driver.ts";
+import { Driver, ringIn, type Used } from "../unit/virtio/virtqueue_driver.ts";
 import type { RingSetup } from "./front_end.ts";
 import type { Block, Ram } from "./ram.ts";
 

@@ -10,7 +10,7 @@ import {
 } from "../../ffi/abi/virtio_vsock.ts";
 import type { Segment } from "../../src/virtio/chain.ts";
 import { decodeHeader, encodeHeader, type Header, HEADER_SIZE } from "../../src/virtio/packet.ts";
-import { view } from "../unit/virtqueue_driver.ts";
+import { view } from "../unit/virtio/virtqueue_driver.ts";
 import type { GuestRing } from "./guest_ring.ts";
 import { Machine, type MachineOptions } from "./machine.ts";
 import type { Block } from "./ram.ts";

@@ -12,7 +12,7 @@ import { REQUEST } from "../../src/vhost_user/protocol.ts";
 import { frame, FrontEnd } from "./front_end.ts";
 import { TX } from "../../src/vhost_user/guest.ts";
 import { HEADER_SIZE } from "../../src/virtio/packet.ts";
-import { view, writeDesc } from "../unit/virtqueue_driver.ts";
+import { view, writeDesc } from "../unit/virtio/virtqueue_driver.ts";
 import type { GuestRing } from "./guest_ring.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";

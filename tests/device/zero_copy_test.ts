@@ -10,7 +10,7 @@ import type { Receiver } from "../../src/receive/receiver.ts";
 import type { SocketType } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { bytes } from "../conformance/helpers.ts";
-import { readAll } from "../unit/pair.ts";
+import { readAll } from "../helpers/pair.ts";
 import { exchange, gone, type Pair, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, type GuestChoice, PLAIN } from "./lab.ts";

@@ -18,7 +18,7 @@ import {
   u64s,
 } from "../device/front_end.ts";
 import { type Block, Ram } from "../device/ram.ts";
-import { Driver, ringIn } from "../unit/virtqueue_driver.ts";
+import { Driver, ringIn } from "../unit/virtio/virtqueue_driver.ts";
 
 /** Descriptors of a ring. */
 export const RING_SIZE = 16;

@@ -12,7 +12,7 @@ import type { Segment } from "../../src/virtio/chain.ts";
 import { encodeHeader, HEADER_SIZE } from "../../src/virtio/packet.ts";
 import { u32s, u64s } from "../device/front_end.ts";
 import type { Block } from "../device/ram.ts";
-import { view, writeDesc } from "../unit/virtqueue_driver.ts";
+import { view, writeDesc } from "../unit/virtio/virtqueue_driver.ts";
 import { type Ring, RING_SIZE, Vmm } from "./device_vmm.ts";
 
 const [HOSTILE, BYSTANDER] = [42, 43];

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
 import { seeded } from "../../src/loopback/random.ts";
-import { bytes, Site } from "../unit/http_helpers.ts";
+import { bytes, Site } from "../unit/http/helpers.ts";
 
 /**
  * Replay a failure with `HTTP_FUZZ_SEED=<what it printed>`; more inputs with `HTTP_FUZZ_INPUTS`.

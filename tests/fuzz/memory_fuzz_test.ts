@@ -5,7 +5,7 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert } from "@std/assert";
-import { runChild } from "../unit/ffi_helpers.ts";
+import { runChild } from "../helpers/child.ts";
 
 const SEED = process.env["VSOCKIT_SEED"] ?? String(Math.floor(Math.random() * 2 ** 32));
 const STEPS = process.env["VSOCKIT_STEPS"] ?? "1000000";
@@ -15,7 +15,9 @@ for (const kind of ["anonymous", "memfd"]) {
   const name = `MappedRegion survives ${STEPS} random steps on ${kind} memory without growing`;
   test(name, { timeout: 300_000 }, async () => {
     console.log(`replay: VSOCKIT_SEED=${SEED} VSOCKIT_STEPS=${STEPS}`);
-    const growth = Number(await runChild("../fuzz/memory_fuzz_child.ts", [kind, SEED, STEPS]));
+    const growth = Number(
+      await runChild(new URL("../fuzz/memory_fuzz_child.ts", import.meta.url), [kind, SEED, STEPS]),
+    );
     assert(growth < MOST_GROWTH, `${growth} bytes more are resident at the end`);
   });
 }

@@ -10,7 +10,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { seeded } from "../../src/loopback/random.ts";
 import { type Chain, VirtqueueError } from "../../src/virtio/chain.ts";
 import { Virtqueue, type VirtqueueOptions } from "../../src/virtio/virtqueue.ts";
-import { ringIn, view, writeDesc } from "../unit/virtqueue_driver.ts";
+import { ringIn, view, writeDesc } from "../unit/virtio/virtqueue_driver.ts";
 import { type Guest, model } from "./virtqueue_model.ts";
 
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));

@@ -15,8 +15,8 @@ import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { receiveNext } from "../conformance/verbs.ts";
-import { assertSysError } from "../unit/ffi_helpers.ts";
-import { join, type Pair } from "../unit/pair.ts";
+import { assertSysError } from "../helpers/sys_error.ts";
+import { join, type Pair } from "../helpers/pair.ts";
 import { NO_SEQPACKET } from "./kernel.ts";
 
 const timeout = 120_000;

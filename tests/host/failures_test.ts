@@ -11,7 +11,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import type { Listener } from "../../src/listener.ts";
 import { bytes } from "../conformance/helpers.ts";
-import { childCommand } from "../unit/run_child.ts";
+import { childCommand } from "../helpers/child.ts";
 import { type GuestProcess, startGuest } from "../vm/guest_process.ts";
 import { Monitor } from "../vm/monitor.ts";
 import { denoRun, GUEST_CID, Host, PORTS } from "./booted.ts";
@@ -28,7 +28,7 @@ class Backend implements Disposable {
   #printed = "";
 
   constructor(socketPath: string) {
-    const [file = "", ...args] = childCommand(import.meta.resolve("./backend_child.ts"));
+    const [file = "", ...args] = childCommand(new URL("./backend_child.ts", import.meta.url));
     this.#child = spawn(file, [...args, socketPath], { stdio: ["ignore", "pipe", "inherit"] });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => this.#printed += text);
   }

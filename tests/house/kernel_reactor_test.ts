@@ -4,7 +4,7 @@ import { EmptyFolder, run } from "./command.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
 
 const { bun } = installRuntimes();
-const WAITS = "tests/unit/kernel_reactor_child.ts";
+const WAITS = "tests/unit/kernel/reactor_child.ts";
 
 for (const flags of [[], ["--minify"]]) {
   const name = ["wait() works in an executable in an empty folder", ...flags].join(" ");

@@ -16,8 +16,8 @@ import { VsockError } from "../../src/error.ts";
 import { createVmm } from "../../src/hybrid/vmm.ts";
 import { listen } from "../../src/listen.ts";
 import type { Transport } from "../../src/transport.ts";
-import { RUNTIME } from "../unit/ffi_helpers.ts";
-import { UnixFolder } from "../unit/unix_folder.ts";
+import { RUNTIME } from "../helpers/runtime.ts";
+import { UnixFolder } from "../helpers/unix_folder.ts";
 import { type AnyConn, planOf, runClient, runServer } from "./streams.ts";
 
 const SECONDS = Number(process.env["VSOCKIT_SOAK_SECONDS"] ?? 3);

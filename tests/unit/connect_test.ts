@@ -8,7 +8,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import type { Socket } from "../../src/socket.ts";
-import { fakeSocket, fakeTransport } from "./fake_socket.ts";
+import { fakeSocket, fakeTransport } from "../helpers/fake_socket.ts";
 
 const ADDRESS = { cid: 1, port: 4000 };
 

@@ -6,7 +6,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen, type ListenOptions } from "../../src/listen.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import type { Socket } from "../../src/socket.ts";
-import { fakeSocket, fakeTransport } from "./fake_socket.ts";
+import { fakeSocket, fakeTransport } from "../helpers/fake_socket.ts";
 
 function refuse(op: string, code: "EADDRINUSE" | "EINVAL"): () => never {
   return () => {

@@ -8,7 +8,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen, type ListenOptions } from "../../src/listen.ts";
 import { Listener } from "../../src/listener.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
-import { fakeSocket } from "./fake_socket.ts";
+import { fakeSocket } from "../helpers/fake_socket.ts";
 
 const ADDRESS = { cid: 1, port: 4000 };
 

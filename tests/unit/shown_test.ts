@@ -6,7 +6,7 @@ import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { requireSocketOptions } from "../../src/options.ts";
 import { shown } from "../../src/shown.ts";
-import { openPair } from "./pair.ts";
+import { openPair } from "../helpers/pair.ts";
 
 test("shown() tells a string from a number, and names what is an object", () => {
   const all: readonly (readonly [unknown, string])[] = [

@@ -14,7 +14,7 @@ import type { KernelSocket } from "../../../src/kernel/socket.ts";
 import { KernelTransport } from "../../../src/kernel/transport.ts";
 import { bytes, queued, u64 } from "../../conformance/helpers.ts";
 import { connected, receive, sendAll } from "../../conformance/verbs.ts";
-import { assertSysError } from "../../unit/ffi_helpers.ts";
+import { assertSysError } from "../../helpers/sys_error.ts";
 import { openPair } from "./pair.ts";
 
 const transport = new KernelTransport();

@@ -1,9 +1,7 @@
 /** Sockets that a child process takes over. */
 import "../../vm/in_guest.ts";
 import { spawn } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { connect } from "../../../src/connect.ts";
@@ -11,16 +9,17 @@ import { KernelSocket } from "../../../src/kernel/socket.ts";
 import { openVsock } from "../../../src/kernel/transport.ts";
 import { listen } from "../../../src/listen.ts";
 import type { Socket } from "../../../src/socket.ts";
+import { childCommand } from "../../helpers/child.ts";
 
 const transport = openVsock();
 const timeout = 120_000;
-const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check"];
+const CHILD = childCommand(new URL("./adopt_child.ts", import.meta.url));
 
 /** Starts the child with `socket` as its descriptor 3; the exit code that it will have. */
 function adoptedBy(socket: Socket, what: string): Promise<number | null> {
   assert(socket instanceof KernelSocket);
-  const script = fileURLToPath(new URL("adopt_child.ts", import.meta.url));
-  const child = spawn(process.execPath, [...RUN, script, what], {
+  const [file = "", ...args] = CHILD;
+  const child = spawn(file, [...args, what], {
     stdio: ["ignore", "inherit", "inherit", socket.fd],
   });
   return new Promise((resolve, reject) => {

@@ -2,17 +2,15 @@
 import "../../vm/in_guest.ts";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 import { listen, VMADDR_PORT_ANY } from "../../../mod.ts";
 import { NS_MODE } from "../../../src/kernel/reach.ts";
+import { childCommand } from "../../helpers/child.ts";
 
 const skip = !existsSync(NS_MODE) &&
   "the kernel has no network namespaces of AF_VSOCK, from Linux 7.0 on: run it with --kernel 7.3";
-const CHILD = fileURLToPath(new URL("namespaces_child.ts", import.meta.url));
-const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-check"];
+const CHILD = childCommand(new URL("./namespaces_child.ts", import.meta.url));
 
 /**
  * Runs the child in a namespace of that mode. A namespace says once what mode its children have, so
@@ -20,7 +18,7 @@ const RUN = process.versions["deno"] === undefined ? [] : ["run", "-A", "--no-ch
  */
 function inNamespace(mode: "global" | "local", port: number): unknown {
   const script = `echo ${mode} > /proc/sys/net/vsock/child_ns_mode && exec unshare -n "$@"`;
-  const command = ["-n", "sh", "-c", script, "sh", process.execPath, ...RUN, CHILD, `${port}`];
+  const command = ["-n", "sh", "-c", script, "sh", ...CHILD, `${port}`];
   return JSON.parse(execFileSync("unshare", command, { encoding: "utf8" }));
 }
 

@@ -1,0 +1,47 @@
+/** Run by proxy_full_test.ts with few descriptors allowed: a proxy while all are taken. */
+import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import { close, eventfd } from "../../../ffi/libc.ts";
+import type { Entry } from "../../../src/cli/proxy/log.ts";
+import { Proxy } from "../../../src/cli/proxy/server.ts";
+import { openUnix } from "../../../src/kernel/elsewhere.ts";
+import { listen } from "../../../src/listen.ts";
+import { UnixFolder } from "../../helpers/unix_folder.ts";
+
+/** Opens descriptors until there are no more. */
+function fill(): number[] {
+  const fds: number[] = [];
+  try {
+    for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  }
+  return fds;
+}
+
+/** Those that a proxy takes to listen; a thread to wait for connections wants more. */
+const SPARE = 4;
+
+using folder = new UnixFolder();
+const [at, to] = [folder.path("l"), folder.path("t")];
+using target = listen({ path: to });
+using client = openUnix().socket("stream");
+const full: Entry[] = [];
+const { promise: twice, resolve } = Promise.withResolvers<void>();
+const fds = fill();
+for (const fd of fds.splice(-SPARE)) close(fd);
+const options = {
+  ...{ listen: `unix:${at}`, target: `unix:${to}`, maxConnections: 8 },
+  ...{ allows: () => true, allowsTarget: () => true, json: false, verbose: false },
+  ...{ connectTimeoutMs: 5_000, drainTimeoutMs: 0 },
+};
+await using _proxy = new Proxy(options, (entry) => {
+  if (entry.event === "full" && full.push(entry) === 2) resolve();
+});
+client.connect({ path: at });
+await twice;
+const [first, second] = full;
+console.log(first!.count === undefined, second!.count! > 1, second!.reason === first!.reason);
+for (const fd of fds) close(fd);
+using far = await target.accept();
+console.log("served", far.type);

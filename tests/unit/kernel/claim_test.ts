@@ -1,0 +1,101 @@
+import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { connect } from "../../../src/connect.ts";
+import { VsockError } from "../../../src/error.ts";
+import { openHybrid } from "../../../src/hybrid/transport.ts";
+import { createVmm } from "../../../src/hybrid/vmm.ts";
+import { openUnix } from "../../../src/kernel/elsewhere.ts";
+import { UNIX } from "../../../src/kernel/family_unix.ts";
+import { openKernelSocket } from "../../../src/kernel/open.ts";
+import { listen } from "../../../src/listen.ts";
+import { UnixFolder } from "../../helpers/unix_folder.ts";
+
+/** Leaves a socket behind that nobody has open, as a process that was killed does. */
+function leaveDead(path: string): void {
+  using dead = openKernelSocket(UNIX, "stream");
+  dead.bind({ path });
+}
+
+function refusesToListen(path: string): void {
+  const error = assertThrows(() => listen({ path, port: 1 }), VsockError);
+  assertEquals([error.op, error.code], ["bind", "EADDRINUSE"]);
+}
+
+test("listen() makes a socket for its user alone, unless told otherwise", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  using _vmm = createVmm(path);
+  using _one = listen({ path, port: 1 });
+  using _two = listen({ cid: 2, port: 2 }, { transport: openHybrid(path, { mode: 0o660 }) });
+  const mode = (of: string): number => lstatSync(of).mode & 0o777;
+  assertEquals([mode(path), mode(`${path}_1`), mode(`${path}_2`)], [0o600, 0o600, 0o660]);
+});
+
+test("listen() replaces a socket that is dead", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  leaveDead(`${path}_1`);
+  using listener = listen({ path, port: 1 });
+  using _near = await connect({ path: `${path}_1` });
+  (await listener.accept()).close();
+  leaveDead(path);
+  using _vmm = createVmm(path);
+});
+
+test("listen() leaves what lives, and is not noticed by it", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  using other = listen({ path: `${path}_1` });
+  refusesToListen(path);
+  assertEquals(other.socket.accept(), undefined);
+  using bound = openUnix().socket("stream");
+  bound.bind({ path: folder.path("bound_1") });
+  refusesToListen(folder.path("bound"));
+  using messages = openUnix().socket("seqpacket");
+  messages.bind({ path: folder.path("messages_1") });
+  refusesToListen(folder.path("messages"));
+});
+
+test("listen() leaves a file that is no socket", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  writeFileSync(`${path}_1`, "data");
+  refusesToListen(path);
+  assert(lstatSync(`${path}_1`).isFile());
+});
+
+test("close() unlinks the path, unless it is somebody else's by now", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  const first = listen({ path, port: 1 });
+  first.close();
+  assertEquals(existsSync(`${path}_1`), false);
+  const second = listen({ path, port: 1 });
+  renameSync(`${path}_1`, folder.path("moved"));
+  using _third = listen({ path, port: 1 });
+  second.close();
+  assert(existsSync(`${path}_1`));
+  const vmm = createVmm(path);
+  vmm.close();
+  vmm.close();
+  assertEquals(existsSync(path), false);
+});
+
+test("close() of an accepted connection leaves the path", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  using listener = listen({ path, port: 1 });
+  using _near = await connect({ path: `${path}_1` });
+  (await listener.accept()).close();
+  assert(existsSync(`${path}_1`));
+});
+
+test("listen() takes abstract names, which need no cleaning up", async () => {
+  const path = `\0vsockit-${crypto.randomUUID()}`;
+  using vmm = createVmm(path);
+  using listener = listen({ path, port: 1 });
+  refusesToListen(path);
+  using _near = await connect({ cid: 2, port: 1 }, { transport: vmm.guest });
+  (await listener.accept()).close();
+});

@@ -1,0 +1,73 @@
+/** Linux before 6.6 cannot peek at a message, nor from 6.7 to 7.0 at a part of a packet. */
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { MSG_PEEK } from "../../../ffi/abi/socket.ts";
+import { type Code, SysError } from "../../../ffi/errno.ts";
+import { VsockError } from "../../../src/error.ts";
+import type { MessageFlags, SocketType } from "../../../src/socket.ts";
+import { openPair, type Pair, pattern } from "../../helpers/pair.ts";
+
+/** As from Linux 6.2 on, and before. */
+const CODES: readonly Code[] = ["EOPNOTSUPP", "ENOMEM"];
+
+/** A pair whose far end refuses to peek, as the kernel does once there is a message. */
+async function blindPair(code: Code, type: SocketType = "seqpacket"): Promise<Pair> {
+  const pair = await openPair(type);
+  const { socket } = pair.far;
+  const recv = socket.recv.bind(socket);
+  socket.recv = (buffer: Uint8Array, flags: number, out?: MessageFlags): number => {
+    const n = recv(buffer, flags, out);
+    if ((flags & MSG_PEEK) !== 0 && n > 0) throw new SysError("recv", code);
+    return n;
+  };
+  return pair;
+}
+
+for (const code of CODES) {
+  test(`receiveMessage() has room for any message where a peek gives ${code}`, async () => {
+    using pair = await blindPair(code);
+    const { near, far } = pair;
+    const waiting = far.receiveMessage();
+    for (const length of [3, 60_000, 1]) await near.sendMessage(pattern(length));
+    for (const message of [await waiting, await far.receiveMessage()]) {
+      assertEquals(message?.data, pattern(message!.length));
+      assertEquals(message?.data.buffer.byteLength, message?.length);
+    }
+    near.close();
+    assertEquals((await far.receiveMessage())?.length, 1);
+    assertEquals(await far.receiveMessage(), null);
+  });
+
+  test(`receiveMessage() takes maxBytes of a message where a peek gives ${code}`, async () => {
+    using pair = await blindPair(code);
+    await pair.near.sendMessage(pattern(100), { endOfRecord: true });
+    const message = await pair.far.receiveMessage({ maxBytes: 7 });
+    assertEquals(message, { data: pattern(7), length: 100, truncated: true, endOfRecord: true });
+  });
+
+  test(`receiveMessage() with peek says why where a peek gives ${code}`, async () => {
+    using pair = await blindPair(code);
+    await pair.near.sendMessage(pattern(100));
+    const peeking = pair.far.receiveMessage({ peek: true });
+    const { message } = await assertRejects(() => peeking, VsockError, code);
+    assertStringIncludes(message, "cannot peek at a message");
+    assertEquals((await pair.far.receiveMessage())?.length, 100);
+  });
+
+  test(`Receiver cuts no message where a peek gives ${code}`, async () => {
+    using pair = await blindPair(code);
+    await pair.near.sendMessage(pattern(60_000));
+    using receiver = pair.far.receiver({ mode: "copy", pages: 1 });
+    using batch = await receiver.receive();
+    assertEquals(Array.from(batch!, ({ data }) => data.length), [60_000]);
+  });
+}
+
+test("read() with peek says why where a peek gives EFAULT, and goes on without", async () => {
+  using pair = await blindPair("EFAULT", "stream");
+  await pair.near.write(pattern(100));
+  const peeking = pair.far.read(new Uint8Array(100), { peek: true });
+  const { message } = await assertRejects(() => peeking, VsockError, "EFAULT");
+  assertStringIncludes(message, "cannot peek where a packet was read in part");
+  assertEquals(await pair.far.read(new Uint8Array(100)), 100);
+});

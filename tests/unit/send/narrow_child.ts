@@ -1,0 +1,12 @@
+/** Run by backend_test.ts: sends a message that must go whole, where memory is out of reach. */
+import { AF_UNIX, SOCK_NONBLOCK, SOCK_SEQPACKET } from "../../../ffi/abi/socket.ts";
+import { recv, socketpair } from "../../../ffi/libc.ts";
+import { UNIX } from "../../../src/kernel/family_unix.ts";
+import { KernelSocket } from "../../../src/kernel/socket.ts";
+
+const [fd, peer] = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK);
+using socket = new KernelSocket(fd, "seqpacket", { ...UNIX, cutsMessages: true });
+console.log(JSON.stringify([
+  socket.send(new Uint8Array(100), 0),
+  recv(peer, new Uint8Array(200), 0),
+]));

@@ -1,0 +1,22 @@
+/**
+ * Run by eventfds_test.ts with few descriptors allowed: whether there is a signaller
+ * without one left, then with some, and once its thread has come to its end.
+ */
+import process from "node:process";
+import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
+import { SysError } from "../../../ffi/errno.ts";
+import { close, eventfd } from "../../../ffi/libc.ts";
+import { signaller } from "../../../src/vhost_user/signaller.ts";
+
+const fds: number[] = [];
+try {
+  for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
+} catch (error) {
+  if (!(error instanceof SysError)) throw error;
+}
+const without = signaller() !== null;
+for (const fd of fds) close(fd);
+let calls = 1;
+while (signaller() === null && calls < 10_000) calls++;
+const again = calls < 10_000;
+process.once("exit", () => console.log(without, again, signaller() !== null));
