@@ -10,7 +10,7 @@ import { ERRNO } from "../../../ffi/errno.ts";
 import type { Layout } from "../../../ffi/layout.ts";
 import { ringBytes } from "../../../src/virtio/split_ring.ts";
 
-const ABI = new URL("../../ffi/abi/", import.meta.url);
+const ABI = new URL("../../../ffi/abi/", import.meta.url);
 
 /** What no installed header has, by module, and why. */
 const WITHOUT_HEADER: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -10,7 +10,7 @@ import { Worker } from "node:worker_threads";
 import { assert, assertEquals } from "@std/assert";
 import { constantUnits, preambleOf, type Unit, vringUnit } from "./abi_questions.ts";
 
-const ABI = new URL("../../ffi/abi/", import.meta.url);
+const ABI = new URL("../../../ffi/abi/", import.meta.url);
 const FLAGS: readonly string[] = ["-D_GNU_SOURCE", "-Wall", "-Werror"];
 
 /** A compiler that need not be this machine's. */

@@ -144,7 +144,7 @@ test("isTooOld() goes by the numbers of major and minor", () => {
 });
 
 test("An FFI that finds no such libc is told what it runs on, not the flag it has", async () => {
-  const { backend } = await import(`../../ffi/backend_${RUNTIME}.ts`);
+  const { backend } = await import(`../../../ffi/backend_${RUNTIME}.ts`);
   const table = { ...LIBC, no_such_call: { args: [], result: "i32" } };
   const error = assertThrows(() => backend.open(table), FfiUnavailableError);
   assertEquals([error.runtime, error.flag], [RUNTIME, ""]);
