@@ -9,6 +9,8 @@ import { requireLocalVsock } from "./kernel_here.ts";
 import { measureTurns, proveTurn } from "./turns.ts";
 
 const [FEW, MANY, AT_ONCE] = [100, 10_000, 100] as const;
+/** Linux is busy for seconds with the ends of so many connections, those of the round before. */
+const TIMEOUT_MS = 120_000;
 /** Rounds before the one that counts. */
 const SETTLING = 6;
 
@@ -24,14 +26,20 @@ async function beside<Result>(
   const transport = openVsock();
   const address = { cid: 1, port: VMADDR_PORT_ANY };
   using ours = listen(address, { transport });
-  using near = await connect({ cid: 1, port: ours.addr.port }, { transport });
+  using near = await connect({ cid: 1, port: ours.addr.port }, {
+    transport,
+    timeoutMs: TIMEOUT_MS,
+  });
   using far = await ours.accept();
   using listener = listen(address, { transport, backlog: AT_ONCE });
   const to = { cid: 1, port: listener.addr.port };
   const idle: Conn[] = [];
   try {
     while (idle.length < count) {
-      const some = Array.from({ length: AT_ONCE / 2 }, () => connect(to, { transport }));
+      const some = Array.from(
+        { length: AT_ONCE / 2 },
+        () => connect(to, { transport, timeoutMs: TIMEOUT_MS }),
+      );
       for (const _ of some) idle.push(await listener.accept());
       idle.push(...await Promise.all(some));
     }

@@ -1,6 +1,7 @@
 /**
- * The benches on the runtime that runs this: a line of JSON per row on stdout. `bench/run.ts`
- * starts it, with the names of the rows to measure.
+ * The benches on the runtime that runs this: a line of JSON per row on stdout as soon as it is
+ * measured. One that fails says why on stderr, and those after it are measured all the same.
+ * `bench/run.ts` starts it, with the names of the rows to measure.
  *
  * @module
  */
@@ -11,7 +12,12 @@ import { ALL_BENCHES } from "./benches.ts";
 const names = process.argv.slice(2);
 
 for (const bench of ALL_BENCHES) {
-  for (const row of await measure(bench, (name) => names.includes(name))) {
-    process.stdout.write(`${JSON.stringify(row)}\n`);
+  try {
+    for (const row of await measure(bench, (name) => names.includes(name))) {
+      process.stdout.write(`${JSON.stringify(row)}\n`);
+    }
+  } catch (error) {
+    console.error(`Cannot measure ${bench.rows.map(({ name }) => name).join(", ")}:`, error);
+    process.exitCode = 1;
   }
 }

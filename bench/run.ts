@@ -2,12 +2,15 @@
  * `deno task bench`: our numbers beside those of what one would use otherwise.
  *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
- * No time is asserted: it fails where something is broken or gives a wrong answer.
+ * No time is asserted: it fails where something is broken or gives a wrong answer. Each row is told
+ * on stderr once it is measured, and the tables of all go to stdout at the end.
  *
  * @module
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
@@ -24,7 +27,7 @@ import {
 import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
 import { parseOptions, type Runtime, USAGE, type What } from "./options.ts";
-import { formatTable, type Report } from "./table.ts";
+import { formatLine, formatTable, type Report } from "./table.ts";
 
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
 
@@ -51,31 +54,31 @@ function commands(): Readonly<Record<Runtime, readonly string[]>> {
   };
 }
 
-/** Runs the benches in a process of their own: its rows. Throws where that fails. */
+/** Runs the benches in a process of their own: the rows that it could measure. */
 async function report(
   runtime: Runtime,
   [file = "", ...args]: readonly string[],
   names: readonly string[],
 ): Promise<Report> {
-  const version = await output(file, ["--version"]);
-  const lines = await output(file, [...args, MEASURE, ...names]);
-  const rows = lines.split("\n").map((line): Row => JSON.parse(line));
-  return { runtime: `${runtime} ${/\d+\.\d+\.\d+/.exec(version)?.[0]}`, rows };
-}
-
-/** What a program prints on stdout, without the last line end; its stderr goes to ours. */
-function output(file: string, args: readonly string[]): Promise<string> {
+  const version = execFileSync(file, ["--version"], { encoding: "utf8" });
+  const title = `${runtime} ${/\d+\.\d+\.\d+/.exec(version)?.[0]}`;
   const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // which boots guests
-  const child = spawn(file, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
-  child.stdout.setEncoding("utf8").on("data", (data: string) => text += data);
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve(text.trimEnd());
-      else reject(new Error(`${file} ended with ${signal ?? `exit code ${code}`}`));
-    });
+  const child = spawn(file, [...args, MEASURE, ...names], {
+    cwd: ROOT,
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
   });
+  const ended = once(child, "close");
+  const rows: Row[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    const row: Row = JSON.parse(line);
+    console.error(`${title}: ${formatLine(row)}`);
+    rows.push(row);
+  }
+  const [code, signal] = await ended;
+  if (code !== 0) console.error(`${title} ended with ${signal ?? `exit code ${code}`}`);
+  if (code !== 0 || rows.length < names.length) process.exitCode = 1;
+  return { runtime: title, rows };
 }
 
 async function main(): Promise<void> {

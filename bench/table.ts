@@ -31,6 +31,12 @@ export function formatTable(reports: readonly Report[]): string {
   return tables.join("") + formatNotes(reports.flatMap(({ rows }) => rows));
 }
 
+/** A row by itself: its name, what it came to, and whether that will do. */
+export function formatLine({ name, ours, unit, ratio, met }: Row): string {
+  const value = ratio === undefined ? `${formatNumber(ours)} ${unit}` : `${formatNumber(ratio)}x`;
+  return `${name} ${value}${met === false ? ", NOT met" : ""}`;
+}
+
 /** Words to the left, numbers to the right. */
 function pad(cell: string, width: number, column: number): string {
   return column === 1 || column === 3 ? cell.padStart(width) : cell.padEnd(width);

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import type { Row } from "../../../bench/bench.ts";
-import { formatNumber, formatTable } from "../../../bench/table.ts";
+import { formatLine, formatNumber, formatTable } from "../../../bench/table.ts";
 
 const RATIO: Row = {
   name: "copy",
@@ -49,6 +49,10 @@ test("formatTable() leaves target and verdict open where there is none", () => {
   const { target: _, met: __, note: ___, ...row } = RATIO;
   const line = formatTable([{ runtime: "node 26", rows: [row] }]).trimEnd().split("\n").at(-1);
   assertEquals(line, "copy  12.3 GB/s  2.00 GB/s (AF_UNIX)  6.17x  -       -");
+});
+
+test("formatLine() has the ratio, or the value, and says so where that is not enough", () => {
+  assertEquals([RATIO, ALONE].map(formatLine), ["copy 6.17x", "memory 70.0 MiB, NOT met"]);
 });
 
 test("formatNumber() keeps three digits, and all of those before the point", () => {

@@ -13,7 +13,11 @@ test("requireWorker() says how a bundle gets the script that it lacks", () => {
     Error,
     "Cannot start the Worker of perf: must be a file beside the program",
   );
-  assertThrows(lacking, Error, "unit/cli/nowhere/worker.js: bun build --entry-naming '[name].[ext]'");
+  assertThrows(
+    lacking,
+    Error,
+    "unit/cli/nowhere/worker.js: bun build --entry-naming '[name].[ext]'",
+  );
 });
 
 test("requireWorker() takes the script of the package, and what is no file", () => {
