@@ -7,17 +7,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectNet } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { connect } from "../src/connect.ts";
+import { childCommand } from "../tests/helpers/child.ts";
 import { answer, type Api } from "./answer_echo.ts";
 import type { Bench, Round } from "./bench.ts";
 import { start } from "./running.ts";
-import { runtimeArgs } from "./runtime_args.ts";
 
 const BYTES = 64;
 const [WARMUP, MEASURED] = [3_000, 15_000];
-const ECHO = fileURLToPath(new URL("./answer_echo.ts", import.meta.url));
+const ECHO = new URL("./answer_echo.ts", import.meta.url);
 
 /** Asks, one question at a time. */
 interface Asker extends Disposable {
@@ -85,7 +83,7 @@ function withLoop<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
 /** Answers from another process. */
 function withProcess<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
   return withFolder(async (path) => {
-    const server = start(process.execPath, [...runtimeArgs(), ECHO, "answer", api, path]);
+    const server = start([...childCommand(ECHO), "answer", api, path]);
     try {
       await server.line();
       return await use(path);

@@ -4,6 +4,7 @@
  * @module
  */
 import process from "node:process";
+import { RUNTIME } from "../tests/helpers/runtime.ts";
 
 const CALLS = 1_000_000;
 
@@ -31,7 +32,7 @@ interface Jsc {
 }
 
 function gauge(): Gauge {
-  if (process.versions["bun"] === undefined) return v8;
+  if (RUNTIME !== "bun") return v8;
   const jsc = process.getBuiltinModule("bun:jsc" as "process") as unknown as Jsc;
   return {
     calls: 100_000,

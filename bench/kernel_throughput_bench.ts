@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { RUNTIME } from "../tests/helpers/runtime.ts";
 import type { Bench, Round } from "./bench.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { receiveByC, receiveByUs, type Transfer } from "./vsock_perf.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
 const COLUMNS = [64 * KIB, 512 * KIB] as const;
-const TARGET = { atLeast: "Bun" in globalThis ? 0.8 : 0.9 };
+const TARGET = { atLeast: RUNTIME === "bun" ? 0.8 : 0.9 };
 
 /** The sender in C keeps its own buffer of 256 KiB, and Linux sends no more ahead than that. */
 const MOST_RCVLOWAT = 128 * KIB;

@@ -4,11 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-
-/** What can be measured on. */
-export const RUNTIMES = ["deno", "bun", "node"] as const;
-/** One of {@linkcode RUNTIMES}. */
-export type Runtime = typeof RUNTIMES[number];
+import { type Runtime, RUNTIMES } from "../tests/helpers/runtime.ts";
 
 /**
  * What to measure on: the kernel's AF_VSOCK, TCP, guests that have our device, or whatever any

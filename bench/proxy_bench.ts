@@ -9,11 +9,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { UnixAddress } from "../src/address.ts";
 import type { Conn } from "../src/conn.ts";
 import { connect } from "../src/connect.ts";
 import { listen } from "../src/listen.ts";
+import { childCommand } from "../tests/helpers/child.ts";
 import type { Bench, Round } from "./bench.ts";
 
 const MIB = 2 ** 20;
@@ -25,20 +25,11 @@ const START_MS = 10_000;
 /** A command that connects who comes to one path with another path. */
 type Command = (from: string, to: string) => readonly string[];
 
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const MAIN = new URL("../src/cli/main.ts", import.meta.url);
 
 /** `vsockit proxy` on the runtime that runs this. */
 function ours(from: string, to: string): readonly string[] {
-  const deno = process.versions["deno"] !== undefined;
-  const node = !deno && process.versions["bun"] === undefined;
-  return [
-    process.execPath,
-    ...(deno ? ["run", "-A", "--no-check"] : []),
-    ...(node
-      ? ["--no-warnings", "--experimental-ffi", "--import", here("../tests/std/node.ts")]
-      : []),
-    ...[here("../src/cli/main.ts"), "proxy", `unix:${from}`, `unix:${to}`],
-  ];
+  return [...childCommand(MAIN), "proxy", `unix:${from}`, `unix:${to}`];
 }
 
 const socat = (...flags: string[]): Command => (from, to) => [

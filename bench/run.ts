@@ -14,6 +14,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
+import type { Runtime } from "../tests/helpers/runtime.ts";
 import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
 import { readArgs } from "../tests/house/usage.ts";
 import type { Bench, Row } from "./bench.ts";
@@ -26,7 +27,7 @@ import {
 } from "./benches.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { thisMachine } from "./machine.ts";
-import { parseOptions, type Runtime, USAGE, type What } from "./options.ts";
+import { parseOptions, USAGE, type What } from "./options.ts";
 import { formatLine, formatTable, type Report } from "./table.ts";
 
 const MEASURE = fileURLToPath(new URL("./measure.ts", import.meta.url));
@@ -49,8 +50,8 @@ function commands(): Readonly<Record<Runtime, readonly string[]>> {
   const { deno, bun, node } = installRuntimes();
   return {
     deno: [deno, "run", "--no-check", "-A", "--unstable-vsock"],
-    bun: [bun, "run"],
-    node: [node, "--no-warnings", "--experimental-ffi"],
+    bun: [bun],
+    node: [node, "--no-warnings"],
   };
 }
 

@@ -14,8 +14,8 @@ export interface Running {
   readonly ended: Promise<void>;
 }
 
-/** Starts `file`, with its stderr as ours. */
-export function start(file: string, args: readonly string[]): Running {
+/** Starts a command, with its stderr as ours. */
+export function start([file = "", ...args]: readonly string[]): Running {
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
   let [text, closed, wake] = ["", false, (): void => {}];
   child.stdout.setEncoding("utf8").on("data", (data: string) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import process from "node:process";
+import { RUNTIME } from "../tests/helpers/runtime.ts";
 import { bunPair } from "./tcp_bun.ts";
 import { denoPair } from "./tcp_deno.ts";
 import { nodePair } from "./tcp_node.ts";
@@ -34,7 +34,7 @@ export interface Tcp {
 
 /** That of this runtime. */
 export function tcp(): Tcp {
-  if (process.versions["deno"] !== undefined) return { api: "Deno.connect", pair: denoPair };
-  if (process.versions["bun"] !== undefined) return { api: "Bun.connect", pair: bunPair };
+  if (RUNTIME === "deno") return { api: "Deno.connect", pair: denoPair };
+  if (RUNTIME === "bun") return { api: "Bun.connect", pair: bunPair };
   return { api: "node:net", pair: nodePair };
 }

@@ -26,7 +26,7 @@ export async function startTcpMmap(segment: string): Promise<StartedReceiver> {
   const port = await freePort();
   const place = ["-4", "-H", "127.0.0.1", "-p", String(port), "-M", segment];
   // It never ends, so that its lines would stay in a buffer.
-  const running = start("stdbuf", ["-oL", tcpMmap(cacheFolder()), "-s", "-z", ...place]);
+  const running = start(["stdbuf", "-oL", tcpMmap(cacheFolder()), "-s", "-z", ...place]);
   running.ended.catch(() => {}); // it is ended by a signal
   while (!listens(port)) await setTimeout(10);
   return {

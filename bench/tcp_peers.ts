@@ -4,13 +4,12 @@
  * @module
  */
 import { type AddressInfo, createServer } from "node:net";
-import process from "node:process";
+import { RUNTIME } from "../tests/helpers/runtime.ts";
 import type { TcpMeter } from "./tcp_receiver.ts";
 
 /** The runtime's own ways to receive, the first of them its native one. */
 export function runtimeWays(): readonly string[] {
-  if (process.versions["deno"] !== undefined) return ["Deno.connect", "node:net"];
-  return ["node:net"];
+  return RUNTIME === "deno" ? ["Deno.connect", "node:net"] : ["node:net"];
 }
 
 /** Receives one connection by `way`, until its end. `announce` gets the port. */

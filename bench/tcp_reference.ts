@@ -3,15 +3,13 @@
  *
  * @module
  */
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { childCommand } from "../tests/helpers/child.ts";
 import { cProgram } from "./c_program.ts";
 import { start } from "./running.ts";
-import { runtimeArgs } from "./runtime_args.ts";
 import { type StartedReceiver, startTcpMmap } from "./tcp_mmap.ts";
 import type { TcpReceived } from "./tcp_receiver.ts";
 
-const RECEIVER = fileURLToPath(new URL("./tcp_receiver.ts", import.meta.url));
+const RECEIVER = new URL("./tcp_receiver.ts", import.meta.url);
 
 /** Who receives. */
 export type TcpReceiverName = "c" | "tcp_mmap" | "ours";
@@ -47,7 +45,7 @@ export async function runTcpFlow(flow: TcpFlow): Promise<TcpMeasured> {
   const segment = String(zeroCopy ? PAGE_SEGMENT : 0);
   const receiver = await startReceiver(flow, segment);
   const verb = zeroCopy ? "send-zerocopy" : "send";
-  const sender = start(cProgram(REFERENCE), [verb, receiver.port, String(bytes), segment]);
+  const sender = start([cProgram(REFERENCE), verb, receiver.port, String(bytes), segment]);
   const result = await receiver.result(bytes);
   const senderCpu = Number(await sender.line());
   await sender.ended;
@@ -60,8 +58,8 @@ async function startReceiver(flow: TcpFlow, segment: string): Promise<StartedRec
   if (by === "tcp_mmap") return await startTcpMmap(segment);
   const args = [way, String(chunkBytes), String(warmupBytes), segment];
   const receiver = by === "c"
-    ? start(cProgram(REFERENCE), args)
-    : start(process.execPath, [...runtimeArgs(), RECEIVER, ...args]);
+    ? start([cProgram(REFERENCE), ...args])
+    : start([...childCommand(RECEIVER), ...args]);
   return {
     port: await receiver.line(),
     async result(): Promise<TcpReceived> {

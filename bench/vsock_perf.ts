@@ -8,11 +8,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
+import { childCommand } from "../tests/helpers/child.ts";
 
-const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const MAIN = new URL("../src/cli/main.ts", import.meta.url);
 const [ATTEMPTS, PAUSE_MS] = [300, 100];
 let port = 3_000;
 
@@ -35,7 +35,7 @@ function cReceiver(transfer: Transfer, port: number): readonly string[] {
 function ourReceiver(transfer: Transfer, port: number): readonly string[] {
   const { bufferBytes, creditBytes, rcvlowatBytes } = transfer;
   return [
-    ...[process.execPath, ...runtimeArgs(), MAIN, "perf", "--transport", "vsock", "--listen"],
+    ...[...childCommand(MAIN), "perf", "--transport", "vsock", "--listen"],
     ...["--json", "--port", `${port}`, "-b", `${bufferBytes}`],
     ...["-v", `${creditBytes}`, "-r", `${rcvlowatBytes}`],
   ];
@@ -78,11 +78,6 @@ export async function countCalls(
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-function runtimeArgs(): readonly string[] {
-  if ("Deno" in globalThis) return ["run", "--no-check", "-A"];
-  return "Bun" in globalThis ? ["run"] : ["--no-warnings", "--experimental-ffi"];
 }
 
 function binary(): string {

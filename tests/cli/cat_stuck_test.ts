@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { ioctl } from "../../ffi/libc.ts";
+import { RUNTIME } from "../helpers/runtime.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
 import { Running, VSOCKIT } from "./process.ts";
 
@@ -96,7 +97,7 @@ test("cat ends on SIGTERM while the terminal that it writes to is full", WAIT, a
     const client = await stuff(path);
     server.kill("SIGTERM");
     const [code, signal] = await exited;
-    assertEquals(code ?? signal, "Deno" in globalThis ? "SIGTERM" : 143); // as Deno tells of 143
+    assertEquals(code ?? signal, RUNTIME === "deno" ? "SIGTERM" : 143); // as Deno tells of 143
     client.destroy();
   } finally {
     server.kill("SIGKILL");

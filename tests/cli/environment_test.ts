@@ -1,21 +1,17 @@
 /** The command under Deno's permissions, where the environment may not be read. */
 import { spawnSync } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CAPABILITIES } from "../../src/probe.ts";
-import { RUNTIME } from "../helpers/runtime.ts";
+import { childCommand } from "../helpers/child.ts";
+import { NO_PERMISSIONS } from "../helpers/runtime.ts";
+import { MAIN } from "./process.ts";
 
-const OPTIONS = {
-  timeout: 120_000,
-  skip: RUNTIME === "deno" ? false : `no permissions on ${RUNTIME}: run it on Deno`,
-};
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const OPTIONS = { timeout: 120_000, skip: NO_PERMISSIONS };
 
 function vsockit(permission: string, ...args: readonly string[]): [number, string] {
-  const all = ["run", "--no-check", "--no-prompt", permission, MAIN, ...args];
-  const { status, stdout, stderr } = spawnSync(process.execPath, all, {
+  const [file = "", ...before] = childCommand(MAIN, [permission]);
+  const { status, stdout, stderr } = spawnSync(file, [...before, ...args], {
     encoding: "utf8",
     timeout: 60_000,
   });

@@ -5,23 +5,13 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { childCommand } from "../helpers/child.ts";
 
-const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+/** The script of the command. */
+export const MAIN: URL = new URL("../../src/cli/main.ts", import.meta.url);
 
 /** What comes before `vsockit`'s own arguments. */
-export const VSOCKIT: readonly string[] = [
-  process.execPath,
-  ...runtimeArguments(),
-  path("../../src/cli/main.ts"),
-];
-
-function runtimeArguments(): readonly string[] {
-  if (process.versions["deno"] !== undefined) return ["run", "-A", "--no-check"];
-  if (process.versions["bun"] !== undefined) return [];
-  return ["--disable-warning=ExperimentalWarning", "--import", path("../std/node.ts")];
-}
+export const VSOCKIT: readonly string[] = childCommand(MAIN);
 
 /** A started `vsockit`. Whoever started it waits for its end, or kills it. */
 export class Running implements Disposable {

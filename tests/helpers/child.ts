@@ -1,19 +1,25 @@
 /**
- * A script that tests run in a process of its own, on the runtime that runs them.
+ * A script in a process of its own, on the runtime that runs this one.
  *
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { RUNTIME } from "./runtime.ts";
+import { RUNTIME, type Runtime } from "./runtime.ts";
 
+/** Node needs to be told how the names of `deno.json` resolve, which the others read themselves. */
+const NODE_NAMES = fileURLToPath(new URL("../std/node.ts", import.meta.url));
+const STARTS: Readonly<Record<Runtime, readonly string[]>> = {
+  deno: ["run", "--no-check", "--no-prompt"],
+  bun: [],
+  node: ["--disable-warning=ExperimentalWarning", "--import", NODE_NAMES],
+};
 const EVERYTHING: readonly string[] = RUNTIME === "deno" ? ["-A"] : [];
 
-/** The command that runs `script` under `flags` of the runtime, which allow everything if none. */
+/** The command that runs `script` under `flags` of the runtime; without them all is allowed. */
 export function childCommand(script: URL, flags: readonly string[] = EVERYTHING): string[] {
-  const run = RUNTIME === "deno" ? ["run", "--no-check", "--no-prompt"] : [];
-  return [process.execPath, ...run, ...flags, fileURLToPath(script)];
+  return [process.execPath, ...STARTS[RUNTIME], ...flags, fileURLToPath(script)];
 }
 
 /** Starts it. */

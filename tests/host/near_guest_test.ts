@@ -1,9 +1,9 @@
 /** Conformance from the other side: Linux in a machine is near, the device is far. */
-import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { CASES } from "../conformance/cases.ts";
 import { serveMessages } from "../conformance/message_channel.ts";
+import { RUNTIME } from "../helpers/runtime.ts";
 import { DEFAULT_KERNEL, defaultKernel, FLAVOURS } from "../vm/options.ts";
 import { Host } from "./booted.ts";
 import { GUEST_DIFFERENCES } from "./guest_differences.ts";
@@ -14,7 +14,7 @@ test("GUEST_DIFFERENCES are of cases that there are", () => {
 });
 
 /** The device is far, and a runtime changes nothing else: conformance_test.ts has it near. */
-const notDeno = process.versions["deno"] === undefined && "the guest is near: run it on Deno";
+const notDeno = RUNTIME !== "deno" && "the guest is near: run it on Deno";
 const otherKernel = defaultKernel() !== DEFAULT_KERNEL && "there is none: unset VSOCKIT_KERNEL";
 
 for (const flavour of FLAVOURS) {

@@ -16,6 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "tests/": ["tests/", "bench/", "examples/", "mod.ts", "src/", "ffi/", "node:", "@"],
   "bench/": [
     "bench/",
+    "tests/helpers/",
     "tests/house/",
     "tests/vm/",
     "mod.ts",

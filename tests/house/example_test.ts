@@ -8,9 +8,10 @@ import { setTimeout } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { Machine } from "../device/machine.ts";
+import { RUNTIMES } from "../helpers/runtime.ts";
 import { EmptyFolder, run, runSoon } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
-import { installRuntimes, ROOT } from "./toolchain.ts";
+import { installRuntimes, ROOT, scriptCommand } from "./toolchain.ts";
 
 const { deno, bun, node } = installRuntimes();
 const EXAMPLE = "examples/echo.ts";
@@ -25,37 +26,33 @@ async function appears(path: string): Promise<void> {
   while (!existsSync(path)) await setTimeout(10);
 }
 
-/** What starts a file on each runtime; an example of the loopback needs no permission. */
-const COMMANDS = {
-  deno: [deno, "run", "--no-prompt"],
-  bun: [bun],
-  node: [node, "--import", "./tests/std/node.ts"],
-};
 const LIMIT = { timeout: 60_000 };
 const HASH = "08fc7f5f33ae0938ae102cce12411f3cb1771056331da72a62fddaeedfa633cb\n";
 
-for (const [name, command] of Object.entries(COMMANDS)) {
+for (const name of RUNTIMES) {
+  const loopback = scriptCommand(name); // which needs no permission
+  const all = scriptCommand(name, "-A");
+
   test(`examples/echo.ts prints on ${name} what README.md shows`, { timeout: 60_000 }, () => {
-    assertEquals(run(ROOT, [...command, EXAMPLE]).stdout, SHOWN);
+    assertEquals(run(ROOT, [...loopback, EXAMPLE]).stdout, SHOWN);
   });
 
   test(`examples/hash_flow.ts prints on ${name} the hash of its flow`, { timeout: 60_000 }, () => {
-    assertEquals(run(ROOT, [...command, "examples/hash_flow.ts"]).stdout, HASH);
+    assertEquals(run(ROOT, [...loopback, "examples/hash_flow.ts"]).stdout, HASH);
   });
 
   test(`examples/rpc.ts answers on ${name} in the order that is ready`, { timeout: 60_000 }, () => {
     const shown = "2 0 ms later\n1 200 ms later\n0 400 ms later\n";
-    assertEquals(run(ROOT, [...command, "examples/rpc.ts"]).stdout, shown);
+    assertEquals(run(ROOT, [...loopback, "examples/rpc.ts"]).stdout, shown);
   });
 
   test(`examples/http.ts serves and fetches on ${name}`, { timeout: 60_000 }, () => {
     const shown = `200 {"pathname":"/about","cid":1,"text":"hello"}\n200 one two three\n`;
-    assertEquals(run(ROOT, [...command, "examples/http.ts"]).stdout, shown);
+    assertEquals(run(ROOT, [...loopback, "examples/http.ts"]).stdout, shown);
   });
 
   test(`examples/firecracker.ts asks its agent on ${name}`, { timeout: 60_000 }, () => {
-    const flags = name === "deno" ? ["-A"] : [];
-    const { stdout } = run(ROOT, [...command, ...flags, "examples/firecracker.ts"]);
+    const { stdout } = run(ROOT, [...all, "examples/firecracker.ts"]);
     assertEquals(stdout, "host\n");
   });
 
@@ -64,8 +61,8 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     const [from, to] = [join(folder.path, "from"), join(folder.path, "to")];
     writeFileSync(from, Uint8Array.from({ length: 3_000_001 }, (_, index) => index * 7 >> 3));
     const address = `unix:${join(folder.path, "socket")}`;
-    const flags = name === "deno" ? ["--allow-ffi", "--allow-read", "--allow-write"] : [];
-    const start = [...command, ...flags, "examples/copy_file.ts"];
+    const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
+    const start = [...scriptCommand(name, ...flags), "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", address, to]);
     await appears(join(folder.path, "socket"));
     run(ROOT, [...start, "send", address, from]);
@@ -76,8 +73,7 @@ for (const [name, command] of Object.entries(COMMANDS)) {
   test(`examples/copy_file.ts fails on ${name} at both ends of a full disk`, LIMIT, async () => {
     using folder = new EmptyFolder();
     const socket = join(folder.path, "socket");
-    const flags = name === "deno" ? ["-A"] : [];
-    const start = [...command, ...flags, "examples/copy_file.ts"];
+    const start = [...all, "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", `unix:${socket}`, "/dev/full"]);
     const failing = assertRejects(() => receiving, Error, "ENOSPC");
     await appears(socket);
@@ -89,14 +85,7 @@ for (const [name, command] of Object.entries(COMMANDS)) {
   test(`examples/guest_device.ts hashes on ${name} what its guest sends`, LIMIT, async () => {
     using folder = new EmptyFolder();
     const socketPath = join(folder.path, "vhost");
-    const flags = name === "deno" ? ["-A"] : [];
-    const [file = "", ...args] = [
-      ...command,
-      ...flags,
-      "examples/guest_device.ts",
-      socketPath,
-      "7",
-    ];
+    const [file = "", ...args] = [...all, "examples/guest_device.ts", socketPath, "7"];
     const child = spawn(file, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
     const ended = new Promise((resolve) => child.once("close", resolve));
     let shown = "";

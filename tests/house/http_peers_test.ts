@@ -1,18 +1,13 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
+import { RUNTIMES } from "../helpers/runtime.ts";
 import { EmptyFolder, nodeEnv, run } from "./command.ts";
-import { installRuntimes, ROOT } from "./toolchain.ts";
-import { join } from "node:path";
-import { writeFileSync } from "node:fs";
+import { installRuntimes, ROOT, scriptCommand } from "./toolchain.ts";
 
 const runtimes = installRuntimes();
-const { deno, bun, node, bin } = runtimes;
 const CHILD = "tests/house/http_peers_child.ts";
-const COMMANDS = {
-  deno: [deno, "run", "-A", "--no-check", CHILD],
-  bun: [bun, CHILD],
-  node: [node, "--import", "./tests/std/node.ts", CHILD],
-};
 const DEPENDENCIES = { ws: "8.23.0", undici: "8.13.1", ssh2: "1.17.0" };
 const SHOWN = {
   http: "hello\n",
@@ -29,9 +24,9 @@ for (const [peer, shown] of Object.entries(SHOWN)) {
     const manifest = { private: true, dependencies: Object.fromEntries(dependencies) };
     writeFileSync(join(folder.path, "package.json"), JSON.stringify(manifest));
     // Without scripts: ssh2 has an optional part that needs a compiler.
-    run(folder.path, [join(bin, "npm"), "install", "--ignore-scripts"], nodeEnv(runtimes));
-    for (const [runtime, command] of Object.entries(COMMANDS)) {
-      const { stdout } = run(ROOT, [...command, folder.path, peer]);
+    run(folder.path, [join(runtimes.bin, "npm"), "install", "--ignore-scripts"], nodeEnv(runtimes));
+    for (const runtime of RUNTIMES) {
+      const { stdout } = run(ROOT, [...scriptCommand(runtime, "-A"), CHILD, folder.path, peer]);
       assertEquals([runtime, stdout], [runtime, shown]);
     }
   });

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import type { Runtime } from "../helpers/runtime.ts";
 
 /** The directory of the whole project. */
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
@@ -51,6 +52,16 @@ export function installRuntimes(): Runtimes {
     node: join(modules, packages.node, "bin", "node"),
     bin: join(modules, ".bin"),
   };
+}
+
+/**
+ * The command that runs a script of the project on `runtime`, from the top, but for the script:
+ * `flags` are those of Deno.
+ */
+export function scriptCommand(runtime: Runtime, ...flags: readonly string[]): readonly string[] {
+  const { deno, bun, node } = installRuntimes();
+  if (runtime === "deno") return [deno, "run", "--no-check", "--no-prompt", ...flags];
+  return runtime === "bun" ? [bun] : [node, "--import", "./tests/std/node.ts"];
 }
 
 /** Installs what `manifest` asks for; what is there already needs no network. */

@@ -6,13 +6,13 @@
 import { globSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { parseArgs } from "@std/cli/parse-args";
+import { type Runtime, RUNTIMES } from "../helpers/runtime.ts";
 import { ROOT } from "../house/toolchain.ts";
 import { type Flavour, FLAVOURS, parseFlavour } from "../vm/options.ts";
 
 /** Where to run what. */
 export interface Choice {
-  /** Names of runtimes. */
-  readonly runtimes: readonly string[];
+  readonly runtimes: readonly Runtime[];
   /** Kernels for what runs in a guest. */
   readonly flavours: readonly Flavour[];
   /** Test files, from the top of the project. */
@@ -22,8 +22,6 @@ export interface Choice {
   /** No file was named, so that all are meant and the doc examples too. */
   readonly everything: boolean;
 }
-
-const RUNTIMES: readonly string[] = ["deno", "bun", "node"];
 
 /** How to call it. */
 export const USAGE = `usage: deno task test [OPTION]... [FILE]...
@@ -39,11 +37,6 @@ export function choose(args: readonly string[]): Choice {
     collect: ["runtime", "flavour"],
     unknown: refuseOption,
   });
-  const stranger = given.runtime.find((name) => !RUNTIMES.includes(name));
-  if (stranger !== undefined) {
-    const known = RUNTIMES.join(", ");
-    throw new RangeError(`Cannot test: runtime must be ${known}: current value is ${stranger}`);
-  }
   if (given.support === "") throw new TypeError("Cannot test: --support must have a FILE");
   const everything = given._.length === 0;
   const files = everything
@@ -51,12 +44,19 @@ export function choose(args: readonly string[]): Choice {
     : Array.from(new Set(given._.map((file) => relative(ROOT, resolve(file)))));
   requireFiles(files);
   return {
-    runtimes: given.runtime.length === 0 ? RUNTIMES : given.runtime,
+    runtimes: given.runtime.length === 0 ? RUNTIMES : given.runtime.map(parseRuntime),
     flavours: given.flavour.length === 0 ? FLAVOURS : given.flavour.map(parseFlavour),
     files,
     ...(given.support !== undefined && { support: given.support }),
     everything,
   };
+}
+
+function parseRuntime(name: string): Runtime {
+  const runtime = RUNTIMES.find((known) => known === name);
+  if (runtime !== undefined) return runtime;
+  const known = RUNTIMES.join(", ");
+  throw new RangeError(`Cannot test: runtime must be ${known}: current value is ${name}`);
 }
 
 /** A folder of tests for a guest would run here. */

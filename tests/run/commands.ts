@@ -4,6 +4,7 @@
  * @module
  */
 import process from "node:process";
+import type { Runtime } from "../helpers/runtime.ts";
 import { installRuntimes } from "../house/toolchain.ts";
 
 /** Builds a command line for the path of the report: the JUnit XML that all runtimes can write. */
@@ -21,9 +22,9 @@ export function denoTest(...args: readonly string[]): Command {
 export const onDeno: FilesCommand = (files) => denoTest("--no-check", ...files.map(inFolder));
 
 /** What runs the same files on each of the runtimes, by their names. */
-export function onRuntimes(runtimes: readonly string[]): ReadonlyMap<string, FilesCommand> {
+export function onRuntimes(runtimes: readonly Runtime[]): ReadonlyMap<Runtime, FilesCommand> {
   const { bun, node } = installRuntimes();
-  const commands: readonly (readonly [string, FilesCommand])[] = [
+  const commands: readonly (readonly [Runtime, FilesCommand])[] = [
     ["deno", onDeno],
     ["bun", (files) => (report) => [
       ...[bun, "test", "--timeout=300000"],

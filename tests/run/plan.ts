@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { basename, dirname } from "node:path";
 import process from "node:process";
+import type { Runtime } from "../helpers/runtime.ts";
 import { openLaboratory } from "../vm/laboratory.ts";
 import type { Flavour } from "../vm/options.ts";
 import type { Choice } from "./choice.ts";
@@ -81,7 +82,7 @@ export function deal(files: readonly string[], hands: number): readonly (readonl
 /** The files on each runtime; `prefix` begins the names of the runs. */
 function runtimeRuns(
   prefix: string,
-  runtimes: readonly string[],
+  runtimes: readonly Runtime[],
   files: readonly string[],
 ): Run[] {
   return Array.from(onRuntimes(runtimes)).flatMap(([runtime, command]) =>
@@ -96,7 +97,7 @@ async function laboratoryRuns(files: readonly string[]): Promise<Run[]> {
 }
 
 /** What runs here, and boots guests. */
-async function hostRuns(runtimes: readonly string[], files: readonly string[]): Promise<Run[]> {
+async function hostRuns(runtimes: readonly Runtime[], files: readonly string[]): Promise<Run[]> {
   const obstacle = await obstacleTo("stock");
   if (obstacle !== undefined) return [{ name: "host", obstacle }];
   return runtimeRuns("host", runtimes, files);
@@ -105,7 +106,7 @@ async function hostRuns(runtimes: readonly string[], files: readonly string[]): 
 /** A boot for each runtime, so that what goes wrong under one leaves the others alone. */
 async function guestRuns(
   flavour: Flavour,
-  runtimes: readonly string[],
+  runtimes: readonly Runtime[],
   guest: readonly string[],
 ): Promise<Run[]> {
   const other = flavour === "lab" ? "stock" : "lab";

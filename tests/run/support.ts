@@ -4,6 +4,7 @@
  * @module
  */
 import { FEATURES } from "../conformance/cases.ts";
+import { RUNTIMES } from "../helpers/runtime.ts";
 import type { TestCase } from "./report.ts";
 
 /** A transport of the conformance suite, and what it needs. */
@@ -50,7 +51,6 @@ const ROWS: readonly Row[] = [
     permission: FFI,
   },
 ];
-const RUNTIMES = ["deno", "bun", "node"] as const;
 
 /** How the cases of a run ended, by their names. */
 type Ends = ReadonlyMap<string, TestCase["end"]>;

@@ -8,7 +8,6 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import type { Entry } from "../../src/cli/proxy/log.ts";
 import { connect } from "../../src/connect.ts";
@@ -16,7 +15,7 @@ import { VsockError } from "../../src/error.ts";
 import { createVmm } from "../../src/hybrid/vmm.ts";
 import { listen } from "../../src/listen.ts";
 import type { Transport } from "../../src/transport.ts";
-import { RUNTIME } from "../helpers/runtime.ts";
+import { VSOCKIT } from "../cli/process.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
 import { type AnyConn, planOf, runClient, runServer } from "./streams.ts";
 
@@ -29,12 +28,6 @@ const TRIES = 3_000;
 /** What a heap may differ by, whenever its collector comes, in bytes. */
 const HEAP_NOISE = 160 * MIB;
 
-const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  deno: ["run", "--no-check", "-A"],
-  node: ["--no-warnings", "--import", fileURLToPath(new URL("../std/node.ts", import.meta.url))],
-  bun: [],
-};
-
 /** A proxy in a process of its own. */
 class Child implements Disposable {
   readonly exitCode: Promise<number | null>;
@@ -42,9 +35,9 @@ class Child implements Disposable {
   readonly #process: ChildProcess;
 
   constructor(...args: readonly string[]) {
-    const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-    const command = [...FLAGS[RUNTIME]!, main, "proxy", "--json", ...args];
-    this.#process = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "inherit"] });
+    const [file = "", ...before] = VSOCKIT;
+    const command = [...before, "proxy", "--json", ...args];
+    this.#process = spawn(file, command, { stdio: ["ignore", "pipe", "inherit"] });
     this.exitCode = new Promise((resolve) => this.#process.on("exit", resolve));
     createInterface({ input: this.#process.stdout! }).on("line", (line) => {
       const entry = JSON.parse(line) as Entry;

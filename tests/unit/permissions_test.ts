@@ -1,15 +1,15 @@
 import { spawnSync } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { type Permissions, permit } from "../../src/permissions.ts";
+import { childCommand } from "../helpers/child.ts";
+import { NO_PERMISSIONS, RUNTIME } from "../helpers/runtime.ts";
 
-const CHILD = fileURLToPath(new URL("permissions_child.ts", import.meta.url));
+const CHILD = new URL("./permissions_child.ts", import.meta.url);
 
 function may(permissions: Permissions, address: Address): boolean {
   try {
@@ -81,11 +81,10 @@ test("connect() and listen() refuse what is not permitted before anything is tou
 
 /** What the child prints, started with `flags` where this is Deno. */
 function child(...flags: readonly string[]): string {
-  const runtime = process.versions["deno"] === undefined
-    ? process.execArgv
-    : ["run", "--no-check", "--no-prompt", "--allow-read", "--allow-env", ...flags];
-  const { stdout, stderr } = spawnSync(process.execPath, [...runtime, CHILD], { encoding: "utf8" });
-  assertEquals(stderr.replace(/^.*Warning.*\n|^\(Use .*\n/gm, ""), "");
+  const all = RUNTIME === "deno" ? ["--allow-read", "--allow-env", ...flags] : [];
+  const [file = "", ...args] = childCommand(CHILD, all);
+  const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
+  assertEquals(stderr, "");
   return stdout;
 }
 
@@ -95,9 +94,9 @@ test("restrict() narrows what the whole process may use, more with each call", (
   assertStringIncludes(lines[3]!, "net: EACCES");
 });
 
-const skip = process.versions["deno"] === undefined &&
-  "only Deno has a net permission; run it with Deno";
-test('restrict("net") allows what --allow-net is for; --deny-net always counts', { skip }, () => {
+test('restrict("net") allows what --allow-net is for; --deny-net always counts', {
+  skip: NO_PERMISSIONS,
+}, () => {
   assertStringIncludes(child("--allow-net=vsock:1:7"), "net: ok\n");
   assertStringIncludes(child("--allow-net"), "net: ok\n");
   assertStringIncludes(child("--allow-net=vsock:1:8"), "net: EACCES\n");

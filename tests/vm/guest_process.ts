@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import type { Readable } from "node:stream";
+import { RUNTIME } from "../helpers/runtime.ts";
 import { ROOT } from "../house/toolchain.ts";
 import type { Options } from "./options.ts";
 
@@ -118,6 +119,5 @@ export function startGuest(options: GuestOptions): GuestProcess {
 
 /** The laboratory runs on Deno, whatever this runs on. */
 function deno(): string {
-  if (process.versions["deno"] !== undefined) return process.execPath;
-  return process.env["VSOCKIT_DENO"] ?? "deno";
+  return RUNTIME === "deno" ? process.execPath : process.env["VSOCKIT_DENO"] ?? "deno";
 }

@@ -3,17 +3,16 @@ import "../../vm/in_guest.ts";
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { connect } from "../../../src/connect.ts";
 import { KernelSocket } from "../../../src/kernel/socket.ts";
 import { openVsock } from "../../../src/kernel/transport.ts";
 import { listen } from "../../../src/listen.ts";
+import { childCommand } from "../../helpers/child.ts";
 
 const transport = openVsock();
-const EXAMPLE = fileURLToPath(new URL("../../../examples/socket_unit.ts", import.meta.url));
-const RUN = process.versions["deno"] === undefined ? process.execArgv : ["run", "-A", "--no-check"];
+const EXAMPLE = childCommand(new URL("../../../examples/socket_unit.ts", import.meta.url));
 
 test("examples/socket_unit.ts serves the socket that is passed to it", {
   timeout: 120_000,
@@ -22,7 +21,7 @@ test("examples/socket_unit.ts serves the socket that is passed to it", {
   assert(listener.socket instanceof KernelSocket);
   const { port } = listener.addr;
   // The shell becomes the example, whose process ID is then its own.
-  const command = ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", process.execPath, ...RUN, EXAMPLE];
+  const command = ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", ...EXAMPLE];
   const child = spawn("sh", command, {
     env: { ...process.env, LISTEN_FDS: "1", LISTEN_FDNAMES: "echo.socket" },
     stdio: ["ignore", "pipe", "inherit", listener.socket.fd],

@@ -12,8 +12,9 @@ import { POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { VsockError } from "../../../src/error.ts";
 import { toDuplex } from "../../../src/http/duplex.ts";
-import { openPair, pattern, readAll } from "../../helpers/pair.ts";
 import { runChild } from "../../helpers/child.ts";
+import { openPair, pattern, readAll } from "../../helpers/pair.ts";
+import { RUNTIME } from "../../helpers/runtime.ts";
 import { openTcpPair } from "../../helpers/tcp_pair.ts";
 
 const limit = { timeout: 60_000 };
@@ -50,7 +51,7 @@ test("toDuplex carries 64 MiB each way", limit, async () => {
 
 test("toDuplex sends what is written in one turn in one piece", {
   ...limit,
-  skip: !("Bun" in globalThis) && "only the node:http of Bun writes a response in two pieces",
+  skip: RUNTIME !== "bun" && "only the node:http of Bun writes a response in two pieces",
 }, async () => {
   using pair = await openPair();
   const duplex = toDuplex(pair.near);

@@ -14,6 +14,7 @@ import {
   whyNotConnect,
   whyNotListen,
 } from "../../../src/kernel/reach.ts";
+import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { NO_VSOCK as skip } from "./helpers.ts";
 
 const NONE: KernelTransports = {
@@ -92,7 +93,7 @@ test("kernelTransports() agrees with the local CID", { skip }, () => {
 });
 
 test("kernelTransports() of a Deno that may read nothing takes the kernel's word", {
-  skip: (process.versions["deno"] === undefined && "only Deno has such permissions") || skip,
+  skip: NO_PERMISSIONS || skip,
 }, () => {
   const { href } = new URL("../../../src/kernel/reach.ts", import.meta.url);
   const code = `import { kernelTransports } from "${href}";

@@ -9,6 +9,7 @@ import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
 import { runChild } from "../../helpers/child.ts";
+import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
 const limit = { timeout: 20_000 };
@@ -63,7 +64,7 @@ test("listen() on a path that cannot be says what bind(2) says", () => {
 
 test("listen() on a path without Deno's permission leaves it where it is", {
   ...limit,
-  skip: process.versions["deno"] === undefined && "only Deno has such permissions",
+  skip: NO_PERMISSIONS,
 }, () => {
   using folder = new UnixFolder();
   const path = folder.path("app");

@@ -1,5 +1,5 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
@@ -7,7 +7,9 @@ import { forceBackend } from "../../../ffi/select.ts";
 import { kernelTransports, localCid } from "../../../src/kernel/reach.ts";
 import { CAPABILITIES, probe } from "../../../src/probe.ts";
 import { type Finding, lookSafely, noFrom } from "../../../src/probe/finding.ts";
-import { runChild } from "../../helpers/child.ts";
+import { MAIN } from "../../cli/process.ts";
+import { childCommand, runChild } from "../../helpers/child.ts";
+import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { NO_VSOCK as skip } from "../kernel/helpers.ts";
 
 function find(name: string): Finding {
@@ -147,15 +149,17 @@ test("noFrom() parts the reason from the command that cures it", () => {
   assertEquals(noFrom("nobody knows"), { ok: false, why: "nobody knows" });
 });
 
-test("probe() asks for nothing that Deno has not been allowed", {
-  skip: process.versions["deno"] === undefined && "only Deno has such permissions",
-}, async () => {
-  const { execFileSync } = await import("node:child_process");
-  const main = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
-  const args = ["run", "--no-prompt", "--no-check", "--allow-env", main, "doctor", "--json"];
-  const { receive_costs, ...found }: Record<string, Finding> = JSON.parse(
-    execFileSync(process.execPath, args, { encoding: "utf8" }),
-  );
+/** What `vsockit doctor --json` says under permissions of Deno. */
+function doctor(permissions: readonly string[], ...names: readonly string[]): Findings {
+  const [file = "", ...args] = childCommand(MAIN, permissions);
+  const { stdout } = spawnSync(file, [...args, "doctor", "--json", ...names], { encoding: "utf8" });
+  return JSON.parse(stdout);
+}
+
+type Findings = Readonly<Record<string, Finding>>;
+
+test("probe() asks for nothing that Deno has not been allowed", { skip: NO_PERMISSIONS }, () => {
+  const { receive_costs, ...found } = doctor(["--allow-env"]);
   assertEquals(found["ffi"]?.cure, "run with --allow-ffi");
   assertEquals(found["dev_vsock"]?.cure, "run with --allow-read");
   assertEquals(Object.keys(found), [...CAPABILITIES.keys()]);
@@ -163,14 +167,10 @@ test("probe() asks for nothing that Deno has not been allowed", {
 });
 
 test("probe() has no other cure for an unknown CID than for the device that tells it", {
-  skip: process.versions["deno"] === undefined ? "only Deno has such permissions" : skip,
-}, async () => {
-  const { spawnSync } = await import("node:child_process");
-  const main = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
-  const flags = ["--no-prompt", "--no-check", "--allow-env", "--allow-ffi"];
-  const args = ["run", ...flags, main, "doctor", "--json", "local_cid", "dev_vsock"];
-  const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  const { local_cid, dev_vsock }: Record<string, Finding> = JSON.parse(stdout);
+  skip: NO_PERMISSIONS || skip,
+}, () => {
+  const names = ["local_cid", "dev_vsock"];
+  const { local_cid, dev_vsock } = doctor(["--allow-env", "--allow-ffi"], ...names);
   assertEquals(dev_vsock?.cure, "run with --allow-read");
   if (!local_cid?.ok) assertEquals(local_cid?.cure, "run with --allow-read");
 });

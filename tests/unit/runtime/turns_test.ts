@@ -10,6 +10,7 @@ import { listen } from "../../../src/listen.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
 import { Turns } from "../../../src/wait/turns.ts";
 import { openPair } from "../../helpers/pair.ts";
+import { RUNTIME } from "../../helpers/runtime.ts";
 import { openTcpPair } from "../../helpers/tcp_pair.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
@@ -77,7 +78,7 @@ test("a stream on the loopback lets sockets of the runtime go on", LONG, async (
 
 test("Turns has Deno look at its sockets and files, asleep", {
   ...LONG,
-  skip: "Deno" in globalThis ? false : "others look in each turn; run it on Deno",
+  skip: RUNTIME === "deno" ? false : "others look in each turn; run it on Deno",
 }, async (t) => {
   const { promise: asleep, resolve: wake } = Promise.withResolvers<ArrayBuffer>();
   const digest = t.mock.method(crypto.subtle, "digest", () => asleep);
