@@ -255,6 +255,7 @@ for (
     [[LONG], "Cannot use path: must be at most 107 bytes"],
     [["-l", LONG], "Cannot use path: must be at most 107 bytes"],
     [["-l", `hvsock:/${"x".repeat(104)}:80`], "Cannot use path: must be at most 107 bytes"],
+    [["--seqpacket", "tcp:localhost:1"], "Cannot use ADDRESS: must be vsock or unix"],
     [["--seqpacket", "vsock-stream:2:1"], "Cannot use --seqpacket: must be as in ADDRESS"],
   ] as const
 ) {

@@ -9,7 +9,8 @@ import type { Address } from "../../address.ts";
 import { parseAddress, type ParsedAddress } from "../../address_text.ts";
 import { portPath } from "../../hybrid/dialect.ts";
 import { requireNoName } from "../../resolve.ts";
-import { UsageError } from "./values.ts";
+import type { SocketType } from "../../socket.ts";
+import { UsageError, wrongValue } from "./values.ts";
 
 /** The text of an address, with `any` for a CID that is any, as `parseAddress()` reads it, too. */
 export function withAny(text: string): string {
@@ -32,6 +33,13 @@ export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress 
   } catch (error) {
     throw new UsageError(`${prefix}${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** @throws {UsageError} If sockets of the family of `address`, given as `text`, are of another type. */
+export function requireType(what: string, text: string, address: Address, type: SocketType): void {
+  const streamsOnly = "hostname" in address || "path" in address && "port" in address;
+  if (type === "stream" || !streamsOnly) return;
+  throw wrongValue(what, "be vsock or unix, which alone have messages", text);
 }
 
 function requireUsable(use: Use, address: Address): void {

@@ -4,7 +4,6 @@
  * @module
  */
 import { VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
-import { parseAddress } from "../../address_text.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { describeFlags } from "../args/flags.ts";
 import { requireReach } from "../serving/reach.ts";
@@ -69,7 +68,6 @@ export const proxy: Command = {
 
 /** A target may come to be reached later, unless it is this machine. */
 function requireMachine({ listen, target }: ProxyOptions): void {
-  requireReach("listen", parseAddress(listen).address);
-  const { address } = parseAddress(target);
-  if ("cid" in address && address.cid === VMADDR_CID_LOCAL) requireReach("connect", address);
+  requireReach("listen", listen);
+  if ("cid" in target && target.cid === VMADDR_CID_LOCAL) requireReach("connect", target);
 }

@@ -7,9 +7,9 @@ import { AF_INET, AF_INET6 } from "../../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { inet_pton } from "../../../ffi/libc.ts";
 import type { Address } from "../../address.ts";
-import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
+import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
-import { readAddress } from "../args/addresses.ts";
+import { readAddress, requireType } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
 import { type Flag, flag, type Given, parseLine, readInteger, readMany } from "../args/flags.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
@@ -17,10 +17,11 @@ import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** What to proxy, and how. */
 export interface ProxyOptions {
-  /** Where to listen, as `parseAddress()` reads it, with the type. */
-  readonly listen: string;
+  readonly listen: Address;
   /** Where to connect to. */
-  readonly target: string;
+  readonly target: Address;
+  /** What both ends carry: bytes or messages. */
+  readonly type: SocketType;
   /** Who may connect. */
   readonly allows: Pattern;
   /** Where connections may go. */
@@ -77,6 +78,8 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
   const listen = readAddress("listen", listenText, "Cannot use LISTEN: ");
   const target = readAddress("connect", targetText, "Cannot use TARGET: ");
   const type = commonType(listen, target);
+  requireType("LISTEN", listenText, listen.address, type);
+  requireType("TARGET", targetText, target.address, type);
   if (isOpen(listen.address) && !given.has("allow") && !given.has("open")) {
     throw new UsageError(
       `Cannot listen on ${listenText}: must have --allow PEER, or --open for everybody who can ` +
@@ -84,8 +87,9 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
     );
   }
   return {
-    listen: writeAddress("LISTEN", listen.address, type),
-    target: writeAddress("TARGET", target.address, type),
+    listen: listen.address,
+    target: target.address,
+    type,
     allows: patternOf(given, "allow"),
     allowsTarget: patternOf(given, "allow-target"),
     maxConnections: readInteger(
@@ -112,14 +116,6 @@ function commonType(listen: ParsedAddress, target: ParsedAddress): SocketType {
   const type = listen.type ?? target.type ?? "stream";
   if ((target.type ?? type) === type) return type;
   throw wrongValue("TARGET", `be of type ${type} like LISTEN`, target.type);
-}
-
-function writeAddress(name: string, address: Address, type: SocketType): string {
-  try {
-    return stringifyAddress(address, type);
-  } catch (error) {
-    throw new UsageError(`Cannot use ${name}: ${(error as Error).message}`);
-  }
 }
 
 /** Whether everybody who reaches this machine reaches `address`. */

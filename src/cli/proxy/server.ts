@@ -35,7 +35,8 @@ export class Proxy implements AsyncDisposable {
     this.#options = options;
     this.#log = log;
     this.#repeats = new Repeats(log);
-    this.#listener = listen(options.listen, { backlog: BACKLOG });
+    const { listen: address, type } = options;
+    this.#listener = listen(address, { type, backlog: BACKLOG });
     log({ event: "listen", address: formatAddress(this.#listener.addr) });
     this.#accepting = this.#accept();
   }
@@ -124,8 +125,8 @@ export class Proxy implements AsyncDisposable {
   }
 
   #dial(signal: AbortSignal): Promise<Conn<Address>> {
-    const { target, connectTimeoutMs: timeoutMs } = this.#options;
-    return connect(target, { timeoutMs, signal });
+    const { target, type, connectTimeoutMs: timeoutMs } = this.#options;
+    return connect(target, { type, timeoutMs, signal });
   }
 
   #refuse(id: number, near: Conn<Address>, peer: string, target?: string): void {

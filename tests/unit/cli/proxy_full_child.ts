@@ -31,7 +31,7 @@ const { promise: twice, resolve } = Promise.withResolvers<void>();
 const fds = fill();
 for (const fd of fds.splice(-SPARE)) close(fd);
 const options = {
-  ...{ listen: `unix:${at}`, target: `unix:${to}`, maxConnections: 8 },
+  ...{ listen: { path: at }, target: { path: to }, type: "stream", maxConnections: 8 } as const,
   ...{ allows: () => true, allowsTarget: () => true, json: false, verbose: false },
   ...{ connectTimeoutMs: 5_000, drainTimeoutMs: 0 },
 };

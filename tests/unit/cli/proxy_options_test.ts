@@ -13,8 +13,9 @@ function refuses(says: string, ...args: string[]): void {
 
 test("parseOptions() of proxy reads two addresses and has defaults", () => {
   const options = parseOptions(["tcp:127.0.0.1:80", "hvsock:/run/fc.sock:1024"]);
-  assertEquals(options.listen, "tcp://127.0.0.1:80");
-  assertEquals(options.target, "hvsock:///run/fc.sock:1024");
+  assertEquals(options.listen, { hostname: "127.0.0.1", port: 80 });
+  assertEquals(options.target, { path: "/run/fc.sock", port: 1024 });
+  assertEquals(options.type, "stream");
   assertEquals([options.maxConnections, options.drainTimeoutMs], [512, 30_000]);
   assert(options.allows({ cid: 9, port: 9 }));
 });
@@ -60,11 +61,12 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
     refuses("Cannot use TARGET: Cannot use path: must be at most 107 bytes", TARGET, long);
   }
   refuses("must be of type stream like LISTEN", "vsock-stream:2:1", "vsock-seqpacket:2:1");
-  refuses("Cannot use TARGET: Cannot use type", "vsock-seqpacket:2:1", "tcp:a:1");
+  refuses("Cannot use TARGET: must be vsock or unix", "vsock-seqpacket:2:1", "tcp:a:1");
+  refuses("Cannot use LISTEN: must be vsock or unix", "hvsock:v:1", "vsock-seqpacket:2:1");
   refuses("Cannot use --max-connections: must be an integer", "-n", "0", TARGET, TARGET);
   refuses("Cannot use --drain-timeout: must be an integer", "--drain-timeout", "x", TARGET, TARGET);
   refuses("Cannot use --allow: must be vsock:CID", "--allow", "3", TARGET, TARGET);
-  assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).listen, "vsock-seqpacket://2:1");
+  assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).type, "seqpacket");
 });
 
 test("parseOptions() cuts --allow at commas before a pattern, not at those of a path", () => {
