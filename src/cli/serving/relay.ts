@@ -1,5 +1,5 @@
 /**
- * Bytes from one socket to another, both ways.
+ * What comes from one socket goes to another, both ways.
  *
  * @module
  */
@@ -26,35 +26,55 @@ const DISCARD_TURNS = 64;
 /** One will do: what is read is sent, or kept aside, before anything else is read. */
 const chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK);
 
-/**
- * Moves bytes both ways until both have ended, half closes included, and closes both sockets. A way
- * ends, too, when who gets its bytes has closed.
- *
- * @returns What broke the connection; `undefined` where each way ended by itself.
- */
-export async function relay(
+/** One of the two directions of a connection. */
+export interface Direction {
+  /** The socket that it comes from. */
+  readonly from: AnySocket;
+  /** Passes on what comes, until that ends or nobody takes it any more. */
+  pass(): Promise<void>;
+  /** Stops the other direction: who would get its data has closed. */
+  stopOther(): void | Promise<void>;
+}
+
+/** Moves bytes between two sockets: see {@linkcode relayBoth}. */
+export function relay(
   near: AnySocket,
   far: AnySocket,
   out: Flow,
   back: Flow,
 ): Promise<Error | undefined> {
+  const direction = (from: AnySocket, to: AnySocket, flow: Flow): Direction => ({
+    from,
+    pass: () => pump(from, to, flow),
+    stopOther: () => stopReading(to),
+  });
+  return relayBoth([direction(near, far, out), direction(far, near, back)]);
+}
+
+/**
+ * Runs both directions, each until its own end, and closes both sockets then.
+ *
+ * @returns What broke the connection; `undefined` where each ended by itself.
+ */
+export async function relayBoth(
+  directions: readonly [Direction, Direction],
+): Promise<Error | undefined> {
   let failure: Error | undefined;
-  let ways = 2;
+  let left = directions.length;
   const over = new AbortController();
-  const way = async (from: AnySocket, to: AnySocket, flow: Flow): Promise<void> => {
+  const run = async (direction: Direction): Promise<void> => {
     try {
-      await pump(from, to, flow);
+      await direction.pass();
     } catch (error) {
       failure ??= error as Error;
       // One end is gone: the other is to know at once, and not to take that for a clean end.
-      for (const socket of [near, far]) reset(socket);
+      for (const { from } of directions) reset(from);
     }
-    if (--ways === 0) over.abort();
-    else await whenGone(from, over.signal, () => stopReading(to)); // nobody would get it
+    if (--left === 0) over.abort();
+    else await whenGone(direction.from, over.signal, () => direction.stopOther());
   };
-  await Promise.all([way(near, far, out), way(far, near, back)]);
-  near.close();
-  far.close();
+  await Promise.all(directions.map(run));
+  for (const { from } of directions) from.close();
   return failure;
 }
 
