@@ -7,7 +7,7 @@
 import "../tests/vm/in_guest.ts";
 import { Worker } from "node:worker_threads";
 import { parseOptions } from "../src/cli/perf/options.ts";
-import { serveRemotes } from "../src/cli/perf/remote.ts";
+import { serveRemotes } from "../src/cli/perf/serve.ts";
 import { type Conn, connect, listen, VMADDR_CID_HOST } from "../mod.ts";
 import { DEVICE_PORTS, type GuestTask, MESSAGE_BYTES, readWhole } from "./device_ports.ts";
 

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Control } from "../src/cli/perf/control.ts";
+import { outcomeOf } from "../src/cli/perf/run.ts";
 import { createLoopbackLink, type LoopbackEnd } from "../src/loopback/mod.ts";
 
 /** What carries a flow and how its receiver takes it. */
@@ -62,9 +63,6 @@ export interface FlowTask {
   readonly control: SharedArrayBuffer;
 }
 
-/** The one message of a Worker. */
-export type FlowReport = { readonly result: Sent | Received } | { readonly error: string };
-
 /**
  * Runs `flow`, both ends on Workers of their own.
  *
@@ -79,7 +77,7 @@ export async function runFlow(flow: Flow): Promise<Received> {
     const workerData: FlowTask = { ...shared, role };
     const worker = new Worker(new URL("./flow_worker.ts", import.meta.url), { workerData });
     workers.push(worker);
-    return outcome<Result>(role, worker);
+    return outcomeOf<Result>(role, worker);
   };
   try {
     const [sent, received] = await Promise.all([
@@ -97,15 +95,4 @@ export async function runFlow(flow: Flow): Promise<Received> {
     await Promise.all(workers.map((worker) => worker.terminate()));
     rmSync(directory, { recursive: true });
   }
-}
-
-function outcome<Result>(role: string, worker: Worker): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    worker.once("message", (report: FlowReport) => {
-      if ("result" in report) resolve(report.result as Result);
-      else reject(new Error(`${role}: ${report.error}`));
-    });
-    worker.once("error", (error) => reject(new Error(`${role}: ${error}`)));
-    worker.once("exit", (code) => reject(new Error(`${role}: its Worker ended with code ${code}`)));
-  });
 }

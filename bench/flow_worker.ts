@@ -5,7 +5,8 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Control } from "../src/cli/perf/control.ts";
-import type { FlowReport, FlowTask, Received, Sent } from "./flow.ts";
+import type { EndReport } from "../src/cli/perf/worker.ts";
+import type { FlowTask, Received, Sent } from "./flow.ts";
 import { receiveLoopback, sendLoopback } from "./flow_loopback.ts";
 import { receiveUnix, sendUnix } from "./flow_unix.ts";
 
@@ -19,7 +20,7 @@ function run({ role, flow, ends, path, control: memory }: FlowTask): Promise<Sen
     : receiveLoopback(ends[1], flow, control);
 }
 
-async function report(): Promise<FlowReport> {
+async function report(): Promise<EndReport<Sent | Received>> {
   try {
     return { result: await run(workerData as FlowTask) };
   } catch (error) {

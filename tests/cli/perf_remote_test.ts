@@ -7,6 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
 import { vsockit } from "./captured.ts";
@@ -85,6 +86,22 @@ test("perf --serve refuses what is no request, and serves the next", async () =>
   }
   const [result] = await perf("-m", "1");
   assertEquals(result?.bytes, 1 << 20);
+});
+
+test("perf --peer says so where somebody else serves", { timeout: 60_000 }, async () => {
+  for (const line of ["HTTP/1.1 400 Bad Request\r\n", "null\n", '{"role":"receiver"}\n']) {
+    using listener = listen({ hostname: "127.0.0.1", port: 0 });
+    const answering = listener.accept().then(async (conn) => {
+      await conn.write(new TextEncoder().encode(line));
+      await conn.closeWrite();
+      return conn;
+    });
+    const port = String(listener.addr.port);
+    const { code, err } = await vsockit([...PEER, "--port", port]);
+    (await answering).close();
+    assertEquals(code, 1);
+    assertMatch(err, /^vsockit perf: the other end is no vsockit perf: it sent ["{].*\n$/);
+  }
 });
 
 test("perf --serve goes on where somebody has connected and asks nothing", {

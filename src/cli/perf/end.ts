@@ -7,8 +7,9 @@ import type { Address } from "../../address.ts";
 import type { Socket } from "../../socket.ts";
 import { Control } from "./control.ts";
 import type { Peer } from "./meet.ts";
-import { type Plan, type Received, type Transmitted, warmUpOf } from "./plan.ts";
+import { type Plan, warmUpOf } from "./plan.ts";
 import { receive } from "./receiver.ts";
+import type { Measured } from "./result.ts";
 import { transmit } from "./transmitter.ts";
 import { TRANSPORTS } from "./transports.ts";
 
@@ -33,13 +34,13 @@ export interface EndTask {
 }
 
 /** Runs one end: of the warm-up on a connection of its own, then of the measurement. */
-export function runEnd(task: EndTask): Transmitted | Received {
+export function runEnd(task: EndTask): Measured {
   const carrier = TRANSPORTS[task.plan.transport];
   using transport = carrier.open(task.end);
   const { role, machine, plan, peer, warmUpControl, warmUpWakeups = carrier.warmUpWakeups } = task;
   const address = carrier.address(machine, plan.port);
   const listens = machine === undefined;
-  const run = (plan: Plan, memory: SharedArrayBuffer): Transmitted | Received => {
+  const run = (plan: Plan, memory: SharedArrayBuffer): Measured => {
     const prepare = (socket: Socket<Address>): void => carrier.prepare(socket, plan);
     const control = new Control(memory);
     const meeting = { transport, prepare, address, listens, control, peer };

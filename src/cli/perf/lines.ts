@@ -1,5 +1,5 @@
 /**
- * Lines of JSON over a connection, from a peer that may send anything.
+ * Objects of JSON over a connection, a line each, from a peer that may send anything.
  *
  * @module
  */
@@ -20,24 +20,23 @@ export class Lines {
   }
 
   /** Sends `message` as one line. */
-  async send(message: unknown): Promise<void> {
+  async send(message: object): Promise<void> {
     await this.#conn.write(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
   }
 
   /**
-   * The next line, `undefined` at the end. `timeoutMs` is for each piece of it.
+   * The next object, `undefined` at the end. `timeoutMs` is for each piece of its line.
    *
-   * @throws {SyntaxError} If it is no JSON.
-   * @throws {Error} If it is too long, or too late.
+   * @throws {Error} If it is none, too long, or too late.
    */
-  async receive(timeoutMs?: number): Promise<unknown> {
+  async receive(timeoutMs?: number): Promise<Readonly<Record<string, unknown>> | undefined> {
     const buffer = new Uint8Array(4_096);
     for (;;) {
       const end = this.#rest.indexOf(NEWLINE);
       if (end >= 0) {
         const line = new TextDecoder().decode(this.#rest.subarray(0, end));
         this.#rest = this.#rest.slice(end + 1);
-        return JSON.parse(line);
+        return parseObject(line);
       }
       const got = await this.#conn.read(buffer, { timeoutMs });
       if (got === null) return undefined;
@@ -48,4 +47,21 @@ export class Lines {
       this.#rest = longer;
     }
   }
+}
+
+function parseObject(line: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // It is no JSON at all.
+  }
+  throw strangeAnswer(line);
+}
+
+/** The error of what no end of a measurement says. */
+export function strangeAnswer(said: string): Error {
+  return new Error(
+    `the other end is no vsockit perf: it sent ${JSON.stringify(said.slice(0, 40))}`,
+  );
 }

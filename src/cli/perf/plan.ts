@@ -116,37 +116,3 @@ export function warmUpOf(plan: Plan, wakeups: number): Plan {
     verify: false,
   };
 }
-
-/** What the transmitter measured. */
-export interface Transmitted {
-  /** Bytes that send(2) took. */
-  readonly bytes: number;
-  /** A: the whole tx loop. */
-  readonly seconds: number;
-  /** The part of A inside of send(2). */
-  readonly sendSeconds: number;
-  /** Of the bytes sent with MSG_ZEROCOPY, those that were copied after all. */
-  readonly copiedBytes?: number | undefined;
-  /** SHA-256 in hexadecimal, with `verify`. */
-  readonly sha256?: string | undefined;
-}
-
-/** What the receiver measured. */
-export interface Received {
-  /** Bytes dequeued. */
-  readonly bytes: number;
-  /** Those of them that were not copied. */
-  readonly mappedBytes: number;
-  /** B: the whole rx loop, waiting included. */
-  readonly seconds: number;
-  /** CPU time of the whole process meanwhile, of all its threads. */
-  readonly cpuSeconds: number;
-  /** C: dequeue calls only. */
-  readonly dequeueSeconds: number;
-  /** Times it woke up and dequeued something. */
-  readonly wakeups: number;
-  /** SHA-256 in hexadecimal, with `verify`. */
-  readonly sha256?: string | undefined;
-  /** What one reading of the clock costs; each wake-up has two of them. */
-  readonly clockNs: number;
-}

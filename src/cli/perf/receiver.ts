@@ -10,7 +10,8 @@ import { WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
 import { type Dequeuer, openDequeuer } from "./dequeuer.ts";
 import { meet, type Meeting } from "./meet.ts";
-import type { Plan, Received } from "./plan.ts";
+import type { Plan } from "./plan.ts";
+import type { Received } from "./result.ts";
 
 const CLOCK_READINGS = 1000;
 

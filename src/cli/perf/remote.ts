@@ -10,17 +10,22 @@ import { setTimeout } from "node:timers/promises";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
-import { listen } from "../../listen.ts";
 import type { SocketMaker } from "../../transport.ts";
 import type { VsockDevice } from "../../vhost_user/device.ts";
 import { runtimeName } from "../../runtime/name.ts";
 import { beforeEnding } from "../serving/signals.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
-import { Lines } from "./lines.ts";
-import type { Plan, Received, Transmitted, TransportName } from "./plan.ts";
-import { checkRequest, type Request } from "./request.ts";
-import { combine, type PerfResult } from "./result.ts";
+import { Lines, strangeAnswer } from "./lines.ts";
+import type { Plan } from "./plan.ts";
+import type { Reply, Request } from "./request.ts";
+import {
+  combine,
+  type Measured,
+  type PerfResult,
+  type Received,
+  type Transmitted,
+} from "./result.ts";
 import { start } from "./run.ts";
 import { isRefused } from "./meet.ts";
 import { LackError } from "./sweep.ts";
@@ -38,40 +43,25 @@ export interface Remote {
 
 /** How long a guest whose driver runs may take until somebody serves there. */
 const [BOOTING_MS, RETRY_MS] = [60_000, 200];
-/** How long who has connected may take to ask: one after the other is served. */
-const ASKING_MS = 5_000;
-
-/** What an end that serves says at last. */
-type Reply =
-  | { readonly result: Transmitted | Received }
-  | { readonly error: string }
-  | { readonly lack: string };
-
-/** What it says first, where it can do what is asked for. */
-interface Go {
-  readonly go: true;
-}
 
 /** Runs this end of `plan`, and has the other one run. */
 export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult> {
   const carrier = TRANSPORTS[plan.transport];
-  const { reverse, device } = remote;
   const machine = await carrier.resolve?.(remote.machine, plan.port) ?? remote.machine;
-  const end = typeof device === "string"
-    ? { socketPath: device, guestCid: Number(machine) }
-    : device ?? machine;
+  const end = endAt(machine, remote);
   using ending = new DisposableStack();
   if (carrier.inThread) ending.use(beforeEnding(closeDevices));
   using transport = carrier.open(end);
   await transport.ready?.();
   const address = carrier.address(machine, plan.port);
   using conn = await reach(address, transport, transport.ready === undefined ? 0 : BOOTING_MS);
-  const lines = new Lines(conn);
-  const [mine, theirs] = reverse
+  const [mine, theirs] = remote.reverse
     ? ["transmitter", "receiver"] as const
     : ["receiver", "transmitter"] as const;
   const { warmUpWakeups } = carrier;
-  await lines.send({ role: theirs, plan: sideOf(plan, theirs), warmUpWakeups } satisfies Request);
+  const request = { role: theirs, plan: sideOf(plan, theirs), warmUpWakeups };
+  const { reported } = await ask(new Lines(conn), request);
+  ending.dispose(); // this thread hears of no signal while it measures
   const task: EndTask = {
     role: mine,
     plan: { ...sideOf(plan, mine), port: plan.port + 1 },
@@ -81,15 +71,29 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
     control: new Control().memory,
     warmUpControl: new Control().memory,
   };
-  const first = await lines.receive() as Reply | Go | undefined;
-  if (first === undefined || !("go" in first)) resultOf(first);
-  const reply = lines.receive() as Promise<Reply | undefined>;
-  reply.catch(() => {}); // looked at below
-  ending.dispose(); // this thread hears of no signal while it measures
-  const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reply));
-  const reported = resultOf(await reply);
-  const [sent, received] = reverse ? [measured, reported] : [reported, measured];
+  const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reported));
+  const ends = [measured, await reported];
+  const [sent, received] = remote.reverse ? ends : ends.reverse();
   return combine(plan, runtimeName(), sent as Transmitted, received as Received);
+}
+
+/** What `PerfTransport.open()` takes. */
+function endAt(machine: string, { device }: Remote): unknown {
+  if (typeof device !== "string") return device ?? machine;
+  return { socketPath: device, guestCid: Number(machine) };
+}
+
+/** Asks for the other end: once that begins, for what it will report. */
+async function ask(
+  lines: Lines,
+  request: Request,
+): Promise<{ readonly reported: Promise<Measured> }> {
+  await lines.send(request);
+  const first = await lines.receive();
+  if (first?.["go"] !== true) resultOf(first);
+  const reported = lines.receive().then(resultOf);
+  reported.catch(() => {}); // it is awaited later
+  return { reported };
 }
 
 /** Connects to who serves, and tries again for `patienceMs` where nobody listens yet. */
@@ -114,79 +118,21 @@ function sideOf(plan: Plan, role: "transmitter" | "receiver"): Plan {
   return role === "receiver" ? plan : { ...plan, mode: "copy" };
 }
 
-function resultOf(answer: Reply | undefined): Transmitted | Received {
-  if (answer === undefined) throw new Error("the other end went away");
-  if ("lack" in answer) throw new LackError(answer.lack);
-  if ("error" in answer) throw new Error(`the other end: ${answer.error}`);
-  return answer.result;
+/** The result in a reply; throws where it has none. */
+function resultOf(reply: object | undefined): Measured {
+  if (reply === undefined) throw new Error("the other end went away");
+  const { lack, error, result } = reply as Partial<Reply>;
+  if (lack !== undefined) throw new LackError(lack);
+  if (error !== undefined) throw new Error(`the other end: ${error}`);
+  if (result !== undefined) return result;
+  throw strangeAnswer(JSON.stringify(reply));
 }
 
 /** Ends early where the other end says that it has failed. */
-async function runOnWorker(
-  task: EndTask,
-  reply: Promise<Reply | undefined>,
-): Promise<Transmitted | Received> {
-  const { worker, outcome } = start<Transmitted | Received>(task);
-  const failed = reply.then((answer) => {
-    resultOf(answer);
-    return outcome;
-  });
+async function runOnWorker(task: EndTask, reported: Promise<unknown>): Promise<Measured> {
+  const { worker, outcome } = start<Measured>(task);
   try {
-    return await Promise.race([outcome, failed]);
-  } finally {
-    await worker.terminate();
-  }
-}
-
-/** Runs ends for others, one measurement at a time, for ever. */
-export async function serveRemotes(plan: Plan, onError: (error: unknown) => void): Promise<never> {
-  const carrier = TRANSPORTS[plan.transport];
-  using transport = carrier.open(undefined);
-  using listener = listen(carrier.address(undefined, plan.port), { transport });
-  for (;;) {
-    using conn = await listener.accept();
-    try {
-      await serveOne(conn, plan);
-    } catch (error) {
-      onError(error); // the next one may fare better
-    }
-  }
-}
-
-async function serveOne(conn: Conn<Address>, { transport, port }: Plan): Promise<void> {
-  const lines = new Lines(conn);
-  const asked = await lines.receive(ASKING_MS);
-  if (asked === undefined) return;
-  const reply = await serveRequest(lines, asked, transport, port)
-    .catch(({ message: error }: Error): Reply => ({ error }));
-  await lines.send(reply);
-}
-
-async function serveRequest(
-  lines: Lines,
-  asked: unknown,
-  transport: TransportName,
-  port: number,
-): Promise<Reply> {
-  const { role, plan, warmUpWakeups } = checkRequest(asked, transport, port);
-  const lack = TRANSPORTS[transport].whyNot(plan.mode);
-  if (lack !== undefined) return { lack: `it cannot receive by ${plan.mode}: ${lack}` };
-  await lines.send({ go: true } satisfies Go);
-  const { worker, outcome } = start<Transmitted | Received>({
-    role,
-    plan,
-    peer: "there",
-    end: undefined,
-    control: new Control().memory,
-    warmUpControl: new Control().memory,
-    warmUpWakeups,
-  });
-  try {
-    // The one that asked may go away meanwhile.
-    const gone = lines.receive().then(() => {
-      throw new Error("the end that asked went away");
-    });
-    return { result: await Promise.race([outcome, gone]) };
+    return await Promise.race([outcome, reported.then(() => outcome)]);
   } finally {
     await worker.terminate();
   }

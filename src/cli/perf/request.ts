@@ -1,9 +1,11 @@
 /**
- * What one end of a measurement asks the end that serves to do, checked as it comes from outside.
+ * What the two ends of a measurement say to each other, a line of JSON each: a request, which is
+ * checked as it comes from outside, then `Go`, then a reply; or a reply at once.
  *
  * @module
  */
 import { BUFFER_MAX, MODES, type Plan, type TransportName } from "./plan.ts";
+import type { Measured } from "./result.ts";
 
 /** One end for somebody else. */
 export interface Request {
@@ -13,6 +15,20 @@ export interface Request {
   readonly plan: Plan;
   /** Wake-ups of the warm-up before it. */
   readonly warmUpWakeups: number;
+}
+
+/** What the end that serves says at last: one of these. */
+export interface Reply {
+  readonly result?: Measured;
+  /** What has gone wrong. */
+  readonly error?: string;
+  /** Why it cannot receive by the mode that was asked for. */
+  readonly lack?: string;
+}
+
+/** What it says first, where it can do what is asked for. */
+export interface Go {
+  readonly go: true;
 }
 
 const U32_MAX = 0xffff_ffff;

@@ -1,9 +1,47 @@
 /**
- * The outcome of one measurement: checked, then as the line of JSON that `--json` prints.
+ * The outcome of one measurement: what each end has measured, then, checked, the line of JSON that
+ * `--json` prints.
  *
  * @module
  */
-import type { Mode, Plan, Received, Transmitted } from "./plan.ts";
+import type { Mode, Plan } from "./plan.ts";
+
+/** What the transmitter measured. */
+export interface Transmitted {
+  /** Bytes that send(2) took. */
+  readonly bytes: number;
+  /** A: the whole tx loop. */
+  readonly seconds: number;
+  /** The part of A inside of send(2). */
+  readonly sendSeconds: number;
+  /** Of the bytes sent with MSG_ZEROCOPY, those that were copied after all. */
+  readonly copiedBytes?: number | undefined;
+  /** SHA-256 in hexadecimal, with `verify`. */
+  readonly sha256?: string | undefined;
+}
+
+/** What the receiver measured. */
+export interface Received {
+  /** Bytes dequeued. */
+  readonly bytes: number;
+  /** Those of them that were not copied. */
+  readonly mappedBytes: number;
+  /** B: the whole rx loop, waiting included. */
+  readonly seconds: number;
+  /** CPU time of the whole process meanwhile, of all its threads. */
+  readonly cpuSeconds: number;
+  /** C: dequeue calls only. */
+  readonly dequeueSeconds: number;
+  /** Times it woke up and dequeued something. */
+  readonly wakeups: number;
+  /** SHA-256 in hexadecimal, with `verify`. */
+  readonly sha256?: string | undefined;
+  /** What one reading of the clock costs; each wake-up has two of them. */
+  readonly clockNs: number;
+}
+
+/** What one end measured. */
+export type Measured = Transmitted | Received;
 
 /** What either end says of itself. */
 interface EndResult {
@@ -100,7 +138,7 @@ export function receivedResult(plan: Plan, runtime: string, received: Received):
   };
 }
 
-function hashOf({ sha256 }: Transmitted | Received): { readonly sha256?: string } {
+function hashOf({ sha256 }: Measured): { readonly sha256?: string } {
   return sha256 === undefined ? {} : { sha256 };
 }
 

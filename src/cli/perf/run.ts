@@ -10,14 +10,17 @@ import { hintBeneath } from "../../hint.ts";
 import { runtimeName } from "../../runtime/name.ts";
 import { startWorker } from "../../runtime/thread_start.ts";
 import { Control } from "./control.ts";
-import type { Alone, Plan, Received, Transmitted } from "./plan.ts";
+import type { Alone, Plan } from "./plan.ts";
 import {
   combine,
+  type Measured,
   type PerfResult,
+  type Received,
   type ReceivedResult,
   receivedResult,
   type SentResult,
   sentResult,
+  type Transmitted,
 } from "./result.ts";
 import { TRANSPORTS } from "./transports.ts";
 import { watch } from "./watch.ts";
@@ -52,7 +55,7 @@ export async function runPlan(
   const { transmitter, receiver, machine } = link;
   const watching = watch(control, warmUp, onTick, stalledAfterMs);
   const ends: End<unknown>[] = [];
-  const run = <Result extends Transmitted | Received>(task: EndTask): Promise<Result> => {
+  const run = <Result extends Measured>(task: EndTask): Promise<Result> => {
     const end = start<Result>(task);
     ends.push(end);
     end.outcome.catch(() => {}); // nobody hears of it where the other end cannot start
@@ -98,7 +101,7 @@ export async function runAlone(
 ): Promise<SentResult | ReceivedResult> {
   const control = new Control();
   const machine = peer && await TRANSPORTS[plan.transport].resolve?.(peer, plan.port);
-  const { worker, outcome } = start<Transmitted | Received>({
+  const { worker, outcome } = start<Measured>({
     role,
     plan,
     machine,
@@ -130,7 +133,7 @@ export interface End<Result> {
  * Starts one end on a Worker, which the caller terminates. Throws where its script is missing, or
  * there can be no other thread.
  */
-export function start<Result extends Transmitted | Received>(task: EndTask): End<Result> {
+export function start<Result extends Measured>(task: EndTask): End<Result> {
   requireWorker(WORKER_URL);
   try {
     const worker = startWorker(WORKER_URL, { workerData: task });
@@ -141,11 +144,8 @@ export function start<Result extends Transmitted | Received>(task: EndTask): End
   }
 }
 
-/** What the Worker reports, or why it did not. */
-function outcomeOf<Result extends Transmitted | Received>(
-  role: string,
-  worker: Worker,
-): Promise<Result> {
+/** What a Worker reports that is one end of something, or why it did not. */
+export function outcomeOf<Result>(role: string, worker: Worker): Promise<Result> {
   return new Promise((resolve, reject) => {
     worker.once("message", (report: EndReport<Result>) => {
       if ("result" in report) resolve(report.result);

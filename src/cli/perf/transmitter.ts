@@ -12,7 +12,8 @@ import type { Address } from "../../address.ts";
 import { type Socket, WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
 import { meet, type Meeting } from "./meet.ts";
-import type { Plan, Transmitted } from "./plan.ts";
+import type { Plan } from "./plan.ts";
+import type { Transmitted } from "./result.ts";
 import { plainSender, type Sender, zeroCopySender } from "./sender.ts";
 import { bufferSize, fileSource, patternSource, type Source } from "./source.ts";
 

@@ -6,15 +6,15 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { type EndTask, runEnd } from "./end.ts";
-import type { Received, Transmitted } from "./plan.ts";
+import type { Measured } from "./result.ts";
 
 /** The one message of the Worker. */
-export type EndReport<Result extends Transmitted | Received> =
+export type EndReport<Result> =
   | { readonly result: Result }
   | { readonly error: string };
 
 // Caught here, since an uncaught error of a Worker is printed by Deno beside being reported.
-function report(): EndReport<Transmitted | Received> {
+function report(): EndReport<Measured> {
   try {
     return { result: runEnd(workerData as EndTask) };
   } catch (error) {

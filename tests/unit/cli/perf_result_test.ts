@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Plan, Received, Transmitted } from "../../../src/cli/perf/plan.ts";
-import { combine } from "../../../src/cli/perf/result.ts";
+import type { Plan } from "../../../src/cli/perf/plan.ts";
+import { combine, type Received, type Transmitted } from "../../../src/cli/perf/result.ts";
 import { watch, type Watched } from "../../../src/cli/perf/watch.ts";
 
 const plan: Plan = {
