@@ -41,8 +41,8 @@ export class Frame {
     this.#fds = fds;
   }
 
-  /** Descriptors not taken yet. */
-  get fds(): number {
+  /** How many descriptors were not taken yet. */
+  get fdsLeft(): number {
     return this.#fds.length;
   }
 

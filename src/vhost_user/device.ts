@@ -16,7 +16,7 @@ import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
 import { Guest } from "./guest.ts";
 import { DeviceNode } from "./node.ts";
-import { GuestPort, type VsockGuest } from "./port.ts";
+import { ServedGuest, type VsockGuest } from "./served_guest.ts";
 import { bit, VIRTIO_F_VERSION_1 } from "./protocol.ts";
 
 /** What a guest's driver may use; all of it unless given. */
@@ -135,7 +135,7 @@ export function createVsockDevice(options: VsockDeviceOptions): VsockDevice {
 class Device extends StackTransport implements VsockDevice {
   readonly guest: VsockGuest;
   readonly #node: DeviceNode;
-  readonly #guests: Map<number, GuestPort> = new Map();
+  readonly #guests: Map<number, ServedGuest> = new Map();
   readonly #options: VsockDeviceOptions;
 
   constructor(options: VsockDeviceOptions) {
@@ -169,11 +169,11 @@ class Device extends StackTransport implements VsockDevice {
       );
     }
     const guest = new Guest(cid, this.#node);
-    const port = attempt(
+    const served = attempt(
       "listen",
       { path },
       () =>
-        new GuestPort(path, guest, featureBits(features), {
+        new ServedGuest(path, guest, featureBits(features), {
           watcher: this.#node.watcher,
           hold: this.#node.hold,
           fault: (error) => this.#tell(cid, (guest) => this.#options.onFault?.(error, guest)),
@@ -184,8 +184,8 @@ class Device extends StackTransport implements VsockDevice {
         }),
     );
     this.#node.addGuest(guest, siblings);
-    this.#guests.set(cid, port);
-    return port;
+    this.#guests.set(cid, served);
+    return served;
   }
 
   close(): void {

@@ -10,7 +10,7 @@ export {
   type VsockDeviceOptions,
   type VsockGuestOptions,
 } from "./device.ts";
-export type { VsockGuest } from "./port.ts";
+export type { VsockGuest } from "./served_guest.ts";
 export type { GuestCounters } from "./guest_tx.ts";
 export { type PcapOptions, pcapTap } from "../stack/pcap.ts";
 export type { Tap } from "../stack/node.ts";

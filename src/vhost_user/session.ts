@@ -95,7 +95,7 @@ export class Session implements GuestMemory {
     if (!frame) return frame === null ? null : false;
     try {
       const reply = this.#handle(frame);
-      if (frame.fds > 0) throw new FrontEndError("a message must bring no further descriptors");
+      if (frame.fdsLeft > 0) throw new FrontEndError("a message must bring no further descriptors");
       if (reply !== undefined) this.#channel.reply(frame.request, reply);
       else if (this.#wantsAck(frame)) this.#channel.reply(frame.request, new Uint8Array(8));
       return true;

@@ -11,7 +11,7 @@ import { listen } from "../../src/listen.ts";
 import type { SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
 import type { VsockDevice } from "../../src/vhost_user/device.ts";
-import type { VsockGuest } from "../../src/vhost_user/port.ts";
+import type { VsockGuest } from "../../src/vhost_user/served_guest.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { Machine } from "./machine.ts";
 

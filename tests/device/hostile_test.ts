@@ -11,7 +11,7 @@ import {
   type VsockDevice,
   type VsockDeviceOptions,
 } from "../../src/vhost_user/device.ts";
-import type { VsockGuest } from "../../src/vhost_user/port.ts";
+import type { VsockGuest } from "../../src/vhost_user/served_guest.ts";
 import { type Header, HEADER_SIZE } from "../../src/virtio/packet.ts";
 import { exchange, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";

@@ -1,5 +1,5 @@
 /**
- * Where the VMM of one guest connects to, and the one that has.
+ * A guest that is served: the socket that its VMM connects to, and the VMM that has connected.
  *
  * @module
  */
@@ -33,8 +33,8 @@ const FULL_MS = 100;
 /** Messages of a VMM that are handled before the event loop gets a turn: a start takes about 30. */
 const MESSAGES = 64;
 
-/** What a port needs of its device. */
-export interface PortHost {
+/** What a served guest needs of its device. */
+export interface ServedGuestHost {
   readonly watcher: Watcher;
   /** Keeps the process alive while somebody waits for a guest. */
   readonly hold: LoopHold;
@@ -65,12 +65,12 @@ export interface VsockGuest extends Disposable {
 }
 
 /** One guest, and the VMM that it runs in. */
-export class GuestPort implements VsockGuest {
+export class ServedGuest implements VsockGuest {
   readonly cid: number;
   readonly socketPath: string;
   readonly #guest: Guest;
   readonly #features: bigint;
-  readonly #host: PortHost;
+  readonly #host: ServedGuestHost;
   readonly #listener: KernelSocket<UnixAddress>;
   readonly #claim: Claim;
   readonly #waiters: Set<() => void> = new Set();
@@ -78,7 +78,7 @@ export class GuestPort implements VsockGuest {
   #session: Session | undefined;
 
   /** Listens on `path`. */
-  constructor(path: string, guest: Guest, features: bigint, host: PortHost) {
+  constructor(path: string, guest: Guest, features: bigint, host: ServedGuestHost) {
     this.cid = guest.cid;
     this.socketPath = path;
     this.#guest = guest;
