@@ -17,7 +17,10 @@ import { Waiters } from "../wait/waiters.ts";
 import type { HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 
-/** How far a socket has come; `refused` is where Linux leaves a non-blocking one for good. */
+/**
+ * How far a socket has come. `refused` is for good: Linux takes no second connect(2) of a socket
+ * whose first one was refused.
+ */
 export type State =
   | "fresh"
   | "bound"

@@ -9,7 +9,7 @@ import type { UnixAddress } from "../address.ts";
 import { requireKnown, requireWithin } from "../arguments.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
-import { startTimer, TIMER_MAX_MS } from "../wait/waiting.ts";
+import { sleepUnheld, TIMER_MAX_MS } from "../wait/waiting.ts";
 
 /** Faults of a stand-in for a VMM. */
 export interface HybridFaults {
@@ -63,7 +63,7 @@ export async function sendAnswer(
   faults: HybridFaults,
 ): Promise<boolean> {
   const { answer, delayMs = 0 } = faults;
-  if (delayMs > 0) await pause(delayMs);
+  if (delayMs > 0) await sleepUnheld(delayMs);
   if (answer === "silence") {
     await unix.wait(POLLRDHUP);
     return false;
@@ -71,7 +71,7 @@ export async function sendAnswer(
   const bytes = new TextEncoder().encode(text);
   const { splitBytes = bytes.length } = faults;
   for (let at = 0; at < bytes.length; at += splitBytes) {
-    if (at > 0) await pause(SPLIT_MS);
+    if (at > 0) await sleepUnheld(SPLIT_MS);
     if (!trySend(unix, bytes.subarray(at, at + splitBytes))) break;
   }
   return true;
@@ -85,9 +85,4 @@ function trySend(unix: KernelSocket<UnixAddress>, bytes: Uint8Array): boolean {
     if (isSysError(error, "EPIPE")) return false;
     throw error;
   }
-}
-
-/** Resolves after `ms` milliseconds, for which nobody has to stay. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => startTimer(resolve, ms));
 }

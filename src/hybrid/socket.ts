@@ -9,11 +9,11 @@ import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_PORT_ANY } from "../../ffi/abi/
 import { SysError } from "../../ffi/errno.ts";
 import { type Address, formatAddress, type UnixAddress } from "../address.ts";
 import { hintFor } from "../hint.ts";
+import { type Claim, claimPath } from "../kernel/claim.ts";
 import { ignoreRefusal } from "../kernel/refusal.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { startTimer } from "../wait/waiting.ts";
 import { Carried } from "./carried.ts";
-import { type Claim, claimPath } from "../kernel/claim.ts";
 import type { Dialect } from "./dialect.ts";
 import { Handshake, RETRY_MS } from "./handshake.ts";
 import type { End, Names } from "./names.ts";

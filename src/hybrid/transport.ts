@@ -5,12 +5,11 @@
  */
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { type Address, type HybridAddress, requireAddress } from "../address.ts";
+import { type Address, type HybridAddress, requireAddress, type UnixAddress } from "../address.ts";
 import { requireU32 } from "../arguments.ts";
 import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import type { UnixAddress } from "../address.ts";
 import { shown } from "../shown.ts";
 import type { SocketType } from "../socket.ts";
 import type { Capabilities, SocketMaker, Transport } from "../transport.ts";

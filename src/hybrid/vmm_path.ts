@@ -6,10 +6,9 @@
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
-import type { KernelSocket } from "../kernel/socket.ts";
-import { startTimer } from "../wait/waiting.ts";
 import { type Claim, claimPath } from "../kernel/claim.ts";
-import { pause } from "./faults.ts";
+import type { KernelSocket } from "../kernel/socket.ts";
+import { sleepUnheld, startTimer } from "../wait/waiting.ts";
 import { LineReader, parseConnect } from "./line.ts";
 import { openStream } from "./transport.ts";
 
@@ -55,7 +54,7 @@ export class VmmPath {
           this.#serve(unix);
         }
       } catch {
-        await pause(FULL_MS); // out of descriptors
+        await sleepUnheld(FULL_MS); // out of descriptors
       }
     }
   }

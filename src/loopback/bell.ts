@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { startTimer } from "../wait/waiting.ts";
+import { sleepUnheld } from "../wait/waiting.ts";
 import { WORD } from "./link_memory.ts";
 import type { Words } from "./ring.ts";
 
@@ -103,9 +103,7 @@ export class Bell {
   }
 
   async #lookOften(): Promise<void> {
-    while (!this.#news()) {
-      await new Promise<void>((resolve) => startTimer(resolve, LOOK_EVERY_MS));
-    }
+    while (!this.#news()) await sleepUnheld(LOOK_EVERY_MS);
   }
 }
 

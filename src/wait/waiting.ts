@@ -104,6 +104,11 @@ export function startTimer(f: () => void, ms: number): ReturnType<typeof setTime
   return timer;
 }
 
+/** Resolves after `ms` milliseconds, without holding the event loop. */
+export function sleepUnheld(ms: number): Promise<void> {
+  return new Promise((resolve) => void startTimer(resolve, ms));
+}
+
 /** Turns of the event loop before a pause sleeps. */
 const EAGER_TURNS = 32;
 /** The first naps take this long; after so many of one length they take twice as long. */
@@ -168,7 +173,7 @@ function napMs(naps: number): number {
 
 /** Some milliseconds, holding the event loop as a wait of `socket` does. */
 async function nap(socket: AnySocket, ms: number): Promise<void> {
-  const time = new Promise<void>((resolve) => void startTimer(resolve, ms));
+  const time = sleepUnheld(ms);
   if (socket.hold !== undefined) return await socket.hold(time);
   const over = new AbortController();
   const hold = socket.wait(0, over.signal).catch(() => {});

@@ -7,7 +7,7 @@ import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { VsockError } from "../../error.ts";
 import type { AnySocket } from "../../socket.ts";
-import { orAborted, startTimer } from "../../wait/waiting.ts";
+import { orAborted, sleepUnheld } from "../../wait/waiting.ts";
 
 const LOOK_MS = 200;
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -19,9 +19,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export async function peerGone(socket: AnySocket, signal: AbortSignal): Promise<void> {
   if (!("cid" in socket.localAddress())) return void await socket.wait(POLLHUP, signal);
   // poll(2) of AF_VSOCK does not tell while this end sends; a send of nothing fails then.
-  while (isRead(socket)) {
-    await orAborted(new Promise<void>((resolve) => void startTimer(resolve, LOOK_MS)), signal);
-  }
+  while (isRead(socket)) await orAborted(sleepUnheld(LOOK_MS), signal);
 }
 
 /** Calls `stop` once the peer of `socket`, which sends no more, is gone; never after `signal`. */
