@@ -35,8 +35,8 @@ export function descriptorLimit(): number {
 }
 
 /**
- * Asks Deno for a port of `host`, for `doing` something there: the node:net of Deno throws where
- * nobody can catch it.
+ * Has Deno ask for the permission to use a port of `host`, for `doing` something there. Without it
+ * the node:net of Deno would throw where nobody can catch it.
  *
  * @throws {Error} If it may not be used.
  */

@@ -15,7 +15,7 @@ import type { UnreadTime } from "./unread.ts";
  * @param onCancel What to do when its reader wants no more.
  * @param toError What the stream fails with when `chunks` does.
  * @param ahead Bytes to take before they are asked for: chunks until there are as many.
- * @param unread Runs while these wait for a reader.
+ * @param unread Counts the time for which the bytes taken ahead wait for a reader.
  */
 export function bodyOf(
   chunks: AsyncIterator<Uint8Array>,

@@ -11,7 +11,7 @@ import { IdleTimer } from "./idle_timer.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** What a peer gets of which node:http, or who it asks for, understands nothing. */
+/** How what cannot be served is answered: it is no HTTP, its head is too long, or it is CONNECT. */
 type Refusal =
   | "400 Bad Request"
   | "431 Request Header Fields Too Large"
@@ -63,14 +63,14 @@ export class Connection<A extends Address> {
     this.#startTimer();
   }
 
-  /** node:http has sent its last response: nothing is yet to come but what is read on. */
+  /** node:http has sent its last response and would close: a body that is read on holds it off. */
   #onLast(): void {
     if (this.#readers === 0) return this.#destroySoon();
     this.#closing = true;
     if (this.duplex.writable) this.duplex.end();
   }
 
-  /** The client has closed its half, or all: sending tells which, and no bytes are enough. */
+  /** The client has closed its half, or all: then a write fails, even one of no bytes. */
   #onEnd(): void {
     if (this.#last?.req.complete === false) return this.#destroySoon(); // Deno lets its reader wait
     if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
@@ -132,7 +132,10 @@ export class Connection<A extends Address> {
     return this.#requests === 0;
   }
 
-  /** Answers what cannot be a request, or the rest of one, what came before it first; closes. */
+  /**
+   * Answers what is no request, or not the rest of one, and closes. What came before it is answered
+   * first.
+   */
   refuse(status: Refusal): void {
     const { duplex } = this;
     const amid = this.#last?.req.complete === false;
@@ -145,7 +148,7 @@ export class Connection<A extends Address> {
     this.#destroySoon();
   }
 
-  /** It is an upgraded one from here on: its taker closes it. */
+  /** It has been upgraded: who took it over closes it. */
   handOver(): void {
     this.#idle.stop();
     this.duplex.setDefaultEncoding("utf8");

@@ -13,7 +13,7 @@ import { failure } from "./failure.ts";
 import type { PooledConn } from "./pool.ts";
 import { UnreadTime } from "./unread.ts";
 
-/** What a request carries; a reader can do so once. */
+/** The body of a request; a reader can be sent once only. */
 export type Body = Uint8Array<ArrayBuffer> | Blob | BodyReader | null;
 
 /** A kept connection was closed before a byte of an answer came: its server was not there. */
@@ -124,7 +124,7 @@ class Exchange {
 
   #bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
     const unread = new UnreadTime();
-    this.#conn.isHeldBy(unread);
+    this.#conn.setHolder(unread);
     const onCancel = (reason: unknown): void => {
       if (!incoming.readableEnded) this.#end(reason); // else there is nothing to save
     };

@@ -53,8 +53,8 @@ export class PooledConn extends Agent {
     return this.duplex.readyState === "open" && this.duplex.bytesRead === this.#bytes;
   }
 
-  /** A response has it, until all of its body has come; `unread` is of that. */
-  isHeldBy(unread: UnreadTime): void {
+  /** A response holds it until all of its body has come; `unread` tells whether somebody reads. */
+  setHolder(unread: UnreadTime): void {
     this.#unread = unread;
   }
 

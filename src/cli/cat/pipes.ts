@@ -17,7 +17,7 @@ const FDS = "/proc/self/fd";
 /** Bytes that each kind of file takes without blocking where poll(2) says that it has room. */
 const PIECE = 4_096;
 const AGAIN = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-/** The device of a terminal's other end, which is another one each time that it is opened. */
+/** The device of the other end of terminals, which makes a new terminal each time it is opened. */
 const PTMX = 5 << 8 | 2;
 
 /** Where the bytes come from and go to. */
@@ -104,8 +104,9 @@ interface Output {
 }
 
 /**
- * Standard output; a pipe or a terminal once more, so as not to block it for whoever else has that.
- * With any room, poll(2) says that a terminal has some, which may be less than a piece.
+ * Standard output. A pipe or a terminal is opened anew, without blocking: O_NONBLOCK of the
+ * descriptor that we were given would be that of all processes which have it. A terminal needs that
+ * even for a piece, since poll(2) says that it has room where it has less than one.
  */
 function openOutput(): Output {
   const kind = fstatSync(STDOUT);

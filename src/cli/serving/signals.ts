@@ -51,13 +51,13 @@ function listenFor(
 }
 
 /**
- * The signals that a terminal ends its programs by, and SIGTERM; but for SIGHUP where that is
- * ignored, as by nohup(1), or where Deno does not let that be seen: whoever listens for it undoes
- * that. Node has undone it before.
+ * The signals that a terminal ends its programs by, and SIGTERM. SIGHUP is left out where it is
+ * ignored, as by nohup(1), or where Deno does not let that be seen: to listen for it would be to
+ * ignore it no longer. Node never ignores it, whatever it was started with.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
   const others = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
-  return isOpen("SIGHUP") ? [...others, "SIGHUP"] : others;
+  return isHeeded("SIGHUP") ? [...others, "SIGHUP"] : others;
 }
 
 let hangupKept = false;
@@ -74,7 +74,7 @@ export function keepHangupIgnored(): void {
 }
 
 /** Whether this process is known not to ignore that signal. */
-function isOpen(name: NodeJS.Signals): boolean {
+function isHeeded(name: NodeJS.Signals): boolean {
   if (hangupKept && name === "SIGHUP") return false;
   const status = readIfPermitted("/proc/self/status");
   return status !== undefined && !isIgnored(constants.signals[name], status);
@@ -104,7 +104,7 @@ export function onStop(tell: (signal: "SIGSTOP" | "SIGCONT") => void): Disposabl
     process.kill(process.pid, "SIGSTOP");
   };
   const resume = (): void => tell("SIGCONT");
-  if (isOpen("SIGTSTP")) process.on("SIGTSTP", stop).on("SIGCONT", resume);
+  if (isHeeded("SIGTSTP")) process.on("SIGTSTP", stop).on("SIGCONT", resume);
   return { [Symbol.dispose]: () => void process.off("SIGTSTP", stop).off("SIGCONT", resume) };
 }
 
