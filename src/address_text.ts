@@ -125,7 +125,7 @@ function readText(text: string): ParsedAddress {
   }
   const whole: Piece = { text, at: 0, whole: text };
   if (/^[a-z0-9-]*:[^/]*$/.test(text)) return { address: readVsock(whole) };
-  throw wrong(whole, "it", "start with vsock:, hvsock:, tcp: or unix:, or be CID:PORT");
+  throw wrong(whole, "address", "start with vsock:, hvsock:, tcp: or unix:, or be CID:PORT");
 }
 
 /** `vsock-seqpacket` is `vsock`, and the type. */

@@ -72,27 +72,31 @@ export async function main(args: readonly string[], terminal?: Terminal): Promis
 }
 
 async function runLine(args: readonly string[], terminal: Terminal): Promise<number> {
-  const explains = args[0] === "help" && args.length > 1;
-  const more = explains ? args.slice(2).find((word) => !isHelp(word)) : undefined;
-  if (more !== undefined) {
-    terminal.err(`vsockit help: Unexpected operand: ${more}\n`);
-    return EXIT_USAGE;
-  }
-  const [name, ...rest] = explains ? [...args.slice(1), "--help"] : args;
+  const explains = args[0] === "help";
+  const [name, ...rest] = explains ? args.slice(1).filter((word) => !isHelp(word)) : args;
   if (name === "--version" || name === "-V") {
     terminal.out(`vsockit ${VERSION}\n`);
     return EXIT_OK;
   }
-  if (isHelp(name) || name === "help") {
+  if (isHelp(name) || name === "help" || (explains && name === undefined)) {
     terminal.out(HELP);
     return EXIT_OK;
   }
-  const command = findCommand(name);
-  if (command === undefined) {
-    terminal.err(name === undefined ? HELP : `vsockit: Unknown command: ${name}\n\n${HELP}`);
+  if (name === undefined) {
+    terminal.err(HELP);
     return EXIT_USAGE;
   }
-  return await runCommand(command, rest, terminal);
+  const command = findCommand(name);
+  if (command === undefined) {
+    const what = name.startsWith("-") ? "option" : "command";
+    terminal.err(`vsockit: Unknown ${what}: ${name}\nvsockit --help lists the commands\n`);
+    return EXIT_USAGE;
+  }
+  if (explains && rest.length > 0) {
+    terminal.err(`vsockit help: Unexpected operand: ${rest[0]}\n`);
+    return EXIT_USAGE;
+  }
+  return await runCommand(command, explains ? ["--help"] : rest, terminal);
 }
 
 function isHelp(word: string | undefined): boolean {

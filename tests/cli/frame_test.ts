@@ -21,7 +21,9 @@ test("main() ends with 2 where no command is named, and prints the list as an er
 test("main() ends with 2 for a command that it does not know", async () => {
   const { code, out, err } = await vsockit(["perv"]);
   assertEquals([code, out], [2, ""]);
-  assertMatch(err, /^vsockit: Unknown command: perv\n/);
+  assertEquals(err, "vsockit: Unknown command: perv\nvsockit --help lists the commands\n");
+  const { err: option } = await vsockit(["--verison"]);
+  assertEquals(option, "vsockit: Unknown option: --verison\nvsockit --help lists the commands\n");
 });
 
 test("main() explains a command by --help, wherever it stands", async () => {

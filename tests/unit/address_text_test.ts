@@ -99,10 +99,10 @@ test("stringifyAddress() refuses a type that the family does not have", () => {
 });
 
 const WRONG: readonly (readonly [text: string, says: string])[] = [
-  ["", "it at column 1 must start with vsock:, hvsock:, tcp: or unix:, or be CID:PORT"],
-  ["1024", "it at column 1 must start with"],
-  ["http://example.org", "it at column 1 must start with"],
-  ["/run/app.sock", "it at column 1 must start with"],
+  ["", "address at column 1 must start with vsock:, hvsock:, tcp: or unix:, or be CID:PORT"],
+  ["1024", "address at column 1 must start with"],
+  ["http://example.org", "address at column 1 must start with"],
+  ["/run/app.sock", "address at column 1 must start with"],
   ["vsock://2", "address at column 9 must be CID:PORT: current value is 2"],
   ["vsock://two:1024", "CID at column 9 must be a number up to 4294967295, or any, hypervisor"],
   ["localhost:80", "local or host; over TCP it is tcp:localhost:80: current value is localhost"],

@@ -29,16 +29,17 @@ tcp://HOST:PORT, unix:PATH.
 
 ${describeFlags(FLAGS)}
 A command gets VSOCKIT_PEER, the address of the other end, in its environment.
-It has no terminal, and is a process group, to which SIGTERM goes when SIGINT,
-SIGTERM, SIGHUP or SIGQUIT ends vsockit; it stops and goes on with that, too.
+It runs without a terminal, in a process group of its own, which gets SIGTERM
+when SIGINT, SIGTERM, SIGHUP or SIGQUIT ends vsockit, and stops and goes on with
+that.
 How much has moved is shown where only standard error is a terminal.
 
 Examples:
   vsockit cat --listen --keep --exec 'tr a-z A-Z' any:5000
   echo hello | vsockit cat host:5000
   ssh -o ProxyCommand='vsockit cat 3:22' root@guest
-Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, the command too, ${EXIT_USAGE} wrong usage, nothing started,
-${EXIT_SIGNAL} and the number of the signal that ended it.
+Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, or its command did, ${EXIT_USAGE} wrong usage, nothing
+started, ${EXIT_SIGNAL} and the number of the signal that ended it.
 `;
 
 /** The subcommand `cat`. */

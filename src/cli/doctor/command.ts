@@ -20,10 +20,10 @@ const LIST = formatColumns(Array.from(CAPABILITIES, ([name, about]) => [`  ${nam
 
 const HELP = `Usage: vsockit doctor [OPTIONS] [NAME...]
 
-Says what this machine can do: yes or no, why, and the cure; then what receivers
-that choose go by, the time to copy and to map what has come, measured over the
-loopback and TCP. Nothing is connected or sent over AF_VSOCK. With NAMEs it
-looks at those alone, and fails where one is missing.
+Says what this machine can do: yes or no, why, and the cure. Then it measures,
+over the loopback and TCP, the time to copy and to map what has come, by which
+receivers choose between the two. Nothing is connected or sent over AF_VSOCK.
+With NAMEs it looks at those alone, and fails where one is missing.
 
 ${describeFlags(FLAGS)}
 NAME is one of:

@@ -239,6 +239,10 @@ function parseRemote(given: Given, transport: TransportName): Remote | undefined
 function fileSize(path: string): number {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() && found.size > 0) return found.size;
-  const what = found === undefined ? "nothing there" : found.isFile() ? "empty" : "not a file";
-  throw new UsageError(`Cannot use --file ${path}: must be a file with bytes in it: it is ${what}`);
+  const why = found === undefined
+    ? "there is none"
+    : found.isFile()
+    ? "it is empty"
+    : "it is not a file";
+  throw new UsageError(`Cannot use --file ${path}: must be a file with bytes in it: ${why}`);
 }

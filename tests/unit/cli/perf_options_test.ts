@@ -69,7 +69,7 @@ test("parseOptions() takes the amount from --file", () => {
     assertEquals([plan.bytes, plan.file, amountGiven], [7, full, true]);
     assertThrows(() => parseOptions(["--file", empty]), UsageError, "it is empty");
     assertThrows(() => parseOptions(["--file", directory]), UsageError, "it is not a file");
-    assertThrows(() => parseOptions([`--file=${full}-`]), UsageError, "it is nothing there");
+    assertThrows(() => parseOptions([`--file=${full}-`]), UsageError, "there is none");
     assertThrows(() => parseOptions(["--file", full, "-m", "1"]), UsageError, "--megabytes");
   } finally {
     rmSync(directory, { recursive: true });
