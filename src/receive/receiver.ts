@@ -150,11 +150,12 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
       "only TCP, and VM sockets that connect or listen gave options.zeroCopyReceive, can map";
     throw new VsockError("mmap", "EOPNOTSUPP", { hint });
   }
+  // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
+  const maps = mode === "map" || socket.type === "seqpacket" || replays(socket);
+  const expected = maps ? 0 : rcvlowatOf(socket); // where it fails, nothing is mapped yet
   try {
     const mapping = isTcp(socket) ? new TcpSource(socket, pages) : openMapping(socket, pages);
-    // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
-    if (mode === "map" || socket.type === "seqpacket" || replays(socket)) return mapping;
-    return new AutoSource(copied(), mapping, carrierOf(socket), rcvlowatOf(socket));
+    return maps ? mapping : new AutoSource(copied(), mapping, carrierOf(socket), expected);
   } catch (cause) {
     const error = toVsockError("mmap", cause);
     if (mode === "map" || !isUnmappable(error)) throw error;

@@ -17,6 +17,7 @@ import {
 } from "../../../mod.ts";
 import { openTcp } from "../../../src/kernel/elsewhere.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
 import { openTcpPair, type TcpPair } from "../../helpers/tcp_pair.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
@@ -375,4 +376,11 @@ test("TcpSource gives what a sender had sent that is killed, then its end", SLOW
     assert(error instanceof VsockError && error.code === "ECONNRESET", String(error));
   }
   assert(killed && bytes > MIB);
+});
+
+test("Receiver maps nothing of TCP where it cannot be told SO_RCVLOWAT", async () => {
+  using pair = await openTcpPair(HOST);
+  using refused = failOnce("getsockopt", "EINVAL");
+  assertThrows(() => pair.far.receiver({ mode: "auto" }), VsockError, "EINVAL");
+  assertEquals([...refused.mapped], []);
 });
