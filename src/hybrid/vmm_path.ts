@@ -6,14 +6,13 @@
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
-import { type Claim, claimPath } from "../kernel/claim.ts";
+import type { Claim } from "../kernel/claim.ts";
+import { listenOnPath } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { sleepUnheld, startTimer } from "../wait/waiting.ts";
 import { LineReader, parseConnect } from "./line.ts";
-import { openStream } from "./transport.ts";
 
 const BACKLOG = 128;
-const MODE = 0o600;
 /** A host has as long as Firecracker gives it, in milliseconds. */
 const TIMEOUT_MS = 2_000;
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
@@ -34,15 +33,10 @@ export class VmmPath {
   /** Starts to listen. @throws {SysError} `EADDRINUSE` if somebody listens on `path`. */
   constructor(path: string, answer: Answer) {
     this.#answer = answer;
-    const unix = this.#unix = openStream("stream");
-    try {
-      this.#claim = claimPath(path, () => unix.bind({ path }), MODE);
-      unix.listen(BACKLOG);
-    } catch (error) {
-      unix.close();
-      throw error;
-    }
+    const { unix, claim } = listenOnPath(path, BACKLOG);
     unix.unref();
+    this.#unix = unix;
+    this.#claim = claim;
     this.#run();
   }
 

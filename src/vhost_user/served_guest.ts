@@ -7,9 +7,8 @@ import { SysError } from "../../ffi/errno.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import type { UnixAddress } from "../address.ts";
 import { VsockError } from "../error.ts";
-import { type Claim, claimPath } from "../kernel/claim.ts";
-import { UNIX } from "../kernel/family_unix.ts";
-import { openKernelSocket } from "../kernel/open.ts";
+import type { Claim } from "../kernel/claim.ts";
+import { listenOnPath } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { LoopHold } from "../wait/loop_hold.ts";
 import {
@@ -26,7 +25,6 @@ import type { GuestCounters } from "./guest_tx.ts";
 import { Session } from "./session.ts";
 import type { Watcher } from "./watcher.ts";
 
-const MODE = 0o600;
 const BACKLOG = 1;
 /** Milliseconds until it listens again when descriptors have run out, or threads. */
 const FULL_MS = 100;
@@ -84,14 +82,9 @@ export class ServedGuest implements VsockGuest {
     this.#guest = guest;
     this.#features = features;
     this.#host = host;
-    const listener = this.#listener = openKernelSocket(UNIX, "stream");
-    try {
-      this.#claim = claimPath(path, () => listener.bind({ path }), MODE);
-      listener.listen(BACKLOG);
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
+    const { unix, claim } = listenOnPath(path, BACKLOG);
+    this.#listener = unix;
+    this.#claim = claim;
     this.#listen();
   }
 

@@ -1,7 +1,7 @@
 /** Guests come and go: their connections end, nothing is left, the next one is served. */
 import { existsSync } from "node:fs";
 import { before, test } from "node:test";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
@@ -9,6 +9,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
+import { failOnce } from "../helpers/faulty_libc.ts";
 import { exchange, gone, meet, warmUp } from "./exchange.ts";
 import { footprint, leavesNothing } from "./footprint.ts";
 import { FrontEnd } from "./front_end.ts";
@@ -283,4 +284,14 @@ test("VsockDevice takes another memory table, and drops the one before", {
   await exchange(device, machine);
   // The rings lie in the first one as long as they run.
   assertEquals(footprint(), { ...before, mappings: before.mappings + 1 });
+});
+
+test("VsockDevice leaves no path behind where it cannot listen there", () => {
+  const socketPath = freshPath();
+  {
+    using _refused = failOnce("listen", "EADDRINUSE");
+    const make = (): VsockDevice => createVsockDevice({ socketPath, guestCid: GUEST_CID });
+    assertThrows(make, VsockError, "EADDRINUSE");
+  }
+  assertEquals(existsSync(socketPath), false);
 });

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { HybridAddress } from "../../../src/address.ts";
@@ -10,6 +10,7 @@ import { openHybrid } from "../../../src/hybrid/transport.ts";
 import { listen } from "../../../src/listen.ts";
 import type { WaitOptions } from "../../../src/wait/waiting.ts";
 import { runChild } from "../../helpers/child.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -346,3 +347,13 @@ test(
       assertEquals(await readText(guest, 10), "still here");
     }),
 );
+
+test("createVmm() leaves no path behind where it cannot listen there", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  {
+    using _refused = failOnce("listen", "EADDRINUSE");
+    assertThrows(() => createVmm(path), VsockError, "EADDRINUSE");
+  }
+  assertEquals(existsSync(path), false);
+});
