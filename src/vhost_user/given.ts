@@ -4,8 +4,8 @@
  * @module
  */
 import { SO_LINGER, SOL_SOCKET } from "../../ffi/abi/socket.ts";
-import { SysError } from "../../ffi/errno.ts";
 import { close, setsockopt } from "../../ffi/libc.ts";
+import { ignoreRefusal } from "../kernel/refusal.ts";
 
 /** The most that one message can bring: `SCM_MAX_FD` of the kernel. */
 export const GIVEN_MAX = 253;
@@ -14,14 +14,11 @@ export const GIVEN_MAX = 253;
 const NO_LINGER: Uint8Array<ArrayBuffer> = new Uint8Array(8);
 
 /**
- * Closes `fd`. Of a socket that takes as long as its SO_LINGER says, O_NONBLOCK or not. A file of
- * FUSE or NFS takes as long as its server does, and no call can tell without asking that server.
+ * Closes `fd`, which is gone whatever its file has to say of that. Of a socket it takes as long as
+ * its SO_LINGER says, O_NONBLOCK or not. A file of FUSE or NFS takes as long as its server does,
+ * and no call can tell without asking that server.
  */
 export function closeGiven(fd: number): void {
-  try {
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER);
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error; // it is no socket
-  }
-  close(fd);
+  ignoreRefusal(() => setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER)); // it may be no socket
+  ignoreRefusal(() => close(fd));
 }

@@ -1,4 +1,5 @@
 /** Descriptors that a VMM sends and the device has no use for: to close one takes no time. */
+import { readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../ffi/abi/socket.ts";
@@ -8,6 +9,7 @@ import { openUnix } from "../../src/kernel/elsewhere.ts";
 import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
+import { FaultyLibc } from "../helpers/faulty_libc.ts";
 import { frame, FrontEnd, memoryTable, sendFrame, u32s, u64s } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { leavesNothing } from "./footprint.ts";
@@ -94,3 +96,27 @@ test("VsockDevice waits for no descriptor of a VMM to close: one of a VMM that i
   assertEquals(lingers(fd), false);
   close(fd);
 });
+
+/** Has close(2) of what `link` of `/proc` leads to fail, as of a file whose server is gone. */
+function failToClose(link: string): FaultyLibc {
+  const isSo = (fd: unknown): boolean => readlinkSync(`/proc/self/fd/${fd}`) === link;
+  return new FaultyLibc((name, [fd]) => name === "close" && isSo(fd) ? "EIO" : undefined);
+}
+
+for (const [name, send] of Object.entries(WAYS)) {
+  test(`VsockDevice goes on where close(2) fails of a descriptor of a VMM: one that ${name}`, {
+    timeout: 30_000,
+  }, async () => {
+    using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+    await warmUp(device);
+    const fd = lingering();
+    await leavesNothing(async () => {
+      using _libc = failToClose(readlinkSync(`/proc/self/fd/${fd}`));
+      using frontEnd = await FrontEnd.connect(device.guest.socketPath);
+      await send(frontEnd, [fd, fd, fd]);
+      await frontEnd.closed();
+      await warmUp(device);
+    });
+    close(fd);
+  });
+}
