@@ -118,10 +118,10 @@ export class WholeSend {
   /** Looks until there is one: descriptors or memory may be short for a moment. */
   #findRing(): Uring | null {
     if (this.#ring !== null) return this.#ring;
-    const ring = this.#ring = this.#find();
+    const ring = this.#find();
     // Past some retries an io_uring lets a thread of the kernel block; it must be able to.
     if (ring !== null) fcntl(this.#fd, F_SETFL, fcntl(this.#fd, F_GETFL) & ~O_NONBLOCK);
-    return ring;
+    return this.#ring = ring;
   }
 
   /** Copies `data` and lets the kernel begin with it. */

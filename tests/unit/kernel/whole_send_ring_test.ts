@@ -19,6 +19,7 @@ import { close, fcntl, recv, send, shutdown, socket, socketpair } from "../../..
 import type { Message } from "../../../ffi/message.ts";
 import type { Done, Uring } from "../../../src/kernel/uring.ts";
 import { WholeSend } from "../../../src/kernel/whole_send.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
 import { assertSysError } from "../../helpers/sys_error.ts";
 import { NO_VSOCK } from "./helpers.ts";
 
@@ -67,6 +68,17 @@ test("WholeSend has the kernel block where it has a ring, and only there", () =>
     rig.messages.send(ONE, 0);
     assertEquals((fcntl(rig.fd, F_GETFL) & O_NONBLOCK) === 0, rings);
   }
+});
+
+test("WholeSend.send() tries again to have the kernel block where that was refused", () => {
+  using rig = new Rig();
+  const { messages, fd } = rig;
+  {
+    using _refused = failOnce("fcntl", "EPERM", 2);
+    assertSysError("fcntl", "EPERM", () => messages.send(ONE, 0));
+  }
+  assertEquals([messages.state, messages.send(ONE, 0)], ["idle", WOULD_BLOCK]);
+  assertEquals(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 });
 
 test("WholeSend.send() begins with a copy once, and is through with what it began with", () => {
