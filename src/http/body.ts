@@ -154,7 +154,7 @@ export async function sendBody(
     }
     await body.cancel();
   } catch (error) {
-    await body.cancel(error);
+    void body.cancel(error); // not awaited: whoever waits is told, however long its end takes
     throw error;
   } finally {
     outgoing.off("close", onClose);
