@@ -24,8 +24,11 @@ const NOTHING: Claim = { release(): void {} };
  * @throws {SysError} `EADDRINUSE` where the path is taken.
  */
 export function claimPath(path: string, bind: () => void, mode?: number): Claim {
-  if (!path.startsWith("\0")) ifKnown(() => identify(path));
-  const place = ifKnown(() => placeOf(path)) ?? path;
+  if (path.startsWith("\0")) {
+    bind();
+    return NOTHING;
+  }
+  const place = locate(path);
   try {
     bind();
   } catch (error) {
@@ -35,7 +38,7 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
   const claim = holdPath(place);
   try {
     // In time: before listen(2) nobody can connect.
-    if (claim !== NOTHING && mode !== undefined) fs().chmodSync(path, mode);
+    if (mode !== undefined) fs().chmodSync(path, mode);
     return claim;
   } catch (error) {
     claim.release();
@@ -43,24 +46,22 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
   }
 }
 
-/** What Deno does not permit fails before the bind; what the kernel refuses, bind(2) tells. */
-function ifKnown<T>(look: () => T): T | undefined {
+/**
+ * Where `path` is, however the working directory changes. It looks there as well: what Deno does
+ * not permit has to fail before the bind. What the kernel refuses, bind(2) will tell.
+ */
+function locate(path: string): string {
   try {
-    return look();
+    identify(path);
+    return path.startsWith("/") ? path : `${process().cwd()}/${path}`;
   } catch (error) {
-    if ((error as { readonly code?: unknown }).code === undefined) throw error;
-    return undefined;
+    if ((error as { readonly code?: unknown }).code === undefined) throw error; // Deno's own
+    return path;
   }
-}
-
-/** Where `path` is, however the working directory changes. */
-function placeOf(path: string): string {
-  return path.startsWith("\0") || path.startsWith("/") ? path : `${process().cwd()}/${path}`;
 }
 
 /** The claim of whoever has just bound a socket to `path`. */
 function holdPath(path: string): Claim {
-  if (path.startsWith("\0")) return NOTHING;
   let mine = identify(path);
   return {
     release(): void {
@@ -83,7 +84,6 @@ function identify(path: string): string | undefined {
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
 function clearDead(path: string): boolean {
-  if (path.startsWith("\0")) return false;
   const found = identify(path);
   if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
