@@ -19,6 +19,9 @@ import type { VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
 import type { RxPage, StackNode } from "./node.ts";
 
+/** Numbers that stand for pointers: far from 0, and no two mappings of a thread share one. */
+let nextAddress = 0x1000_0000;
+
 /** What the mapping asks of its socket. */
 export interface MappingOwner {
   readonly sock: VsockSock;
@@ -37,7 +40,7 @@ export class StackMapping implements RxMapping {
   readonly #node: StackNode;
   readonly #headers: UsrHdrPage;
   #pieces: Piece[] = [];
-  #unmapped = false;
+  #mapped = true;
   /** Where the last view was found: views are asked for in order. */
   #at = 0;
   #atPage = 0;
@@ -50,7 +53,13 @@ export class StackMapping implements RxMapping {
     this.volatile = page.volatile;
     this.spins = page.spins;
     this.dataPages = length / USR_PAGE_SIZE - 1;
-    this.address = node.addMapping(owner.sock, length);
+    this.address = nextAddress;
+    nextAddress += length + USR_PAGE_SIZE;
+  }
+
+  /** Whether `unmap()` has not been called. */
+  get mapped(): boolean {
+    return this.#mapped;
   }
 
   readable(): boolean {
@@ -116,9 +125,7 @@ export class StackMapping implements RxMapping {
 
   unmap(): void {
     this.advise();
-    if (this.#unmapped) return;
-    this.#unmapped = true;
-    this.#node.mappings.delete(this.address);
+    this.#mapped = false;
   }
 }
 

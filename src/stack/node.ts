@@ -4,7 +4,6 @@
  * @module
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
-import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { LoopHold } from "../wait/loop_hold.ts";
 import { Turns } from "../wait/turns.ts";
@@ -44,18 +43,16 @@ export interface NodeOptions {
   readonly shorten?: ((what: "read" | "write", n: number) => number) | undefined;
 }
 
-/** Numbers that stand for pointers: far from 0, and no two mappings of a thread share one. */
-let nextAddress = 0x1000_0000;
-
 /** A port above 1023 to begin with. */
 export function firstPort(random: () => number): number {
   return 1_024 + Math.floor(random() * 0x7fff_0000);
 }
 
 /**
- * `tellsCredit()` where to tell takes longer than the peer takes to drain the rest: with half a
- * window to give, or where the reader waits for more than the peer may send. Of a message it may
- * need all there is.
+ * `tellsCredit()` of a carrier over which an update is slow: a peer that hears of credit when less
+ * than a packet is left would stand still meanwhile. So it hears once half of its window is free
+ * again, or where the reader waits for more than it may send. A message may need all credit there
+ * is: there it always hears.
  */
 export function tellsLate({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
   const window = credit.txBufSize(); // the peer keeps to its own buffer too
@@ -73,9 +70,6 @@ export class StackNode implements StackHost {
   readonly turns: Turns = new Turns();
   readonly shorten: NodeOptions["shorten"];
   readonly replays: boolean;
-  /** Mappings by their start, for the address checks of MAP_RX. */
-  readonly mappings: Map<number, { readonly length: number; readonly owner: VsockSock }> =
-    new Map();
   /** Its sockets that listen. */
   readonly listening: Set<Disposable> = new Set();
   readonly #clock: Clock;
@@ -228,13 +222,5 @@ export class StackNode implements StackHost {
   /** Page 0 for `sock`. */
   openPage(_sock: VsockSock): RxPage {
     return new LocalPage();
-  }
-
-  /** Gives a mapping of `length` bytes its address. */
-  addMapping(owner: VsockSock, length: number): number {
-    const address = nextAddress;
-    nextAddress += length + USR_PAGE_SIZE;
-    this.mappings.set(address, { length, owner });
-    return address;
   }
 }

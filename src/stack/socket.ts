@@ -228,10 +228,10 @@ export class StackSocket implements Socket {
     const sock = this.#sock;
     if (!sock.zerocopy) throw new SysError("getsockopt", "EOPNOTSUPP");
     if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
-    const found = this.#node.mappings.get(address);
-    if (found === undefined || found.owner !== sock) throw new SysError("getsockopt", "EINVAL");
-    if (this.#mapping!.dataPages === 0) throw new SysError("getsockopt", "EFAULT");
-    this.#mapping!.fill();
+    const mapping = this.#mapping;
+    if (mapping?.address !== address || !mapping.mapped) throw new SysError("getsockopt", "EINVAL");
+    if (mapping.dataPages === 0) throw new SysError("getsockopt", "EFAULT");
+    mapping.fill();
   }
 
   readonly #wake = (): void => {

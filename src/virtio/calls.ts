@@ -211,11 +211,11 @@ function receiveMessage(
 }
 
 /**
- * The dequeue half of `getsockopt(SO_VM_SOCKETS_MAP_RX)`: moves packets into at most `pages` data
- * pages, and tells the peer of credit as recv(2) on a stream does.
+ * The dequeue half of `getsockopt(SO_VM_SOCKETS_MAP_RX)`, on a socket that was connected: moves
+ * packets into at most `pages` data pages, and tells the peer of credit as recv(2) on a stream
+ * does.
  */
 export function mapRx(stack: Stack, sock: VsockSock, pages: number, into: Piece[]): void {
-  if (sock.carrier === undefined) throw new SysError("getsockopt", "ENOTCONN");
   sock.rx.map(pages, into);
   if (sock.state === "established" && !sock.done) tellCredit(stack, sock);
 }
