@@ -30,14 +30,12 @@ import {
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { setRcvlowat, takeError, updateBufferSize } from "../virtio/calls.ts";
-import type { VsockSock } from "../virtio/sock.ts";
+import { DEFAULT_CONNECT_TIMEOUT_MS, type VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
 
-const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
-/** Jiffies of a kernel with HZ=250 are 4 ms; a stack counts whole milliseconds. */
 const USEC_PER_MSEC = 1_000;
 const USEC_PER_SEC = 1_000_000;
-/** `struct timeval` on 64-bit Linux, and `struct linger`. */
+/** Bytes of those that are kept: `struct linger`, and `struct timeval` of 64-bit Linux. */
 const KEPT_SIZES: ReadonlyMap<number, number> = new Map([
   [SO_LINGER, 8],
   [SO_RCVTIMEO, 16],
@@ -123,20 +121,22 @@ function setSocketOption(
   name: number,
   value: Uint8Array,
 ): void {
-  const size = KEPT_SIZES.get(name) ?? 4;
-  const known = size !== 4 || name === SO_RCVLOWAT || name === SO_ZEROCOPY;
-  if (value.length < size) throw new SysError("setsockopt", "EINVAL");
-  if (!known) throw new SysError("setsockopt", "ENOPROTOOPT");
-  if (size !== 4) {
-    kept.set(name, value.slice(0, size));
+  const keptSize = KEPT_SIZES.get(name);
+  if (value.length < (keptSize ?? 4)) throw new SysError("setsockopt", "EINVAL");
+  if (keptSize !== undefined) {
+    kept.set(name, value.slice(0, keptSize));
     return;
   }
   const number = viewOf(value).getInt32(0, true);
-  if (name === SO_RCVLOWAT) {
-    setRcvlowat(stack, sock, number);
-  } else {
-    if (number < 0 || number > 1) throw new SysError("setsockopt", "EINVAL");
-    sock.txZerocopy = number === 1;
+  switch (name) {
+    case SO_RCVLOWAT:
+      return setRcvlowat(stack, sock, number);
+    case SO_ZEROCOPY:
+      if (number < 0 || number > 1) throw new SysError("setsockopt", "EINVAL");
+      sock.txZerocopy = number === 1;
+      return;
+    default:
+      throw new SysError("setsockopt", "ENOPROTOOPT");
   }
 }
 
@@ -206,6 +206,7 @@ function readTimeout(value: Uint8Array): number {
   if (sec < 0n || usec >= BigInt(USEC_PER_SEC) || sec >= 1n << 53n) {
     throw new SysError("setsockopt", "ERANGE");
   }
+  // Whole milliseconds; the kernel rounds up to its jiffies.
   const ms = Number(sec) * 1_000 + Math.ceil(Number(usec) / USEC_PER_MSEC);
   return ms <= 0 ? DEFAULT_CONNECT_TIMEOUT_MS : ms;
 }

@@ -33,7 +33,8 @@ export const SHUTDOWN_MASK = 3;
 
 const DEFAULT_BUFFER_SIZE = 256 * 1024;
 const DEFAULT_BUFFER_MIN_SIZE = 128;
-const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
+/** `VSOCK_DEFAULT_CONNECT_TIMEOUT` of the kernel. */
+export const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
 
 /** A CID and a port; `VMADDR_*_ANY` until set. */
 export interface SockAddr {
