@@ -29,6 +29,9 @@ import type { Socket, SocketType } from "./socket.ts";
 import type { TransportChoice } from "./transport.ts";
 import { limitWait, requireWaitOptions, TIMER_MAX_MS, type WaitOptions } from "./wait/waiting.ts";
 
+/** How often to try again while a listener of AF_UNIX has a full queue: no event tells of room. */
+const QUEUE_FULL_RETRY_MS = 2;
+
 /** For {@linkcode connect}. */
 export interface ConnectOptions<A extends Address = VsockAddress> {
   /** What carries it. @default {"auto"} */
@@ -157,9 +160,9 @@ function requireLocal<A extends Address>(given: A, address: Address): A {
   const local = requireAddress(given);
   requireNoName(local);
   const { transport } = toAddr(address);
-  const version = familyOf(address);
+  const version = versionOf(address);
   const same = toAddr<Address>(local).transport === transport;
-  if (same && (version === 0 || version === familyOf(local))) return local;
+  if (same && (version === 0 || version === versionOf(local))) return local;
   throw new TypeError(
     `Cannot use localAddress: must be one of ${version === 0 ? transport : `IPv${version}`}, ` +
       `as the address is: current value is ${formatAddress(local)}`,
@@ -186,7 +189,7 @@ async function connectToName<A extends Address>(
   const { signal } = limit;
   const end = performance.now() + (plan.timeoutMs ?? Infinity);
   let failure: unknown;
-  const hostnames = await resolveName(name, signal, familyOf(plan.local));
+  const hostnames = await resolveName(name, signal, versionOf(plan.local));
   for (const [index, hostname] of hostnames.entries()) {
     const address: Address = { hostname, port };
     try {
@@ -201,7 +204,7 @@ async function connectToName<A extends Address>(
 }
 
 /** 4 or 6 of an IP address; 0 where there is none, as in that of a name. */
-function familyOf(address: Address | undefined): number {
+function versionOf(address: Address | undefined): number {
   return address !== undefined && "hostname" in address ? ipVersion(address.hostname) : 0;
 }
 
@@ -241,15 +244,15 @@ async function connectSocket<A extends Address>(
   options: WaitOptions,
 ): Promise<void> {
   try {
-    let done = tryConnect(socket, address);
-    if (done) return;
+    let connected = tryConnect(socket, address);
+    if (connected) return;
     using limit = limitWait("connect", options, address);
-    while (done === undefined) {
-      await new Promise((resolve) => setTimeout(resolve, FULL_MS));
+    while (connected === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, QUEUE_FULL_RETRY_MS));
       limit.signal?.throwIfAborted();
-      done = tryConnect(socket, address);
+      connected = tryConnect(socket, address);
     }
-    if (done) return;
+    if (connected) return;
     await socket.wait(POLLOUT, limit.signal);
     const errno = socket.takeError();
     if (errno !== 0) throw new VsockError("connect", errno, { address, hint: socket.hint });
@@ -257,9 +260,6 @@ async function connectSocket<A extends Address>(
     throw toVsockError("connect", cause, address, socket.hint);
   }
 }
-
-/** Milliseconds until a full queue of AF_UNIX is tried again: there is no event for that. */
-const FULL_MS = 2;
 
 /** connect(2): `undefined` where the queue of the listener is full, which only AF_UNIX says. */
 function tryConnect<A extends Address>(socket: Socket<A>, address: A): boolean | undefined {
