@@ -15,6 +15,7 @@ import type { Page0 } from "./link_page0.ts";
 import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
+import { sleepSync } from "../wait/sleep.ts";
 import { turn } from "../wait/turns.ts";
 import { Wire } from "./wire.ts";
 
@@ -208,7 +209,7 @@ class LinkedNode extends StackNode implements Carrier {
   override block(ready: () => number, timeoutMs: number): number {
     const sleep = (ms: number): void => {
       if (this.#link.alive) this.#link.waitSync(ms);
-      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms); // for a deadline
+      else sleepSync(ms); // until a deadline: nothing comes any more
     };
     return this.blockBy(sleep, ready, timeoutMs);
   }

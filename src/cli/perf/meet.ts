@@ -8,13 +8,13 @@ import type { Address } from "../../address.ts";
 import { VsockError } from "../../error.ts";
 import type { Socket } from "../../socket.ts";
 import type { SocketMaker } from "../../transport.ts";
+import { sleepSync } from "../../wait/sleep.ts";
 import type { Control } from "./control.ts";
 import type { Plan } from "./plan.ts";
 
 const TIMEOUT_MS = 10_000;
 /** How long an end that will listen may take, as it starts a Worker; and how often it is tried. */
 const [COMING_MS, RETRY_MS] = [60_000, 20];
-const never: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
 /** What an end needs to meet the other one. */
 export interface Meeting {
@@ -68,7 +68,7 @@ function connectTo(meeting: Meeting, plan: Plan): Socket<Address> {
     } catch (error) {
       if (peer !== "coming" || !isRefused(error) || performance.now() > deadline) throw error;
     }
-    Atomics.wait(never, 0, 0, RETRY_MS);
+    sleepSync(RETRY_MS);
   }
 }
 

@@ -1,13 +1,13 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { Stillness } from "../../../src/cli/serving/stillness.ts";
+import { sleepSync } from "../../../src/wait/sleep.ts";
 
 const PERIOD_MS = 50;
-const never: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
 /** As a process does that is stopped, and goes on. */
 function standStill(): void {
-  Atomics.wait(never, 0, 0, 4 * PERIOD_MS);
+  sleepSync(4 * PERIOD_MS);
 }
 
 test("Stillness does not count the time for which the process was stopped", () => {
