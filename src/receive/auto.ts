@@ -41,13 +41,13 @@ export class AutoSource implements Source {
     const choice = this.#costs.choose(this.#expected);
     try {
       const source = choice.way === "copy" ? this.#copy : this.#map;
-      if (source !== this.#last) this.#last?.rest?.();
+      if (source !== this.#last) this.#last?.discardStale?.();
       this.#last = source;
       const batch = choice.measured ? this.#dequeueMeasured(source, choice) : source.dequeue();
       if (batch) this.#expected = batch.byteLength;
       return batch;
     } catch (error) {
-      // What one way lost, the other would not know of.
+      // The other way would go on behind what this one lost.
       this.#broken = error;
       throw error;
     }

@@ -19,8 +19,11 @@ export interface Source {
    * every later call.
    */
   dequeue(): LentBatch | null | undefined;
-  /** Gives back what only its own next dequeue would: another source takes the next ones. */
-  rest?(): void;
+  /**
+   * Gives back pages of released batches that its own next dequeue would else give back: called
+   * where the next dequeue is another source's.
+   */
+  discardStale?(): void;
   /** Gives the memory back; the open batch has been released. The second call does nothing. */
   close(): void;
 }

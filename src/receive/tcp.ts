@@ -90,7 +90,7 @@ export class TcpSource implements Source, Lender {
       if (this.#headers.count === 0) throw error;
     }
     if (this.#headers.count > 0) return new LentBatch(this.#headers, this);
-    this.rest();
+    this.discardStale();
     return end;
   }
 
@@ -166,10 +166,10 @@ export class TcpSource implements Source, Lender {
     this.#stalePages = Math.max(this.#stalePages, mapped);
     this.#mappedPages = 0;
     if (this.#more && mapped > 0) this.#region.releaseAll();
-    else this.rest();
+    else this.discardStale();
   }
 
-  rest(): void {
+  discardStale(): void {
     const length = this.#stalePages * USR_PAGE_SIZE;
     this.#stalePages = 0;
     if (length > 0 && this.#region.address !== 0) this.#region.discard(0, length);

@@ -167,7 +167,7 @@ class FakeSource implements Source, Lender {
   reclaim(): void {
     this.reclaims += 1;
   }
-  rest(): void {
+  discardStale(): void {
     this.keeps = false;
   }
   close(): void {
