@@ -156,7 +156,7 @@ export class Guest implements Carrier, TxEnd {
   allocate(data: Uint8Array, to: Destination): Payload | undefined {
     return this.#guarded(({ rx }) => {
       const payload = rx.allocate(data, to);
-      if (rx.spent) this.#later();
+      if (rx.spent) this.#later(); // at once: others may send before this is flushed
       return payload;
     });
   }

@@ -113,6 +113,24 @@ test("VsockDevice gives the event loop a turn where each call of a program has t
   assert(turns >= 16, `64 calls took ${turns} turns`);
 });
 
+test("VsockDevice ends the turn of a program whose send has filled enough buffers of a guest", {
+  timeout: 30_000,
+}, async () => {
+  const [bufferSize, buffers] = [2 ** 22, 512];
+  using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+  const options = { transport: device, options: { bufferSize } };
+  using listener = listen({ cid: 2, port: PORT }, options);
+  const { socketPath } = device.guest;
+  using guest = await RawGuest.start({ socketPath, ringSize: RING_SIZE, indirect: false }, buffers);
+  await guest.connect(PORT, { bufAlloc: bufferSize });
+  using conn = await listener.accept();
+  const { socket } = conn;
+  assertEquals([socket.send(new Uint8Array(1), 0), socket.turns.spent()], [1, false]);
+  const sent = socket.send(new Uint8Array(bufferSize - 1), 0);
+  assert(sent >= 2 ** 20, `${sent} bytes were sent`);
+  assertEquals(socket.turns.spent(), true); // before whoever comes next sends as much
+});
+
 test("Socket.poll() looks at the guest of a connection, and of a listener at all", {
   timeout: 30_000,
 }, async () => {
