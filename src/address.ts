@@ -62,7 +62,10 @@ export interface HybridAddress {
 /** Where a socket is; its members tell the family. */
 export type Address = VsockAddress | TcpAddress | UnixAddress | HybridAddress;
 
-/** An {@linkcode Address} without what would tell another family: both is refused. */
+/**
+ * An {@linkcode Address} that has members of one family alone: TypeScript refuses
+ * `{ cid: 2, port: 80, path: "/run/fc.sock" }`, as `connect()` and `listen()` do.
+ */
 export type UnmixedAddress =
   | (VsockAddress & Partial<Record<"hostname" | "path", undefined>>)
   | (TcpAddress & Partial<Record<"cid" | "path", undefined>>)
@@ -131,11 +134,11 @@ function requireVsockAddress(address: VsockAddress): void {
   }
 }
 
-/** The members that tell the family; `path` does so with a `port` or without. */
-const TELLING: readonly string[] = ["cid", "hostname", "path"];
+/** The members by which the families differ; `path` stands with a `port` or without. */
+const FAMILY_MEMBERS: readonly string[] = ["cid", "hostname", "path"];
 
 function requireOneFamily(address: Address): void {
-  const found = TELLING.filter((name) => name in address);
+  const found = FAMILY_MEMBERS.filter((name) => name in address);
   if (found.length <= 1) return;
   throw new TypeError(
     "Cannot use address: must have one of cid, hostname and path: " +
@@ -143,21 +146,24 @@ function requireOneFamily(address: Address): void {
   );
 }
 
-/** `address` without members that would tell its family and are `undefined`. */
-function told<A extends Address>(address: A): A {
+/** `address` without those of `FAMILY_MEMBERS` that are there and `undefined`. */
+function withoutUndefined<A extends Address>(address: A): A {
   const members = Object.entries(address);
-  const rest = members.filter(([name, value]) => value !== undefined || !TELLING.includes(name));
-  return rest.length === members.length ? address : Object.fromEntries(rest) as unknown as A;
+  const kept = members.filter(([name, value]) =>
+    value !== undefined || !FAMILY_MEMBERS.includes(name)
+  );
+  return kept.length === members.length ? address : Object.fromEntries(kept) as unknown as A;
 }
 
 /**
- * The address whose members tell its family by being there, as `given` does but for `undefined`.
+ * `given`, checked. Of `cid`, `hostname` and `path` it has one, so that `"cid" in address` tells
+ * the family: what was `undefined` is left out.
  *
  * @throws {TypeError | RangeError} Unless it can stand in a `sockaddr` of its family.
  */
 export function requireAddress<A extends Address>(given: A): A {
   requireObject("address", given);
-  const address = told<Address>(given);
+  const address = withoutUndefined<Address>(given);
   requireOneFamily(address);
   const { transport: family } = addrOf(address);
   const { transport = family } = address;
