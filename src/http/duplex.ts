@@ -9,7 +9,7 @@ import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Addr, Address } from "../address.ts";
-import { requireNumber } from "../arguments.ts";
+import { requireWithin } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
 import { turn } from "../wait/turns.ts";
@@ -92,7 +92,7 @@ export class ConnDuplex extends Duplex {
    * @throws {RangeError} If `ms` is negative or NaN.
    */
   setTimeout(ms: number, callback?: () => void): this {
-    requireTime(ms);
+    requireWithin("ms", ms, 0, Infinity);
     if (callback !== undefined) {
       if (ms === 0) this.off("timeout", callback);
       else this.once("timeout", callback);
@@ -123,7 +123,7 @@ export class ConnDuplex extends Duplex {
     return this;
   }
 
-  /** Ends what is sent and closes when that is under way. */
+  /** Ends what is sent, and closes once the connection has taken all of it. */
   destroySoon(): void {
     if (this.writable) this.end();
     if (this.writableFinished) this.destroy();
@@ -261,12 +261,6 @@ function tell(listeners: () => void): boolean {
     });
     return false;
   }
-}
-
-function requireTime(ms: number): void {
-  requireNumber("ms", ms);
-  if (ms >= 0) return;
-  throw new RangeError(`Cannot use ms: must be 0 or more: current value is ${ms}`);
 }
 
 function hostOf(addr: Addr): string {

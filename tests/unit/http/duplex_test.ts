@@ -215,7 +215,7 @@ test("ConnDuplex.setTimeout refuses what is no time", limit, async () => {
   const duplex = toDuplex(pair.near);
   const callback = (): void => {};
   for (const ms of [-1, NaN]) {
-    assertThrows(() => duplex.setTimeout(ms, callback), RangeError, "must be 0 or more");
+    assertThrows(() => duplex.setTimeout(ms, callback), RangeError, "must be a number from 0");
   }
   const text = "5" as unknown as number;
   assertThrows(() => duplex.setTimeout(text, callback), TypeError, "must be a number");
