@@ -108,11 +108,11 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
   /**
    * Reads what there is, at least one byte, into `p`; wraps recv(2). Waits while there is nothing,
    * then until `options.rcvlowat` bytes are there. Of a SEQPACKET connection it takes one message,
-   * and what does not fit is lost: use `receiveMessage()` there.
-   * `peek` leaves it queued.
+   * and what does not fit is lost: use `receiveMessage()` there. With `peek` the bytes stay queued.
    *
    * @returns How many bytes, `null` at end of stream, 0 if `p` is empty.
-   * @throws {VsockError} `ENOBUFS` if the peer overran its credit, `ECONNRESET` if the device did.
+   * @throws {VsockError} `ENOBUFS` if the peer sent more than the buffer holds, `ECONNRESET` if the
+   * device of the VM was reset; over TCP and AF_UNIX, if the peer reset the connection.
    */
   read(p: Uint8Array, options?: ReadOptions): Promise<number | null> {
     return this.#input.read(p, options);
@@ -129,12 +129,12 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * peer has read it, or is gone; race the promise where you will not wait for that. Such writes
    * may be pending together, and go one after the other.
    *
-   * Until then do not write into `p`, transfer its buffer, or terminate the Worker that it belongs
-   * to, `self.close()` included: the peer would get other bytes, of whoever has that memory by
-   * then. A Worker that ends by itself waits for a second, then resets what is under way over TCP.
-   * A transfer is found out, late: `EFAULT`. Garbage collection, closing and the end of the process
-   * are safe. So is all else with memory of a `MappedRegion`: unmapping it changes nothing of what
-   * the peer gets.
+   * Until then do not write into `p`, do not transfer its buffer, and do not end the Worker that it
+   * belongs to by `terminate()` or `self.close()`: the peer would get whatever is in that memory by
+   * then. After a transfer the write rejects with `EFAULT`, when it is too late. A Worker that ends
+   * by itself waits up to a second for the kernel, then resets the TCP connections that still send.
+   * Garbage collection, closing and the end of the process are safe. With memory of a
+   * `MappedRegion` all but writing into it is safe, unmapping it too.
    *
    * @returns `p.byteLength`.
    * @throws {VsockError} `EPIPE` if the peer closed or reads no more, or after `closeWrite()`.

@@ -39,7 +39,7 @@ export interface ConnectOptions<A extends Address = VsockAddress> {
   /** `"stream"`, or `"seqpacket"` for messages with bounds. @default {"stream"} */
   readonly type?: SocketType | undefined;
   /**
-   * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless given.
+   * Milliseconds to wait for an answer; sets `options.connectTimeoutMs` too, unless that is given.
    * @default {2000; 5000 for a VM behind a path; minutes, the kernel's own, over TCP; else none}
    */
   readonly timeoutMs?: number | undefined;
@@ -82,11 +82,11 @@ export function connect(
   options?: ConnectOptions,
 ): Promise<Conn<VsockAddress>>;
 /**
- * Connects to a TCP port; else as to a VM socket. `hostname` is an IP address, or a name whose
- * addresses are tried one after the other, those of the family of `localAddress` alone where that
- * is given; `timeoutMs` is for all of that, in equal shares. A link-local IPv6 address has its
- * interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to look up
- * a name.
+ * Connects to a TCP port; all else is as for a VM socket. `hostname` is an IP address, or a name
+ * whose addresses are tried one after the other; where `localAddress` is given, those of its
+ * version of IP alone. `timeoutMs` is for all of them, in equal shares. A link-local IPv6 address
+ * has its interface behind it: `fe80::1%eth0`. In Deno it needs `--allow-ffi`, and `--allow-net` to
+ * look up a name.
  *
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {VsockError} `ECONNREFUSED` if nobody listens there, `ETIMEDOUT` if nothing answers in
@@ -97,8 +97,8 @@ export function connect(
   options?: ConnectOptions<TcpAddress>,
 ): Promise<Conn<TcpAddress>>;
 /**
- * Connects to a port of the VM whose VMM listens on a path: Firecracker and others. Else it is as
- * to a VM socket.
+ * Connects to a port of the VM whose VMM listens on a path: Firecracker and others. All else is as
+ * for a VM socket.
  *
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if no VMM listens there,
@@ -109,7 +109,7 @@ export function connect(
   options?: ConnectOptions<HybridAddress>,
 ): Promise<Conn<HybridAddress>>;
 /**
- * Connects to a listener on a path, over AF_UNIX; else as to a VM socket.
+ * Connects to a listener on a path, over AF_UNIX; all else is as for a VM socket.
  *
  * @returns The open connection. The caller closes it; `using` does so.
  * @throws {VsockError} `ENOENT` if there is no such path, `ECONNREFUSED` if nobody listens there.
@@ -119,7 +119,7 @@ export function connect(
   options?: ConnectOptions<UnixAddress>,
 ): Promise<Conn<UnixAddress>>;
 /**
- * Connects to where a listener of any family is bound. Else it is as for an address of that family.
+ * Connects to where a listener of any family is bound; all else is as for its family.
  *
  * @returns The open connection. The caller closes it; `using` does so.
  */

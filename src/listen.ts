@@ -58,9 +58,9 @@ export interface ListenOptions<A extends Address = VsockAddress> {
  */
 export function listen(address: VsockAddress, options?: ListenOptions): Listener<VsockAddress>;
 /**
- * Listens on a TCP port; else as on a VM socket. `hostname` is an IP address: `0.0.0.0` or `::` for
- * any of this machine. A name is a RangeError: looking one up would have to be waited for, which
- * `connect()` does. `port` 0 gets a free one, which `Listener.addr` then has.
+ * Listens on a TCP port; all else is as for a VM socket. `hostname` is an IP address: `0.0.0.0` or
+ * `::` for any of this machine. A name is a RangeError: to look one up takes a while, for which
+ * only `connect()` can wait. `port` 0 gets a free one, which `Listener.addr` then has.
  *
  * @returns The listener. The caller closes it; `using` does so.
  * @throws {VsockError} `EADDRINUSE` if the port is taken.
@@ -70,9 +70,9 @@ export function listen(
   options?: ListenOptions<TcpAddress>,
 ): Listener<TcpAddress>;
 /**
- * Listens on a port of the host for the VM behind a path, by a Unix socket at `path_PORT`; else as
- * on a VM socket. A dead socket that is there gives way, none but this user may connect, and
- * closing unlinks it: for which Deno wants `--allow-read` and `--allow-write` of that path, or of
+ * Listens on a port of the host for the VM behind a path, by a Unix socket at `path_PORT`; all else
+ * is as for a VM socket. A dead socket that is there gives way, none but this user may connect, and
+ * closing unlinks it. For that Deno wants `--allow-read` and `--allow-write` of that path, or of
  * its folder where a dead socket is in the way.
  *
  * @returns The listener. The caller closes it; `using` does so.
@@ -83,10 +83,10 @@ export function listen(
   options?: ListenOptions<HybridAddress>,
 ): Listener<HybridAddress>;
 /**
- * Listens on a path, over AF_UNIX; else as on a VM socket. A dead socket that is there gives way,
- * and closing unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the path, and
- * for a dead socket, which is moved aside first, of its folder; without them it stays, and is in
- * the way. Who may connect is for the umask to say.
+ * Listens on a path, over AF_UNIX; all else is as for a VM socket. A dead socket that is there
+ * gives way, and closing unlinks it. In Deno that takes `--allow-read` and `--allow-write` of the
+ * path, and for a dead socket, which is moved aside first, of its folder; without them it stays,
+ * and is in the way. The umask decides who may connect.
  *
  * @returns The listener. The caller closes it; `using` does so.
  * @throws {VsockError} `EADDRINUSE` if somebody listens there, or if it is no socket.

@@ -37,11 +37,11 @@ export interface FetchClient extends Disposable {
   /**
    * As the web's `fetch()`; the host of the URL becomes the `Host` header and leads nowhere. It
    * follows no redirect, but gives it, unless `redirect` is `"error"`; it decodes no
-   * `Content-Encoding`, and keeps no cookie. The length of a body is told unless it is a stream; of
-   * that of a Request, where all of it is there. Aborting its signal, or cancelling the body of the
-   * response, closes the connection. What may be sent twice, GET, HEAD, OPTIONS, PUT and DELETE
-   * without a stream or a Request's body, is sent once more where a kept connection was closed
-   * before a byte came.
+   * `Content-Encoding`, and keeps no cookie. It sends `content-length` unless the body is a
+   * stream; for the body of a Request, where all of that is there. Aborting its signal, or
+   * cancelling the body of the response, closes the connection. A request that may be sent twice
+   * (GET, HEAD, OPTIONS, PUT or DELETE, without a stream or a Request's body) is sent once more
+   * where a kept connection was closed before a byte of the answer came.
    *
    * @throws {TypeError} "Cannot fetch" with a `cause`: a `VsockError` where the connection failed,
    * what `connect` or the body of the request failed with.

@@ -48,11 +48,11 @@ export interface ServeOptions {
   /** Answers where the handler throws. @default {it is logged, and the answer is 500} */
   readonly onError?: ((error: unknown) => Response | Promise<Response>) | undefined;
   /**
-   * Takes a request with `Upgrade: websocket` or another; the arguments are those of the `upgrade`
-   * event of `node:http`, as the `handleUpgrade()` of npm's ws takes them. `socket` is its to
-   * close; where it throws, that is logged, and `socket` closed. Without it such a request goes to
-   * the handler as any other, and so does one with `Upgrade: h2c`, which clients of HTTP/2 ask for
-   * in vain, or one that is sent before the answer to another.
+   * Takes over a request with `Upgrade: websocket` or another; the arguments are those of the event
+   * `upgrade` of `node:http`, as the `handleUpgrade()` of npm's ws takes them. It closes `socket`;
+   * where it throws, that is logged, and `socket` is closed for it. Without it such a request goes
+   * to the handler as any other does. So does, in any case, one with `Upgrade: h2c`, which clients
+   * of HTTP/2 ask for in vain, and one that was sent before the answer to another.
    */
   readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   /**

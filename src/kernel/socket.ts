@@ -63,6 +63,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   readonly #fd: number;
   readonly #hold: Hold = new Hold();
   #closed = false;
+  /** Whether the reactor may have the descriptor. */
   #waits = false;
   /** Whether the last recv(2) has left nothing. */
   #dry = false;
@@ -92,8 +93,8 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
 
   /**
    * The descriptor: for a child process, or for calls that have no name here. It stays this
-   * socket's, which closes it, with its thread at the latest, whoever else has the number; and
-   * which alone may send on it with MSG_ZEROCOPY.
+   * socket's, which closes it, at the latest when its thread ends, whoever else uses the number.
+   * Nobody else may send on it with MSG_ZEROCOPY.
    *
    * @throws {SysError} `EBADF` after `close()`.
    */
@@ -151,7 +152,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
   send(data: Uint8Array, flags: number): number {
     const fd = this.#enter("send");
     flags &= ~MSG_ZEROCOPY; // which `zeroCopy` alone may use: it counts them
-    // A first byte is whole whatever the kernel does.
+    // The kernel cannot cut a message of one byte: while there is no other, it needs no ring.
     const whole = this.type === "seqpacket" && this.#family.cutsMessages &&
       data.length > (this.#whole === undefined ? 1 : 0);
     this.#asked = true;
@@ -204,7 +205,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     ignoreRefusal(() => this.#family.abandon?.(this.#fd));
   }
 
-  /** With its thread, which will not be there to close it later. */
+  /** Closes it, and its descriptor at once: its thread ends, and could not do that later. */
   #end(): void {
     this.close();
     this.#closeFd();

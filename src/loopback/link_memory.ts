@@ -45,9 +45,9 @@ export interface LinkEnd {
 /** What a link is made of. */
 export interface LinkOptions {
   /**
-   * Blocks of 4 KiB for each direction: a mapped connection keeps one of its receiver's, of which
-   * at most half go that way, none of a single one. Those that get none are mapped too, and polled
-   * where they would be spun on.
+   * Blocks of 4 KiB for each direction. A mapped connection keeps one of its receiver's as page 0;
+   * at most half of them are given out so, none where there is just one. A connection that gets
+   * none is mapped all the same, but `wait: "spin"` is as `"poll"` there.
    * @default {512}
    */
   smallBlocks?: number | undefined;

@@ -28,11 +28,12 @@ import { TcpSource } from "./tcp.ts";
 /** For `Conn.receiver()`. */
 export interface ReceiverOptions {
   /**
-   * `"map"`: lend the pages that packets arrived in, and over TCP copies of what is not a whole
-   * page. `"copy"`: recv(2) into a buffer. `"auto"`: on a stream whichever is cheaper for as much
-   * as a wake-up brings, by what both have cost in this process (`receiveCosts()`), where it can
-   * map (TCP, or a VM socket with `zeroCopyReceive`); messages are mapped then, and so is all over
-   * a loopback with a seed; else copy.
+   * - `"map"` lends the pages that packets arrived in; over TCP, what is no whole page is copied.
+   * - `"copy"` receives into a buffer, by recv(2).
+   * - `"auto"` copies where the socket cannot map. Where it can, which is TCP, or a VM socket with
+   *   `zeroCopyReceive`, it does what is cheaper for as many bytes as a wake-up brings, as measured
+   *   in this process: see `receiveCosts()`. Messages are always mapped then, and so is all that
+   *   comes over a loopback with a seed.
    *
    * @default {"auto"}
    */
@@ -64,9 +65,9 @@ export type ReceiveSyncOptions = Omit<ReceiveOptions, "signal">;
  * Iterating it asynchronously gives batch after batch until end of stream, and releases each one
  * after the loop's body.
  *
- * All that dequeue throw a `VsockError`: `EBUSY` (nothing changed) while a batch is not released or
- * another `receive()` waits, `EBADF` after `close()`, `EPROTO` where page 0 makes no sense, and
- * what ended the connection (`SO_ERROR`) in place of a clean end of stream.
+ * Each call that dequeues throws a `VsockError`: `EBUSY` (nothing changed) while a batch is not
+ * released or another `receive()` waits, `EBADF` after `close()`, `EPROTO` where page 0 makes no
+ * sense, and the error that ended the connection (`SO_ERROR`) where that was no clean end.
  */
 export interface Receiver extends AsyncIterable<Batch>, Disposable {
   /** Whether batches are lent from a mapping; in mode `"auto"` whether they may be. */
@@ -102,9 +103,9 @@ const MODES: readonly unknown[] = ["auto", "map", "copy"];
 const SEQ_FLAGS = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
 
 /**
- * Opens a receiver on a connected socket. `SO_VM_SOCKETS_ZEROCOPY` has to be on since before
- * connect(2) for it to map; such a socket can be mapped once. TCP maps as it is
- * (`TCP_ZEROCOPY_RECEIVE`), where the bytes arrive in whole pages: `maxSegment` sees to that.
+ * Opens a receiver on a connected socket. For it to map, `SO_VM_SOCKETS_ZEROCOPY` has to be turned
+ * on before connect(2), and such a socket can be mapped once. TCP needs no option
+ * (`TCP_ZEROCOPY_RECEIVE`), but bytes that arrive in whole pages: `maxSegment` sees to that.
  *
  * @returns The receiver. The caller closes it, and the socket after it.
  * @throws {RangeError} If `pages` or `bufferBytes` is out of range.

@@ -55,8 +55,8 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   readonly onState?: ((guest: VsockGuest) => void) | undefined;
   /**
    * Called when a guest connects to a port of the host where nobody listens. Before it returns, it
-   * may accept the connection, which it closes then, or begin to listen there; else the guest is
-   * refused, also where it throws.
+   * may call `accept`, and then closes that connection, or begin to listen there. Else, or where it
+   * throws, the guest is refused.
    */
   readonly onConnect?:
     | ((
@@ -103,9 +103,9 @@ export interface VsockDevice extends Transport, Disposable {
  * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the
  * guest could write to it meanwhile (`volatile`).
  *
- * While a VMM pauses its guest it stops the device, which ends all connections. Neither it nor its
- * guest can have the device wait, but for a descriptor that it sends of a file of FUSE or NFS: to
- * close that takes as long as the server of the file does.
+ * A VMM that pauses its guest stops the device meanwhile, which ends all connections. Neither a VMM
+ * nor its guest can make the device wait, with one exception: to close a descriptor that a VMM has
+ * sent, of a file of FUSE or NFS, takes as long as the server of that file does.
  *
  * It does not keep the process alive; what waits on its sockets does. Deno wants `--allow-read` and
  * `--allow-write` of `socketPath` for it.

@@ -19,7 +19,7 @@ let lookAt = 0;
 
 let shared: Promise<void> | undefined;
 
-/** The next turn of all `Turns`: which of two goes on first is no matter of time. */
+/** The next turn, one for all `Turns`: two of them go on in the order in which they waited. */
 function sharedTurn(): Promise<void> {
   return shared ??= wholeTurn().then(() => {
     shared = undefined;
@@ -34,7 +34,7 @@ function wholeTurn(): Promise<void> {
   return sleep();
 }
 
-/** As short as can be, a twentieth of what a timer takes: while another thread hashes nothing. */
+/** Until another thread has hashed nothing: the shortest sleep there is, 1/20 of a timer's. */
 async function sleep(): Promise<void> {
   await crypto.subtle.digest("SHA-1", new Uint8Array(0));
   await turn();
@@ -57,12 +57,12 @@ export class Turns {
   #left = CALLS;
   #next: Promise<void> | undefined;
 
-  /** Counts a call that has ended: whether its caller is to get the result after `next()` only. */
+  /** Counts a call that ends now: whether its result is to be given only after `next()`. */
   spent(): boolean {
     return --this.#left < 0;
   }
 
-  /** Enough was done in this turn, by whatever: every call waits for the next one. */
+  /** Enough was done in this turn: each call that ends from here on waits for the next one. */
   end(): void {
     this.#left = 0;
   }
@@ -80,7 +80,7 @@ export class Turns {
     });
   }
 
-  /** `value`: now, or in the next turn. */
+  /** Counts a call that ends now, and gives its `value`: now, or in the next turn. */
   give<T>(value: T): Promise<T> {
     return this.spent() ? this.next().then(() => value) : Promise.resolve(value);
   }
