@@ -36,7 +36,7 @@ export class StolenViewError extends Error {
  */
 let moves: boolean | undefined;
 
-/** The language's own: who has a buffer can give it others, that only say what is to be heard. */
+/** The language's own: whoever has a buffer can give it members of these names that lie. */
 const { transfer } = ArrayBuffer.prototype;
 const isDetached = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detached")?.get;
 

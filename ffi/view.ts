@@ -1,6 +1,6 @@
 /**
- * Where the bytes of a view lie, as the language has it: its class, and properties of its own, may
- * say something else, and then a call would write past them.
+ * Where the bytes of a view lie, by the language's own getters. A subclass, or members of the view
+ * itself, may say something else, and a call that believed them would write past the bytes.
  *
  * @module
  */

@@ -14,8 +14,8 @@ export function requireObject(name: string, value: unknown): asserts value is ob
 }
 
 /**
- * Throws a TypeError unless `bag`, an object, has no members but those that are `known`: there are
- * no others, so a name that is not one of them is a slip.
+ * Throws a TypeError where `bag` is no object, or has a member that is not `known`: a name with a
+ * typo would else be ignored.
  */
 export function requireKnown(name: string, bag: object, known: readonly string[]): void {
   requireObject(name, bag);

@@ -54,10 +54,10 @@ const CANDIDATES: readonly Candidate[] = [
 ];
 
 /**
- * The transport that `choice` means for `address`, whose `hostname` is an IP address by now.
+ * The transport that `choice` means for `address`; a name of a machine in that has been looked up.
  *
  * @throws {TypeError} If `choice` is neither a name nor a transport, or not for such an address.
- * @throws {RangeError} If `hostname` is a name all the same.
+ * @throws {RangeError} If `hostname` is a name and no IP address.
  * @throws {VsockError} `ENODEV` if no transport of this library reaches the CID; the hint says why.
  */
 export function selectTransport<A extends Address>(

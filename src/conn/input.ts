@@ -195,7 +195,7 @@ interface Room {
   readonly peek: boolean;
 }
 
-/** Reads `options` once: what the next look gave need not be what was checked. */
+/** Reads each option once: a getter may give something else the next time. */
 function roomOf(options: ReceiveMessageOptions | undefined): Room {
   const { maxBytes = Infinity, peek = false, buffer } = options ?? {};
   if (buffer !== undefined) {
@@ -212,8 +212,8 @@ function roomOf(options: ReceiveMessageOptions | undefined): Room {
 }
 
 /**
- * The first `length` bytes of `bytes`, or all: a subclass may make something else of them. What is
- * `ours` is copied where there is more of it, which would be kept.
+ * The first `length` bytes of `bytes`, or all. A buffer of `ours` that is longer is not kept for
+ * them: they are copied. The caller's may be of a subclass whose `subarray()` gives other bytes.
  */
 function startOf(bytes: Uint8Array, length: number, ours: boolean): Uint8Array {
   if (ours && length < bytes.length) return bytes.slice(0, length);

@@ -9,7 +9,7 @@ import { type Code, isSysError, SysError } from "../../ffi/errno.ts";
 import { SocketOptions } from "../options.ts";
 import type { AnySocket, MessageFlags } from "../socket.ts";
 
-/** What a call says of itself or of the peer's wish, not of how the connection ended. */
+/** Errors of a call, or of a peer that reads no more: none is how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
   ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT", "EINVAL", "EOPNOTSUPP", "ENOMEM"],
 );

@@ -12,8 +12,8 @@ const CHUNK_SIZE = 65_536;
 
 /**
  * What `Conn.readable` gives: bytes of a STREAM connection; of a SEQPACKET connection one chunk for
- * each message, as long as the reader brings no buffer. At its end or failure it tells `onEnd`,
- * before it closes the stream: that throws where a reader is left with half of an element.
+ * each message, as long as the reader brings no buffer. `onEnd` is called at its end or failure,
+ * before the stream is closed: closing throws where a reader is left with half of an element.
  */
 export function readableOf(
   conn: Conn<Address>,

@@ -26,7 +26,7 @@ import type { Message } from "../../ffi/message.ts";
 import { pointerOf } from "../../ffi/call.ts";
 import { atThreadEnd } from "../runtime/thread_end.ts";
 
-/** Each call submits one entry at once; what it leaves as it is has been zero from the start. */
+/** One, used again by each call, which submits it at once; members that none writes stay zero. */
 const ENTRIES = 1;
 /** Completions that fit; more are kept by the kernel. */
 const COMPLETIONS = 256;

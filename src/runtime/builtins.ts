@@ -35,7 +35,7 @@ export const threads: () => typeof import("node:worker_threads") = lazy("node:wo
 /** `node:process`, which is a global: in Deno, one that loads when it is first asked for. */
 export const process = (): typeof nodeProcess => host.process;
 
-// Now: a test may put another one in its place, which never calls.
+// Taken at the import: a test with timers of its own may replace it by one that never calls.
 let setImmediate = "Deno" in globalThis ? undefined : host.setImmediate;
 let loading = false;
 

@@ -15,15 +15,14 @@ import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_ZEROCOPY } from "../../ffi/abi/socket.t
 import { SysError } from "../../ffi/errno.ts";
 import { send, setsockopt } from "../../ffi/libc.ts";
 import { plainView } from "../../ffi/view.ts";
-import type { Hold } from "../kernel/reactor_hold.ts";
 import { pollSlice } from "../kernel/poll.ts";
-import { reactor } from "../kernel/reactor.ts";
+import { type Hold, reactor } from "../kernel/reactor.ts";
 import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
 import { takeErrorRecord } from "./error_queue.ts";
 import { type Done, InFlight } from "./in_flight.ts";
 import { Naps } from "./naps.ts";
 
-/** Less is copied: that costs less than to learn of its end, and to lend a whole page for it. */
+/** Less is copied: cheaper than to lend a whole page, and to read the record of its end. */
 const LEAST_BYTES = 4_096;
 const FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT;
 

@@ -76,8 +76,9 @@ export class Stack {
   }
 
   /**
-   * `carrier` has memory again, for so many `bytes`, of which each takes `least`. Those are told
-   * who have waited for longest: whether others still do, for whom this is to be called again.
+   * `carrier` has memory for `bytes` again. Tells as many sockets as that is enough for, those that
+   * have waited longest first; each takes `least` or more. Gives whether others still wait: then
+   * this is to be called again.
    */
   room(carrier: Carrier, bytes: number = Infinity, least: number = 1): boolean {
     const socks = this.#wantRoom.get(carrier) ?? [];
