@@ -35,7 +35,11 @@ export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress 
   }
 }
 
-/** @throws {UsageError} If sockets of the family of `address`, given as `text`, are of another type. */
+/**
+ * Refuses messages where the family of `address`, which was given as `text`, has none.
+ *
+ * @throws {UsageError}
+ */
 export function requireType(what: string, text: string, address: Address, type: SocketType): void {
   const streamsOnly = "hostname" in address || "path" in address && "port" in address;
   if (type === "stream" || !streamsOnly) return;
