@@ -246,6 +246,18 @@ function ring(
   };
 }
 
+/** Something else for the transmit ring of a guest that is up. */
+function running(name: string, change: (machine: Machine) => Promise<void>): Misbehaviour {
+  return {
+    name: `another ${name} of a ring that runs`,
+    fault: /must be stopped/,
+    async run(machine) {
+      await machine.boot();
+      await change(machine);
+    },
+  };
+}
+
 const NUM = /power of 2/;
 const LIES = /lie within memory/;
 
@@ -290,14 +302,13 @@ const rings: readonly Misbehaviour[] = [
       await frontEnd.setEvent(REQUEST.SET_VRING_KICK, RX, rings[RX].kick);
     },
   },
-  {
-    name: "another size of a ring that runs",
-    fault: /must be stopped/,
-    async run(machine) {
-      await machine.boot();
-      await machine.frontEnd.post(REQUEST.SET_VRING_NUM, u32s(TX, 64));
-    },
-  },
+  running("size", ({ frontEnd }) => frontEnd.post(REQUEST.SET_VRING_NUM, u32s(TX, 64))),
+  running("base", ({ frontEnd }) => frontEnd.post(REQUEST.SET_VRING_BASE, u32s(TX, 1))),
+  running("address", ({ frontEnd, rings }) => {
+    const { desc, used, avail } = rings[RX].setup;
+    const body = concat(u32s(TX, 0), u64s(desc, used, avail, 0));
+    return frontEnd.post(REQUEST.SET_VRING_ADDR, body);
+  }),
 ];
 
 /** A machine whose guest is up and whose transmit ring gets something that is no eventfd. */

@@ -5,6 +5,7 @@ import { VsockError } from "../../../src/error.ts";
 import { collect, listSockets } from "../../../src/kernel/diag.ts";
 import { decodeDiagReply, encodeDiagRequest } from "../../../src/kernel/diag_message.ts";
 import { listen } from "../../../src/listen.ts";
+import { openSockets } from "../../helpers/open_sockets.ts";
 import { NO_VSOCK } from "./helpers.ts";
 
 const SEQUENCE = 7;
@@ -145,4 +146,14 @@ test("listSockets() says what to load where the kernel cannot tell", { skip: !WH
   const error = assertThrows(() => listSockets());
   if (!(error instanceof VsockError)) throw error;
   assertMatch(error.message, /^Cannot recv: ENOENT \(errno 2\): .*: modprobe vsock_diag$/);
+});
+
+test("listSockets() closes what it asks by, whatever comes of it", () => {
+  const before = openSockets();
+  try {
+    listSockets();
+  } catch (error) {
+    assertEquals((error as VsockError).code, "ENOENT");
+  }
+  assertEquals(openSockets(), before);
 });

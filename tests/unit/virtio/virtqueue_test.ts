@@ -258,6 +258,14 @@ test("Virtqueue.enableKicks() asks by used.flags, without VIRTIO_RING_F_EVENT_ID
   assertEquals([used[0], added(), added()], [0, true, true]);
 });
 
+test("Virtqueue has kicks on at first, whatever the device before it asked for", () => {
+  const { driver, queue, used, reopen } = pair({ size: 4, eventIdx: false });
+  queue.disableKicks();
+  reopen(0);
+  driver.add([writable(0, 1)]);
+  assertEquals([used[0], driver.kickNeeded()], [0, true]);
+});
+
 test("Virtqueue.enableKicks() asks by avail_event, with VIRTIO_RING_F_EVENT_IDX", () => {
   const { driver, queue, used } = pair({ size: 8, base: 65_535 });
   const added = (): boolean => {

@@ -1,0 +1,69 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { POLLOUT } from "../../../ffi/abi/poll.ts";
+import { SO_SNDBUF, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
+import { ERRNO } from "../../../ffi/errno.ts";
+import type { Address } from "../../../src/address.ts";
+import type { Conn } from "../../../src/conn.ts";
+import { connect } from "../../../src/connect.ts";
+import { openHybrid } from "../../../src/hybrid/transport.ts";
+import { createVmm } from "../../../src/hybrid/vmm.ts";
+import { listen } from "../../../src/listen.ts";
+import { openSockets } from "../../helpers/open_sockets.ts";
+import { UnixFolder } from "../../helpers/unix_folder.ts";
+
+const WAIT = { timeout: 60_000 };
+
+test("Socket.close() of a guest gives its port back, one that connect() took too", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path);
+  for (let i = 0; i < 2; i++) {
+    using socket = vmm.guest.socket("stream");
+    socket.bind({ cid: 3, port: 1024 });
+  }
+  using _host = listen({ path, port: 5 });
+  using first = vmm.guest.socket("stream");
+  first.connect({ cid: 2, port: 5 });
+  const own = first.localAddress();
+  first.close();
+  using second = vmm.guest.socket("stream");
+  second.bind(own);
+});
+
+test("Socket.connect() after a time-out has no descriptor but its own", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using _silent = listen({ path });
+  using socket = openHybrid(path, { timeoutMs: 20 }).socket("stream");
+  const dial = async (): Promise<number> => {
+    socket.connect({ cid: 3, port: 1 });
+    await socket.wait(POLLOUT);
+    assertEquals(socket.takeError(), ERRNO.ETIMEDOUT);
+    return openSockets();
+  };
+  const before = await dial();
+  assertEquals([await dial(), await dial()], [before, before]);
+});
+
+/** Bytes that may be on the way, as Linux counts them: twice what was asked for. */
+function sendBuffer({ socket }: Conn<Address>): number {
+  const value = new Int32Array(1);
+  socket.getsockopt(SOL_SOCKET, SO_SNDBUF, new Uint8Array(value.buffer));
+  return value[0]!;
+}
+
+test("options.bufferSize is that of what carries the bytes, and is inherited", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path);
+  const options = { bufferSize: 4_096 };
+  using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest, options });
+  using near = await connect({ path, port: 1024 }, { options });
+  using guest = await agent.accept();
+  using host = listen({ path, port: 5 }, { options });
+  using dialled = await connect({ cid: 2, port: 5 }, { transport: vmm.guest, options });
+  using served = await host.accept();
+  assertEquals([near, guest, dialled, served].map(sendBuffer), [16_384, 16_384, 16_384, 16_384]);
+  assertEquals(guest.options.bufferSize, 4_096);
+});
