@@ -239,6 +239,19 @@ test("Conn.writable ends what is sent when it is closed", { timeout: 60_000 }, a
   assertEquals(await near.read(new Uint8Array(4)), 1);
 });
 
+test("Conn.writable is aborted at once, though a write waits for its peer", {
+  timeout: 60_000,
+}, async () => {
+  using pair = await openPair("stream", { bufferSize: 4096 });
+  const writer = pair.near.writable.getWriter();
+  const writing = writer.write(pattern(100_003));
+  await pair.far.read(new Uint8Array(1));
+  const aborting = writer.abort(new RangeError("enough"));
+  await assertRejects(() => writing, VsockError);
+  await aborting.catch(() => {}); // runtimes differ in whether it fails with the write
+  assertEquals(pair.near.socket.closed, true);
+});
+
 test("Conn.writable closes the connection when it is aborted", { timeout: 60_000 }, async () => {
   using pair = await openPair();
   const { near, far } = pair;

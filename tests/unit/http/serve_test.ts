@@ -338,6 +338,24 @@ test("HttpServer.shutdown lets a request finish", limit, async () => {
   await assertRejects(() => site.dial(), VsockError);
 });
 
+test("HttpServer.shutdown says so to a request that comes after it", limit, async () => {
+  const answers: ((response: Response) => void)[] = [];
+  const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using site = new Site(() =>
+    new Promise((resolve) => asked[answers.push(resolve) - 1]!.resolve())
+  );
+  using conn = await site.dial();
+  await conn.write(bytes("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"));
+  await asked[0]!.promise;
+  const over = site.server.shutdown();
+  await conn.write(bytes("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"));
+  await asked[1]!.promise;
+  for (const answer of answers) answer(new Response("ok"));
+  const text = await readText(conn);
+  assertEquals(text.match(/^connection: .*$/gim), ["Connection: keep-alive", "Connection: close"]);
+  await over;
+});
+
 test("serve closes at once when its signal aborts", limit, async () => {
   const stop = new AbortController();
   await using site = new Site(() => new Promise<Response>(() => {}), { signal: stop.signal });
@@ -354,6 +372,7 @@ test("serve hands an upgrade over", limit, async () => {
       socket.write(
         `HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
       );
+      socket.write("€ ");
       socket.write(head);
       socket.pipe(socket);
     },
@@ -364,7 +383,7 @@ test("serve hands an upgrade over", limit, async () => {
   );
   await conn.write(bytes("cd"));
   await conn.closeWrite();
-  assertMatch(await readText(conn), /^HTTP\/1\.1 101 Yes\r\n[^]*Upgrade: own\r\n\r\nabcd$/);
+  assertMatch(await readText(conn), /^HTTP\/1\.1 101 Yes\r\n[^]*Upgrade: own\r\n\r\n€ abcd$/);
 });
 
 test("fetch fails with the error of connect as its cause", limit, async () => {
