@@ -27,8 +27,10 @@ export type Op =
   | "munmap"
   | "madvise";
 
-/** Codes of descriptors or memory that have run out, which pass. */
-export const EXHAUSTED: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+/** Codes of descriptors, memory, watches or threads that have run out, which pass. */
+export const EXHAUSTED: ReadonlySet<string> = new Set(
+  ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EAGAIN"],
+);
 
 /** What a {@linkcode VsockError} knows beside its call and code. */
 export interface VsockErrorOptions {

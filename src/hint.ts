@@ -44,6 +44,7 @@ const ANY_CALL: Hints = {
 
 /** By the call beneath and its code, where that is another matter than the call above. */
 const BENEATH: Hints = {
+  "epoll_ctl ENOSPC": "this user watches too many descriptors: raise fs.epoll.max_user_watches",
   "pthread_create EAGAIN": "no other thread may start: raise ulimit -u, or pids.max of the cgroup",
   "socket EACCES": FORBIDDEN,
   "socket EPERM": FORBIDDEN,

@@ -14,7 +14,7 @@ import type { WaitOptions } from "../../wait/waiting.ts";
 const FULL_MS = 100;
 
 /**
- * accept(2), and again where descriptors or memory have run out, which `onFull` is told each time:
+ * accept(2), and again where something has run out that it takes, which `onFull` is told each time:
  * a connection that ends gives some back.
  */
 export async function acceptPatiently(
