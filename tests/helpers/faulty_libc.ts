@@ -45,6 +45,11 @@ type Raw = Readonly<Record<string, Call>>;
 /** What becomes of a call: the errno that it fails with, a result of its own, or what it does. */
 export type Decision = Code | number | undefined;
 
+/** What opens a descriptor, and gives its number. */
+const OPENERS: ReadonlySet<string> = new Set<CallName>([
+  ...["socket", "accept4", "epoll_create1", "eventfd", "memfd_create", "io_uring_setup"] as const,
+]);
+
 /** Asked before each call; it may change the arguments. */
 export type Judge = (name: CallName, args: unknown[]) => Decision;
 
@@ -56,7 +61,9 @@ export function failOnce(call: CallName, code: Code, nth: number = 1): FaultyLib
 
 /** What libc does, as long as it is not disposed, is up to `judge`. */
 export class FaultyLibc implements Disposable {
-  /** Memory that is mapped: bytes by their address. */
+  /** Descriptors that were opened meanwhile, and are. */
+  readonly open: Set<number> = new Set();
+  /** Memory that was mapped meanwhile, and is: bytes by their address. */
   readonly mapped: Map<number, number> = new Map();
   readonly #opened = library() as unknown as { calls: Raw; errno(): number };
   readonly #calls = this.#opened.calls;
@@ -76,23 +83,22 @@ export class FaultyLibc implements Disposable {
   #call(key: string, call: Call, args: unknown[], judge: Judge): unknown {
     const name = key === "syscall" ? NUMBERS.get(Number(args[0])) : key as CallName;
     const decision = name === undefined ? undefined : judge(name, args);
-    this.#failed = undefined;
+    this.#failed = typeof decision === "string" ? decision : undefined;
     if (typeof decision === "number") return decision;
-    if (decision === undefined || key === "close") {
-      const result = call(...args);
-      if (decision === undefined) return this.#note(key, args, result);
-    }
-    this.#failed = decision;
-    return -1;
+    if (name === "close") this.open.delete(Number(args[0])); // whatever it says
+    if (decision !== undefined && name !== "close") return -1;
+    const result = call(...args);
+    if (decision !== undefined) return -1;
+    this.#note(name, args, Number(result));
+    return result;
   }
 
-  #note(key: string, args: unknown[], result: unknown): unknown {
-    const at = Number(result);
-    if (key === "munmap" && at === 0) this.mapped.delete(Number(args[0]));
-    if (key === "mremap" && at !== -1) this.mapped.delete(Number(args[0]));
-    if (key === "mmap" && at !== -1) this.mapped.set(at, Number(args[1]));
-    if (key === "mremap" && at !== -1) this.mapped.set(at, Number(args[2]));
-    return result;
+  #note(name: CallName | undefined, args: unknown[], result: number): void {
+    if (result === -1 || name === undefined) return;
+    if (OPENERS.has(name)) this.open.add(result);
+    if (name === "munmap" || name === "mremap") this.mapped.delete(Number(args[0]));
+    if (name === "mmap") this.mapped.set(result, Number(args[1]));
+    if (name === "mremap") this.mapped.set(result, Number(args[2]));
   }
 
   [Symbol.dispose](): void {
