@@ -8,7 +8,8 @@ import { Conn } from "./conn.ts";
 import { attempt, toVsockError, VsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
 import type { Socket, SocketType } from "./socket.ts";
-import { PendingCall, requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
+import { PendingCall } from "./wait/pending_call.ts";
+import { requireWaitOptions, type WaitOptions } from "./wait/waiting.ts";
 
 /** Connections in a row that are gone already, after which others have their turn. */
 const GONE_MAX = 128;

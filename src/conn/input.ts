@@ -10,7 +10,8 @@ import { toVsockError } from "../error.ts";
 import { isEnd, nextLength, recvConnected } from "./recv.ts";
 import { shown } from "../shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
-import { PendingCall, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
+import { PendingCall } from "../wait/pending_call.ts";
+import { requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
 
 /** For `Conn.read()`. */
 export interface ReadOptions extends WaitOptions {
@@ -82,20 +83,20 @@ export class Input {
 
   /** recvmsg(2) with MSG_TRUNC, then poll(2) and again while there is no message. */
   receiveMessage(options: ReceiveMessageOptions | undefined): Promise<Message | null> {
-    let room: Room;
+    let asked: Asked;
     try {
       requireSeqpacket("receive", this.#socket);
       if (options !== undefined) requireWaitOptions(options);
-      room = roomOf(options);
+      asked = readAsked(options);
       this.#pending.requireNone();
-      const message = this.#tryMessage(room);
+      const message = this.#tryMessage(asked);
       if (message !== undefined) return this.#socket.turns.give(message);
     } catch (cause) {
       return Promise.reject(toVsockError("recv", cause, this.#peer));
     }
     return this.#pending.wait(() => {
-      if (room.buffer !== undefined) requireKept("receive into buffer", room.buffer, 1);
-      return this.#tryMessage(room);
+      if (asked.buffer !== undefined) requireKept("receive into buffer", asked.buffer, 1);
+      return this.#tryMessage(asked);
     }, options);
   }
 
@@ -108,7 +109,7 @@ export class Input {
     return n;
   }
 
-  #tryMessage({ buffer, maxBytes, peek }: Room): Message | null | undefined {
+  #tryMessage({ buffer, maxBytes, peek }: Asked): Message | null | undefined {
     let into = buffer;
     if (into === undefined) {
       const length = nextLength(this.#socket, this.#probe);
@@ -189,14 +190,14 @@ export function requireSeqpacket(verb: string, socket: AnySocket): void {
 }
 
 /** What a call of `receiveMessage()` asks for. */
-interface Room {
+interface Asked {
   readonly buffer: Uint8Array | undefined;
   readonly maxBytes: number;
   readonly peek: boolean;
 }
 
 /** Reads each option once: a getter may give something else the next time. */
-function roomOf(options: ReceiveMessageOptions | undefined): Room {
+function readAsked(options: ReceiveMessageOptions | undefined): Asked {
   const { maxBytes = Infinity, peek = false, buffer } = options ?? {};
   if (buffer !== undefined) {
     requireBytes("receive into buffer", buffer);

@@ -11,7 +11,8 @@ import { noteError } from "./recv.ts";
 import { Room } from "../send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
 import type { AnySocket } from "../socket.ts";
-import { limitWait, pause, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
+import { pause } from "../wait/pause.ts";
+import { limitWait, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
 
 /** For `Conn.sendMessage()`. */
 export interface SendMessageOptions extends WaitOptions {

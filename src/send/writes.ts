@@ -10,7 +10,8 @@ import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
 import { endError, noteError } from "../conn/recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
-import { limitWait, orAborted, pause, type WaitOptions } from "../wait/waiting.ts";
+import { pause } from "../wait/pause.ts";
+import { limitWait, orAborted, type WaitOptions } from "../wait/waiting.ts";
 import { Room } from "./room.ts";
 
 /** What became of the bytes of zero-copy writes, so far. */

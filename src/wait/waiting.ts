@@ -3,13 +3,10 @@
  *
  * @module
  */
-import { POLLIN } from "../../ffi/abi/poll.ts";
 import type { Address } from "../address.ts";
 import { requireNumber, requireObject } from "../arguments.ts";
-import { type Op, toVsockError, VsockError } from "../error.ts";
+import { type Op, VsockError } from "../error.ts";
 import { shown } from "../shown.ts";
-import type { AnySocket } from "../socket.ts";
-import { turn } from "./turns.ts";
 
 /** For every call that can wait. */
 export interface WaitOptions {
@@ -107,77 +104,4 @@ export function startTimer(f: () => void, ms: number): ReturnType<typeof setTime
 /** Resolves after `ms` milliseconds, without holding the event loop. */
 export function sleepUnheld(ms: number): Promise<void> {
   return new Promise((resolve) => void startTimer(resolve, ms));
-}
-
-/** Turns of the event loop before a pause sleeps. */
-const EAGER_TURNS = 32;
-/** The first naps take this long; after so many of one length they take twice as long. */
-const [FIRST_NAP_MS, NAPS_OF_A_LENGTH, LONGEST_NAP_MS] = [4, 8, 64];
-
-/**
- * Lets others run after poll(2) said ready and the call would still block: half of a message has
- * come, or there is credit for half of one. `vain` counts how often that was so in a row: a peer
- * that leaves it at half of a message must not keep a processor busy.
- */
-export async function pause(
-  socket: AnySocket,
-  vain: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await (vain < EAGER_TURNS ? turn() : nap(socket, napMs(vain - EAGER_TURNS)));
-  signal?.throwIfAborted();
-}
-
-/** The one call of its kind that may wait for `socket` to have something. */
-export class PendingCall {
-  readonly #op: Op;
-  readonly #socket: AnySocket;
-  readonly #address: Address;
-  #pending = false;
-
-  /** `address` is for errors. */
-  constructor(op: Op, socket: AnySocket, address: Address) {
-    this.#op = op;
-    this.#socket = socket;
-    this.#address = address;
-  }
-
-  /** Throws `EBUSY` while one waits. */
-  requireNone(): void {
-    if (this.#pending) throw new VsockError(this.#op, "EBUSY", { address: this.#address });
-  }
-
-  /** What `attempt` gives: it is called whenever there may be something, until there is. */
-  async wait<T>(attempt: () => T | undefined, options: WaitOptions | undefined): Promise<T> {
-    const [socket, op, address] = [this.#socket, this.#op, this.#address];
-    this.#pending = true;
-    try {
-      using limit = limitWait(op, options, address);
-      for (let vain = 0;; vain++) {
-        await socket.wait(POLLIN, limit.signal);
-        const result = attempt();
-        if (result !== undefined) return await socket.turns.give(result);
-        await pause(socket, vain, limit.signal);
-      }
-    } catch (cause) {
-      throw toVsockError(op, cause, address);
-    } finally {
-      this.#pending = false;
-    }
-  }
-}
-
-function napMs(naps: number): number {
-  return Math.min(FIRST_NAP_MS * 2 ** Math.floor(naps / NAPS_OF_A_LENGTH), LONGEST_NAP_MS);
-}
-
-/** Some milliseconds, holding the event loop as a wait of `socket` does. */
-async function nap(socket: AnySocket, ms: number): Promise<void> {
-  const time = sleepUnheld(ms);
-  if (socket.hold !== undefined) return await socket.hold(time);
-  const over = new AbortController();
-  const hold = socket.wait(0, over.signal).catch(() => {});
-  await time;
-  over.abort();
-  await hold;
 }

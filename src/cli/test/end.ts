@@ -11,7 +11,7 @@ import { KernelSocket } from "../../kernel/socket.ts";
 import { KernelTransport } from "../../kernel/transport.ts";
 import { type MessageFlags, type Socket, type SocketType, WOULD_BLOCK } from "../../socket.ts";
 import type { Transport } from "../../transport.ts";
-import { pause } from "../../wait/waiting.ts";
+import { pause } from "../../wait/pause.ts";
 import type { Mode } from "./case.ts";
 import { expect } from "./check.ts";
 import { type Control, TIMEOUT_MS } from "./control.ts";
