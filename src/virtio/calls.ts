@@ -120,19 +120,37 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
     sock.wantSpace = data.length;
     return WOULD_BLOCK;
   }
+  const payloads = allocateAll(stack, sock, data);
+  if (payloads === undefined) return WOULD_BLOCK;
+  credit.take(data.length);
+  sock.wantSpace = 1;
+  emitAll(stack, sock, payloads, flags & MSG_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0);
+  return data.length;
+}
+
+/** Memory for each packet of a message, or for none of them. */
+function allocateAll(stack: Stack, sock: VsockSock, data: Uint8Array): Payload[] | undefined {
   const payloads: Payload[] = [];
   for (let at = 0; at < data.length; at += VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) {
     const part = data.subarray(at, at + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
     const payload = allocate(stack, sock, part);
     if (payload === undefined) {
       for (const taken of payloads) taken.free();
-      return WOULD_BLOCK;
+      return undefined;
     }
     payloads.push(payload);
   }
-  const end = VIRTIO_VSOCK_SEQ_EOM | (flags & MSG_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0);
-  credit.take(data.length);
-  sock.wantSpace = 1;
+  return payloads;
+}
+
+/** Sends the packets of a message; the last one has the flag of its end, and `endFlags`. */
+function emitAll(
+  stack: Stack,
+  sock: VsockSock,
+  payloads: readonly Payload[],
+  endFlags: number,
+): void {
+  const end = VIRTIO_VSOCK_SEQ_EOM | endFlags;
   let sent = 0;
   try {
     while (sent < payloads.length) {
@@ -142,7 +160,6 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   } finally { // a tap may throw
     while (sent < payloads.length) payloads[sent++]!.free();
   }
-  return data.length;
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {
