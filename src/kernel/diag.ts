@@ -53,7 +53,7 @@ export function listSockets(): SocketEntry[] {
     const op = cause.op === "socket" || cause.op === "send" || cause.op === "poll"
       ? cause.op
       : "recv";
-    throw new VsockError(op, cause.errno, { cause, hint: hintFor(cause.code) });
+    throw new VsockError(op, cause.errno, { cause, hint: hintOf(cause.code) });
   }
 }
 
@@ -87,7 +87,7 @@ function replies(fd: number): ReadReply {
   };
 }
 
-function hintFor(code: string): string | undefined {
+function hintOf(code: string): string | undefined {
   switch (code) {
     case "ENOENT":
     case "EPROTONOSUPPORT":

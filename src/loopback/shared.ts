@@ -12,7 +12,7 @@ import { LocalPage } from "../stack/local_page.ts";
 import { type Link, openLink } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
-import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
+import { firstPort, type RxPage, StackNode, type Tap, tellsCreditLate } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
 import type { Transport } from "../transport.ts";
 import { sleepSync } from "../wait/sleep.ts";
@@ -161,7 +161,7 @@ class LinkedNode extends StackNode implements Carrier {
 
   /** A thread has to be woken, and an update costs the sender as much as to send a packet. */
   override tellsCredit(sock: VsockSock): boolean {
-    return tellsLate(sock);
+    return tellsCreditLate(sock);
   }
 
   allocate(data: Uint8Array): Payload | undefined {

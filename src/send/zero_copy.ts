@@ -41,8 +41,8 @@ export function endSends(): void {
   for (const sender of busy) sender.end(end);
 }
 
-/** What a socket lends to its zero-copy half. */
-export interface Lender {
+/** What a socket's zero-copy half needs of it. */
+export interface SendingSocket {
   /** The descriptor. */
   readonly fd: number;
   /** The most bytes for one send(2). */
@@ -59,7 +59,7 @@ export interface Lender {
 
 /** The MSG_ZEROCOPY sends of one STREAM socket. */
 export class MsgZeroCopy implements ZeroCopySend {
-  readonly #socket: Lender;
+  readonly #socket: SendingSocket;
   readonly #inFlight: InFlight = new InFlight();
   readonly #waiters: Set<() => void> = new Set();
   #unsupported: string | undefined;
@@ -73,7 +73,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   #gone = false;
 
   /** Of `socket`, of which nobody else sends with MSG_ZEROCOPY, and nobody has. */
-  constructor(socket: Lender) {
+  constructor(socket: SendingSocket) {
     this.#socket = socket;
   }
 

@@ -54,7 +54,7 @@ export function firstPort(random: () => number): number {
  * again, or where the reader waits for more than it may send. A message may need all credit there
  * is: there it always hears.
  */
-export function tellsLate({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
+export function tellsCreditLate({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
   const window = credit.txBufSize(); // the peer keeps to its own buffer too
   const low = Math.max(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE, window / 2);
   return seqpacket || credit.below(low, window) || credit.believed() < rcvlowat - rx.rxBytes;

@@ -14,7 +14,7 @@ import { SysError } from "../../ffi/errno.ts";
 import type { SocketType } from "../socket.ts";
 import { realClock } from "../stack/clock.ts";
 import { LocalPage } from "../stack/local_page.ts";
-import { firstPort, type RxPage, StackNode, type Tap, tellsLate } from "../stack/node.ts";
+import { firstPort, type RxPage, StackNode, type Tap, tellsCreditLate } from "../stack/node.ts";
 import { StackSocket } from "../stack/socket.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import { acceptRequest } from "../virtio/connection.ts";
@@ -99,7 +99,7 @@ export class DeviceNode extends StackNode implements GuestHost {
 
   /** A guest has to be called. */
   override tellsCredit(sock: VsockSock): boolean {
-    return tellsLate(sock);
+    return tellsCreditLate(sock);
   }
 
   override pump(carrier?: Carrier): void {

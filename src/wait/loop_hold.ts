@@ -33,7 +33,7 @@ export class LoopHold implements Disposable {
   /** A wait begins; `release()` must follow. Costs tens of nanoseconds. */
   acquire(): void {
     if (this.#holders++ > 0) return;
-    if (this.#timer === undefined) this.#timer = startTimer();
+    if (this.#timer === undefined) this.#timer = startHoldTimer();
     else this.#timer.ref();
   }
 
@@ -91,7 +91,7 @@ export class SocketHold {
   }
 }
 
-function startTimer(): LoopTimer | undefined {
+function startHoldTimer(): LoopTimer | undefined {
   const timer: unknown = setInterval(() => {}, FOREVER_MS);
   if (isLoopTimer(timer)) return timer;
   clearInterval(timer as never);
