@@ -52,10 +52,10 @@ const RESULTS: Readonly<Record<Signature["result"], string>> = {
 };
 
 /**
- * The collector is told of each buffer's bytes as if it had to free them, and with a small heap it
- * runs every 8 MiB of them: that would cost a receiver more than all else it does. How much it lets
- * pass grows with what is alive. So this much seems to be, once a large buffer was asked for; it is
- * address space that nobody can touch.
+ * The collector counts each such buffer's bytes as if it had to free them. With a small heap it
+ * runs after every 8 MiB of them, which would cost a receiver more than all else it does; the
+ * larger the heap, the more it lets pass. So from the first large buffer on, one of this many bytes
+ * is kept: address space that nobody can touch.
  */
 const BALLAST_BYTES = 64 * 1024 * 1024;
 const LARGE_BYTES = 64 * 1024;

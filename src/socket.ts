@@ -16,10 +16,10 @@
 import type { Address, VsockAddress } from "./address.ts";
 import type { Turns } from "./wait/turns.ts";
 
+export { WOULD_BLOCK } from "../ffi/errno.ts";
+
 /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
 export type SocketType = "stream" | "seqpacket";
-
-export { WOULD_BLOCK } from "../ffi/errno.ts";
 
 /** Out-parameter of {@linkcode Socket.recv}: `msg_flags` as recvmsg(2) leaves them. */
 export interface MessageFlags {

@@ -69,7 +69,7 @@ export class EpollReactor {
   #attending = false;
   /** Turns of the event loop since the other thread rang. */
   #row = 0;
-  /** Whether a wait that began since the last moment is for an answer. */
+  /** Whether a wait is for an answer, of those that began since this thread last lingered. */
   #asked = false;
   #tags = 0;
 

@@ -123,7 +123,7 @@ export class TcpSource implements Source, Lender {
     const start = this.#mappedPages * USR_PAGE_SIZE;
     this.#call.ask(address + start, room * USR_PAGE_SIZE);
     if (address === 0) return 0; // given up, as a view was transferred away
-    // Without that the call gives back what is stale there.
+    // Without this flag the call gives back what is stale there.
     if (this.#stalePages === 0) this.#call.flags = TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT;
     try {
       this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);

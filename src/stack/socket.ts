@@ -239,8 +239,8 @@ export class StackSocket implements Socket {
   };
 
   /**
-   * The bytes of `view`, or fewer where the call can take some: how often others try in vain is a
-   * matter of time.
+   * The bytes of `view`, or fewer by a draw, which is only made where the call can take some: how
+   * often a call is made in vain is a matter of time, and would change what a seed draws.
    */
   #shortened(what: "read" | "write", view: Uint8Array): Uint8Array {
     const bytes = plainView(view);

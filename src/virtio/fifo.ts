@@ -8,9 +8,9 @@
 const TRIM_AT = 64;
 
 /**
- * A queue of any length: `Array.shift()` moves what is left, which takes long of ten thousand. Nor
- * is what is done with cleared away each time: an array that is emptied and filled anew is
- * allocated anew.
+ * A queue of any length: `Array.shift()` would move all that is left, which takes long where that
+ * is ten thousand. What is done with is cleared away now and then, not each time: an array that is
+ * emptied and filled again is allocated again.
  */
 export class Fifo<T> {
   #items: T[] = [];

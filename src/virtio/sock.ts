@@ -31,9 +31,10 @@ export const SEND_SHUTDOWN = 2;
 /** Both directions. */
 export const SHUTDOWN_MASK = 3;
 
+/** These three are the kernel's, `VSOCK_DEFAULT_*` of net/vmw_vsock/af_vsock.c. */
 const DEFAULT_BUFFER_SIZE = 256 * 1024;
 const DEFAULT_BUFFER_MIN_SIZE = 128;
-/** `VSOCK_DEFAULT_CONNECT_TIMEOUT` of the kernel. */
+/** Milliseconds. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
 
 /** A CID and a port; `VMADDR_*_ANY` until set. */
@@ -68,7 +69,7 @@ export class VsockSock {
   error = 0;
   /** The way to the peer: `vsk->transport`. Set from the first connect(2) on. */
   carrier: Carrier | undefined;
-  /** The one of the carrier's `lives` that the connection is of. */
+  /** The `lives` of the carrier when the connection began. */
   life: number | undefined;
   /** Counters of the connection. */
   credit: Credit = new Credit(DEFAULT_BUFFER_SIZE);
