@@ -33,7 +33,7 @@ export interface ReceiveMessageOptions extends WaitOptions {
 export interface Message {
   /** Its bytes, or as many as there was room for. */
   readonly data: Uint8Array;
-  /** How long it was when it was sent. */
+  /** How many bytes it had when it was sent. */
   readonly length: number;
   /** Whether `data` is shorter than `length`: the rest is lost, unless this was a peek. */
   readonly truncated: boolean;

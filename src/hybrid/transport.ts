@@ -22,8 +22,8 @@ import { type Host, HybridSocket } from "./socket.ts";
 export interface HybridOptions {
   /**
    * What the VMM speaks: `"firecracker"`, as Cloud Hypervisor and vhost-device-vsock do too;
-   * `"hyperkit"`, of which `path` is the folder; `"libkrun"`, which has a socket for each port:
-   * `{port}` in `path` stands for it, else `_PORT` behind. @default {"firecracker"}
+   * `"hyperkit"`, of which `path` is the folder; `"libkrun"`, which has a socket for each port: the
+   * port stands where `path` has `{port}`, else behind it as `_PORT`. @default {"firecracker"}
    */
   readonly dialect?: DialectName | undefined;
   /** The CID that the VM goes by: an address with another one is not reached. @default {3} */
