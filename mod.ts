@@ -37,7 +37,7 @@ export type { Addr, Address, HybridAddr, HybridAddress } from "./src/address.ts"
 export type { TcpAddr, TcpAddress, UnixAddr, UnixAddress } from "./src/address.ts";
 export type { UnmixedAddress, VsockAddr, VsockAddress } from "./src/address.ts";
 export { parseAddress, type ParsedAddress, stringifyAddress } from "./src/address_text.ts";
-export { openTcp, openUnix } from "./src/kernel/elsewhere.ts";
+export { openTcp, openUnix } from "./src/kernel/tcp_unix.ts";
 export { type HybridOptions, openHybrid } from "./src/hybrid/transport.ts";
 export { createVmm, type HybridFaults, type Vmm, type VmmOptions } from "./src/hybrid/vmm.ts";
 export type { DialectName } from "./src/hybrid/dialect.ts";

@@ -14,7 +14,7 @@ import {
 } from "./address.ts";
 import { attempt, type Op, VsockError } from "./error.ts";
 import { hybridByPath } from "./hybrid/transport.ts";
-import { openTcp, openUnix } from "./kernel/elsewhere.ts";
+import { openTcp, openUnix } from "./kernel/tcp_unix.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
 import { openVsock } from "./kernel/transport.ts";
 import { createLoopback } from "./loopback/transport.ts";

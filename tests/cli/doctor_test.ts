@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { formatFindings } from "../../src/cli/doctor/command.ts";
 import { costsFrom, formatCosts } from "../../src/cli/doctor/costs.ts";
-import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { CAPABILITIES } from "../../src/probe.ts";
 import { vsockit } from "./captured.ts";
 

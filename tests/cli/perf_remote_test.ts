@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
-import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";

@@ -3,7 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { PerfResult, ReceivedResult } from "../../src/cli/perf/result.ts";
-import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { vsockit } from "./captured.ts";
 
 const TCP = ["perf", "--transport", "tcp"] as const;

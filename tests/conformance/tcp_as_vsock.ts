@@ -15,7 +15,7 @@ import {
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { TcpAddress, VsockAddress } from "../../src/address.ts";
-import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import type { Socket, SocketType } from "../../src/socket.ts";
 import type { Transport } from "../../src/transport.ts";
 

@@ -10,7 +10,7 @@ import { encodeControl } from "../../ffi/cmsg.ts";
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { Message } from "../../ffi/message.ts";
 import { sendmsg } from "../../ffi/socket_calls.ts";
-import { openUnix } from "../../src/kernel/elsewhere.ts";
+import { openUnix } from "../../src/kernel/tcp_unix.ts";
 import type { KernelSocket } from "../../src/kernel/socket.ts";
 import type { UnixAddress } from "../../src/address.ts";
 import {

@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../ffi/abi/socket.ts";
 import { close, getsockopt, setsockopt, socket } from "../../ffi/libc.ts";
 import type { UnixAddress } from "../../src/address.ts";
-import { openUnix } from "../../src/kernel/elsewhere.ts";
+import { openUnix } from "../../src/kernel/tcp_unix.ts";
 import type { KernelSocket } from "../../src/kernel/socket.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { VsockError } from "../../src/error.ts";
-import { openTcp } from "../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
 import {
   applySocketOptions,

@@ -11,7 +11,7 @@ import { connect, type ConnectOptions } from "../../connect.ts";
 import { VsockError } from "../../error.ts";
 import { listen, type ListenOptions } from "../../listen.ts";
 import { createLoopback } from "../../loopback/mod.ts";
-import { openTcp } from "../../kernel/elsewhere.ts";
+import { openTcp } from "../../kernel/tcp_unix.ts";
 import { type ReceiveCost, receiveCosts } from "../../receive/costs.ts";
 import type { Receiver } from "../../receive/receiver.ts";
 import { COLUMNS } from "../perf/sweep.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Address } from "../../address.ts";
-import { openTcp } from "../../kernel/elsewhere.ts";
+import { openTcp } from "../../kernel/tcp_unix.ts";
 import { SocketOptions } from "../../options.ts";
 import { hasName, resolveName } from "../../resolve.ts";
 import type { Socket } from "../../socket.ts";

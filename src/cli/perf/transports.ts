@@ -6,7 +6,7 @@
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_LOCAL } from "../../../ffi/abi/vm_sockets.ts";
 import type { Address } from "../../address.ts";
-import { openTcp } from "../../kernel/elsewhere.ts";
+import { openTcp } from "../../kernel/tcp_unix.ts";
 import { KernelTransport, openVsock } from "../../kernel/transport.ts";
 import { createLoopbackLink, type LoopbackEnd, openLoopback } from "../../loopback/mod.ts";
 import type { Socket } from "../../socket.ts";

@@ -4,7 +4,7 @@ import { SysError } from "../../../ffi/errno.ts";
 import { close, eventfd } from "../../../ffi/libc.ts";
 import type { Entry } from "../../../src/cli/proxy/log.ts";
 import { Proxy } from "../../../src/cli/proxy/server.ts";
-import { openUnix } from "../../../src/kernel/elsewhere.ts";
+import { openUnix } from "../../../src/kernel/tcp_unix.ts";
 import { listen } from "../../../src/listen.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 

@@ -5,7 +5,7 @@ import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { openHybrid } from "../../../src/hybrid/transport.ts";
 import { createVmm } from "../../../src/hybrid/vmm.ts";
-import { openUnix } from "../../../src/kernel/elsewhere.ts";
+import { openUnix } from "../../../src/kernel/tcp_unix.ts";
 import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";

@@ -3,7 +3,7 @@ import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { AF_UNIX, MSG_WAITALL, SOCK_NONBLOCK, SOCK_STREAM } from "../../../ffi/abi/socket.ts";
 import { close, eventfd, socketpair } from "../../../ffi/libc.ts";
-import { openTcp } from "../../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { uring } from "../../../src/kernel/uring.ts";
 import { WholeSend } from "../../../src/kernel/whole_send.ts";
 

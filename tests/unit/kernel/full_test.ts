@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { openTcp } from "../../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { uring } from "../../../src/kernel/uring.ts";
 import { childCommand } from "../../helpers/child.ts";
 

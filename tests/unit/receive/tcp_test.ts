@@ -15,7 +15,7 @@ import {
   type TcpAddress,
   VsockError,
 } from "../../../mod.ts";
-import { openTcp } from "../../../src/kernel/elsewhere.ts";
+import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
 import { failOnce } from "../../helpers/faulty_libc.ts";
 import { openTcpPair, type TcpPair } from "../../helpers/tcp_pair.ts";

@@ -1,5 +1,5 @@
 /**
- * The kernel's other families, for the same programs: TCP and AF_UNIX.
+ * TCP and AF_UNIX of this machine's kernel, as makers of sockets.
  *
  * @module
  */
