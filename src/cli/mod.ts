@@ -25,7 +25,7 @@
 import process from "node:process";
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
 import { COMMANDS, type Entry, findCommand } from "./commands.ts";
-import { asksForHelp } from "./args/flags.ts";
+import { asksForHelp } from "./args/line.ts";
 import { formatColumns } from "./output/table.ts";
 import { processTerminal, type Terminal } from "./output/terminal.ts";
 import { UsageError } from "./args/values.ts";

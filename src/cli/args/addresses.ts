@@ -35,11 +35,7 @@ export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress 
   }
 }
 
-/**
- * Refuses messages where the family of `address`, which was given as `text`, has none.
- *
- * @throws {UsageError}
- */
+/** @throws {UsageError} If `address`, given as `text`, is of a family without that type. */
 export function requireType(what: string, text: string, address: Address, type: SocketType): void {
   const streamsOnly = "hostname" in address || "path" in address && "port" in address;
   if (type === "stream" || !streamsOnly) return;

@@ -6,15 +6,8 @@
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress, requireType } from "../args/addresses.ts";
-import {
-  type Flag,
-  flag,
-  type Given,
-  parseLine,
-  readText,
-  requireWith,
-  requireWithout,
-} from "../args/flags.ts";
+import { type Flag, flag } from "../args/flags.ts";
+import { type Given, parseLine, readText, requireWith, requireWithout } from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
 
 /** A day, in seconds. */

@@ -15,7 +15,7 @@ import type { Pipes } from "./pipes.ts";
 const BUFFER_BYTES = 65_536;
 /** Fits as a message into what every socket has for a buffer. */
 const MESSAGE_BYTES = 65_536;
-/** How long input is read on once the peer has gone: what still comes is lost, a failure. */
+/** How long input is read on once the peer has gone: if any comes, it is lost, and cat fails. */
 const MORE_MS = 50;
 const NEWLINE = 10;
 

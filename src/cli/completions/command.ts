@@ -5,7 +5,8 @@
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
 import { COMMANDS, type Entry } from "../commands.ts";
-import { describeFlags, HELP_FLAG, parseLine } from "../args/flags.ts";
+import { describeFlags, HELP_FLAG } from "../args/flags.ts";
+import { parseLine } from "../args/line.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { wrongValue } from "../args/values.ts";
 import { bashScript } from "./bash.ts";

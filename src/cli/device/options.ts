@@ -3,15 +3,8 @@
  *
  * @module
  */
-import {
-  type Flag,
-  flag,
-  type Given,
-  parseFlags,
-  readInteger,
-  readMany,
-  readText,
-} from "../args/flags.ts";
+import { type Flag, flag } from "../args/flags.ts";
+import { type Given, parseFlags, readInteger, readMany, readText } from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
 
 /** One guest of the device. */

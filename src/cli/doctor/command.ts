@@ -6,7 +6,8 @@
 import { CAPABILITIES, probe } from "../../probe.ts";
 import type { Finding } from "../../probe/finding.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, flag, parseLine } from "../args/flags.ts";
+import { describeFlags, type Flag, flag } from "../args/flags.ts";
+import { parseLine } from "../args/line.ts";
 import { formatColumns } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { UsageError } from "../args/values.ts";

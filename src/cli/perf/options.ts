@@ -4,9 +4,8 @@
  * @module
  */
 import { statSync } from "node:fs";
+import { type Flag, flag } from "../args/flags.ts";
 import {
-  type Flag,
-  flag,
   type Given,
   parseFlags,
   readBytes,
@@ -14,7 +13,7 @@ import {
   readText,
   requireWith,
   requireWithout,
-} from "../args/flags.ts";
+} from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
 import { type Alone, BUFFER_MAX, type Mode, MODES, type Plan, type TransportName } from "./plan.ts";
 import type { Remote } from "./remote.ts";

@@ -11,7 +11,8 @@ import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress, requireType } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
-import { type Flag, flag, type Given, parseLine, readInteger, readMany } from "../args/flags.ts";
+import { type Flag, flag } from "../args/flags.ts";
+import { type Given, parseLine, readInteger, readMany } from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
@@ -68,6 +69,28 @@ const UNSPECIFIED: readonly string[] = ["0.0.0.0", "::", "::ffff:0.0.0.0"];
  */
 export function parseOptions(args: readonly string[]): ProxyOptions {
   const { given, operands } = parseLine(FLAGS, args);
+  const ends = readEnds(operands);
+  if (isOpen(ends.listen) && !given.has("allow") && !given.has("open")) {
+    throw new UsageError(
+      `Cannot listen on ${operands[0]}: must have --allow PEER, or --open for everybody who can ` +
+        "reach this machine: current value is neither",
+    );
+  }
+  const most = fittingIn(descriptorLimit());
+  return {
+    ...ends,
+    allows: patternOf(given, "allow"),
+    allowsTarget: patternOf(given, "allow-target"),
+    maxConnections: readInteger(given, "max-connections", most, 1, CONNECTIONS_MAX),
+    connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
+    drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
+    json: given.has("json"),
+    verbose: given.has("verbose"),
+  };
+}
+
+/** LISTEN and TARGET, and the type that both have. */
+function readEnds(operands: readonly string[]): Pick<ProxyOptions, "listen" | "target" | "type"> {
   const [listenText, targetText, more] = operands;
   if (listenText === undefined || targetText === undefined || more !== undefined) {
     throw new UsageError(
@@ -80,30 +103,7 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
   const type = commonType(listen, target);
   requireType("LISTEN", listenText, listen.address, type);
   requireType("TARGET", targetText, target.address, type);
-  if (isOpen(listen.address) && !given.has("allow") && !given.has("open")) {
-    throw new UsageError(
-      `Cannot listen on ${listenText}: must have --allow PEER, or --open for everybody who can ` +
-        "reach this machine: current value is neither",
-    );
-  }
-  return {
-    listen: listen.address,
-    target: target.address,
-    type,
-    allows: patternOf(given, "allow"),
-    allowsTarget: patternOf(given, "allow-target"),
-    maxConnections: readInteger(
-      given,
-      "max-connections",
-      fittingIn(descriptorLimit()),
-      1,
-      CONNECTIONS_MAX,
-    ),
-    connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
-    drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
-    json: given.has("json"),
-    verbose: given.has("verbose"),
-  };
+  return { listen: listen.address, target: target.address, type };
 }
 
 /** How many connections fit in so many descriptors: who is served has two, who waits none. */

@@ -8,7 +8,8 @@ import type { VsockAddress } from "../../address.ts";
 import { listSockets } from "../../kernel/diag.ts";
 import type { SocketEntry } from "../../kernel/diag_message.ts";
 import { type Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { describeFlags, type Flag, flag, parseFlags } from "../args/flags.ts";
+import { describeFlags, type Flag, flag } from "../args/flags.ts";
+import { parseFlags } from "../args/line.ts";
 import { formatColumns } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 

@@ -3,16 +3,15 @@
  *
  * @module
  */
+import { type Flag, flag } from "../args/flags.ts";
 import {
-  type Flag,
-  flag,
   type Given,
   parseFlags,
   readInteger,
   readMany,
   readText,
   requireWith,
-} from "../args/flags.ts";
+} from "../args/line.ts";
 import { toInteger, type UsageError, wrongValue } from "../args/values.ts";
 import type { Mode } from "./case.ts";
 import { CASES } from "./cases.ts";

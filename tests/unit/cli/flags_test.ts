@@ -1,14 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  describeFlags,
-  type Flag,
-  flag,
-  optionsOf,
-  parseFlags,
-  parseLine,
-  splitLetters,
-} from "../../../src/cli/args/flags.ts";
+import { describeFlags, type Flag, flag, optionsOf } from "../../../src/cli/args/flags.ts";
+import { parseFlags, parseLine, splitLetters } from "../../../src/cli/args/line.ts";
 import { UsageError } from "../../../src/cli/args/values.ts";
 
 const FLAGS: readonly Flag[] = [
