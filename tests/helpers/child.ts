@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { RUNTIME, type Runtime } from "./runtime.ts";
@@ -20,6 +20,13 @@ const EVERYTHING: readonly string[] = RUNTIME === "deno" ? ["-A"] : [];
 /** The command that runs `script` under `flags` of the runtime; without them all is allowed. */
 export function childCommand(script: URL, flags: readonly string[] = EVERYTHING): string[] {
   return [process.execPath, ...STARTS[RUNTIME], ...flags, fileURLToPath(script)];
+}
+
+/** What it prints where it can have 256 descriptors, and else what it says went wrong. */
+export function runWithFewDescriptors(script: URL, ...args: readonly string[]): string {
+  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(script), ...args];
+  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  return stdout === "" ? stderr : stdout;
 }
 
 /** Starts it. */

@@ -1,5 +1,4 @@
 /** A proxy that serves as many as it may, for long. */
-import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
@@ -8,7 +7,7 @@ import { Proxy } from "../../../src/cli/proxy/server.ts";
 import { connect } from "../../../src/connect.ts";
 import { listen } from "../../../src/listen.ts";
 import { collect } from "../../helpers/collect.ts";
-import { childCommand } from "../../helpers/child.ts";
+import { runWithFewDescriptors } from "../../helpers/child.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
 const IDLE = 100;
@@ -51,8 +50,6 @@ test("Proxy keeps nothing of sessions that it waits for, and logs refusals once 
 test("Proxy tells once a second that it has no descriptor, and goes on when it has", {
   timeout: 60_000,
 }, () => {
-  const child = childCommand(new URL("./proxy_full_child.ts", import.meta.url));
-  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...child];
-  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
-  assertEquals(stdout, "true true true\nserved stream\n", stderr);
+  const shown = runWithFewDescriptors(new URL("./proxy_full_child.ts", import.meta.url));
+  assertEquals(shown, "true true true\nserved stream\n");
 });

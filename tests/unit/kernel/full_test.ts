@@ -1,22 +1,16 @@
-import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { uring } from "../../../src/kernel/uring.ts";
-import { childCommand } from "../../helpers/child.ts";
+import { runWithFewDescriptors } from "../../helpers/child.ts";
 
 test("uring(), openTcp() and WholeSend look again after a moment without descriptors", {
   timeout: 60_000,
 }, () => {
-  const command = [
-    "-c",
-    'ulimit -n 256 && exec "$0" "$@"',
-    ...childCommand(new URL("./full_child.ts", import.meta.url)),
-  ];
-  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
+  const shown = runWithFewDescriptors(new URL("./full_child.ts", import.meta.url));
   const ring = uring() !== null;
   const later = [ring, openTcp("127.0.0.1").capabilities.mapRx, ring];
-  assertEquals(stdout, `${JSON.stringify({ full: [false, false, false], later })}\n`, stderr);
+  assertEquals(shown, `${JSON.stringify({ full: [false, false, false], later })}\n`);
 });
 
 test("uring() and openTcp() remember what they have found", () => {

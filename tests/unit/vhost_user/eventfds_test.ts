@@ -1,11 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
 import { F_GETFL, F_SETFL, O_CLOEXEC, O_NONBLOCK } from "../../../ffi/abi/fcntl.ts";
 import { close, epoll_create1, eventfd, fcntl, read, write } from "../../../ffi/libc.ts";
 import { assertSysError } from "../../helpers/sys_error.ts";
-import { childCommand } from "../../helpers/child.ts";
+import { runWithFewDescriptors } from "../../helpers/child.ts";
 import { signalEvent, takeEvents } from "../../../src/vhost_user/eventfds.ts";
 import { Signaller, signaller } from "../../../src/vhost_user/signaller.ts";
 
@@ -81,8 +80,6 @@ test("signaller() tries again after there was no descriptor, and is none at the 
   skip,
   timeout: 60_000,
 }, () => {
-  const child = new URL("./signaller_child.ts", import.meta.url);
-  const command = ["-c", 'ulimit -n 256 && exec "$0" "$@"', ...childCommand(child)];
-  const { stdout, stderr } = spawnSync("sh", command, { encoding: "utf8", timeout: 50_000 });
-  assertEquals(stdout, "false true false\n", stderr);
+  const shown = runWithFewDescriptors(new URL("./signaller_child.ts", import.meta.url));
+  assertEquals(shown, "false true false\n");
 });
