@@ -1,6 +1,4 @@
 /** `vsockit device`, between a guest that is brought natively and processes of the host. */
-import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -10,6 +8,7 @@ import { connect } from "../../src/connect.ts";
 import { openHybrid } from "../../src/hybrid/transport.ts";
 import { listen } from "../../src/listen.ts";
 import type { Machine } from "../device/machine.ts";
+import { readToEnd, sha256 } from "../helpers/pair.ts";
 import { CID, DeviceProcess } from "./device_process.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -18,23 +17,11 @@ const BIG: Uint8Array = new Uint8Array(5_000_000).map((_, index) => (index * 31)
 
 type AnyConn = Pick<Conn<Address>, "read" | "write" | "closeWrite">;
 
-/** What can be read to the end. */
-async function readAll(conn: AnyConn): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const p = new Uint8Array(65_536);
-  for (let n; (n = await conn.read(p)) !== null;) parts.push(p.slice(0, n));
-  return new Uint8Array(Buffer.concat(parts));
-}
-
-function sha256(data: Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
-}
-
 /** Ends each way on its own, and moves much. */
 async function halfCloses(one: AnyConn, other: AnyConn): Promise<void> {
   for (const [from, to] of [[one, other], [other, one]] as const) {
     const [got] = await Promise.all([
-      readAll(to),
+      readToEnd(to),
       from.write(BIG).then(() => from.closeWrite()),
     ]);
     assertEquals(sha256(got), sha256(BIG));

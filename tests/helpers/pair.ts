@@ -1,4 +1,6 @@
 /** Two connected ends, and what goes between them. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import type { Address, VsockAddress } from "../../src/address.ts";
 import { connect } from "../../src/connect.ts";
 import type { Conn } from "../../src/conn.ts";
@@ -58,4 +60,17 @@ export async function readAll(conn: Conn, length: number): Promise<Uint8Array> {
     have += n;
   }
   return all.subarray(0, have);
+}
+
+/** Reads to the end. */
+export async function readToEnd(conn: Pick<Conn<Address>, "read">): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const p = new Uint8Array(65_536);
+  for (let n; (n = await conn.read(p)) !== null;) pieces.push(p.slice(0, n));
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
+/** What stands for many bytes in an assertion, which would print all of them. */
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -1,8 +1,6 @@
-import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { createHash } from "node:crypto";
 import { POLLHUP } from "../../../ffi/abi/poll.ts";
 import type { Address } from "../../../src/address.ts";
 import { stringifyAddress } from "../../../src/address_text.ts";
@@ -13,6 +11,7 @@ import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
 import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { listen } from "../../../src/listen.ts";
+import { readToEnd, sha256 } from "../../helpers/pair.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -29,29 +28,17 @@ async function withProxy(
   await use(proxy, entries);
 }
 
-/** What can be read to the end. */
-async function readAll(conn: Pick<AnyConn, "read">): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const p = new Uint8Array(65_536);
-  for (let n; (n = await conn.read(p)) !== null;) parts.push(p.slice(0, n));
-  return new Uint8Array(Buffer.concat(parts));
-}
-
 /** Ends the target's output, then the client's; each way on its own. */
 async function halfCloses(client: AnyConn, target: AnyConn): Promise<void> {
   await target.write(bytes("greeting"));
   await target.closeWrite();
-  assertEquals(await readAll(client), bytes("greeting"));
+  assertEquals(await readToEnd(client), bytes("greeting"));
   const data = new Uint8Array(3_000_000).map((_, index) => index * 31);
   const [got] = await Promise.all([
-    readAll(target),
+    readToEnd(target),
     client.write(data).then(() => client.closeWrite()),
   ]);
   assertEquals(sha256(got), sha256(data));
-}
-
-function sha256(data: Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
 }
 
 test("Proxy keeps half closes both ways, from each family to each", WAIT, async () => {
@@ -207,7 +194,7 @@ test(
       await assertRejects(open, Error, "ENOENT");
       await client.write(bytes("last words"));
       await client.closeWrite();
-      assertEquals(await readAll(far), bytes("last words"));
+      assertEquals(await readToEnd(far), bytes("last words"));
       far.close();
       assertEquals(await draining, 0);
     }),
@@ -284,6 +271,6 @@ test(
       await assertRejects(writing, Error, "EPIPE");
       await far.write(bytes("still here"));
       await far.closeWrite();
-      assertEquals(await readAll(client), bytes("still here"));
+      assertEquals(await readToEnd(client), bytes("still here"));
     }),
 );

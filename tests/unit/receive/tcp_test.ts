@@ -18,6 +18,7 @@ import {
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
 import { failOnce } from "../../helpers/faulty_libc.ts";
+import { sha256 } from "../../helpers/pair.ts";
 import { openTcpPair, type TcpPair } from "../../helpers/tcp_pair.ts";
 
 const [KIB, MIB] = [1024, 1024 * 1024];
@@ -39,10 +40,6 @@ function lentPages(length: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(bytes.buffer);
   for (let i = 0; i < words.length; i++) words[i] = Math.imul(i, 2654435761);
   return bytes;
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 interface Taken {
