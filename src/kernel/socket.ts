@@ -20,7 +20,7 @@ import {
 import { FIONREAD, SIOCOUTQ } from "../../ffi/abi/sockios.ts";
 import { SO_VM_SOCKETS_MAP_RX } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { AF_VSOCK } from "../../ffi/abi/vm_sockets.ts";
-import { isSysError, SysError } from "../../ffi/errno.ts";
+import { SysError } from "../../ffi/errno.ts";
 import * as libc from "../../ffi/libc.ts";
 import { PROT_READ } from "../../ffi/abi/mman.ts";
 import { MappedRegion } from "../../ffi/memory.ts";
@@ -158,10 +158,7 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     this.#asked = true;
     if (!whole) return libc.send(fd, data, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     if (this.#whole === undefined) {
-      if (!this.#isConnected()) {
-        libc.send(fd, NOTHING, MSG_NOSIGNAL);
-        return WOULD_BLOCK;
-      }
+      libc.send(fd, NOTHING, MSG_NOSIGNAL); // goes nowhere, but is refused where nothing can go
       this.#whole = new WholeSend(fd);
     }
     return this.#whole.send(data, flags);
@@ -366,16 +363,6 @@ export class KernelSocket<A extends Address = VsockAddress> implements Socket<A>
     const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
     if (this.#mapping?.mapped && Number(view.getBigUint64(0, true)) === this.#mapping.address) {
       this.#mapping.filled();
-    }
-  }
-
-  #isConnected(): boolean {
-    try {
-      this.remoteAddress();
-      return true;
-    } catch (error) {
-      if (isSysError(error, "ENOTCONN")) return false;
-      throw error;
     }
   }
 

@@ -1,7 +1,7 @@
 /** SOCK_SEQPACKET: messages, their bounds, their flags. */
 import { assert, assertEquals } from "@std/assert";
 import { POLLIN, POLLOUT, POLLRDHUP } from "../../../ffi/abi/poll.ts";
-import { MSG_EOR, MSG_PEEK, MSG_TRUNC, SHUT_WR } from "../../../ffi/abi/socket.ts";
+import { MSG_EOR, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_WR } from "../../../ffi/abi/socket.ts";
 import { WOULD_BLOCK } from "../../../src/socket.ts";
 import type { Case } from "../case.ts";
 import {
@@ -318,6 +318,16 @@ export const seqpacketCases: readonly Case[] = [
         assertEquals((await receiveNext(here, 2)).data, Uint8Array.of(i));
       }
       await sent;
+    },
+  },
+  {
+    name: "send() of the first message works after shutdown(SHUT_RD)",
+    needs: ["seqpacket"],
+    async run(near, far) {
+      const { here, there } = await pair(near, far, seqpacket);
+      here.shutdown(SHUT_RD);
+      assertEquals(here.send(bytes(100), 0), 100);
+      assertEquals((await there.receiveNext(200)).data, bytes(100));
     },
   },
   {
