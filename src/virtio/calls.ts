@@ -183,14 +183,15 @@ export function receive(
   out.flags = 0;
   if (sock.carrier === undefined || sock.state !== "established") {
     if (!sock.done) throw new SysError("recv", "ENOTCONN");
-    if (sock.error !== 0) throw new SysError("recv", sock.error);
+    if (sock.error !== 0 && sock.state === "close") throw new SysError("recv", sock.error);
     return 0;
   }
   if (sock.shutdown & RCV_SHUTDOWN || buffer.length === 0) return 0;
   const got = sock.seqpacket
     ? receiveMessage(stack, sock, buffer, flags, out)
     : receiveStream(stack, sock, buffer, flags);
-  if (got !== 0) return got;
+  // A message is lost to the error, as on Linux.
+  if (got !== 0 && (sock.error === 0 || !sock.seqpacket)) return got;
   if (sock.error !== 0) throw new SysError("recv", sock.error);
   return sock.peerShutdown & SEND_SHUTDOWN ? 0 : WOULD_BLOCK;
 }

@@ -176,6 +176,7 @@ function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
     emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     sock.error = ERRNO.ENOBUFS;
     finishClose(stack, sock);
+    stack.remove(sock);
     return;
   }
   sock.changed();

@@ -32,6 +32,7 @@ const BY_REASON: Readonly<Record<string, readonly string[]>> = {
     "options.rcvlowat makes a pending read() wait for as many bytes",
   ],
   "AF_UNIX has one buffer for each direction, the sender's: no credit of the peer bounds it": [
+    "a buffer too small for any packet ends the connection: recv() gives 0, SO_ERROR ENOBUFS",
     "BUFFER_SIZE of a connected socket is at most 2^32 - 1",
     "BUFFER_SIZE set before connect() is at most 2^32 - 1 after it",
     "poll() is not OUT without credit",

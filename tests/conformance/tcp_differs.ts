@@ -31,6 +31,7 @@ export const DIFFERENT: Readonly<Record<string, readonly string[]>> = {
     "listen() with options hands them on to each connection",
   ],
   "a window of TCP is no credit: the kernel grows it, rounds it up, and counts its own part": [
+    "a buffer too small for any packet ends the connection: recv() gives 0, SO_ERROR ENOBUFS",
     "poll() is not OUT without credit",
     "recv() with SO_RCVLOWAT as large as the buffer gives ENOMEM",
     "send() takes as much as the peer's buffer holds, then would block",

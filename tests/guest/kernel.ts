@@ -87,7 +87,11 @@ const FEATURES: readonly {
   {
     about: "a bound to the memory of small packets",
     has: boundsPackets,
-    cases: ["more messages than the receiver has memory for end the connection: ENOBUFS"],
+    cases: [
+      "more messages than the receiver has memory for end the connection: ENOBUFS",
+      "a buffer too small for any packet ends the connection: recv() gives 0, SO_ERROR ENOBUFS",
+      "recv() of a message while ENOBUFS is pending gives that, and the message is lost",
+    ],
   },
   {
     about: "MSG_ZEROCOPY, from Linux 6.7 on",

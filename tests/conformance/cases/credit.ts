@@ -1,6 +1,7 @@
 /** Credit, as far as sockets show it. */
 import { assert, assertEquals } from "@std/assert";
-import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
+import { POLLIN, POLLOUT, POLLRDHUP } from "../../../ffi/abi/poll.ts";
+import { SHUT_WR } from "../../../ffi/abi/socket.ts";
 import {
   VIRTIO_VSOCK_OP_CREDIT_REQUEST,
   VIRTIO_VSOCK_OP_CREDIT_UPDATE,
@@ -15,7 +16,9 @@ import {
   buffers,
   bytes,
   pair,
+  pairBack,
   queued,
+  refuses,
   setBuffer,
   setFarBuffer,
   setRcvlowat,
@@ -55,6 +58,20 @@ function count(near: Near, socket: Socket, op: number): number {
 
 /** Cases about credit. */
 export const creditCases: readonly Case[] = [
+  {
+    name: "a buffer too small for any packet ends the connection: recv() gives 0, SO_ERROR ENOBUFS",
+    needs: [],
+    async run(near, far) {
+      const { here, there } = await pairBack(near, far, { here: (s) => setBuffer(s, 128) });
+      assertEquals(await there.send(bytes(1)), 1);
+      await here.wait(POLLRDHUP);
+      assertEquals(receive(here, 1).result, 0);
+      assertEquals([here.takeError(), here.takeError()], [105, 0]);
+      here.shutdown(SHUT_WR);
+      await settle(near, far); // the peer's answer finds nobody
+      refuses("ENOTCONN", () => receive(here, 1));
+    },
+  },
   {
     name: "send() takes as much as the peer's buffer holds, then would block",
     needs: [],

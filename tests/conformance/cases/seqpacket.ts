@@ -350,6 +350,19 @@ export const seqpacketCases: readonly Case[] = [
       assertEquals(receive(here, 1).data, Uint8Array.of(0));
     },
   },
+  {
+    name: "recv() of a message while ENOBUFS is pending gives that, and the message is lost",
+    needs: ["seqpacket"],
+    async run(near, far) {
+      const { here, there } = await pair(near, far, buffers(1500, 262144, "seqpacket"));
+      for (let i = 0; i < 3; i++) assertEquals(await there.send(Uint8Array.of(i)), 1);
+      await here.wait(POLLRDHUP);
+      refuses("ENOBUFS", () => receive(here, 1));
+      assertEquals(here.takeError(), 105);
+      assertEquals(receive(here, 1).data, Uint8Array.of(1));
+      assertEquals(receive(here, 1).result, 0);
+    },
+  },
 ];
 
 const bytes262144 = bytes(262144);

@@ -151,8 +151,7 @@ test("Stack.receive() takes no bytes behind the end, nor more than it gave credi
     ERRNO.ENOBUFS,
     VIRTIO_VSOCK_OP_RST,
   ]);
-  const read = (): number => receive(other.stack, overrun, new Uint8Array(1), 0, { flags: 0 });
-  assertThrows(read, SysError, "ENOBUFS");
+  assertEquals(receive(other.stack, overrun, new Uint8Array(1), 0, { flags: 0 }), 0);
 });
 
 test("SEQPACKET sockets neither connect to a peer that has no messages, nor accept it", () => {
