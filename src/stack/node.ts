@@ -144,9 +144,12 @@ export class StackNode implements StackHost {
     return this.stack.maps(srcPort, dstPort);
   }
 
-  /** As Linux does: with less than a full packet free, or where the reader waits for more. */
+  /**
+   * As Linux does: with less than a full packet free, or where the reader waits for more. Where
+   * more was drained than the buffer holds now, what is free wraps around.
+   */
   tellsCredit({ credit, rx, rcvlowat }: VsockSock): boolean {
-    return credit.below(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE) || rx.rxBytes < rcvlowat;
+    return credit.free() < VIRTIO_VSOCK_MAX_PKT_BUF_SIZE || rx.rxBytes < rcvlowat;
   }
 
   timersChanged(): void {

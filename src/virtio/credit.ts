@@ -76,8 +76,13 @@ export class Credit {
     return this.fwdCnt !== this.lastFwdCnt;
   }
 
+  /** What the peer believes to be free of this end's buffer; it wraps where that has shrunk. */
+  free(): number {
+    return (this.bufAlloc - (this.fwdCnt - this.lastFwdCnt)) >>> 0;
+  }
+
   /** Whether the peer believes that less than `bytes` are free of `window`. */
-  below(bytes: number, window: number = this.bufAlloc): boolean {
+  below(bytes: number, window: number): boolean {
     return window - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
   }
 

@@ -39,15 +39,17 @@ test("Credit.fits() counts the bytes, and the packets at what they cost each", (
   assertEquals(credit.stale(), true);
 });
 
-test("Credit.below() looks at what the peer believes to be free", () => {
+test("Credit.free() is what the peer believes to be free, modulo 2^32", () => {
   const credit = new Credit(262_144);
   credit.queued(262_144);
   credit.drained(196_608);
-  assertEquals(credit.below(65_536), false);
+  assertEquals([credit.free(), credit.below(65_536, 262_144)], [65_536, false]);
   credit.drained(1);
-  assertEquals(credit.below(65_536), true);
+  assertEquals([credit.free(), credit.below(65_536, 262_144)], [65_535, true]);
+  credit.bufAlloc = 196_000; // shrunk below what the peer was not told of
+  assertEquals([credit.free(), credit.below(65_536, 196_000)], [2 ** 32 - 609, true]);
   credit.lastFwdCnt = credit.fwdCnt;
-  assertEquals([credit.below(65_536), credit.stale()], [false, false]);
+  assertEquals([credit.free(), credit.stale()], [196_000, false]);
 });
 
 test("Credit.believed() is the smaller buffer less what is queued, and what the peer was not told", () => {
@@ -59,7 +61,7 @@ test("Credit.believed() is the smaller buffer less what is queued, and what the 
   seen.push(credit.believed());
   credit.drained(300); // across the wrap
   seen.push(credit.believed());
-  assertEquals([credit.fwdCnt, credit.below(700), credit.below(701)], [300 - 16, false, true]);
+  assertEquals([credit.fwdCnt, credit.free()], [300 - 16, 700]);
   credit.lastFwdCnt = credit.fwdCnt;
   seen.push(credit.believed());
   credit.learn(500, 0);
