@@ -30,6 +30,7 @@ export type Code =
   | "ESPIPE"
   | "EROFS"
   | "EPIPE"
+  | "EDOM"
   | "ERANGE"
   | "ENAMETOOLONG"
   | "ENOSYS"
@@ -92,6 +93,7 @@ export const ERRNO: Readonly<Record<Code, number>> = {
   ESPIPE: 29,
   EROFS: 30,
   EPIPE: 32,
+  EDOM: 33,
   ERANGE: 34,
   ENAMETOOLONG: 36,
   ENOSYS: 38,

@@ -124,7 +124,7 @@ function setSocketOption(
   const keptSize = KEPT_SIZES.get(name);
   if (value.length < (keptSize ?? 4)) throw new SysError("setsockopt", "EINVAL");
   if (keptSize !== undefined) {
-    kept.set(name, value.slice(0, keptSize));
+    keep(kept, name, viewOf(value));
     return;
   }
   const number = viewOf(value).getInt32(0, true);
@@ -138,6 +138,25 @@ function setSocketOption(
     default:
       throw new SysError("setsockopt", "ENOPROTOOPT");
   }
+}
+
+/** What getsockopt(2) says later: an int 0 or 1 for `l_onoff`, no time before 0. */
+function keep(kept: KeptOptions, name: number, value: DataView): void {
+  if (name === SO_LINGER) {
+    const on = value.getInt32(0, true) !== 0;
+    const seconds = on ? value.getInt32(4, true) : lingerSeconds(kept);
+    kept.set(name, new Uint8Array(Int32Array.of(on ? 1 : 0, seconds).buffer));
+    return;
+  }
+  const [sec, usec] = [value.getBigInt64(0, true), value.getBigInt64(8, true)];
+  if (usec < 0n || usec >= BigInt(USEC_PER_SEC)) throw new SysError("setsockopt", "EDOM");
+  kept.set(name, new Uint8Array(BigInt64Array.of(...(sec < 0n ? [0n, 0n] : [sec, usec])).buffer));
+}
+
+/** What is switched off stays set. */
+function lingerSeconds(kept: KeptOptions): number {
+  const value = kept.get(SO_LINGER);
+  return value === undefined ? 0 : viewOf(value).getInt32(4, true);
 }
 
 function getVsockOption(sock: VsockSock, name: number, value: Uint8Array): number {

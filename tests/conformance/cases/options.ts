@@ -1,6 +1,13 @@
 /** getsockopt(2) and setsockopt(2). */
 import { assertEquals } from "@std/assert";
-import { SO_RCVLOWAT, SO_ZEROCOPY, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
+import {
+  SO_LINGER,
+  SO_RCVLOWAT,
+  SO_RCVTIMEO,
+  SO_SNDTIMEO,
+  SO_ZEROCOPY,
+  SOL_SOCKET,
+} from "../../../ffi/abi/socket.ts";
 import {
   AF_VSOCK,
   SO_VM_SOCKETS_BUFFER_MAX_SIZE as MAX,
@@ -276,7 +283,45 @@ export const optionCases: readonly Case[] = [
       assertEquals(getInt(socket, SO_ZEROCOPY), 0);
     },
   },
+  {
+    name: "SO_LINGER gives l_onoff as 0 or 1, with the seconds that were switched on last",
+    needs: [],
+    run(near) {
+      const socket = near.socket();
+      const seen = [ints(socket, SO_LINGER)];
+      for (const [on, seconds] of [[5, 3], [0, 9], [1, 4], [0, 0]] as const) {
+        const value = new Uint8Array(Int32Array.of(on, seconds).buffer);
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, value);
+        seen.push(ints(socket, SO_LINGER));
+      }
+      assertEquals(seen, [[0, 0], [1, 3], [0, 3], [1, 4], [0, 4]]);
+    },
+  },
+  {
+    name: "SO_RCVTIMEO and SO_SNDTIMEO: microseconds out of range give EDOM, less than 0 is none",
+    needs: [],
+    run(near) {
+      const socket = near.socket();
+      for (const name of [SO_RCVTIMEO, SO_SNDTIMEO]) {
+        const set = (seconds: number, microseconds: number): void =>
+          socket.setsockopt(SOL_SOCKET, name, timeval(seconds, microseconds));
+        set(1, 500_000);
+        refuses("EDOM", () => set(0, 1_000_000));
+        refuses("EDOM", () => set(0, -1));
+        assertEquals(ints(socket, name, 16), [1, 0, 500_000, 0]);
+        set(-1, 500_000);
+        assertEquals(ints(socket, name, 16), [0, 0, 0, 0]);
+      }
+    },
+  },
 ];
+
+/** An option as 32-bit words. */
+function ints(socket: Socket, name: number, length = 8): number[] {
+  const value = new Uint8Array(length).fill(0xa5);
+  assertEquals(socket.getsockopt(SOL_SOCKET, name, value), length);
+  return [...new Int32Array(value.buffer)];
+}
 
 function getInt(socket: Socket, name: number): number {
   const value = new Uint8Array(4).fill(0xa5);
