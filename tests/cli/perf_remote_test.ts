@@ -10,6 +10,7 @@ import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
+import "../helpers/brief_warm_ups.ts";
 import { vsockit } from "./captured.ts";
 import { Running } from "./process.ts";
 

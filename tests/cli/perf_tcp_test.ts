@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { PerfResult, ReceivedResult } from "../../src/cli/perf/result.ts";
 import { openTcp } from "../../src/kernel/tcp_unix.ts";
+import "../helpers/brief_warm_ups.ts";
 import { vsockit } from "./captured.ts";
 
 const TCP = ["perf", "--transport", "tcp"] as const;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
+import "../helpers/brief_warm_ups.ts";
 import { vsockit } from "./captured.ts";
 
 const MODES = [["n", "copy"], ["y", "zerocopy"], ["u", "user-poll"], ["a", "auto"]] as const;

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { parseOptions } from "../../src/cli/perf/options.ts";
 import { runPlan } from "../../src/cli/perf/run.ts";
+import "../helpers/brief_warm_ups.ts";
 
 test(
   "runPlan() fails where one end fails, and the other one ends",

@@ -9,6 +9,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { parseOptions } from "../../src/cli/perf/options.ts";
 import { runRemote } from "../../src/cli/perf/remote.ts";
 import { closeDevices, TRANSPORTS } from "../../src/cli/perf/transports.ts";
+import "../helpers/brief_warm_ups.ts";
 import { EmptyFolder } from "../house/command.ts";
 import { type GuestProcess, startGuest } from "../vm/guest_process.ts";
 import { denoRun, GUEST_CID } from "./booted.ts";

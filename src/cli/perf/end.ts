@@ -27,17 +27,23 @@ export interface EndTask {
   readonly peer: Peer;
   /** The memory of a `Control`. */
   readonly control: SharedArrayBuffer;
-  /** The memory of another one, for the warm-up; without it there is none. */
-  readonly warmUpControl?: SharedArrayBuffer | undefined;
-  /** How many wake-ups that has. @default {as many as the transport wants} */
-  readonly warmUpWakeups?: number | undefined;
+  /** Without it there is none. */
+  readonly warmUp?: WarmUp | undefined;
+}
+
+/** What both ends run before the measurement. */
+export interface WarmUp {
+  /** The memory of another `Control`. */
+  readonly control: SharedArrayBuffer;
+  /** How many wake-ups it has. */
+  readonly wakeups: number;
 }
 
 /** Runs one end: of the warm-up on a connection of its own, then of the measurement. */
 export function runEnd(task: EndTask): Measured {
   const carrier = TRANSPORTS[task.plan.transport];
   using transport = carrier.open(task.end);
-  const { role, machine, plan, peer, warmUpControl, warmUpWakeups = carrier.warmUpWakeups } = task;
+  const { role, machine, plan, peer, warmUp } = task;
   const address = carrier.address(machine, plan.port);
   const listens = machine === undefined;
   const run = (plan: Plan, memory: SharedArrayBuffer): Measured => {
@@ -47,6 +53,6 @@ export function runEnd(task: EndTask): Measured {
     return role === "transmitter" ? transmit(meeting, plan) : receive(meeting, plan);
   };
   new Control(task.control).reportBegun();
-  if (warmUpControl !== undefined) run(warmUpOf(plan, warmUpWakeups), warmUpControl);
+  if (warmUp !== undefined) run(warmUpOf(plan, warmUp.wakeups), warmUp.control);
   return run(plan, task.control);
 }

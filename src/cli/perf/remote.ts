@@ -69,7 +69,7 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
     machine,
     peer: "coming",
     control: new Control().memory,
-    warmUpControl: new Control().memory,
+    warmUp: { control: new Control().memory, wakeups: warmUpWakeups },
   };
   const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reported));
   const ends = [measured, await reported];

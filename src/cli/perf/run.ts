@@ -49,7 +49,7 @@ export async function runPlan(
     plan,
     peer: "here",
     control: control.memory,
-    warmUpControl: warmUp.memory,
+    warmUp: { control: warmUp.memory, wakeups: transport.warmUpWakeups },
   } as const;
   const onTick = (): void => onProgress(control.received / plan.bytes);
   const { transmitter, receiver, machine } = link;

@@ -57,8 +57,7 @@ async function serveRequest(
     peer: "there",
     end: undefined,
     control: new Control().memory,
-    warmUpControl: new Control().memory,
-    warmUpWakeups,
+    warmUp: { control: new Control().memory, wakeups: warmUpWakeups },
   });
   try {
     // The one that asked may go away meanwhile.
