@@ -206,6 +206,9 @@ function bytesOf(hex: string): Uint8Array {
 
 let nextPort = 30_000;
 
+/** A bit before Linux gives up on a peer that does not agree to a close(), after 8 seconds. */
+const CLOSING_MS = 7_000;
+
 /**
  * One sequence on both, call by call.
  *
@@ -219,6 +222,7 @@ class Match implements Disposable {
   /** Whose messages were refused: the model is writable once there is room for all of one. */
   readonly #refused: Set<Socket> = new Set();
   #outcomes: readonly [Outcome, Outcome] | undefined;
+  #firstClose = Infinity;
 
   constructor(calls: readonly Call[], model: Transport, real: Transport) {
     this.#calls = calls;
@@ -227,11 +231,17 @@ class Match implements Disposable {
     nextPort += PORTS;
   }
 
+  /** Whether it has taken so long that the clock of `real` may have a say; the model's stands. */
+  get stale(): boolean {
+    return performance.now() > this.#firstClose + CLOSING_MS;
+  }
+
   /** Makes the call with the number `at`, if there is one. */
   perform(at: number): void {
     const call = this.#calls[at];
     this.#outcomes = undefined;
     if (call === undefined) return;
+    if (call.call === "close") this.#firstClose = Math.min(this.#firstClose, performance.now());
     const socket = this.#real.socket(call);
     const expected = this.#model.perform(call, at);
     const message = call.call === "send" && socket?.type === "seqpacket";
@@ -263,24 +273,44 @@ class Match implements Disposable {
   }
 }
 
-/** Where each of the sequences differs first; they take turns, so that few waits serve all. */
+/** Sequences that take turns, so that few waits serve all; more would be slow to come to an end. */
+const TOGETHER = 10;
+
+/** Where each of the sequences differs first. */
 export async function differences(
   sequences: readonly (readonly Call[])[],
   model: () => Transport,
   real: Ground,
 ): Promise<(string | undefined)[]> {
   const found: (string | undefined)[] = [];
-  const matches = sequences.map((calls) => new Match(calls, model(), real.transport));
-  try {
-    const steps = Math.max(...sequences.map(({ length }) => length));
-    for (let at = 0; at < steps; at++) {
-      const left = [...matches.entries()].filter(([index]) => found[index] === undefined);
-      for (const [, match] of left) match.perform(at);
-      await real.settle();
-      for (const [index, match] of left) found[index] = match.difference(at);
+  for (let first = 0; first < sequences.length; first += TOGETHER) {
+    const some = sequences.slice(first, first + TOGETHER);
+    const matches = some.map((calls) => new Match(calls, model(), real.transport));
+    try {
+      found.push(...await inTurns(matches, Math.max(...some.map(({ length }) => length)), real));
+    } finally {
+      for (const match of matches) match[Symbol.dispose]();
     }
-  } finally {
-    for (const match of matches) match[Symbol.dispose]();
+  }
+  return found;
+}
+
+async function inTurns(
+  matches: readonly Match[],
+  calls: number,
+  real: Ground,
+): Promise<(string | undefined)[]> {
+  const found: (string | undefined)[] = matches.map(() => undefined);
+  for (let at = 0; at < calls; at++) {
+    const left = [...matches.entries()].filter(([index, match]) => {
+      return found[index] === undefined && !match.stale;
+    });
+    for (const [, match] of left) match.perform(at);
+    await real.settle();
+    for (const [index, match] of left) {
+      const difference = match.difference(at);
+      if (!match.stale) found[index] = difference;
+    }
   }
   return found;
 }
