@@ -17,7 +17,8 @@ for (const bench of ALL_BENCHES) {
       process.stdout.write(`${JSON.stringify(row)}\n`);
     }
   } catch (error) {
-    console.error(`Cannot measure ${bench.rows.map(({ name }) => name).join(", ")}:`, error);
+    const wanted = bench.rows.map(({ name }) => name).filter((name) => names.includes(name));
+    console.error(`Cannot measure ${wanted.join(", ")}:`, error);
     process.exitCode = 1;
   }
 }

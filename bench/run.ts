@@ -2,12 +2,13 @@
  * `deno task bench`: our numbers beside those of what one would use otherwise.
  *
  * Peers are measured in the same rounds, in turn, and medians compared; only ratios mean something.
- * No time is asserted: it fails where something is broken or gives a wrong answer. Each row is told
- * on stderr once it is measured, and the tables of all go to stdout at the end.
+ * No time is asserted: it fails where something is broken or gives a wrong answer, and says which
+ * rows were not measured. Each row is told on stderr once it is measured, and the tables of all go
+ * to stdout at the end.
  *
  * @module
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -15,8 +16,9 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
 import type { Runtime } from "../tests/helpers/runtime.ts";
-import { installRuntimes, ROOT } from "../tests/house/toolchain.ts";
+import { installRuntimes } from "../tests/house/toolchain.ts";
 import { readArgs } from "../tests/house/usage.ts";
+import { endOnSignals, startGroup } from "../tests/run/child.ts";
 import type { Bench, Row } from "./bench.ts";
 import {
   BENCHES,
@@ -63,26 +65,23 @@ async function report(
 ): Promise<Report> {
   const version = execFileSync(file, ["--version"], { encoding: "utf8" });
   const title = `${runtime} ${/\d+\.\d+\.\d+/.exec(version)?.[0]}`;
-  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // which boots guests
-  const child = spawn(file, [...args, MEASURE, ...names], {
-    cwd: ROOT,
-    env,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = startGroup([file, ...args, MEASURE, ...names], ["ignore", "pipe", "inherit"]);
   const ended = once(child, "close");
   const rows: Row[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
+  for await (const line of createInterface({ input: child.stdout! })) {
     const row: Row = JSON.parse(line);
     console.error(`${title}: ${formatLine(row)}`);
     rows.push(row);
   }
   const [code, signal] = await ended;
   if (code !== 0) console.error(`${title} ended with ${signal ?? `exit code ${code}`}`);
-  if (code !== 0 || rows.length < names.length) process.exitCode = 1;
-  return { runtime: title, rows };
+  const missing = names.filter((name) => !rows.some((row) => row.name === name));
+  if (code !== 0 || missing.length > 0) process.exitCode = 1;
+  return { runtime: title, rows, missing };
 }
 
 async function main(): Promise<void> {
+  endOnSignals();
   const { runtimes, only, json } = readArgs(USAGE, (args) => parseOptions(args, namesOf));
   const machine = thisMachine();
   console.log(`${machine.cpu}\n${machine.kernel}\nload ${machine.load.toFixed(2)} at the start`);

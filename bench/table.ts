@@ -11,6 +11,8 @@ export interface Report {
   readonly runtime: string;
   /** In the order of the table. */
   readonly rows: readonly Row[];
+  /** Names of those that could not be measured. */
+  readonly missing: readonly string[];
 }
 
 const HEAD = ["what", "ours", "peer", "ratio", "target", "met"] as const;
@@ -25,8 +27,8 @@ export function formatTable(reports: readonly Report[]): string {
   );
   const line = (row: readonly string[]): string =>
     row.map((cell, column) => pad(cell, widths[column]!, column)).join("  ").trimEnd() + "\n";
-  const tables = reports.map(({ runtime }, index) =>
-    `\n${runtime}\n${line(HEAD)}${cells[index]!.map(line).join("")}`
+  const tables = reports.map(({ runtime, missing }, index) =>
+    `\n${runtime}\n${line(HEAD)}${cells[index]!.map(line).join("")}${formatMissing(missing)}`
   );
   return tables.join("") + formatNotes(reports.flatMap(({ rows }) => rows));
 }
@@ -35,6 +37,10 @@ export function formatTable(reports: readonly Report[]): string {
 export function formatLine({ name, ours, unit, ratio, met }: Row): string {
   const value = ratio === undefined ? `${formatNumber(ours)} ${unit}` : `${formatNumber(ratio)}x`;
   return `${name} ${value}${met === false ? ", NOT met" : ""}`;
+}
+
+function formatMissing(names: readonly string[]): string {
+  return names.length === 0 ? "" : `NOT measured: ${names.join(", ")}\n`;
 }
 
 /** Words to the left, numbers to the right. */

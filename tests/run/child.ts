@@ -1,5 +1,6 @@
 /**
- * One process with a bound on its time, and on its output where several run at once.
+ * Processes that end with all that they start: with a bound on their time, and on their output where
+ * several run at once.
  *
  * @module
  */
@@ -13,21 +14,33 @@ const LIMIT_MINUTES = 30;
 const running: Set<ChildProcess> = new Set();
 
 /**
+ * Starts `command` as a process group of its own: what is left of that ends with it, and all of it by
+ * `endOnSignals()`.
+ */
+export function startGroup(
+  [file = "", ...args]: readonly string[],
+  stdio: StdioOptions,
+): ChildProcess {
+  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
+  const child = spawn(file, args, { cwd: ROOT, env, stdio, detached: true });
+  running.add(child);
+  child.on("error", () => running.delete(child));
+  child.on("exit", () => {
+    running.delete(child);
+    kill(child, "SIGKILL"); // what is left behind has our pipe open
+  });
+  return child;
+}
+
+/**
  * Runs `command` to its end, or to that of its time; says how it failed, or nothing. Its output
  * goes to `output`, or to ours.
  */
-export function runBounded(
-  [file = "", ...args]: readonly string[],
-  output?: Output,
-): Promise<string> {
-  // A process group of its own, so that what the tests start ends with them.
-  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
+export function runBounded(command: readonly string[], output?: Output): Promise<string> {
   const mode = output === undefined ? "inherit" : "pipe";
-  const stdio: StdioOptions = ["ignore", mode, mode];
-  const child: ChildProcess = spawn(file, args, { cwd: ROOT, env, stdio, detached: true });
+  const child = startGroup(command, ["ignore", mode, mode]);
   child.stdout?.on("data", (data) => output?.write(data));
   child.stderr?.on("data", (data) => output?.write(data, process.stderr));
-  running.add(child);
   let late = "";
   const timer = setTimeout(() => {
     late = `not done in ${LIMIT_MINUTES} minutes`;
@@ -36,11 +49,9 @@ export function runBounded(
   return new Promise((resolve) => {
     const end = (fault: string): void => {
       clearTimeout(timer);
-      running.delete(child);
       resolve(fault);
     };
     child.on("error", (error) => end(error.message));
-    child.on("exit", () => kill(child, "SIGKILL")); // what is left behind has our pipe open
     child.on("close", (code, signal) => {
       end(late || (code === 0 ? "" : `ended with ${signal ?? `exit code ${code}`}`));
     });

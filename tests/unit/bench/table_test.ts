@@ -29,7 +29,7 @@ const ALONE: Row = {
 test("formatTable() shows values with units, ratio, target and verdict, then each note once", () => {
   const runtimes = ["deno 2.9.6", "bun 1.4.5"];
   const [first, ...rest] = formatTable(
-    runtimes.map((runtime) => ({ runtime, rows: [RATIO, ALONE] })),
+    runtimes.map((runtime) => ({ runtime, rows: [RATIO, ALONE], missing: [] })),
   )
     .trim().split("\n\n");
   assertEquals(
@@ -47,8 +47,19 @@ test("formatTable() shows values with units, ratio, target and verdict, then eac
 
 test("formatTable() leaves target and verdict open where there is none", () => {
   const { target: _, met: __, note: ___, ...row } = RATIO;
-  const line = formatTable([{ runtime: "node 26", rows: [row] }]).trimEnd().split("\n").at(-1);
+  const report = { runtime: "node 26", rows: [row], missing: [] };
+  const line = formatTable([report]).trimEnd().split("\n").at(-1);
   assertEquals(line, "copy  12.3 GB/s  2.00 GB/s (AF_UNIX)  6.17x  -       -");
+});
+
+test("formatTable() says below a table what could not be measured", () => {
+  const reports = [
+    { runtime: "bun 1.4.5", rows: [ALONE], missing: ["copy", "ffi"] },
+    { runtime: "node 26", rows: [ALONE], missing: [] },
+  ];
+  const ends = formatTable(reports).trim().split("\n\n").map((table) => table.split("\n").at(-1));
+  assertEquals(ends[0], "NOT measured: copy, ffi");
+  assertEquals(ends[1]?.startsWith("RSS growth "), true);
 });
 
 test("formatLine() has the ratio, or the value, and says so where that is not enough", () => {
