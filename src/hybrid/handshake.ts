@@ -114,10 +114,14 @@ export class Handshake {
           : `the queue of the VMM at ${at} stayed full`;
       case "EPROTO":
         return `the VMM at ${at} answered ${JSON.stringify(this.#line.text)} in place of OK`;
-      default:
-        if (op === "connect") return `${at} cannot be connected to`;
+      case "EPIPE":
+      case "ECONNRESET":
         return `the VMM at ${at} closed before OK: nobody in the VM listens on port ${port}, ` +
           "or its queue is full";
+      default:
+        return op === "connect"
+          ? `${at} cannot be connected to`
+          : `${op} fails on the way to the VMM at ${at}`;
     }
   }
 }

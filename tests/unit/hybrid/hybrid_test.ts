@@ -357,3 +357,12 @@ test("createVmm() leaves no path behind where it cannot listen there", () => {
   }
   assertEquals(existsSync(path), false);
 });
+
+test("connect() to a VM does not blame the VMM where this machine lacks memory", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using _vmm = createVmm(path);
+  using _full = failOnce("send", "ENOBUFS");
+  const { code, hint } = await assertRejects(() => connect({ path, port: 1024 }), VsockError);
+  assertEquals([code, hint], ["ENOBUFS", `send fails on the way to the VMM at ${path}`]);
+});
