@@ -7,7 +7,7 @@ import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { requireBytes, requireKept, requireSeqpacket } from "./input.ts";
-import { noteError } from "./recv.ts";
+import { noteSendError } from "./recv.ts";
 import { Room } from "../send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
 import type { AnySocket } from "../socket.ts";
@@ -119,7 +119,7 @@ export class Output {
     try {
       return this.#socket.send(bytes, flags);
     } catch (cause) {
-      noteError(this.#socket, cause);
+      noteSendError(this.#socket, cause);
       throw cause;
     }
   }

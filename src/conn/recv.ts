@@ -19,12 +19,15 @@ const CANNOT_PEEK: ReadonlySet<string> = new Set<Code>(["EOPNOTSUPP", "ENOMEM"])
 /** Linux hands out the error that ended a connection once, to whoever asks first. */
 const ends = new WeakMap<AnySocket, number>();
 
-/**
- * Remembers an error of send(2) or recv(2), so that whoever reads later does not take the end for a
- * clean one.
- */
-export function noteError(socket: AnySocket, error: unknown): void {
+/** Remembers an error, so that whoever reads later does not take the end for a clean one. */
+function noteError(socket: AnySocket, error: unknown): void {
   if (error instanceof SysError && !ORDINARY.has(error.code)) ends.set(socket, error.errno);
+}
+
+/** Remembers an error of send(2) that has ended the connection. */
+export function noteSendError(socket: AnySocket, error: unknown): void {
+  // A peer that overran its credit was reset; of any other one ENOBUFS is want of memory.
+  if (!isSysError(error, "ENOBUFS") || hasPeerEnded(socket)) noteError(socket, error);
 }
 
 /** Remembers the error of `SO_ERROR` that another call has taken, for {@linkcode endError}. */
@@ -79,9 +82,12 @@ export function nextLength(socket: AnySocket, probe: Uint8Array): number {
 
 /** What a recv of 0 bytes was where there are messages: the end, or a message without bytes. */
 export function isEnd(socket: AnySocket): boolean {
-  const over = (socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
   // AF_UNIX tells that the peer has closed before its last messages are read.
-  return over && (socket.inq?.() ?? 0) === 0;
+  return hasPeerEnded(socket) && (socket.inq?.() ?? 0) === 0;
+}
+
+function hasPeerEnded(socket: AnySocket): boolean {
+  return (socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
 }
 
 function recvOrEnd(

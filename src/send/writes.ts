@@ -8,7 +8,7 @@ import { POLLERR } from "../../ffi/abi/poll.ts";
 import { SysError } from "../../ffi/errno.ts";
 import { isMapped } from "../../ffi/memory.ts";
 import type { Address } from "../address.ts";
-import { endError, noteError } from "../conn/recv.ts";
+import { endError, noteSendError } from "../conn/recv.ts";
 import type { AnySocket, ZeroCopySend } from "../socket.ts";
 import { pause } from "../wait/pause.ts";
 import { limitWait, orAborted, type WaitOptions } from "../wait/waiting.ts";
@@ -168,7 +168,7 @@ export class ZeroCopyWrites implements ZeroCopyStats {
       } while (end < loan.length);
       return end - start;
     } catch (cause) {
-      noteError(this.#socket, cause);
+      noteSendError(this.#socket, cause);
       throw cause;
     }
   }

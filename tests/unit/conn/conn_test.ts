@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { POLLERR, POLLIN, POLLNVAL } from "../../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { Conn } from "../../../src/conn.ts";
 import { VsockError } from "../../../src/error.ts";
@@ -444,4 +444,17 @@ test("Conn shows whoever prints it nothing of what carries its bytes", async () 
   using pair = await openPair();
   assertEquals(JSON.stringify(pair.near.socket), '{"type":"stream"}');
   assertEquals(Object.keys(pair.near), ["socket", "localAddr", "remoteAddr", "options"]);
+});
+
+test("Conn.read() says that a peer overran its credit though a write was told of it", async () => {
+  const overrun = new SysError("send", "ENOBUFS");
+  const conn = new Conn(fakeSocket({
+    send: () => {
+      throw overrun;
+    },
+    poll: () => POLLRDHUP,
+    recv: () => 0,
+  }));
+  await assertRejects(() => conn.write(Uint8Array.of(1)), VsockError, "ENOBUFS");
+  await assertRejects(() => conn.read(new Uint8Array(1)), VsockError, "ENOBUFS");
 });

@@ -9,6 +9,7 @@ import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
 import { runChild } from "../../helpers/child.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
 import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
@@ -259,3 +260,22 @@ test("read() of no bytes leaves a message of AF_UNIX where it is", limit, async 
   assertEquals(await far.read(new Uint8Array(0)), 0);
   assertEquals((await far.receiveMessage())!.length, 1);
 });
+
+for (const zeroCopy of [false, true]) {
+  const name = zeroCopy ? "a zero-copy write" : "a write";
+  test(`read() gives a clean end after ${name} that lacked memory`, limit, async () => {
+    using folder = new UnixFolder();
+    const path = folder.path("s");
+    using listener = listen({ path });
+    using near = await connect({ path });
+    using far = await listener.accept();
+    {
+      using _full = failOnce("send", "ENOBUFS");
+      await assertRejects(() => near.write(CHUNK, { zeroCopy }), VsockError, "ENOBUFS");
+    }
+    assertEquals(await near.write(Uint8Array.of(1), { zeroCopy }), 1);
+    assertEquals(await far.read(new Uint8Array(8)), 1);
+    far.close();
+    assertEquals(await near.read(new Uint8Array(8)), null);
+  });
+}
