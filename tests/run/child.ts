@@ -1,6 +1,6 @@
 /**
- * Processes that end with all that they start: with a bound on their time, and on their output where
- * several run at once.
+ * Processes that end with all that they start: with a bound on their time, and on their output
+ * where several run at once.
  *
  * @module
  */
@@ -14,8 +14,8 @@ const LIMIT_MINUTES = 30;
 const running: Set<ChildProcess> = new Set();
 
 /**
- * Starts `command` as a process group of its own: what is left of that ends with it, and all of it by
- * `endOnSignals()`.
+ * Starts `command` as a process group of its own: what is left of that ends with it, and all of it
+ * by `endOnSignals()`.
  */
 export function startGroup(
   [file = "", ...args]: readonly string[],
