@@ -101,8 +101,8 @@ class StandIn implements Vmm {
     const hostPort = this.#lastPort = ((this.#lastPort + 1) & 0x7fff_ffff) | 0x4000_0000;
     const answer = answerOf(this.#faults, hostPort);
     if (answer === undefined) return false;
-    const early = !await sendAnswer(unix, answer, this.#faults);
-    if (early || !guest.hasRoom) return false;
+    const there = await sendAnswer(unix, answer, this.#faults);
+    if (!there || !guest.hasRoom) return false;
     unix.ref();
     guest.arrive(unix, { cid: VMADDR_CID_HOST, port: hostPort });
     return true;

@@ -117,7 +117,7 @@ export class Channel {
     return got;
   }
 
-  /** Those that come behind it are nobody's. */
+  /** Descriptors that come only with the body are of no message, and are closed. */
   #readBody(size: number): number {
     const late: number[] = [];
     try {

@@ -1,5 +1,6 @@
 /**
- * Descriptors that a VMM has sent: of whatever, and maybe the last ones of it.
+ * Descriptors that a VMM has sent. They may be of any file, and the last ones of it, so that it
+ * may take long to close them.
  *
  * @module
  */
@@ -14,9 +15,9 @@ export const GIVEN_MAX = 253;
 const NO_LINGER: Uint8Array<ArrayBuffer> = new Uint8Array(8);
 
 /**
- * Closes `fd`, which is gone whatever its file has to say of that. Of a socket it takes as long as
- * its SO_LINGER says, O_NONBLOCK or not. A file of FUSE or NFS takes as long as its server does,
- * and no call can tell without asking that server.
+ * Closes `fd`, which is gone whatever its file has to say of that; of a socket without the wait
+ * that its SO_LINGER may ask for, which O_NONBLOCK does not prevent. A file of FUSE or NFS takes as
+ * long as its server does, and no call can tell without asking that server.
  */
 export function closeGiven(fd: number): void {
   ignoreRefusal(() => setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER)); // it may be no socket

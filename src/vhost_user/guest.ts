@@ -39,7 +39,7 @@ export interface GuestHost {
   arrived(guest: Guest, packet: Packet): void;
   /** A packet of the host goes to a guest; where this throws, it has been freed. */
   sent(packet: Packet): void;
-  /** Enough is done in this turn of the event loop. */
+  /** A guest has had its share of this turn of the event loop. */
   rests(): void;
   /** There is memory for payloads to `guest` again: see `Stack.room()`. */
   room(guest: Guest, bytes: number, least: number): boolean;
@@ -77,9 +77,9 @@ export class Guest implements Carrier, TxEnd {
   /** A ring that is of no use any more. */
   #broken: Virtqueue | undefined;
   #pumping = false;
-  /** Whether it goes on without being kicked. */
+  /** Whether kicks are off: what has come is found by a look at the rings. */
   #awake = true;
-  /** Chains to wait for before the next kick. */
+  /** After how many chains the guest is to kick next. */
   #burst = 1;
   readonly #nap: Nap = new Nap(() => this.pump());
   /** Whether there may be something to show the guest, and whether a microtask is to do so. */
@@ -187,7 +187,7 @@ export class Guest implements Carrier, TxEnd {
     this.counters.txBytes += len;
   }
 
-  /** The guest has kicked the device: whether enough is done of this turn of the event loop. */
+  /** The guest has kicked the device. Gives `resting`. */
   kicked(): boolean {
     this.counters.kicks++;
     this.#driver?.rx.shareRoom();
@@ -195,12 +195,12 @@ export class Guest implements Carrier, TxEnd {
     return this.resting;
   }
 
-  /** Whether it has done enough, and goes on in the next turn of the event loop. */
+  /** Whether it has had its share of this turn of the event loop, and goes on in the next. */
   get resting(): boolean {
     return this.#rest !== undefined;
   }
 
-  /** Does now what it is to do then. */
+  /** Goes on, in the next turn of the event loop or before. */
   readonly goOn = (): void => {
     clearImmediate(this.#rest);
     this.#rest = undefined;

@@ -50,7 +50,7 @@ export class RxWriter {
   #bufferBytes = 1;
   /** Work that is left of this turn. */
   #left = TURN;
-  /** Bytes of memory of payloads that are in `#waiting`, or will be: none is placed before them. */
+  /** Bytes of the payloads that wait, or are held to be sent: nothing is placed before them. */
   #held = 0;
   #tail: Tail | undefined;
 
@@ -113,7 +113,7 @@ export class RxWriter {
       (this.#spare.length > 0 || this.queue.available() > 0);
   }
 
-  /** Whether no buffer is used before `renew()`, however many there are. */
+  /** Whether the work of this turn is done: no buffer is filled before `renew()`. */
   get spent(): boolean {
     return this.#left <= 0;
   }
@@ -124,9 +124,10 @@ export class RxWriter {
   }
 
   /**
-   * Has `tell` tell those who were refused of room for `bytes`, of which each takes `least`, where
-   * there is some now: it gives whether others are left. The room is theirs until `shareRoom()`,
-   * whatever other guests have sent.
+   * Where somebody was refused and there is room now, calls `tell` with its `bytes`, of which each
+   * sender takes `least` or more. That tells as many senders as there is room for, and gives
+   * whether any are left. The room is kept for them until `shareRoom()`: what other guests have
+   * sent waits.
    */
   giveRoom(tell: (bytes: number, least: number) => boolean): void {
     if (!this.#turns.wanted || !this.hasRoom) return;
@@ -160,9 +161,9 @@ export class RxWriter {
   }
 
   /**
-   * Whether a part of a message may wait for buffers: behind others only while nobody was refused,
-   * who would have to wait until there are none, and find more of them each time. A message that is
-   * the first to wait may be of any size, or it would never be sent.
+   * Whether a part of a message may be held until there are buffers. The first may be of any size,
+   * or it would never be sent. More of them may be held while there is memory, and while nobody was
+   * refused: who was has to wait until nothing is held, and would be overtaken again and again.
    */
   #mayWait({ length }: Uint8Array): boolean {
     if (this.#waiting.length === 0) return true;

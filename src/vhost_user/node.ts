@@ -97,7 +97,7 @@ export class DeviceNode extends StackNode implements GuestHost {
     return guest?.up ? guest : undefined;
   }
 
-  /** A guest has to be called. */
+  /** Late, since each time the guest has to be interrupted. */
   override tellsCredit(sock: VsockSock): boolean {
     return tellsCreditLate(sock);
   }

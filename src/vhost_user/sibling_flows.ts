@@ -1,5 +1,5 @@
 /**
- * What guests have begun with each other: one that stays is to hear when the other one stops.
+ * Connections between guests: where one stops, the other is told that they are reset.
  *
  * @module
  */

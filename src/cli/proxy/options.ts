@@ -55,7 +55,7 @@ export const FLAGS: readonly Flag[] = [
 
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
-/** Descriptors of the runtime, of files and of who is looked up. */
+/** Descriptors that no connection can have: for the runtime, its files, and looking up names. */
 const KEPT = 64;
 /** Before one more pattern; any other comma is part of a path. */
 const PATTERN_COMMA = /,(?=(?:vsock|tcp|unix|hvsock):)/;
