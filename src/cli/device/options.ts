@@ -61,10 +61,14 @@ export function parseOptions(args: readonly string[]): DeviceOptions {
   const more = readMany(given, "guest", ",").map(readGuest);
   const guests = [first, ...more] as const;
   guests.forEach((guest, index) => requireNew(guest, guests.slice(0, index)));
+  const pcap = readPath(given, "pcap", Infinity);
+  if (pcap !== undefined && guests.flatMap(pathsOf).includes(pcap)) {
+    throw wrongValue("--pcap", "be another path than that of a socket", pcap);
+  }
   return {
     guests,
     siblings: given.has("siblings"),
-    pcap: readPath(given, "pcap", Infinity),
+    pcap,
     json: given.has("json"),
   };
 }

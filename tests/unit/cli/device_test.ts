@@ -58,6 +58,7 @@ test("parseOptions() of device refuses what it cannot obey", () => {
   );
   refuses("must be one socket's alone: current value is s", ...FIRST, "-g", "4:s");
   refuses("must be one socket's alone: current value is s", ...FIRST, "-u", "s");
+  refuses("Cannot use --pcap: must be another path", ...FIRST, "--pcap", "s");
   refuses("Unexpected operand: more", ...FIRST, "more");
   refuses("Unknown option: --qemu", ...FIRST, "--qemu");
 });
