@@ -133,7 +133,7 @@ async function* untilAborted(
 /**
  * The lines of `chunks`, without what ends them; empty ones, which no message can be, are left out.
  */
-export async function* splitLines(
+async function* splitLines(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let begun: Uint8Array[] = [];
