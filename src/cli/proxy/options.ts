@@ -7,7 +7,7 @@ import { AF_INET, AF_INET6 } from "../../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { inet_pton } from "../../../ffi/libc.ts";
 import type { Address } from "../../address.ts";
-import type { ParsedAddress } from "../../address_text.ts";
+import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress, requireType } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
@@ -103,6 +103,13 @@ function readEnds(operands: readonly string[]): Pick<ProxyOptions, "listen" | "t
   const type = commonType(listen, target);
   requireType("LISTEN", listenText, listen.address, type);
   requireType("TARGET", targetText, target.address, type);
+  if (leadsBack(listen.address, target.address)) {
+    throw wrongValue(
+      "TARGET",
+      "be another address than LISTEN, or each connection makes one more",
+      targetText,
+    );
+  }
   return { listen: listen.address, target: target.address, type };
 }
 
@@ -116,6 +123,12 @@ function commonType(listen: ParsedAddress, target: ParsedAddress): SocketType {
   const type = listen.type ?? target.type ?? "stream";
   if ((target.type ?? type) === type) return type;
   throw wrongValue("TARGET", `be of type ${type} like LISTEN`, target.type);
+}
+
+/** Whether who connects to `target` comes to `listen`. Of a VM, the two are different ports. */
+function leadsBack(listen: Address, target: Address): boolean {
+  const ofVm = "path" in listen && "port" in listen;
+  return !ofVm && stringifyAddress(listen) === stringifyAddress(target);
 }
 
 /** Whether everybody who reaches this machine reaches `address`. */

@@ -5,7 +5,7 @@ import { fittingIn, parseOptions } from "../../../src/cli/proxy/options.ts";
 import { parsePattern } from "../../../src/cli/proxy/pattern.ts";
 import { UsageError } from "../../../src/cli/args/values.ts";
 
-const TARGET = "unix:/run/t";
+const [LISTEN, TARGET] = ["unix:/run/l", "unix:/run/t"];
 
 function refuses(says: string, ...args: string[]): void {
   assertThrows(() => parseOptions(args), UsageError, says);
@@ -51,7 +51,7 @@ test("parseOptions() of proxy refuses to listen for all by accident", () => {
 test("parseOptions() of proxy refuses what it cannot obey", () => {
   refuses("must have a LISTEN and a TARGET address: current value is nothing");
   refuses("must have a LISTEN and a TARGET", TARGET);
-  refuses("must have a LISTEN and a TARGET", TARGET, TARGET, TARGET);
+  refuses("must have a LISTEN and a TARGET", TARGET, LISTEN, TARGET);
   refuses("Cannot use LISTEN: Cannot parse address", "nowhere", TARGET);
   refuses("Cannot use TARGET: Cannot parse address", TARGET, "vsock:x:1");
   refuses("Cannot use LISTEN: Cannot use hostname: must be an IP", "tcp:localhost:0", TARGET);
@@ -60,12 +60,16 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
     refuses("Cannot use LISTEN: Cannot use path: must be at most 107 bytes", long, TARGET);
     refuses("Cannot use TARGET: Cannot use path: must be at most 107 bytes", TARGET, long);
   }
+  for (const address of [TARGET, "tcp:127.0.0.1:80", "vsock:2:5000"]) {
+    refuses("Cannot use TARGET: must be another address than LISTEN", address, address);
+  }
+  parseOptions(["hvsock:v:1024", "hvsock:v:1024"]); // from the VM, and into it
   refuses("must be of type stream like LISTEN", "vsock-stream:2:1", "vsock-seqpacket:2:1");
   refuses("Cannot use TARGET: must be vsock or unix", "vsock-seqpacket:2:1", "tcp:a:1");
   refuses("Cannot use LISTEN: must be vsock or unix", "hvsock:v:1", "vsock-seqpacket:2:1");
-  refuses("Cannot use --max-connections: must be an integer", "-n", "0", TARGET, TARGET);
-  refuses("Cannot use --drain-timeout: must be an integer", "--drain-timeout", "x", TARGET, TARGET);
-  refuses("Cannot use --allow: must be vsock:CID", "--allow", "3", TARGET, TARGET);
+  refuses("Cannot use --max-connections: must be an integer", "-n", "0", LISTEN, TARGET);
+  refuses("Cannot use --drain-timeout: must be an integer", "--drain-timeout", "x", LISTEN, TARGET);
+  refuses("Cannot use --allow: must be vsock:CID", "--allow", "3", LISTEN, TARGET);
   assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).type, "seqpacket");
 });
 
@@ -75,15 +79,15 @@ test("parseOptions() cuts --allow at commas before a pattern, not at those of a 
     ["--allow", "unix:/a,b,vsock:3,tcp:10.0.0.1"],
   ];
   for (const line of lines) {
-    const { allows } = parseOptions([...line, TARGET, TARGET]);
+    const { allows } = parseOptions([...line, LISTEN, TARGET]);
     const peers = [{ path: "/a,b" }, { cid: 3, port: 9 }, { hostname: "10.0.0.1", port: 9 }];
     assertEquals(peers.map(allows), [true, true, true]);
     assertEquals([{ path: "/a" }, { path: "/a,b,vsock:3" }].map(allows), [false, false]);
   }
-  const { allowsTarget } = parseOptions(["--allow-target", "unix:/a,b", TARGET, TARGET]);
+  const { allowsTarget } = parseOptions(["--allow-target", "unix:/a,b", LISTEN, TARGET]);
   assertEquals(["/a,b", "/a"].map((path) => allowsTarget({ path })), [true, false]);
   for (const wrong of [["vsock:3,4"], ["unix:/a", "-a", "b"], ["vsock:3,"], [""]]) {
-    refuses("Cannot use --allow: must be vsock:CID", "--allow", ...wrong, TARGET, TARGET);
+    refuses("Cannot use --allow: must be vsock:CID", "--allow", ...wrong, LISTEN, TARGET);
   }
 });
 
