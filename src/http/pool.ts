@@ -24,7 +24,7 @@ export class PooledConn extends Agent {
   readonly #onFree: (conn: PooledConn) => void;
   #unread: UnreadTime | undefined;
   /** Bytes that had been received when it was last free. */
-  #bytes: number;
+  #bytes = 0;
 
   /** `onFree` is called after each request that leaves the connection as good as before. */
   constructor(duplex: ConnDuplex, idleTimeoutMs: number, onFree: (conn: PooledConn) => void) {
@@ -32,7 +32,6 @@ export class PooledConn extends Agent {
     super({ keepAlive: true, ...timeout });
     this.duplex = duplex;
     this.#onFree = onFree;
-    this.#bytes = duplex.bytesRead;
     duplex.on("free", () => this.free());
   }
 

@@ -280,13 +280,11 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   }
 
   #closeNow(): void {
-    this.#stopping = true;
     this.#listener.close();
     for (const { duplex } of this.#connections.values()) duplex.destroy();
   }
 
   shutdown(): Promise<void> {
-    this.#stopping = true;
     this.#listener.close();
     return this.finished;
   }

@@ -221,7 +221,6 @@ export abstract class Carried<A extends Address> implements Socket<A> {
   protected fail(errno: Code | number, hint: string): void {
     this.#error = typeof errno === "number" ? errno : ERRNO[errno];
     this.hint = hint;
-    this.remote = undefined;
     this.become(this.#error === ERRNO.ETIMEDOUT ? "fresh" : "refused");
   }
 

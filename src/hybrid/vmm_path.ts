@@ -71,7 +71,6 @@ export class VmmPath {
 
   /** Unlinks the path and listens no more. The second call does nothing. */
   close(): void {
-    if (this.#unix.closed) return;
     this.#claim.release();
     this.#unix.close();
   }

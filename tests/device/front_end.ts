@@ -199,7 +199,7 @@ export class FrontEnd implements Disposable {
 
   /** GET_CONFIG. */
   async config(offset: number, size: number): Promise<Uint8Array<ArrayBuffer>> {
-    const body = concat(u32s(offset, size, 0), new Uint8Array(size));
+    const body = concat(u32s(offset, size, 0), new Uint8Array(size).fill(0xff));
     const reply = await this.ask(REQUEST.GET_CONFIG, body);
     return new Uint8Array(reply.buffer as ArrayBuffer, reply.byteOffset).slice(12);
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Conn } from "../../../src/conn.ts";
 import type { FetchClient } from "../../../src/http/fetch.ts";
-import { Site, source } from "./helpers.ts";
+import { bytes, Site, source } from "./helpers.ts";
 
 const limit = { timeout: 20_000 };
 const NEVER = new Promise<never>(() => {});
@@ -84,4 +84,19 @@ test("fetch gives up a redirect that is to be an error, with all of its body", l
   );
   await assertRejects(() => site.fetch("/", { redirect: "error" }), TypeError, "of status 302");
   assertEquals(await (await site.fetch("/there")).text(), "there");
+});
+
+test("serve cancels the body of a response whose client was gone before", limit, async () => {
+  const cancelled = Promise.withResolvers<unknown>();
+  await using site = new Site((request) =>
+    new Promise((resolve) => {
+      request.signal.addEventListener("abort", () => {
+        setTimeout(() => resolve(new Response(stuck(new Uint8Array(1), cancelled.resolve))), 10);
+      });
+    })
+  );
+  const conn = await site.dial();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  setTimeout(() => conn.close(), 10);
+  await cancelled.promise;
 });

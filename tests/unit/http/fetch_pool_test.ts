@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
 import { createFetch } from "../../../src/http/fetch.ts";
@@ -310,3 +311,37 @@ test(
     assertMatch(await second, /ECONNRESET/);
   },
 );
+
+test("fetch dials anew where its server has reset a kept connection", limit, async () => {
+  using listener = listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  using client = createFetch({ connect: () => connect({ hostname: "127.0.0.1", port }) });
+  for (let i = 0; i < 3; i++) {
+    const fetched = outcome(client.fetch("http://a/"));
+    using conn = await listener.accept();
+    await conn.read(new Uint8Array(4096));
+    await conn.write(bytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    assertEquals(await fetched, "ok");
+    conn.socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
+    conn.close();
+    await delay(10); // so that the client learns of it, as a rule
+  }
+});
+
+test("fetch gives up a connection whose server says that it closes it at once", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4003 }];
+  using listener = listen(address, { transport });
+  const dial = (): Promise<Conn> => connect(address, { transport });
+  using client = createFetch({ connect: dial, maxConnections: 1 });
+  const answer = async (conn: Conn): Promise<void> => {
+    while (await conn.read(new Uint8Array(4096)) !== null) {
+      await conn.write(
+        bytes("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Length: 2\r\n\r\nok"),
+      );
+    }
+  };
+  (async () => {
+    for (;;) answer(await listener.accept());
+  })().catch(() => {});
+  for (let i = 0; i < 3; i++) assertEquals(await outcome(client.fetch("http://a/")), "ok");
+});

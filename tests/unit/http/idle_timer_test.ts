@@ -36,6 +36,19 @@ test("IdleTimer calls back so long after whatever happened last", limit, async (
   assert(performance.now() - last >= 29);
 });
 
+test(
+  "IdleTimer counts on from what has happened meanwhile, with no further call",
+  limit,
+  async () => {
+    const [watched, other] = [new Watched(), new Watched()];
+    watched.timer.set(50);
+    other.timer.set(1);
+    await other.call();
+    watched.timer.touch();
+    if (watched.calls === 0) await watched.call();
+  },
+);
+
 test("IdleTimer calls back once, and again after something has happened", limit, async () => {
   const watched = new Watched();
   watched.timer.set(1);

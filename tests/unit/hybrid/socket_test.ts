@@ -1,11 +1,12 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
-import { POLLOUT } from "../../../ffi/abi/poll.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { POLLIN, POLLNVAL, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SO_SNDBUF, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
-import { ERRNO } from "../../../ffi/errno.ts";
+import { ERRNO, SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../../src/address.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
+import { VsockError } from "../../../src/error.ts";
 import { openHybrid } from "../../../src/hybrid/transport.ts";
 import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { listen } from "../../../src/listen.ts";
@@ -66,4 +67,37 @@ test("options.bufferSize is that of what carries the bytes, and is inherited", W
   using served = await host.accept();
   assertEquals([near, guest, dialled, served].map(sendBuffer), [16_384, 16_384, 16_384, 16_384]);
   assertEquals(guest.options.bufferSize, 4_096);
+});
+
+test("Socket.wait() of one that is not connected ends with it", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path);
+  for (const socket of [openHybrid(path).socket("stream"), vmm.guest.socket("stream")]) {
+    const reason = new RangeError("enough");
+    const controller = new AbortController();
+    const aborted = socket.wait(POLLIN, controller.signal).catch((reason) => reason);
+    const wait = socket.wait(POLLIN);
+    controller.abort(reason);
+    assertEquals(await aborted, reason);
+    socket.close();
+    assertEquals(await wait, POLLNVAL);
+  }
+});
+
+test("createVmm() with silence gives its guest no connection", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path, { faults: { answer: "silence" } });
+  using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
+  await assertRejects(() => connect({ path, port: 1024 }, { timeoutMs: 20 }), VsockError);
+  assertEquals(agent.socket.accept(), undefined);
+});
+
+test("Socket.waitSync() of a guest that listens is refused: who would wake it is this thread", () => {
+  using folder = new UnixFolder();
+  using vmm = createVmm(folder.path("vm.sock"));
+  using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
+  const { code } = assertThrows(() => agent.socket.waitSync(POLLIN, 1), SysError);
+  assertEquals(code, "EOPNOTSUPP");
 });
