@@ -66,7 +66,6 @@ export class Connection<A extends Address> {
   /** node:http has sent its last response and would close: a body that is read on holds it off. */
   #onLast(): void {
     if (this.#readers === 0) return this.#destroySoon();
-    this.#closing = true;
     if (this.duplex.writable) this.duplex.end();
   }
 
@@ -118,7 +117,7 @@ export class Connection<A extends Address> {
 
   #onIdle(): void {
     this.#startTimer();
-    if (this.#closing) this.#destroySoon();
+    if (this.#closing || !this.duplex.writable) this.#destroySoon();
   }
 
   /** Closes it: now where no request is under way, after the last one otherwise. */

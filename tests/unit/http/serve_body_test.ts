@@ -2,6 +2,7 @@ import { test } from "node:test";
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Conn } from "../../../src/conn.ts";
+import { VsockError } from "../../../src/error.ts";
 import type { ServeOptions } from "../../../src/http/serve.ts";
 import { bytes, readText, Site, source } from "./helpers.ts";
 
@@ -348,6 +349,9 @@ test("serve lets a body be read on after the last response of a connection", lim
   assertMatch(await readText(conn), /soon$/);
   await conn.write(bytes("x".repeat(20)));
   assertEquals(await told, "x".repeat(20));
+  await assertRejects(async () => { // and then it is over
+    for (;;) await conn.write(bytes("\r\n"), { timeoutMs: 10_000 }).then(() => delay(1));
+  }, VsockError);
 });
 
 test("HttpServer.shutdown lets a body be read on", limit, async () => {
