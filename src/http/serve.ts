@@ -183,7 +183,6 @@ class RunningServer<A extends Address> implements HttpServer<A> {
         upgrade !== undefined && !/^h2c$/i.test(headers.upgrade ?? "") &&
         this.#connections.get(socket)?.idle === true,
     });
-    server.timeout = 0;
     server.maxHeadersCount = 0; // as many as fit: Deno would leave out those after the thousandth
     // A client may say that its request was the last, and wait for the answer.
     Object.assign(server, { httpAllowHalfOpen: true });

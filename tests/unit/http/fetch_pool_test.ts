@@ -345,3 +345,17 @@ test("fetch gives up a connection whose server says that it closes it at once", 
   })().catch(() => {});
   for (let i = 0; i < 3; i++) assertEquals(await outcome(client.fetch("http://a/")), "ok");
 });
+
+test("FetchClient.close closes a kept connection", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4004 }];
+  using listener = listen(address, { transport });
+  const dial = (): Promise<Conn> => connect(address, { transport });
+  using client = createFetch({ connect: dial, idleTimeoutMs: Infinity });
+  const fetched = outcome(client.fetch("http://a/"));
+  using conn = await listener.accept();
+  await conn.read(new Uint8Array(4096));
+  await conn.write(bytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  assertEquals(await fetched, "ok");
+  client.close();
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+});

@@ -47,6 +47,16 @@ test("fetch fails where nobody reads the responses that hold all connections", l
   assertEquals((await responses[1]!.bytes()).length, MIB);
 });
 
+test("fetch waits for a connection that takes long to open", limit, async () => {
+  const options = { maxConnections: 1, unreadTimeoutMs: 1 };
+  await using site: Site = new Site(() => new Response("ok"), {}, {
+    ...options,
+    connect: () => delay(50).then(() => site.dial()),
+  });
+  const responses = await Promise.all([site.fetch("/"), site.fetch("/")]);
+  assertEquals(await Promise.all(responses.map((response) => response.text())), ["ok", "ok"]);
+});
+
 test("fetch fails where nobody reads the clones of such responses either", limit, async () => {
   await using site = new Site(() => new Response(source(MIB)), {}, {
     maxConnections: 1,

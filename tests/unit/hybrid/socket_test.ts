@@ -101,3 +101,27 @@ test("Socket.waitSync() of a guest that listens is refused: who would wake it is
   const { code } = assertThrows(() => agent.socket.waitSync(POLLIN, 1), SysError);
   assertEquals(code, "EOPNOTSUPP");
 });
+
+test("Socket.wait() for an answer rejects at once where its signal is aborted", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using _silent = listen({ path });
+  using socket = openHybrid(path, { timeoutMs: 2_000_000 }).socket("stream");
+  socket.connect({ cid: 3, port: 1 });
+  const reason = new RangeError("enough");
+  const wait = socket.wait(POLLOUT, AbortSignal.abort(reason));
+  assertEquals(await wait.catch((error) => error), reason);
+});
+
+test("Socket.wait() goes on once the socket is connected", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using vmm = createVmm(path);
+  using host = listen({ path, port: 5 });
+  using guest = vmm.guest.socket("stream");
+  const wait = guest.wait(POLLIN);
+  guest.connect({ cid: 2, port: 5 });
+  using conn = await host.accept();
+  await conn.write(Uint8Array.of(1));
+  assertEquals(await wait, POLLIN);
+});
