@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SysError } from "../../ffi/errno.ts";
 import { type Choice, type Costs, costsOf } from "./costs.ts";
 import type { Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
@@ -47,8 +48,8 @@ export class AutoSource implements Source {
       if (batch) this.#expected = batch.byteLength;
       return batch;
     } catch (error) {
-      // The other way would go on behind what this one lost.
-      this.#broken = error;
+      // The other way would go on behind what this one lost; a refused call has lost nothing.
+      if (!(error instanceof SysError)) this.#broken = error;
       throw error;
     }
   }

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
-import { MappedRegion, StolenViewError } from "../../../ffi/mod.ts";
+import { MappedRegion, StolenViewError, TCP_ZEROCOPY_RECEIVE } from "../../../ffi/mod.ts";
 import {
   type Conn,
   connect,
@@ -17,7 +17,7 @@ import {
 } from "../../../mod.ts";
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
-import { failOnce } from "../../helpers/faulty_libc.ts";
+import { failOnce, FaultyLibc } from "../../helpers/faulty_libc.ts";
 import { sha256 } from "../../helpers/pair.ts";
 import { openTcpPair, type TcpPair } from "../../helpers/tcp_pair.ts";
 
@@ -381,3 +381,21 @@ test("Receiver maps nothing of TCP where it cannot be told SO_RCVLOWAT", async (
   assertThrows(() => pair.far.receiver({ mode: "auto" }), VsockError, "EINVAL");
   assertEquals([...refused.mapped], []);
 });
+
+for (const mode of ["copy", "map", "auto"] as const) {
+  test(`Receiver goes on after a call that lacked memory: ${mode}`, async () => {
+    using pair = await openTcpPair(HOST);
+    using receiver = pair.far.receiver({ mode });
+    await pair.near.write(Uint8Array.of(1, 2, 3));
+    let calls = 0;
+    {
+      using _full = new FaultyLibc((name, args) => {
+        const takes = name === "recv" || name === "getsockopt" && args[2] === TCP_ZEROCOPY_RECEIVE;
+        return takes && ++calls === 1 ? "ENOMEM" : undefined;
+      });
+      await assertRejects(() => receiver.receive(), VsockError, "ENOMEM");
+    }
+    using batch = await receiver.receive();
+    assertEquals(Array.from(batch!, ({ data }) => [...data]), [[1, 2, 3]]);
+  });
+}
