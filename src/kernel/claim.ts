@@ -76,10 +76,13 @@ function holdPath(path: string): Claim {
   };
 }
 
-/** What tells the file at `path` from any other; `undefined` where there is no socket. */
+/**
+ * What tells the file at `path` from any other, one that has its inode's number later, too;
+ * `undefined` where there is no socket.
+ */
 function identify(path: string): string | undefined {
   const stat = fs().lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat?.isSocket() ? `${stat.dev}:${stat.ino}` : undefined;
+  return stat?.isSocket() ? `${stat.dev}:${stat.ino}:${stat.mtimeNs}` : undefined;
 }
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */

@@ -1,6 +1,9 @@
-import { existsSync, lstatSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { UnixAddress } from "../../../src/address.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { openHybrid } from "../../../src/hybrid/transport.ts";
@@ -9,6 +12,7 @@ import { openUnix } from "../../../src/kernel/tcp_unix.ts";
 import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
+import type { Listener } from "../../../src/listener.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
@@ -98,4 +102,28 @@ test("listen() takes abstract names, which need no cleaning up", async () => {
   refusesToListen(path);
   using _near = await connect({ cid: 2, port: 1 }, { transport: vmm.guest });
   (await listener.accept()).close();
+});
+
+test("listen() leaves what has taken the place of a dead socket meanwhile", async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  leaveDead(`${path}_1`);
+  utimesSync(`${path}_1`, 1, 1); // long ago, so that the same inode may come again
+  const fs = process.getBuiltinModule("node:fs");
+  const { renameSync } = fs;
+  let other: Listener<UnixAddress> | undefined;
+  fs.renameSync = (from, to): void => {
+    fs.unlinkSync(from);
+    other = listen({ path: `${path}_1` });
+    renameSync(from, to);
+  };
+  try {
+    refusesToListen(path);
+  } finally {
+    fs.renameSync = renameSync;
+  }
+  using _near = await connect({ path: `${path}_1` });
+  (await other!.accept()).close();
+  other!.close();
+  assertEquals(readdirSync(dirname(path)), []);
 });
