@@ -100,3 +100,16 @@ test("serve cancels the body of a response whose client was gone before", limit,
   setTimeout(() => conn.close(), 10);
   await cancelled.promise;
 });
+
+test(
+  "serve cancels the body of a response that waits for more once its client goes",
+  limit,
+  async () => {
+    const cancelled = Promise.withResolvers<unknown>();
+    const body = new ReadableStream({ pull: () => NEVER, cancel: cancelled.resolve });
+    await using site = new Site(() => new Response(body));
+    const response = await site.fetch("/");
+    await response.body!.cancel();
+    await cancelled.promise;
+  },
+);

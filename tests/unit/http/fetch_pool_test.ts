@@ -359,3 +359,35 @@ test("FetchClient.close closes a kept connection", limit, async () => {
   client.close();
   assertEquals(await conn.read(new Uint8Array(1)), null);
 });
+
+test("fetch gives up a connection whose answer cannot be a Response", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4005 }];
+  using listener = listen(address, { transport });
+  const dial = (): Promise<Conn> => connect(address, { transport });
+  using client = createFetch({ connect: dial, maxConnections: 1 });
+  for (let i = 0; i < 2; i++) {
+    const fetched = outcome(client.fetch("http://a/"));
+    const conn = await listener.accept();
+    await conn.read(new Uint8Array(4096));
+    await conn.write(bytes("HTTP/1.1 600 Odd\r\nContent-Length: 9\r\n\r\nodd"));
+    assertMatch(await fetched, /^TypeError: Cannot fetch: the response is none of the web's/);
+  }
+});
+
+test("fetch that is aborted just as it is connected fails", limit, async () => {
+  for (let turns = 0; turns < 30; turns++) {
+    const abort = new AbortController();
+    const later = async (): Promise<void> => {
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      abort.abort(new RangeError("enough"));
+    };
+    await using site: Site = new Site(never, {}, {
+      connect: async () => {
+        const conn = await site.dial();
+        later();
+        return conn;
+      },
+    });
+    assertEquals(await outcome(site.fetch("/", { signal: abort.signal })), "RangeError: enough");
+  }
+});

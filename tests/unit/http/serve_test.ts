@@ -12,6 +12,7 @@ import { VsockError } from "../../../src/error.ts";
 import { serve } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
+import { runChild } from "../../helpers/child.ts";
 import { bytes, readText, Site, source } from "./helpers.ts";
 
 const MIB = 1024 * 1024;
@@ -410,4 +411,9 @@ test("serve closes the listener where its signal is aborted already", limit, asy
   const server = serve(listener, () => new Response(), { signal: AbortSignal.abort() });
   await server.finished;
   assertEquals(listener.socket.closed, true);
+});
+
+test("HttpServer.unref() holds for connections that come after it", limit, async () => {
+  const child = new URL("./unref_child.ts", import.meta.url);
+  assertEquals(await runChild(child), "true\n");
 });

@@ -11,6 +11,7 @@ async function read(): Promise<number | null> {
   later(async () => {
     const conn = await connect({ path, port: 1024 });
     conn.unref();
+    conn.read(new Uint8Array(1)).catch(() => {});
     later(() => conn.write(Uint8Array.of(1)));
   });
   const guest = await agent.accept();
