@@ -13,7 +13,7 @@ import { differences, shrunk } from "../fuzz/socket_world.ts";
 import { KernelGround } from "./ground.ts";
 import { kernelDifferences } from "./kernel.ts";
 
-const ROUNDS = Number(process.env["VSOCKIT_ROUNDS"] ?? 120);
+const ROUNDS = Number(process.env["VSOCKIT_ROUNDS"] ?? 60);
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const CALLS = 25;
 
