@@ -93,32 +93,41 @@ async function receive(
 ): Promise<string> {
   const at = port++;
   const receiving = run(receiver(at));
-  const sender = [binary(), "--sender", `${VMADDR_CID_LOCAL}`, "--port", `${at}`];
-  const amount = ["--bytes", `${bytes}`, "--buf-size", `${bufferBytes}`];
-  for (let attempt = 1; receiving.child.exitCode === null; attempt++) {
-    const sending = run([...sender, ...amount, "--vsk-size", `${creditBytes}`]);
-    const { code, text } = await sending.ended;
-    if (code === 0) break;
-    if (attempt === ATTEMPTS) throw new Error(`vsock_perf --sender: ${text}`);
-    await setTimeout(PAUSE_MS);
+  const sender = [
+    ...[binary(), "--sender", `${VMADDR_CID_LOCAL}`, "--port", `${at}`],
+    ...["--bytes", `${bytes}`, "--buf-size", `${bufferBytes}`, "--vsk-size", `${creditBytes}`],
+  ];
+  try {
+    for (let attempt = 1; receiving.child.exitCode === null; attempt++) {
+      const { code, text, said } = await run(sender).ended;
+      if (code === 0) break;
+      if (attempt === ATTEMPTS) throw new Error(`vsock_perf --sender: ${text}${said}`);
+      await setTimeout(PAUSE_MS);
+    }
+    const { code, text, said } = await receiving.ended;
+    if (code !== 0) throw new Error(`receiver ended with ${code}: ${text}${said}`);
+    return text;
+  } finally {
+    receiving.child.kill();
   }
-  const { code, text } = await receiving.ended;
-  if (code !== 0) throw new Error(`receiver ended with ${code}: ${text}`);
-  return text;
 }
 
 interface Running {
   readonly child: ChildProcess;
-  readonly ended: Promise<{ code: number | null; text: string }>;
+  /** Its exit code, its stdout and its stderr. */
+  readonly ended: Promise<{ code: number | null; text: string; said: string }>;
 }
 
 function run([file = "", ...args]: readonly string[]): Running {
-  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
+  const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let [text, said] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (data: string) => text += data);
-  const ended = new Promise<{ code: number | null; text: string }>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, text }));
-  });
+  child.stderr.setEncoding("utf8").on("data", (data: string) => said += data);
+  const ended = new Promise<{ code: number | null; text: string; said: string }>(
+    (resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (code) => resolve({ code, text, said }));
+    },
+  );
   return { child, ended };
 }
