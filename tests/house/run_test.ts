@@ -1,6 +1,6 @@
 /** What `deno task test` itself does with files, output and reports. */
 import { test } from "node:test";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { choose } from "../run/choice.ts";
 import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
@@ -73,6 +73,17 @@ test("executeAll() counts what each process says, and the end of one that says t
     ["two", ["a", "b", cut, "a", silent, idle]],
     ["three", ["a"]],
   ]);
+});
+
+test("executeAll() gives all processes one place for what Node compiles", {
+  timeout: 60_000,
+}, async () => {
+  const script = `printf '<testcase name="%s"/>' "$NODE_COMPILE_CACHE" > "$1"`;
+  const bootless = runs("one", ["", script], ["", script]);
+  const [outcome] = await executeAll({ bootless, booting: [] });
+  const [first, second] = outcome!.tests.map(({ name }) => name);
+  assertStringIncludes(first!, "vsockit-test-");
+  assertEquals(first, second);
 });
 
 test("parseReport() reads what Deno, Bun and Node say of a test", () => {

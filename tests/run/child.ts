@@ -15,13 +15,14 @@ const running: Set<ChildProcess> = new Set();
 
 /**
  * Starts `command` as a process group of its own: what is left of that ends with it, and all of it
- * by `endOnSignals()`.
+ * by `endOnSignals()`. It has our environment, and `more`.
  */
 export function startGroup(
   [file = "", ...args]: readonly string[],
   stdio: StdioOptions,
+  more: Readonly<Record<string, string>> = {},
 ): ChildProcess {
-  const env = { ...process.env, VSOCKIT_DENO: process.execPath }; // for what boots a guest
+  const env = { ...process.env, ...more, VSOCKIT_DENO: process.execPath }; // for what boots a guest
   const child = spawn(file, args, { cwd: ROOT, env, stdio, detached: true });
   running.add(child);
   child.on("error", () => running.delete(child));
@@ -36,9 +37,13 @@ export function startGroup(
  * Runs `command` to its end, or to that of its time; says how it failed, or nothing. Its output
  * goes to `output`, or to ours.
  */
-export function runBounded(command: readonly string[], output?: Output): Promise<string> {
+export function runBounded(
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+  output?: Output,
+): Promise<string> {
   const mode = output === undefined ? "inherit" : "pipe";
-  const child = startGroup(command, ["ignore", mode, mode]);
+  const child = startGroup(command, ["ignore", mode, mode], env);
   child.stdout?.on("data", (data) => output?.write(data));
   child.stderr?.on("data", (data) => output?.write(data, process.stderr));
   let late = "";

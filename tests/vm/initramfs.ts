@@ -62,6 +62,7 @@ function guestEnv(flavour: string, tools: KernelTools): Record<string, string> {
     ...{ PATH: path, HOME: homedir(), LANG: "C.UTF-8", TERM: "dumb", NO_COLOR: "1" },
     DENO_DIR: "/run/deno", // in memory: SQLite wants locks that 9p has not
     DENO_NO_UPDATE_CHECK: "1",
+    NODE_COMPILE_CACHE: "/run/node",
     VSOCKIT_GUEST: flavour,
     VSOCK_TEST: tools.vsock_test,
     VSOCK_PERF: tools.vsock_perf,
