@@ -47,13 +47,14 @@ for (const [name, [chunk, init]] of Object.entries(WRONG)) {
 
 test("fetch fails a body that has no bytes without a wait for its cancel()", limit, async () => {
   const cancelled = Promise.withResolvers<unknown>();
-  await using site = new Site(() => new Response("ok"));
+  await using site = new Site(() => new Response("ok"), {}, { maxConnections: 1 });
   const body = stuck("text", cancelled.resolve);
   const { cause } = await assertRejects(
     () => site.fetch("/", { method: "POST", body, duplex: "half" }),
     TypeError,
   );
   assertEquals(await cancelled.promise, cause);
+  assertEquals(await (await site.fetch("/")).text(), "ok"); // by a connection that is whole
 });
 
 const ENDS: Readonly<Record<string, (client: FetchClient, abort: AbortController) => void>> = {

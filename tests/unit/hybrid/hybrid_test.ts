@@ -5,6 +5,7 @@ import type { HybridAddress } from "../../../src/address.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { connect, type ConnectOptions } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
+import { LINE_MAX } from "../../../src/hybrid/line.ts";
 import { createVmm, type HybridFaults } from "../../../src/hybrid/vmm.ts";
 import { openHybrid } from "../../../src/hybrid/transport.ts";
 import { listen } from "../../../src/listen.ts";
@@ -298,6 +299,15 @@ test("createVmm() says all of a text at once, whatever it is of", WAIT, async ()
 test("createVmm() with silence keeps the connection of a host that says more", WAIT, async () => {
   const wait = firstAnswer({ answer: "silence" }, { timeoutMs: 50 });
   assertEquals((await assertRejects(() => wait, VsockError)).code, "ETIMEDOUT");
+});
+
+test("createVmm() closes the connection of a host that says no line", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using _vmm = createVmm(path);
+  using conn = await connect({ path });
+  await conn.write(new Uint8Array(LINE_MAX));
+  assertEquals(await conn.read(new Uint8Array(1)), null);
 });
 
 test("createVmm() says what is wrong with its path", () => {
