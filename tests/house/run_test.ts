@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { choose } from "../run/choice.ts";
+import { onRuntimes } from "../run/commands.ts";
 import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
 import { deal, type Run } from "../run/plan.ts";
@@ -84,6 +85,20 @@ test("executeAll() gives all processes one place for what Node compiles", {
   const [first, second] = outcome!.tests.map(({ name }) => name);
   assertStringIncludes(first!, "vsockit-test-");
   assertEquals(first, second);
+});
+
+test("onRuntimes() tells of each test in which file it is, where all share a process", {
+  timeout: 60_000,
+}, async () => {
+  const files = ["judge", "table"].map((name) => `tests/unit/bench/${name}_test.ts`);
+  const commands = onRuntimes(["deno", "bun", "node"], true);
+  const bootless = Array.from(commands, ([name, command]) => ({ name, command: command(files) }));
+  const outcomes = await executeAll({ bootless, booting: [] });
+  for (const { name, tests } of outcomes) {
+    const found = new Set(tests.map(({ file, end }) => `${file} ${end}`));
+    assertEquals([name, ...found], [name, ...files.map((file) => `${file} passed`)]);
+  }
+  assertEquals(outcomes.length, 3);
 });
 
 test("parseReport() reads what Deno, Bun and Node say of a test", () => {

@@ -21,18 +21,29 @@ export function denoTest(...args: readonly string[]): Command {
 /** Runs test files on Deno. */
 export const onDeno: FilesCommand = (files) => denoTest("--no-check", ...files.map(inFolder));
 
-/** What runs the same files on each of the runtimes, by their names. */
-export function onRuntimes(runtimes: readonly Runtime[]): ReadonlyMap<Runtime, FilesCommand> {
+/** Likewise, all of them as one module: they share what they import. */
+export const onDenoTogether: FilesCommand = (files) =>
+  denoTest("--no-check", "./tests/run/together.ts", "--", ...files);
+
+/**
+ * What runs the same files on each of the runtimes, by their names; `together`, in one process,
+ * where what they share is loaded once: Bun does so anyway.
+ */
+export function onRuntimes(
+  runtimes: readonly Runtime[],
+  together = false,
+): ReadonlyMap<Runtime, FilesCommand> {
   const { bun, node } = installRuntimes();
+  const isolation = together ? "--test-isolation=none" : "--test-concurrency=1";
   const commands: readonly (readonly [Runtime, FilesCommand])[] = [
-    ["deno", onDeno],
+    ["deno", together ? onDenoTogether : onDeno],
     ["bun", (files) => (report) => [
       ...[bun, "test", "--timeout=300000"],
       ...["--reporter=junit", `--reporter-outfile=${report}`],
       ...files.map(inFolder),
     ]],
     ["node", (files) => (report) => [
-      ...[node, "--import", "./tests/std/node.ts", "--test", "--test-concurrency=1"],
+      ...[node, "--import", "./tests/std/node.ts", "--test", isolation],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
       ...files.map(inFolder),

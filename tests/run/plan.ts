@@ -10,7 +10,14 @@ import type { Runtime } from "../helpers/runtime.ts";
 import { openLaboratory } from "../vm/laboratory.ts";
 import type { Flavour } from "../vm/options.ts";
 import type { Choice } from "./choice.ts";
-import { type Command, denoTest, type FilesCommand, onDeno, onRuntimes } from "./commands.ts";
+import {
+  type Command,
+  denoTest,
+  type FilesCommand,
+  onDeno,
+  onDenoTogether,
+  onRuntimes,
+} from "./commands.ts";
 
 /** One process that runs tests; or why there is none. */
 export type Run =
@@ -115,7 +122,7 @@ async function guestRuns(
   const name = `guest ${flavour}`;
   const obstacle = await obstacleTo(flavour);
   if (obstacle !== undefined) return [{ name, obstacle }];
-  return Array.from(onRuntimes(runtimes), ([runtime, command]) => ({
+  return Array.from(onRuntimes(runtimes, true), ([runtime, command]) => ({
     name: `${name} (${runtime})`,
     command: inGuest(flavour, command(files)),
   }));
@@ -125,7 +132,7 @@ async function otherRun(kernel: string): Promise<Run> {
   const name = `guest ${kernel} (deno)`;
   const obstacle = await obstacleTo("stock", kernel);
   if (obstacle !== undefined) return { name, obstacle };
-  return { name, command: inGuest("stock", onDeno(ON_OTHERS), ["--kernel", kernel]) };
+  return { name, command: inGuest("stock", onDenoTogether(ON_OTHERS), ["--kernel", kernel]) };
 }
 
 function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {
