@@ -16,9 +16,9 @@ import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { openVsock } from "../src/kernel/transport.ts";
 import type { Runtime } from "../tests/helpers/runtime.ts";
+import { endOnSignals, startGroup } from "../tests/house/group.ts";
 import { installRuntimes } from "../tests/house/toolchain.ts";
 import { readArgs } from "../tests/house/usage.ts";
-import { endOnSignals, startGroup } from "../tests/run/child.ts";
 import type { Bench, Row } from "./bench.ts";
 import {
   BENCHES,

@@ -7,8 +7,8 @@
  */
 import { writeFileSync } from "node:fs";
 import process from "node:process";
+import { endOnSignals } from "./house/group.ts";
 import { readArgs } from "./house/usage.ts";
-import { endOnSignals } from "./run/child.ts";
 import { choose, USAGE } from "./run/choice.ts";
 import { executeAll, type Outcome } from "./run/execute.ts";
 import { plan } from "./run/plan.ts";

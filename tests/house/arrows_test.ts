@@ -18,7 +18,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "bench/",
     "tests/helpers/",
     "tests/house/",
-    "tests/run/child.ts",
     "tests/vm/",
     "mod.ts",
     "src/",
