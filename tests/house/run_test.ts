@@ -1,4 +1,6 @@
 /** What `deno task test` itself does with files, output and reports. */
+import { writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { choose } from "../run/choice.ts";
@@ -7,6 +9,8 @@ import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
 import { deal, type Run } from "../run/plan.ts";
 import { parseReport } from "../run/report.ts";
+import { EmptyFolder } from "./command.ts";
+import { ROOT } from "./toolchain.ts";
 
 test("choose() takes each file once, however often it is named, and no folder", () => {
   const files = ["tests/unit/a_test.ts", "./tests/unit/b_test.ts", "tests/unit/a_test.ts"];
@@ -99,6 +103,25 @@ test("onRuntimes() tells of each test in which file it is, where all share a pro
     assertEquals([name, ...found], [name, ...files.map((file) => `${file} passed`)]);
   }
   assertEquals(outcomes.length, 3);
+});
+
+test("onRuntimes() has a file fail that cannot be loaded, and runs those behind it", {
+  timeout: 60_000,
+}, async () => {
+  using folder = new EmptyFolder();
+  const file = (name: string, more = ""): string => {
+    const path = join(folder.path, `${name}_test.ts`);
+    writeFileSync(path, `import { test } from "node:test";\ntest("${name}", () => {});\n${more}`);
+    return relative(ROOT, path);
+  };
+  const files = [file("first"), file("broken", 'throw new Error("at load");'), file("last")];
+  const commands = onRuntimes(["deno", "bun", "node"], true);
+  const bootless = Array.from(commands, ([name, command]) => ({ name, command: command(files) }));
+  for (const { name, tests } of await executeAll({ bootless, booting: [] })) {
+    const passed = tests.filter(({ end }) => end === "passed").map((found) => found.name);
+    assertEquals([name, ...passed].filter((word) => word !== "broken"), [name, "first", "last"]);
+    assertEquals([name, tests.some(({ end }) => end === "failed")], [name, true]);
+  }
 });
 
 test("parseReport() reads what Deno, Bun and Node say of a test", () => {

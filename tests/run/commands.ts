@@ -21,9 +21,12 @@ export function denoTest(...args: readonly string[]): Command {
 /** Runs test files on Deno. */
 export const onDeno: FilesCommand = (files) => denoTest("--no-check", ...files.map(inFolder));
 
+/** Imports the files that are its arguments. */
+const TOGETHER = "./tests/run/together.ts";
+
 /** Likewise, all of them as one module: they share what they import. */
 export const onDenoTogether: FilesCommand = (files) =>
-  denoTest("--no-check", "./tests/run/together.ts", "--", ...files);
+  denoTest("--no-check", TOGETHER, "--", ...files);
 
 /**
  * What runs the same files on each of the runtimes, by their names; `together`, in one process,
@@ -34,7 +37,6 @@ export function onRuntimes(
   together = false,
 ): ReadonlyMap<Runtime, FilesCommand> {
   const { bun, node } = installRuntimes();
-  const isolation = together ? "--test-isolation=none" : "--test-concurrency=1";
   const commands: readonly (readonly [Runtime, FilesCommand])[] = [
     ["deno", together ? onDenoTogether : onDeno],
     ["bun", (files) => (report) => [
@@ -43,10 +45,12 @@ export function onRuntimes(
       ...files.map(inFolder),
     ]],
     ["node", (files) => (report) => [
-      ...[node, "--import", "./tests/std/node.ts", "--test", isolation],
+      ...[node, "--import", "./tests/std/node.ts"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
-      ...files.map(inFolder),
+      ...together
+        ? [TOGETHER, ...files]
+        : ["--test", "--test-concurrency=1", ...files.map(inFolder)],
     ]],
   ];
   return new Map(commands.filter(([name]) => runtimes.includes(name)));
