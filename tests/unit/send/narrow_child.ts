@@ -6,7 +6,6 @@ import { KernelSocket } from "../../../src/kernel/socket.ts";
 
 const [fd, peer] = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK);
 using socket = new KernelSocket(fd, "seqpacket", { ...UNIX, cutsMessages: true });
-console.log(JSON.stringify([
-  socket.send(new Uint8Array(100), 0),
-  recv(peer, new Uint8Array(200), 0),
-]));
+const sent = socket.send(new Uint8Array(100), 0);
+recv(peer, new Uint8Array(1), 0); // an empty message came first, which AF_VSOCK does not carry
+console.log(JSON.stringify([sent, recv(peer, new Uint8Array(200), 0)]));
