@@ -9,6 +9,8 @@ import { type Code, isSysError, SysError } from "../../ffi/errno.ts";
 import { SocketOptions } from "../options.ts";
 import type { AnySocket, MessageFlags } from "../socket.ts";
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 /** Errors of a call, or of a peer that reads no more: none is how the connection ended. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
   ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT", "EINVAL", "EOPNOTSUPP", "ENOMEM"],
@@ -26,8 +28,23 @@ function noteError(socket: AnySocket, error: unknown): void {
 
 /** Remembers an error of send(2) that has ended the connection. */
 export function noteSendError(socket: AnySocket, error: unknown): void {
-  // A peer that overran its credit was reset; of any other one ENOBUFS is want of memory.
-  if (!isSysError(error, "ENOBUFS") || hasPeerEnded(socket)) noteError(socket, error);
+  // Of a peer that overran its credit a stream tells once, to a send; else memory was short.
+  const passes = isSysError(error, "ENOBUFS") && (socket.type === "seqpacket" || isRead(socket));
+  if (!passes) noteError(socket, error);
+}
+
+/**
+ * Whether the peer of a stream, or of a socket of AF_VSOCK, still reads, where this end may send: a
+ * send of nothing fails otherwise.
+ */
+export function isRead(socket: AnySocket): boolean {
+  try {
+    socket.send(NOTHING, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
 }
 
 /** Remembers the error of `SO_ERROR` that another call has taken, for {@linkcode endError}. */
@@ -82,12 +99,9 @@ export function nextLength(socket: AnySocket, probe: Uint8Array): number {
 
 /** What a recv of 0 bytes was where there are messages: the end, or a message without bytes. */
 export function isEnd(socket: AnySocket): boolean {
+  const over = (socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
   // AF_UNIX tells that the peer has closed before its last messages are read.
-  return hasPeerEnded(socket) && (socket.inq?.() ?? 0) === 0;
-}
-
-function hasPeerEnded(socket: AnySocket): boolean {
-  return (socket.poll(POLLRDHUP) & (POLLRDHUP | POLLHUP)) !== 0;
+  return over && (socket.inq?.() ?? 0) === 0;
 }
 
 function recvOrEnd(
