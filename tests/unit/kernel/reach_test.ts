@@ -3,9 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
-import { type Code, ERRNO, SysError } from "../../../ffi/errno.ts";
-import { library } from "../../../ffi/select.ts";
-import type { Libc } from "../../../ffi/symbols.ts";
+import { type Code, SysError } from "../../../ffi/errno.ts";
 import { EXHAUSTED } from "../../../src/error.ts";
 import {
   type KernelTransports,
@@ -14,6 +12,7 @@ import {
   whyNotConnect,
   whyNotListen,
 } from "../../../src/kernel/reach.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
 import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { NO_VSOCK as skip } from "./helpers.ts";
 
@@ -106,27 +105,14 @@ test("kernelTransports() of a Deno that may read nothing takes the kernel's word
 });
 
 test("kernelTransports() tells why there is no AF_VSOCK, but throws what will pass", () => {
-  using _vsock = refuseSockets("EAFNOSUPPORT");
+  using _vsock = failOnce("socket", "EAFNOSUPPORT");
   assertEquals(kernelTransports(), "the kernel has no AF_VSOCK: modprobe vsock");
-  using _container = refuseSockets("EPERM");
+  using _container = failOnce("socket", "EPERM");
   assertMatch(String(kernelTransports()), /^a sandbox forbids AF_VSOCK.*: run with a seccomp/);
-  using _odd = refuseSockets("EINVAL");
+  using _odd = failOnce("socket", "EINVAL");
   assertEquals(kernelTransports(), "AF_VSOCK cannot be used: socket: EINVAL (errno 22)");
   for (const code of EXHAUSTED) {
-    using _full = refuseSockets(code as Code);
+    using _full = failOnce("socket", code as Code);
     assertThrows(() => kernelTransports(), SysError, code);
   }
 });
-
-/** Has every socket(2) fail with `code`, until it is disposed. */
-function refuseSockets(code: Code): Disposable {
-  const opened = library() as { calls: Libc; errno(): number };
-  const { calls, errno } = opened;
-  opened.calls = { ...calls, socket: () => -1 };
-  opened.errno = (): number => ERRNO[code];
-  return {
-    [Symbol.dispose](): void {
-      Object.assign(opened, { calls, errno });
-    },
-  };
-}
