@@ -1,5 +1,6 @@
 /**
- * libc of which one call fails, once: to see what becomes of the rest.
+ * libc whose calls come to what a test says, as that one of them fails: to see what becomes of the
+ * rest.
  *
  * It takes the place of what `ffi/select.ts` has opened, for this thread alone: the thread of the
  * reactor opens libc by itself.

@@ -20,16 +20,11 @@ export async function join<A extends Address>(
   listener: Listener<A>,
   connecting: Promise<Conn<A>>,
 ): Promise<Pair<A>> {
-  const near = await connecting;
-  const far = await listener.accept();
-  return {
-    near,
-    far,
-    [Symbol.dispose](): void {
-      near.close();
-      far.close();
-    },
-  };
+  using ends = new DisposableStack();
+  const near = ends.use(await connecting);
+  const far = ends.use(await listener.accept());
+  const both = ends.move();
+  return { near, far, [Symbol.dispose]: () => both.dispose() };
 }
 
 /** On a loopback of their own. */

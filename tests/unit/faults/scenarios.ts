@@ -19,30 +19,15 @@ import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { adoptListener } from "../../../src/kernel/adopt.ts";
 import { listen } from "../../../src/listen.ts";
 import type { Listener } from "../../../src/listener.ts";
-import type { SocketOptionValues } from "../../../src/options.ts";
 import { probe } from "../../../src/probe.ts";
-import type { SocketType } from "../../../src/socket.ts";
 import { createVsockDevice } from "../../../src/vhost_user/device.ts";
 import { Signaller } from "../../../src/vhost_user/signaller.ts";
 import { turn } from "../../../src/wait/turns.ts";
-import { type Pair, pattern, readAll } from "../../helpers/pair.ts";
+import { join, type Pair, pattern, readAll } from "../../helpers/pair.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 import type { Scenario } from "./sweep.ts";
 
 const TCP: Address = { hostname: "127.0.0.1", port: 0 };
-
-/** Both ends of a connection to `listener`, which it closes where it throws. */
-async function join(
-  listener: Listener,
-  address: Address = listener.addr as Address,
-  options: { type?: SocketType; options?: SocketOptionValues } = {},
-): Promise<Pair<Address>> {
-  using ends = new DisposableStack();
-  const near = ends.use(await connect<Address>(address as never, options));
-  const far = ends.use(await listener.accept());
-  const both = ends.move();
-  return { near, far, [Symbol.dispose]: () => both.dispose() };
-}
 
 /** Both results; where one fails the other one ends, too. */
 async function together<A, B>(pair: Disposable, a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
@@ -78,7 +63,7 @@ async function talk({ near, far, ...pair }: Pair<Address>): Promise<void> {
 
 async function sendAndReceive(mode: "copy" | "map" | "auto"): Promise<void> {
   using listener = listen(TCP, { options: { maxSegment: 4_108 } });
-  using pair = await join(listener);
+  using pair = await join(listener, connect(listener.addr));
   const { near, far } = pair;
   const sent = pattern(300_000);
   const receive = async (): Promise<void> => {
@@ -108,21 +93,21 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   async "a connection over TCP"() {
     const options = { noDelay: true };
     using listener = listen(TCP, { options });
-    using pair = await join(listener, undefined, { options });
+    using pair = await join(listener, connect(listener.addr, { options }));
     await talk(pair);
   },
 
   "a connection over AF_UNIX": () =>
     withPath(async (path) => {
       using listener = listen({ path });
-      using pair = await join(listener, { path });
+      using pair = await join(listener, connect({ path }));
       await talk(pair);
     }),
 
   "messages over AF_UNIX": () =>
     withPath(async (path) => {
       using listener = listen({ path }, { type: "seqpacket" });
-      using pair = await join(listener, { path }, { type: "seqpacket" });
+      using pair = await join(listener, connect({ path }, { type: "seqpacket" }));
       const { near, far } = pair;
       const [sent, message] = [pattern(1_000), far.receiveMessage()];
       const [got] = await together(pair, message, near.sendMessage(sent));
@@ -133,7 +118,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   async "streams over TCP"() {
     using listener = listen(TCP);
-    using pair = await join(listener);
+    using pair = await join(listener, connect(listener.addr));
     const { near, far } = pair;
     const sent = pattern(200_000);
     const pipe = new Blob([sent]).stream().pipeTo(near.writable);
