@@ -1,10 +1,13 @@
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { POLLERR, POLLIN, POLLNVAL } from "../../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLNVAL, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { Conn } from "../../../src/conn.ts";
+import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
+import { listen } from "../../../src/listen.ts";
+import { createLoopback } from "../../../src/loopback/mod.ts";
 import type { Socket } from "../../../src/socket.ts";
 import { fakeSocket } from "../../helpers/fake_socket.ts";
 import { openPair, pattern, readAll } from "../../helpers/pair.ts";
@@ -447,13 +450,13 @@ test("Conn shows whoever prints it nothing of what carries its bytes", async () 
 });
 
 test("Conn.read() says that a peer overran its credit though a write was told of it", async () => {
-  const overrun = new SysError("send", "ENOBUFS");
-  const conn = new Conn(fakeSocket({
-    send: () => {
-      throw overrun;
-    },
-    recv: () => 0,
-  }));
-  await assertRejects(() => conn.write(Uint8Array.of(1)), VsockError, "ENOBUFS");
-  await assertRejects(() => conn.read(new Uint8Array(1)), VsockError, "ENOBUFS");
+  const transport = createLoopback();
+  using listener = listen({ cid: 1, port: 1024 }, { transport });
+  const options = { bufferSize: 128 }; // less than any packet takes
+  using near = await connect(listener.addr, { transport, options });
+  using far = await listener.accept();
+  await far.write(Uint8Array.of(1));
+  await near.socket.wait(POLLRDHUP);
+  await assertRejects(() => near.write(Uint8Array.of(1)), VsockError, "ENOBUFS");
+  await assertRejects(() => near.read(new Uint8Array(1)), VsockError, "ENOBUFS");
 });
