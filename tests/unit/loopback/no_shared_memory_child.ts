@@ -1,4 +1,4 @@
-/** Sends over a loopback where there is no memory to share, as in a web page that is not isolated. */
+/** Sends over a loopback where no memory can be shared, as in a web page that is not isolated. */
 Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
 const { openPair } = await import("../../helpers/pair.ts");
 
