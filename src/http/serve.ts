@@ -156,7 +156,6 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   readonly #server: Server;
   readonly #connections = new Map<Duplex, Connection<A>>();
   #held = true;
-  #stopping = false;
 
   constructor(listener: Listener<A>, handler: ServeHandler<A>, options: ServeOptions) {
     this.addr = listener.addr;
@@ -215,7 +214,6 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     try {
       await this.#acceptAll();
     } finally {
-      this.#stopping = true;
       this.#listener.close();
       const open = Array.from(this.#connections.values());
       for (const connection of open) connection.closeWhenIdle();
@@ -250,7 +248,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     if (connection.refused) return; // it is read on until it closes
     const gone = new AbortController();
     const completed = connection.begin(outgoing, gone);
-    if (this.#stopping) outgoing.shouldKeepAlive = false;
+    if (this.#listener.socket.closed) outgoing.shouldKeepAlive = false;
     let request: Request;
     try {
       request = requestOf(incoming, outgoing, gone.signal, (over) => connection.readOn(over));

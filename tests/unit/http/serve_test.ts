@@ -8,6 +8,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import type { Conn } from "../../../src/conn.ts";
+import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { serve } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
@@ -354,6 +355,26 @@ test("HttpServer.shutdown says so to a request that comes after it", limit, asyn
   for (const answer of answers) answer(new Response("ok"));
   const text = await readText(conn);
   assertEquals(text.match(/^connection: .*$/gim), ["Connection: keep-alive", "Connection: close"]);
+  await over;
+});
+
+test("HttpServer.shutdown says so while descriptors have run out, too", limit, async () => {
+  const [transport, address] = [createLoopback(), { cid: 1, port: 4002 }];
+  const listener = listen(address, { transport });
+  const accept = listener.accept.bind(listener);
+  const full = Promise.withResolvers<void>();
+  let accepted = 0;
+  listener.accept = () => {
+    if (accepted++ === 0) return accept();
+    full.resolve();
+    return Promise.reject(new VsockError("accept", "EMFILE"));
+  };
+  await using server = serve(listener, () => new Response("ok"));
+  using conn = await connect(address, { transport });
+  await full.promise;
+  const over = server.shutdown();
+  await conn.write(bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assertMatch(await readText(conn), /^connection: close$/im);
   await over;
 });
 
