@@ -90,7 +90,7 @@ async function ask(
 ): Promise<{ readonly reported: Promise<Measured> }> {
   await lines.send(request);
   const first = await lines.receive();
-  if (first?.["go"] !== true) resultOf(first);
+  if (first?.["go"] !== true) throw failureOf(first);
   const reported = lines.receive().then(resultOf);
   reported.catch(() => {}); // it is awaited later
   return { reported };
@@ -119,13 +119,18 @@ function sideOf(plan: Plan, role: "transmitter" | "receiver"): Plan {
 }
 
 /** The result in a reply; throws where it has none. */
-function resultOf(reply: object | undefined): Measured {
-  if (reply === undefined) throw new Error("the other end went away");
-  const { lack, error, result } = reply as Partial<Reply>;
-  if (lack !== undefined) throw new LackError(lack);
-  if (error !== undefined) throw new Error(`the other end: ${error}`);
-  if (result !== undefined) return result;
-  throw strangeAnswer(JSON.stringify(reply));
+function resultOf(reply: Partial<Reply> | undefined): Measured {
+  if (reply?.result === undefined) throw failureOf(reply);
+  return reply.result;
+}
+
+/** What is wrong with the other end, which should have said something else. */
+function failureOf(reply: Partial<Reply> | undefined): Error {
+  if (reply === undefined) return new Error("the other end went away");
+  const { lack, error } = reply;
+  if (lack !== undefined) return new LackError(lack);
+  if (error !== undefined) return new Error(`the other end: ${error}`);
+  return strangeAnswer(JSON.stringify(reply));
 }
 
 /** Ends early where the other end says that it has failed. */
