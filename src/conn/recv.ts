@@ -28,7 +28,8 @@ function noteError(socket: AnySocket, error: unknown): void {
 
 /** Remembers an error of send(2) that has ended the connection. */
 export function noteSendError(socket: AnySocket, error: unknown): void {
-  // Of a peer that overran its credit a stream tells once, to a send; else memory was short.
+  // That the peer overran its credit, a stream tells one call, and fails each send from then on;
+  // where those go on, memory was short.
   const passes = isSysError(error, "ENOBUFS") && (socket.type === "seqpacket" || isRead(socket));
   if (!passes) noteError(socket, error);
 }
