@@ -82,9 +82,9 @@ export class BodyReader {
     return this.#ahead.shift() ?? this.#reader.read();
   }
 
-  /** As of the stream's own reader, but what that fails with is nobody's concern. */
-  async cancel(reason?: unknown): Promise<void> {
-    await this.#reader.cancel(reason).catch(() => {});
+  /** As of the stream's own reader; how long that takes, and how it ends, is nobody's concern. */
+  cancel(reason?: unknown): void {
+    this.#reader.cancel(reason).catch(() => {});
   }
 
   /**
@@ -136,7 +136,7 @@ export async function sendBody(
   if (body.whole !== undefined) return sendWhole(body.whole, outgoing);
   let sent = 0;
   // Ends a pending read.
-  const onClose = (): void => void body.cancel(outgoing.errored ?? undefined);
+  const onClose = (): void => body.cancel(outgoing.errored ?? undefined);
   outgoing.once("close", onClose);
   try {
     while (!outgoing.destroyed) {
@@ -152,9 +152,9 @@ export async function sendBody(
       if (length !== undefined && sent > length) throw wrongLength(length, `${sent} or more`);
       if (!outgoing.write(value)) await drained(outgoing, carrier);
     }
-    await body.cancel();
+    body.cancel();
   } catch (error) {
-    void body.cancel(error); // not awaited: whoever waits is told, however long its end takes
+    body.cancel(error);
     throw error;
   } finally {
     outgoing.off("close", onClose);

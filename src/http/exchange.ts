@@ -164,7 +164,7 @@ function start(agent: PooledConn, request: Request, body: Body): ClientRequest {
   } catch (cause) {
     // A Headers takes controls that node:http refuses.
     agent.duplex.destroy(); // no request has it, to give it back
-    if (body instanceof BodyReader) void body.cancel(cause);
+    if (body instanceof BodyReader) body.cancel(cause);
     throw failure("the request cannot be sent", cause);
   }
 }

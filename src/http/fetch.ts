@@ -167,7 +167,7 @@ async function take(pool: Pool, body: Body, signal: AbortSignal): Promise<Pooled
   try {
     return await pool.take(signal);
   } catch (error) {
-    if (body instanceof BodyReader) void body.cancel(error);
+    if (body instanceof BodyReader) body.cancel(error);
     throw error;
   }
 }

@@ -161,9 +161,8 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
     if (response.body !== null) reader = new BodyReader(response.body);
     await send(response, reader, outgoing);
   } catch (error) {
-    // Not awaited: the client is to be told, however long its end takes.
     if (reader === undefined) discard(response, error);
-    else void reader.cancel(error);
+    else reader.cancel(error);
     throw error;
   }
 }
@@ -195,7 +194,7 @@ async function send(
   if (reader.late) outgoing.flushHeaders();
   if (!bodiless) return await sendBody(reader, outgoing, length);
   outgoing.end();
-  await reader.cancel();
+  reader.cancel();
 }
 
 function requireResponse(response: Response): void {

@@ -14,6 +14,19 @@ function narrow(): Writable {
   });
 }
 
+test("sendBody() does not wait for a body to be cancelled", { timeout: 20_000 }, async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const body = new ReadableStream({
+    cancel(): Promise<never> {
+      cancelled.resolve();
+      return new Promise(() => {});
+    },
+  });
+  const outgoing = narrow().destroy();
+  await sendBody(new BodyReader(body), outgoing);
+  await cancelled.promise;
+});
+
 test("sendBody() leaves no listener on what it sends on, which the next body has too", async () => {
   const [outgoing, carrier] = [narrow(), narrow()];
   const count = (): number[] =>
