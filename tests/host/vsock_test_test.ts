@@ -75,6 +75,12 @@ async function runBoth(host: Host, words: Words, mode: Mode): Promise<[string, E
   return [ours.printed, ended];
 }
 
+/**
+ * In one test the kernel's client binds its port a second time as soon as it is told to, by way of
+ * another wire than that of the reset that frees the port: it can be there first.
+ */
+const OUTRUN = /double bind connect\.\.\.bind: Address already in use/;
+
 /** The lines about tests, without why one was skipped. */
 function testLines(printed: string): string[] {
   return [...printed.matchAll(/^\d+ - .*?\.\.\.(ok|skipped)/gm)].map(([line]) => line);
@@ -103,7 +109,8 @@ for (const mode of ["client", "server"] as const) {
     const passed = CASES.map(({ name, raw }, id) =>
       `${id} - ${name}...${raw?.[mode] === undefined ? "ok" : "skipped"}`
     );
-    const [ours, theirs] = await runBoth(host!, words, mode);
+    let [ours, theirs] = await runBoth(host!, words, mode);
+    if (OUTRUN.test(theirs.printed)) [ours, theirs] = await runBoth(host!, words, mode);
     const all = `${ours}\n${theirs.printed}`;
     assertEquals(testLines(ours), passed, all);
     assertEquals([theirs.code, testLines(theirs.printed)], [0, passed], all);
