@@ -376,7 +376,9 @@ test("wait() rejects at an abort where somebody has closed the epoll, and works 
   const closed = epollsOf(fd).map(({ epfd }) => epfd);
   for (const epfd of closed) libc.dup2(fd, epfd);
   stop.abort();
-  for (const wait of waits) assertEquals((await assertRejects(() => wait, SysError)).code, "EINVAL");
+  for (const wait of waits) {
+    assertEquals((await assertRejects(() => wait, SysError)).code, "EINVAL");
+  }
   assertEquals(isHeld(), false);
   const woken = it.wait(fd, POLLIN, hold);
   libc.write(fd, ONE);
