@@ -125,8 +125,7 @@ test(
     using device = await DeviceProcess.start();
     using machine = await device.boot();
     using listener = listen({ path: `${device.udsPath}_5000` });
-    const before = device.descriptors;
-    for (let count = 0; count < 40; count++) {
+    const comeAndGo = async (): Promise<void> => {
       const socket = machine.transport.socket("stream");
       socket.connect({ cid: 2, port: 5000 });
       socket.close(); // the answer finds nobody, which is answered by RST
@@ -136,7 +135,10 @@ test(
       await device.event("close");
       const nowhere = { cid: 2, port: 5001 };
       await assertRejects(() => connect(nowhere, { transport: machine.transport }));
-    }
+    };
+    await comeAndGo(); // it has all descriptors then that the runtime wants for itself
+    const before = device.descriptors;
+    for (let count = 0; count < 40; count++) await comeAndGo();
     while (device.descriptors > before) await setTimeout(1);
     assertEquals(machine.guest.faults, []);
   },
