@@ -24,7 +24,7 @@ export class Tmux implements Disposable {
 
   /** Starts it. */
   constructor() {
-    const shell = "env -u NO_COLOR PS1='$ ' LC_ALL=C.UTF-8 bash --norc --noprofile";
+    const shell = "env -u NO_COLOR PS1='$ ' LC_ALL=C.UTF-8 bash --norc --noprofile +o history";
     const session = ["new-session", "-d", "-x", "120", "-y", "50", "-c", this.folder, shell];
     execFileSync("tmux", [...this.#server, ...session]);
     this.type(`vsockit() { ${VSOCKIT.map((word) => `'${word}'`).join(" ")} "$@"; }; clear`);
