@@ -9,7 +9,7 @@ import { RAM_NAME } from "./ram.ts";
 
 /** What this process holds. */
 export interface Footprint {
-  /** What they are of, in order. */
+  /** What they are of, in order; without files, which only the runtime and its report have. */
   readonly descriptors: readonly string[];
   readonly mappings: number;
 }
@@ -18,7 +18,7 @@ export interface Footprint {
 export function footprint(): Footprint {
   const maps = readFileSync("/proc/self/maps", "utf8").split("\n");
   return {
-    descriptors: readdirSync("/proc/self/fd").map(target).sort(),
+    descriptors: readdirSync("/proc/self/fd").map(target).filter(isNoFile).sort(),
     mappings: maps.filter((line) => line.includes(RAM_NAME)).length,
   };
 }
@@ -48,6 +48,11 @@ function added({ descriptors, mappings }: Footprint): string {
     return at < 0;
   });
   return `${Math.max(0, now.mappings - mappings)} mappings, ${fresh.join() || "no descriptor"}`;
+}
+
+/** Whether it has no place in the file system. */
+function isNoFile(target: string): boolean {
+  return !target.startsWith("/") || target.startsWith("/memfd:");
 }
 
 /** What a descriptor is of, without its number. */

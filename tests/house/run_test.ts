@@ -7,7 +7,7 @@ import { choose } from "../run/choice.ts";
 import { onRuntimes } from "../run/commands.ts";
 import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
-import { deal, type Run } from "../run/plan.ts";
+import type { Run } from "../run/plan.ts";
 import { parseReport } from "../run/report.ts";
 import { EmptyFolder } from "./command.ts";
 import { ROOT } from "./toolchain.ts";
@@ -17,11 +17,6 @@ test("choose() takes each file once, however often it is named, and no folder", 
   assertEquals(choose(files).files, ["tests/unit/a_test.ts", "tests/unit/b_test.ts"]);
   assertThrows(() => choose(["tests/guest"]), RangeError, "current value is tests/guest");
   assertThrows(() => choose(["--support"]), TypeError, "--support must have a FILE");
-});
-
-test("deal() gives each file to one hand, neighbours to different ones", () => {
-  assertEquals(deal(["a", "b", "c", "d", "e"], 2), [["a", "c", "e"], ["b", "d"]]);
-  assertEquals(deal(["a", "b"], 8), [["a"], ["b"]]);
 });
 
 test("Outputs shows each run's output whole, in the order of their beginnings", () => {
@@ -55,7 +50,7 @@ function runs(
 ): Run[] {
   return scripts.map(([tests, script], index) => ({
     name,
-    part: `${index + 1}`,
+    file: `${index + 1}`,
     command: (report) => ["sh", "-c", `printf '%s' "$2" > "$1"; ${script}`, "sh", report, tests],
   }));
 }
@@ -72,7 +67,7 @@ test("executeAll() counts what each process says, and the end of one that says t
   const outcomes = await executeAll({ bootless, booting: runs("three", [PASSED, "exit 0"]) });
   const shown = outcomes.map(({ name, tests }) => [name, tests.map(({ name }) => name)]);
   const faults = ["ended with SIGSEGV", "ended with exit code 1", "ran no tests"];
-  const [cut, silent, idle] = faults.map((fault, index) => `two, part ${index + 1}: ${fault}`);
+  const [cut, silent, idle] = faults.map((fault, index) => `two, ${index + 1}: ${fault}`);
   assertEquals(shown, [
     ["one", ["a", "b", "a"]],
     ["two", ["a", "b", cut, "a", silent, idle]],
@@ -95,7 +90,7 @@ test("onRuntimes() tells of each test in which file it is, where all share a pro
   timeout: 60_000,
 }, async () => {
   const files = ["judge", "table"].map((name) => `tests/unit/bench/${name}_test.ts`);
-  const commands = onRuntimes(["deno", "bun", "node"], true);
+  const commands = onRuntimes(["deno", "bun", "node"]);
   const bootless = Array.from(commands, ([name, command]) => ({ name, command: command(files) }));
   const outcomes = await executeAll({ bootless, booting: [] });
   for (const { name, tests } of outcomes) {
@@ -115,7 +110,7 @@ test("onRuntimes() has a file fail that cannot be loaded, and runs those behind 
     return relative(ROOT, path);
   };
   const files = [file("first"), file("broken", 'throw new Error("at load");'), file("last")];
-  const commands = onRuntimes(["deno", "bun", "node"], true);
+  const commands = onRuntimes(["deno", "bun", "node"]);
   const bootless = Array.from(commands, ([name, command]) => ({ name, command: command(files) }));
   for (const { name, tests } of await executeAll({ bootless, booting: [] })) {
     const passed = tests.filter(({ end }) => end === "passed").map((found) => found.name);

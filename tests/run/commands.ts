@@ -18,27 +18,17 @@ export function denoTest(...args: readonly string[]): Command {
   return (report) => [process.execPath, "test", "-A", `--junit-path=${report}`, ...args];
 }
 
-/** Runs test files on Deno. */
-export const onDeno: FilesCommand = (files) => denoTest("--no-check", ...files.map(inFolder));
-
 /** Imports the files that are its arguments. */
 const TOGETHER = "./tests/run/together.ts";
 
-/** Likewise, all of them as one module: they share what they import. */
-export const onDenoTogether: FilesCommand = (files) =>
-  denoTest("--no-check", TOGETHER, "--", ...files);
+/** Runs test files on Deno. */
+export const onDeno: FilesCommand = (files) => denoTest("--no-check", TOGETHER, "--", ...files);
 
-/**
- * What runs the same files on each of the runtimes, by their names; `together`, in one process,
- * where what they share is loaded once: Bun does so anyway.
- */
-export function onRuntimes(
-  runtimes: readonly Runtime[],
-  together = false,
-): ReadonlyMap<Runtime, FilesCommand> {
+/** What runs files in one process on each of the runtimes, by their names. */
+export function onRuntimes(runtimes: readonly Runtime[]): ReadonlyMap<Runtime, FilesCommand> {
   const { bun, node } = installRuntimes();
   const commands: readonly (readonly [Runtime, FilesCommand])[] = [
-    ["deno", together ? onDenoTogether : onDeno],
+    ["deno", onDeno],
     ["bun", (files) => (report) => [
       ...[bun, "test", "--timeout=300000"],
       ...["--reporter=junit", `--reporter-outfile=${report}`],
@@ -48,9 +38,7 @@ export function onRuntimes(
       ...[node, "--import", "./tests/std/node.ts"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
-      ...together
-        ? [TOGETHER, ...files]
-        : ["--test", "--test-concurrency=1", ...files.map(inFolder)],
+      ...[TOGETHER, ...files],
     ]],
   ];
   return new Map(commands.filter(([name]) => runtimes.includes(name)));

@@ -72,7 +72,7 @@ interface Given {
 /** What cannot run is one test, skipped or failed. */
 async function execute(run: Run, { report, output, env, alone }: Given): Promise<Outcome> {
   const { name } = run;
-  const title = run.part === undefined ? name : `${name}, part ${run.part}`;
+  const title = run.file === undefined ? name : `${name}, ${run.file}`;
   output.write(`\n=== ${title}\n`);
   if ("obstacle" in run) {
     const end = run.obstacle instanceof Unavailable ? "skipped" : "failed";

@@ -10,18 +10,11 @@ import type { Runtime } from "../helpers/runtime.ts";
 import { openLaboratory } from "../vm/laboratory.ts";
 import type { Flavour } from "../vm/options.ts";
 import type { Choice } from "./choice.ts";
-import {
-  type Command,
-  denoTest,
-  type FilesCommand,
-  onDeno,
-  onDenoTogether,
-  onRuntimes,
-} from "./commands.ts";
+import { type Command, denoTest, type FilesCommand, onDeno, onRuntimes } from "./commands.ts";
 
 /** One process that runs tests; or why there is none. */
 export type Run =
-  & { readonly name: string; readonly part?: string }
+  & { readonly name: string; readonly file?: string }
   & ({ readonly command: Command } | { readonly obstacle: Error });
 
 /** All of them: those that boot no guest, and those that do, what takes longest first. */
@@ -52,7 +45,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   const deno = runtimes.includes("deno");
   const bootless: Run[] = [];
   if (suite.length > 0) bootless.push(...runtimeRuns("", runtimes, suite));
-  if (deno && house.length > 0) bootless.push(...inParts("house (deno)", onDeno, house));
+  if (deno && house.length > 0) bootless.push(...oneByOne("house (deno)", onDeno, house));
   if (deno && everything) {
     bootless.push({ name: "docs (deno)", command: denoTest("--doc", ...DOCUMENTED) });
   }
@@ -66,24 +59,9 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   return { bootless, booting };
 }
 
-/** A process for each part of the files, of which there are enough for all lanes. */
-function inParts(name: string, command: FilesCommand, files: readonly string[]): Run[] {
-  const parts = deal(files, LANES);
-  if (parts.length === 1) return [{ name, command: command(files) }];
-  return parts.map((part, index) => ({
-    name,
-    part: `${index + 1} of ${parts.length}`,
-    command: command(part),
-  }));
-}
-
-/** Deals files out to `hands` hands at most: neighbours, often alike, to different ones. */
-export function deal(files: readonly string[], hands: number): readonly (readonly string[])[] {
-  const count = Math.min(hands, files.length);
-  return Array.from(
-    { length: count },
-    (_, hand) => files.filter((_, index) => index % count === hand),
-  );
+/** A process for each file: one that does not end is known by its name. */
+function oneByOne(name: string, command: FilesCommand, files: readonly string[]): Run[] {
+  return files.map((file) => ({ name, file, command: command([file]) }));
 }
 
 /** The files on each runtime; `prefix` begins the names of the runs. */
@@ -93,14 +71,14 @@ function runtimeRuns(
   files: readonly string[],
 ): Run[] {
   return Array.from(onRuntimes(runtimes)).flatMap(([runtime, command]) =>
-    inParts(prefix === "" ? runtime : `${prefix} (${runtime})`, command, files)
+    oneByOne(prefix === "" ? runtime : `${prefix} (${runtime})`, command, files)
   );
 }
 
 async function laboratoryRuns(files: readonly string[]): Promise<Run[]> {
   const name = "vm (deno)";
   const obstacle = await obstacleTo("lab"); // which takes all that stock takes
-  return obstacle === undefined ? inParts(name, onDeno, files) : [{ name, obstacle }];
+  return obstacle === undefined ? oneByOne(name, onDeno, files) : [{ name, obstacle }];
 }
 
 /** What runs here, and boots guests. */
@@ -122,7 +100,7 @@ async function guestRuns(
   const name = `guest ${flavour}`;
   const obstacle = await obstacleTo(flavour);
   if (obstacle !== undefined) return [{ name, obstacle }];
-  return Array.from(onRuntimes(runtimes, true), ([runtime, command]) => ({
+  return Array.from(onRuntimes(runtimes), ([runtime, command]) => ({
     name: `${name} (${runtime})`,
     command: inGuest(flavour, command(files)),
   }));
@@ -132,7 +110,7 @@ async function otherRun(kernel: string): Promise<Run> {
   const name = `guest ${kernel} (deno)`;
   const obstacle = await obstacleTo("stock", kernel);
   if (obstacle !== undefined) return { name, obstacle };
-  return { name, command: inGuest("stock", onDenoTogether(ON_OTHERS), ["--kernel", kernel]) };
+  return { name, command: inGuest("stock", onDeno(ON_OTHERS), ["--kernel", kernel]) };
 }
 
 function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {

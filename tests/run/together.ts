@@ -1,7 +1,7 @@
 /**
- * Imports the test files that it is given. Deno and Node load all that a test file imports anew for
- * each, which takes longer than their tests where a guest does it. A file that cannot be loaded is
- * a test that fails: by themselves both say nothing of it once others have tests.
+ * Imports the test files that it is given, which share what they import: a guest takes longer to
+ * load that than to test. A file that cannot be loaded is a test that fails: by themselves Deno and
+ * Node say nothing of it once it has tests.
  *
  * @module
  */
