@@ -119,6 +119,30 @@ test("onRuntimes() has a file fail that cannot be loaded, and runs those behind 
   }
 });
 
+test("onRuntimes() has a process end whose test goes on after its time", {
+  timeout: 60_000,
+}, async () => {
+  using folder = new EmptyFolder();
+  const path = join(folder.path, "poll_test.ts");
+  const lines = [
+    'import { test } from "node:test";',
+    'test("polls", { timeout: 100 }, async () => {',
+    "  for (;;) await new Promise((resolve) => setTimeout(resolve, 1));",
+    "});",
+    'test("next", () => {});',
+    "const { setTimeout: after } = globalThis;",
+    "globalThis.setTimeout = (f, ms) => after(f, Math.min(ms, 2_000));", // the runner has it, too
+  ];
+  writeFileSync(path, lines.join("\n"));
+  const commands = onRuntimes(["deno", "bun", "node"]);
+  const files = [relative(ROOT, path)];
+  const bootless = Array.from(commands, ([name, command]) => ({ name, command: command(files) }));
+  for (const { name, tests } of await executeAll({ bootless, booting: [] })) {
+    const ends = tests.map((found) => `${found.name} ${found.end}`);
+    assertEquals([name, ...ends], [name, "polls failed", "next passed"]);
+  }
+});
+
 test("parseReport() reads what Deno, Bun and Node say of a test", () => {
   const deno = `<testcase name="a &lt; b" classname="./tests/unit/a_test.ts" time="0.1" line="3">
     <failure message="no">why</failure></testcase>`;

@@ -35,7 +35,7 @@ export function onRuntimes(runtimes: readonly Runtime[]): ReadonlyMap<Runtime, F
       ...files.map(inFolder),
     ]],
     ["node", (files) => (report) => [
-      ...[node, "--import", "./tests/std/node.ts"],
+      ...[node, "--import", "./tests/std/node.ts", "--test-timeout=300000"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
       ...[TOGETHER, ...files],
