@@ -55,6 +55,8 @@ function runs(
   }));
 }
 
+/** Leaves a process that has the output open, and that no signal to the group reaches. */
+const AWAY = `: "$(setsid sh -c 'sleep 100 >&2 & echo up')"`;
 const [PASSED, FAILED] = ['<testcase name="a"/>', '<testcase name="b"><failure/></testcase>'];
 
 test("executeAll() counts what each process says, and the end of one that says too little", {
@@ -62,6 +64,7 @@ test("executeAll() counts what each process says, and the end of one that says t
 }, async () => {
   const bootless = [
     ...runs("one", [PASSED + FAILED, "exit 1"], [PASSED, "sleep 1000 & exit 0"]),
+    ...runs("left", [PASSED, AWAY]),
     ...runs("two", [PASSED + FAILED, "kill -SEGV $$"], [PASSED, "exit 1"], ["", "exit 0"]),
   ];
   const outcomes = await executeAll({ bootless, booting: runs("three", [PASSED, "exit 0"]) });
@@ -70,6 +73,7 @@ test("executeAll() counts what each process says, and the end of one that says t
   const [cut, silent, idle] = faults.map((fault, index) => `two, ${index + 1}: ${fault}`);
   assertEquals(shown, [
     ["one", ["a", "b", "a"]],
+    ["left", ["a"]],
     ["two", ["a", "b", cut, "a", silent, idle]],
     ["three", ["a"]],
   ]);

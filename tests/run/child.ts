@@ -8,6 +8,8 @@ import { kill, startGroup } from "../house/group.ts";
 import type { Output } from "./output.ts";
 
 const LIMIT_MINUTES = 30;
+/** For the rest of its output, once it has ended: who has left its group keeps that open. */
+const OUTPUT_MS = 5_000;
 
 /**
  * Runs `command` to its end, or to that of its time; says how it failed, or nothing. Its output
@@ -33,6 +35,13 @@ export function runBounded(
       resolve(fault);
     };
     child.on("error", (error) => end(error.message));
+    child.on("exit", () => {
+      const closing = setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, OUTPUT_MS);
+      child.on("close", () => clearTimeout(closing));
+    });
     child.on("close", (code, signal) => {
       end(late || (code === 0 ? "" : `ended with ${signal ?? `exit code ${code}`}`));
     });
