@@ -9,7 +9,7 @@ import {
   pcapTap,
 } from "../../../src/loopback/mod.ts";
 
-const LONG = { timeout: 60_000 };
+const LONG = { timeout: 120_000 };
 
 /** Ten clients talk at once; what went over the wire, and the order in which they were done. */
 async function run(
@@ -100,8 +100,9 @@ async function slowReaders(seed: number, stallMs: number, bytes = 500): Promise<
   });
   const address = { cid: 1, port: 1024 };
   using listener = listen(address, { transport });
+  const options = { connectTimeoutMs: 60_000 };
   const ask = async (): Promise<void> => {
-    using conn = await connect(address, { transport });
+    using conn = await connect(address, { transport, options });
     await conn.write(new Uint8Array(bytes));
     await conn.read(new Uint8Array(1));
   };
@@ -202,6 +203,7 @@ async function relayed(stallMs: number): Promise<string> {
   const loopback = (seed: number): LoopbackTransport =>
     createLoopback({
       seed,
+      clock: new ManualClock(), // no close of theirs gives up, however long it takes
       tap: ({ op, srcPort, dstPort, len }) => {
         hash.update(`${seed} ${srcPort}>${dstPort} ${op} ${len};`);
         if (len > 1_000) stall(stallMs);
