@@ -33,6 +33,6 @@ await round();
 await sleep(2_000); // where it is too short, less is tested
 const before = count();
 await round();
-for (let look = 0; look < 500 && count() > before; look++) await sleep(10);
+for (let look = 0; look < 3_000 && count() > before; look++) await sleep(10);
 console.log("no descriptor is left:", count() <= before);
 process.exit();

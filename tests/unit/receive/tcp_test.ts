@@ -1,7 +1,7 @@
 /** Receive by mapping over TCP, of this machine's kernel: what arrives is what was sent. */
 import { Buffer } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
@@ -18,6 +18,7 @@ import {
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
 import { failOnce, FaultyLibc } from "../../helpers/faulty_libc.ts";
+import { openSockets } from "../../helpers/open_sockets.ts";
 import { sha256 } from "../../helpers/pair.ts";
 import { openTcpPair, type TcpPair } from "../../helpers/tcp_pair.ts";
 
@@ -72,10 +73,6 @@ function mappings(): number {
     /socket:\[/.test(line)
   )
     .length;
-}
-
-function descriptors(): number {
-  return readdirSync("/proc/self/fd").length;
 }
 
 test("TcpSource maps what a lending sender sends, and loses nothing", SLOW, async (t) => {
@@ -302,7 +299,7 @@ async function copiesAfterTheft(more: boolean): Promise<void> {
 
 test("1000 connections have a mapping each, and leave nothing behind", SLOW, async () => {
   await openPair().then((pair) => pair[Symbol.dispose]()); // what is made once
-  const before = [descriptors(), mappings()];
+  const before = [openSockets(), mappings()];
   const page = lentPages(8 * KIB);
   using listener = listen({ hostname: HOST, port: 0 }, { options: PAGES, backlog: 1000 });
   const ends: Conn<TcpAddress>[] = [];
@@ -318,7 +315,7 @@ test("1000 connections have a mapping each, and leave nothing behind", SLOW, asy
   assertEquals(mappings() - before[1]!, 1000);
   for (const conn of ends) conn.close();
   listener.close();
-  assertEquals([descriptors(), mappings()], before);
+  assertEquals([openSockets(), mappings()], before);
 });
 
 test("TcpSource works over IPv6, and as mode auto", SLOW, async (t: TestContext) => {
