@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { formatBytes, watchMoved } from "../../src/cli/cat/watch.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
+import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
 import { listening, type Place, testCat } from "./cat_cases.ts";
 import { Running } from "./process.ts";
@@ -102,10 +103,6 @@ test("cat --exec stops and goes on with its commands", LIMIT, async () => {
 
 function isStopped(pid: number): boolean {
   return /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 test("cat --exec of a VM's port ends what the shell has started", LIMIT, async () => {

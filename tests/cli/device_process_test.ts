@@ -7,6 +7,7 @@ import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { Machine } from "../device/machine.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
+import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
 import { CID, DeviceProcess } from "./device_process.ts";
 import { Running } from "./process.ts";
@@ -50,7 +51,7 @@ test("vsockit device cuts connections at a second signal", WAIT, async () => {
   const writing = far.write(new Uint8Array(8_000_000)).catch(() => {}); // and nobody reads
   await near.read(new Uint8Array(1));
   device.signal("SIGTERM");
-  while (existsSync(device.udsPath)) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => !existsSync(device.udsPath));
   device.signal("SIGINT");
   assertEquals((await device.event("stop")).cut, 1);
   assertEquals(await device.running.ended, 1);

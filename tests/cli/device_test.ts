@@ -1,6 +1,5 @@
 /** `vsockit device`, between a guest that is brought natively and processes of the host. */
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Address, HybridAddress, VsockAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
@@ -9,6 +8,7 @@ import { openHybrid } from "../../src/hybrid/transport.ts";
 import { listen } from "../../src/listen.ts";
 import type { Machine } from "../device/machine.ts";
 import { readToEnd, sha256 } from "../helpers/pair.ts";
+import { until } from "../helpers/until.ts";
 import { CID, DeviceProcess } from "./device_process.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -139,7 +139,7 @@ test(
     await comeAndGo(); // it has all descriptors then that the runtime wants for itself
     const before = device.descriptors;
     for (let count = 0; count < 40; count++) await comeAndGo();
-    while (device.descriptors > before) await setTimeout(1);
+    await until(() => device.descriptors <= before, () => `${device.descriptors}, not ${before}`);
     assertEquals(machine.guest.faults, []);
   },
 );

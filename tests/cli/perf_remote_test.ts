@@ -11,6 +11,7 @@ import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
 import { UnixFolder } from "../helpers/unix_folder.ts";
 import "../helpers/brief_warm_ups.ts";
+import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
 import { Running } from "./process.ts";
 
@@ -124,7 +125,7 @@ test("perf --device removes its path where a signal ends it", { timeout: 60_000 
     using folder = new UnixFolder();
     const path = folder.path("vhost");
     using perf = new Running("perf", "--device", path, "--peer", "3");
-    while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => existsSync(path), () => perf.err);
     process.kill(perf.child.pid!, signal);
     assertEquals([await perf.ended, perf.err], [128 + constants.signals[signal], ""]);
     assertEquals(existsSync(path), false);

@@ -7,11 +7,12 @@ import { close, eventfd, fcntl, read, write } from "../../ffi/file_calls.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { RX, TX } from "../../src/vhost_user/guest.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
+import { until } from "../helpers/until.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
 
 const COUNTER_MAX = 0xffff_ffff_ffff_fffen;
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 60_000 };
 
 /** An eventfd that blocks. */
 function blockingEventFd(count: bigint): number {
@@ -29,7 +30,7 @@ test("VsockDevice calls a guest whose eventfd is full and blocks", TIMEOUT, asyn
   await frontEnd.settled();
   fcntl(call, F_SETFL, 0);
   guest.send({ op: VIRTIO_VSOCK_OP_REQUEST, dstPort: 9 });
-  while (!guest.rx.driver.hasUsed()) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => guest.rx.driver.hasUsed());
   assertEquals((await guest.next()).op, VIRTIO_VSOCK_OP_RST);
   fcntl(call, F_SETFL, O_NONBLOCK);
   assertEquals(read(call, new Uint8Array(8)), 8);

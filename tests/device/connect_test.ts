@@ -17,12 +17,13 @@ import {
   type VsockDevice,
   type VsockDeviceOptions,
 } from "../../src/vhost_user/device.ts";
+import { until } from "../helpers/until.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 import { RawGuest } from "./raw_guest.ts";
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 60_000 };
 const ABORTED = "ECONNABORTED";
 const socketPath = freshPath();
 let device: VsockDevice;
@@ -137,7 +138,7 @@ test("onConnect() keeps nothing of a guest that is gone by then", LIMIT, async (
       socket.connect({ cid: 2, port: 82 });
       socket.close();
     }
-    while (conns.length < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => conns.length >= 20, () => conns.length);
     for (const conn of conns) assertEquals(await conn.read(new Uint8Array(1)), null);
     for (const conn of conns) conn.close();
   });

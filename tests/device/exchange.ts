@@ -13,6 +13,7 @@ import type { Transport } from "../../src/transport.ts";
 import type { VsockDevice } from "../../src/vhost_user/device.ts";
 import type { VsockGuest } from "../../src/vhost_user/served_guest.ts";
 import { bytes } from "../conformance/helpers.ts";
+import { until } from "../helpers/until.ts";
 import { Machine } from "./machine.ts";
 
 /** Both ends of a transport between machines: a device, or a machine with its guest. */
@@ -68,7 +69,7 @@ export async function warmUp(device: VsockDevice): Promise<void> {
 
 /** Waits until the device knows that the VMM is gone. */
 export async function gone(guest: VsockGuest): Promise<void> {
-  while (guest.up) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => !guest.up);
 }
 
 /** Sends more than one buffer holds. */

@@ -13,6 +13,7 @@ import type { Header } from "../../src/virtio/packet.ts";
 import type { Lab, Need, Pair } from "../conformance/case.ts";
 import { openPair, type Parts } from "../conformance/ends.ts";
 import { serve } from "../conformance/far.ts";
+import { until } from "../helpers/until.ts";
 import { FakeGuest } from "./guest.ts";
 import { GuestRing } from "./guest_ring.ts";
 import { Machine, type MachineOptions } from "./machine.ts";
@@ -132,7 +133,7 @@ function parts(device: VsockDevice, machine: Machine): Pick<Parts, "nowhere" | "
     nowhere: NOWHERE,
     async lose() {
       machine.close();
-      while (device.guest.up) await new Promise((resolve) => setTimeout(resolve, 1));
+      await until(() => !device.guest.up);
     },
   };
 }

@@ -11,12 +11,13 @@ import type { SocketType } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { readAll } from "../helpers/pair.ts";
+import { until } from "../helpers/until.ts";
 import { exchange, gone, type Pair, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, type GuestChoice, PLAIN } from "./lab.ts";
 import { Machine } from "./machine.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 const FULL = 65_536;
 /** Of the descriptors of a ring. */
 const HALF = 64;
@@ -94,13 +95,9 @@ function find(all: Uint8Array, part: Uint8Array): number {
   return at;
 }
 
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 1));
-}
-
 /** Waits for the guest to have all its chains back but `held`. */
 async function allBack(machine: Machine, held = 0): Promise<void> {
-  while (machine.guest.inFlight !== held) await turn();
+  await until(() => machine.guest.inFlight === held, () => machine.guest.inFlight);
 }
 
 /** Runs `check` with a guest as `choice` says. */
@@ -221,7 +218,7 @@ for (const [name, read] of Object.entries(READERS)) {
       const before = device.guest.counters.rxBorrowedBytes;
       await flow.far.write(sent);
       flow.far.close();
-      while ((flow.near.socket.poll(POLLRDHUP) & POLLRDHUP) === 0) await turn();
+      await until(() => (flow.near.socket.poll(POLLRDHUP) & POLLRDHUP) !== 0);
       assertEquals(device.guest.counters.rxBorrowedBytes - before, 2 * FULL);
       await machine.pause();
       machine.ram.bytes.fill(0xff);
@@ -288,7 +285,7 @@ for (const [name, choice] of Object.entries(CHOICES)) {
       await writing;
       while (flow.near.socket.poll(1) === 0) await exchange(device, machine);
       await exchange(device, machine);
-      while (machine.guest.inFlight > HALF) await turn(); // the ends of those connections
+      await until(() => machine.guest.inFlight <= HALF); // the ends of those connections
       const borrowed = device.guest.counters.rxBorrowedBytes - before;
       assert(machine.guest.inFlight > 0);
       assert(borrowed > 0 && borrowed < total, `${borrowed} bytes are lent`);

@@ -13,6 +13,7 @@ import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { listen } from "../../../src/listen.ts";
 import { readToEnd, sha256 } from "../../helpers/pair.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { until } from "../../helpers/until.ts";
 
 const WAIT = { timeout: 60_000 };
 type AnyConn = Conn<Address>;
@@ -176,7 +177,7 @@ test("Proxy logs what a connection was, and why it could not be made", WAIT, asy
   await withProxy([`unix:${at}`, `unix:${to}`], async (proxy, entries) => {
     using client = await connect({ path: at });
     assertEquals(await client.read(new Uint8Array(1)), null);
-    while (proxy.active > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => proxy.active === 0, () => proxy.active);
     const { event, id, sent, received, reason } = entries.at(-1)!;
     assertEquals([event, id, sent, received], ["close", 1, 0, 0]);
     assert(reason?.includes("ENOENT"), reason);

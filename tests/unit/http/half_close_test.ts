@@ -5,6 +5,7 @@ import { connect } from "../../../src/connect.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { type HttpServer, serve, type ServeHandler } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
+import { until } from "../../helpers/until.ts";
 import { bytes, readText, Site, source } from "./helpers.ts";
 
 const limit = { timeout: 60_000 };
@@ -31,7 +32,7 @@ class Slow extends Site {
 
   /** Resolves once `count` requests are there. */
   async hears(count: number): Promise<void> {
-    while (this.asked.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => this.asked.length >= count, () => this.asked.length);
   }
 }
 
@@ -101,7 +102,7 @@ test("serve aborts request.signal of each request whose client is gone", limit, 
   });
   const conn = await site.dial();
   await conn.write(bytes(GET.repeat(3)));
-  while (ended.length < 6) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => ended.length === 6, () => ended.length);
   conn.close();
   await Promise.all(ended);
 });

@@ -17,6 +17,7 @@ import { bind, close, connect, getsockname, poll, send, setsockopt } from "../..
 import { socket } from "../../../ffi/libc.ts";
 import { takeErrorRecord } from "../../../src/send/error_queue.ts";
 import { openTcpPair } from "../../helpers/tcp_pair.ts";
+import { until } from "../../helpers/until.ts";
 
 const LIMIT = { timeout: 60_000 };
 /** Has each message come with when it came. */
@@ -84,7 +85,7 @@ for (const { name, hostname, level, type } of FAMILIES) {
     let first = 0;
     for (const sends of [1, 3]) {
       for (let i = 0; i < sends; i++) assertEquals(send(fd, data, MSG_ZEROCOPY), data.length);
-      while (socket.outq() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      await until(() => socket.outq() === 0, () => socket.outq());
       awaitRecord(fd);
       // One for all that nobody has read yet; what stays on this machine is copied.
       const last = first + sends - 1;
