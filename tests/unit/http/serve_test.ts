@@ -222,9 +222,9 @@ test("serve resets a response whose body fails", limit, async () => {
 
 test("serve lets a handler take longer than a connection may idle", limit, async () => {
   await using site = new Site(async () => {
-    await new Promise((resolve) => setTimeout(resolve, 120));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     return new Response("late");
-  }, { idleTimeoutMs: 40 });
+  }, { idleTimeoutMs: 250 });
   for (let i = 0; i < 2; i++) assertEquals(await (await site.fetch("/")).text(), "late");
 });
 
@@ -318,7 +318,7 @@ test("serve and fetch carry as many fields as fit into a head", limit, async () 
 });
 
 test("serve closes a connection without a request", limit, async () => {
-  await using site = new Site(() => new Response("hello"), { idleTimeoutMs: 50 });
+  await using site = new Site(() => new Response("hello"), { idleTimeoutMs: 300 });
   using conn = await site.dial();
   await conn.write(bytes("GET / HTTP/1.1\r\nHos"));
   assertEquals(await readText(conn), "");
