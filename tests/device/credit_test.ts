@@ -16,7 +16,7 @@ const FLOW = 3_000_001;
 for (const mode of ["map", "copy"] as const) {
   test(
     `VsockDevice takes more than the guest's buffer by ${mode}`,
-    { timeout: 30_000 },
+    { timeout: 60_000 },
     async () => {
       const socketPath = freshPath();
       using device = createVsockDevice({ socketPath, guestCid: GUEST_CID });
@@ -37,7 +37,7 @@ for (const mode of ["map", "copy"] as const) {
 }
 
 test("VsockDevice gives back at close() what nobody has read, and no credit for it", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
   const options = { zeroCopyReceive: true };

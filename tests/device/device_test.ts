@@ -19,7 +19,7 @@ import { frame } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 const faults: string[] = [];
 let device: VsockDevice;

@@ -8,7 +8,7 @@ import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 import { MISBEHAVIOUR } from "./misbehaviour.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 const socketPath = freshPath();
 let device: VsockDevice;
 let faults: string[] = [];

@@ -57,7 +57,7 @@ function lingering(): number {
 
 for (const [name, send] of Object.entries(WAYS)) {
   test(`VsockDevice waits for no descriptor of a VMM to close: one that ${name}`, {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
     await warmUp(device);
@@ -73,7 +73,7 @@ for (const [name, send] of Object.entries(WAYS)) {
 }
 
 test("VsockDevice waits for no descriptor of a VMM to close: one of a second VMM", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
   using first = await FrontEnd.connect(device.guest.socketPath);
@@ -105,7 +105,7 @@ function failToClose(link: string): FaultyLibc {
 
 for (const [name, send] of Object.entries(WAYS)) {
   test(`VsockDevice goes on where close(2) fails of a descriptor of a VMM: one that ${name}`, {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
     await warmUp(device);

@@ -88,7 +88,7 @@ export class GuestRing implements Disposable {
   }
 
   /** Waits for the device to give a chain back. */
-  async used(signal: AbortSignal = AbortSignal.timeout(10_000)): Promise<Used> {
+  async used(signal: AbortSignal = AbortSignal.timeout(30_000)): Promise<Used> {
     for (;;) {
       const used = this.driver.getUsed();
       if (used !== undefined) return used;

@@ -38,7 +38,7 @@ const RECEIVERS: Readonly<Record<string, (conn: Conn) => () => number>> = {
 
 for (const [name, receiverOf] of Object.entries(RECEIVERS)) {
   test(`A guest that sends much kicks for some of it only: ${name}`, {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     using guest = await RawGuest.start(device.guest);
     const sizes = { bufferMaxSize: 0x40_0000, bufferSize: 0x40_0000 };
@@ -61,7 +61,7 @@ for (const [name, receiverOf] of Object.entries(RECEIVERS)) {
 }
 
 test("A guest that sends much is heard when it ends, though it does not kick for the rest", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using guest = await RawGuest.start(device.guest);
   const options = { bufferMaxSize: 0x40_0000, bufferSize: 0x40_0000 };

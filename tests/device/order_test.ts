@@ -12,7 +12,7 @@ const PORT = 1_024;
 test(
   "VsockDevice sends a message in order where the last packet fits, and the one before does not",
   {
-    timeout: 30_000,
+    timeout: 60_000,
   },
   async () => {
     using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });

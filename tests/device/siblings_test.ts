@@ -17,7 +17,7 @@ import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { RawGuest } from "./raw_guest.ts";
 
-const SOON = { timeoutMs: 4_000 };
+const SOON = { timeoutMs: 30_000 };
 const PORT = 1_024;
 const FULL = 65_536;
 /** Bytes of memory that packets of one guest may take while another has no buffers for them. */
@@ -50,7 +50,7 @@ async function flood(from: RawGuest, count: number, size: number): Promise<void>
 }
 
 test("VsockDevice takes what a guest sends whose buffers another one has filled", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   await withSiblings(async (from, to, conn) => {
     await flood(from, 400, 1);
@@ -62,7 +62,7 @@ test("VsockDevice takes what a guest sends whose buffers another one has filled"
 for (const [size, buffers] of [[100, 1], [100, 64], [40_000, 2], [40_000, 64]] as const) {
   const what = `${size} bytes into ${buffers}`;
   test(`VsockDevice sends to a guest in turn what another one has sent: ${what}`, {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     await withSiblings(async (from, to, conn) => {
       await flood(from, 60, FULL);
@@ -82,7 +82,7 @@ for (const [size, buffers] of [[100, 1], [100, 64], [40_000, 2], [40_000, 64]] a
 }
 
 test("VsockDevice has other guests send, though many of the host would fill all buffers", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   await withSiblings(async (from, to, conn) => {
     const { socket } = conn;
@@ -124,7 +124,7 @@ async function connected(from: RawGuest, to: RawGuest, srcPort: number): Promise
 }
 
 test("VsockDevice resets connections of a guest with another one that stops", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   await withSiblings(async (from, to) => {
     for (const srcPort of [1, 2, 3]) await connected(from, to, srcPort);
@@ -145,7 +145,7 @@ test("VsockDevice resets connections of a guest with another one that stops", {
 });
 
 test("VsockDevice resets what it does not take for another guest", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   await withSiblings(async (from, to) => {
     let count = 0;

@@ -11,7 +11,7 @@ import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 const PAIR = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 /** More than a guest has descriptors. */
 const PAIRS = 12;

@@ -39,7 +39,7 @@ async function turnsOf(act: () => Promise<void>): Promise<number> {
 }
 
 test("VsockDevice gives the event loop a turn after some messages of a VMM", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   const socketPath = freshPath();
   using _device = createVsockDevice({ socketPath, guestCid: GUEST_CID });
@@ -76,7 +76,7 @@ function offer({ memory: { avail } }: GuestRing, heads: readonly number[]): void
 for (const semaphore of [false, true]) {
   const name = semaphore ? "a kick that is ready again and again" : "one kick";
   test(`VsockDevice gives the event loop a turn after some descriptors of a guest: ${name}`, {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
     const { socketPath } = device.guest;
@@ -98,7 +98,7 @@ for (const semaphore of [false, true]) {
 }
 
 test("VsockDevice gives the event loop a turn where each call of a program has taken in enough", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
   using listener = listen({ cid: 2, port: PORT }, { transport: device });
@@ -114,7 +114,7 @@ test("VsockDevice gives the event loop a turn where each call of a program has t
 });
 
 test("VsockDevice ends the turn of a program whose send has filled enough buffers of a guest", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   const [bufferSize, buffers] = [2 ** 22, 512];
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
@@ -132,7 +132,7 @@ test("VsockDevice ends the turn of a program whose send has filled enough buffer
 });
 
 test("Socket.poll() looks at the guest of a connection, and of a listener at all", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
   using listener = listen({ cid: 2, port: PORT }, { transport: device });
@@ -153,7 +153,7 @@ test("Socket.poll() looks at the guest of a connection, and of a listener at all
 });
 
 test("VsockDevice goes on with a guest while the host's thread blocks", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async () => {
   using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
   using listener = listen({ cid: 2, port: PORT }, { transport: device });

@@ -14,7 +14,7 @@ function narrow(): Writable {
   });
 }
 
-test("sendBody() does not wait for a body to be cancelled", { timeout: 20_000 }, async () => {
+test("sendBody() does not wait for a body to be cancelled", { timeout: 60_000 }, async () => {
   const cancelled = Promise.withResolvers<void>();
   const body = new ReadableStream({
     cancel(): Promise<never> {

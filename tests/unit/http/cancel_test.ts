@@ -5,7 +5,7 @@ import type { Conn } from "../../../src/conn.ts";
 import type { FetchClient } from "../../../src/http/fetch.ts";
 import { bytes, Site, source } from "./helpers.ts";
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 60_000 };
 const NEVER = new Promise<never>(() => {});
 
 /** A body of `chunk`, one in each turn, which `cancelled` is told of, and whose end never comes. */

@@ -7,7 +7,7 @@ import { listen } from "../../../src/listen.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
 import { bytes, Site, source } from "./helpers.ts";
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 60_000 };
 
 test("fetch refuses what is not of http:, and dials nothing", limit, async () => {
   await using site = new Site(() => new Response("never"));

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { ServeOptions } from "../../../src/http/serve.ts";
 import { bytes, readText, Site } from "./helpers.ts";
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 60_000 };
 const NEXT = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /** A site that takes upgrades and tells what its handler was asked; `/slow` takes its time. */

@@ -13,7 +13,7 @@ import { failOnce } from "../../helpers/faulty_libc.ts";
 import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 60_000 };
 const CHUNK = new Uint8Array(65_536);
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
