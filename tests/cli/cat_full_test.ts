@@ -1,31 +1,12 @@
 /** `vsockit cat --keep` where descriptors run out for a while. */
-import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { UnixFolder } from "../helpers/unix_folder.ts";
+import { limit, nextDescriptor, untilSettled } from "./descriptors.ts";
 import { Running } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };
 const PLENTY = 256;
-
-/** Lets a process have descriptors below `most`, beside those that it has. */
-function limit({ child }: Running, most: number): void {
-  execFileSync("prlimit", ["--pid", String(child.pid), `--nofile=${most}:`]);
-}
-
-function descriptors({ child }: Running): string[] {
-  return readdirSync(`/proc/${child.pid}/fd`);
-}
-
-/** The descriptor that a process gets next. */
-function nextDescriptor(process: Running): number {
-  const open = new Set(descriptors(process));
-  let next = 0;
-  while (open.has(String(next))) next++;
-  return next;
-}
 
 /** A client that has sent "hello" and its end. */
 function greet(address: string): Running {
@@ -34,31 +15,13 @@ function greet(address: string): Running {
   return client;
 }
 
-/** Waits until its descriptors have been the same for a while, and gives them. */
-async function settled(server: Running): Promise<string> {
-  let before = "";
-  for (let same = 0; same < 10;) {
-    const now = descriptors(server).join();
-    same = now === before ? same + 1 : 0;
-    before = now;
-    await sleep(50);
-  }
-  return before;
-}
-
-/**
- * Has it serve until one more client changes nothing: it has all descriptors then that the runtime
- * wants for itself, and none of a connection's. Gives how many it has served.
- */
+/** Has it serve until it has all descriptors that it wants for itself; how many it has served. */
 async function warmUp(server: Running, address: string): Promise<number> {
   await server.says(/^listening on/m);
-  for (let count = 1, before = "";; count++) {
+  return await untilSettled(server, async () => {
     using client = greet(address);
     assertEquals(await client.ended, 0);
-    const now = await settled(server);
-    if (now === before) return count;
-    before = now;
-  }
+  });
 }
 
 for (const flags of [[], ["-e", "cat"]] as const) {

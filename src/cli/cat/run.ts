@@ -81,10 +81,8 @@ async function accept(
 ): Promise<Conn<Address>> {
   const { timeoutMs } = options;
   const { terminal, signal } = around;
-  let told = false;
-  const onFull = ({ message }: Error): void => {
-    if (!told) terminal.err(`vsockit cat: ${message}\n`);
-    told = true;
+  const onFull = ({ message }: Error, before: number): void => {
+    if (before === 0) terminal.err(`vsockit cat: ${message}\n`);
   };
   const conn = await acceptPatiently(listener, onFull, { timeoutMs, signal });
   const peer = formatAddress(conn.remoteAddr) || "a socket without a name";

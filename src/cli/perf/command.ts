@@ -89,7 +89,7 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
       : runRemote(plan, remote);
   const format = options.json ? formatJson : formatReport;
   if (options.serve) {
-    await serveRemotes(plan, (error) => terminal.err(`perf: ${error}\n`));
+    await serveRemotes(plan, ({ message }) => terminal.err(`vsockit perf: ${message}\n`));
   } else if (alone !== undefined) {
     const running = (onProgress: (done: number) => void) => runAlone(plan, alone, onProgress);
     terminal.out(format(await shown(alone.role, terminal, running)));

@@ -6,6 +6,7 @@
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
 import { listen } from "../../listen.ts";
+import { acceptPatiently } from "../serving/accept.ts";
 import { Control } from "./control.ts";
 import { Lines } from "./lines.ts";
 import type { Plan, TransportName } from "./plan.ts";
@@ -18,16 +19,19 @@ import { TRANSPORTS } from "./transports.ts";
 const ASKING_MS = 5_000;
 
 /** Runs ends for others, one measurement at a time, for ever. */
-export async function serveRemotes(plan: Plan, onError: (error: unknown) => void): Promise<never> {
+export async function serveRemotes(plan: Plan, onError: (error: Error) => void): Promise<never> {
   const carrier = TRANSPORTS[plan.transport];
   using transport = carrier.open(undefined);
   using listener = listen(carrier.address(undefined, plan.port), { transport });
+  const onFull = (error: Error, before: number): void => {
+    if (before === 0) onError(error);
+  };
   for (;;) {
-    using conn = await listener.accept();
+    using conn = await acceptPatiently(listener, onFull);
     try {
       await serveOne(conn, plan);
     } catch (error) {
-      onError(error); // the next one may fare better
+      onError(error as Error); // the next one may fare better
     }
   }
 }

@@ -14,20 +14,20 @@ import type { WaitOptions } from "../../wait/waiting.ts";
 const FULL_MS = 100;
 
 /**
- * accept(2), and again where something has run out that it takes, which `onFull` is told each time:
- * a connection that ends gives some back.
+ * accept(2), and again where something has run out that it takes, since a connection that ends
+ * gives some back. `onFull` is told each time, and how many times it was told before.
  */
 export async function acceptPatiently(
   listener: Listener<Address>,
-  onFull: (error: VsockError) => void,
+  onFull: (error: VsockError, before: number) => void,
   options?: WaitOptions,
 ): Promise<Conn<Address>> {
-  for (;;) {
+  for (let before = 0;; before++) {
     try {
       return await listener.accept(options);
     } catch (error) {
       if (!(error instanceof VsockError) || !EXHAUSTED.has(error.code)) throw error;
-      onFull(error);
+      onFull(error, before);
     }
     await sleep(FULL_MS);
   }
