@@ -47,8 +47,8 @@ function requireUsable(use: Use, address: Address): void {
   else if (use === "listen") requireNoName(address);
 }
 
-/** A VM that dials comes to a path of its own for each port. */
-function pathFor(use: Use, address: Extract<Address, { readonly path: string }>): string {
+/** Where the socket is, which for a VM that dials is a path of its own for each port. */
+export function pathFor(use: Use, address: Extract<Address, { readonly path: string }>): string {
   const { path } = address;
   return use === "listen" && "port" in address ? portPath(path, address.port) : path;
 }

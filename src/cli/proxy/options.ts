@@ -3,17 +3,16 @@
  *
  * @module
  */
-import { AF_INET, AF_INET6 } from "../../../ffi/abi/socket.ts";
 import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
-import { inet_pton } from "../../../ffi/libc.ts";
 import type { Address } from "../../address.ts";
-import { type ParsedAddress, stringifyAddress } from "../../address_text.ts";
+import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { readAddress, requireType } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
 import { type Flag, flag } from "../args/flags.ts";
 import { type Given, parseLine, readInteger, readMany } from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
+import { isUnspecified, leadsBack } from "./leads_back.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** What to proxy, and how. */
@@ -59,8 +58,6 @@ const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
 const KEPT = 64;
 /** Before one more pattern; any other comma is part of a path. */
 const PATTERN_COMMA = /,(?=(?:vsock|tcp|unix|hvsock):)/;
-/** What stands for all addresses of this machine, or for all of its IPv4 ones. */
-const UNSPECIFIED: readonly string[] = ["0.0.0.0", "::", "::ffff:0.0.0.0"];
 
 /**
  * Reads the command line.
@@ -125,26 +122,10 @@ function commonType(listen: ParsedAddress, target: ParsedAddress): SocketType {
   throw wrongValue("TARGET", `be of type ${type} like LISTEN`, target.type);
 }
 
-/** Whether who connects to `target` comes to `listen`. Of a VM, the two are different ports. */
-function leadsBack(listen: Address, target: Address): boolean {
-  const ofVm = "path" in listen && "port" in listen;
-  return !ofVm && stringifyAddress(listen) === stringifyAddress(target);
-}
-
 /** Whether everybody who reaches this machine reaches `address`. */
 function isOpen(address: Address): boolean {
-  if ("hostname" in address) return UNSPECIFIED.some((ip) => isSameIp(ip, address.hostname));
+  if ("hostname" in address) return isUnspecified(address.hostname);
   return "cid" in address && address.cid === VMADDR_CID_ANY;
-}
-
-/** Whether both are the same address, however they are written, and of whatever scope. */
-function isSameIp(one: string, other: string): boolean {
-  return bytesOf(one).join() === bytesOf(other).join();
-}
-
-function bytesOf(ip: string): Uint8Array {
-  const [text = ""] = ip.split("%");
-  return inet_pton(text.includes(":") ? AF_INET6 : AF_INET, text);
 }
 
 function patternOf(given: Given, flag: string): Pattern {

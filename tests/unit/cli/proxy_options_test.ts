@@ -60,10 +60,6 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
     refuses("Cannot use LISTEN: Cannot use path: must be at most 107 bytes", long, TARGET);
     refuses("Cannot use TARGET: Cannot use path: must be at most 107 bytes", TARGET, long);
   }
-  for (const address of [TARGET, "tcp:127.0.0.1:80", "vsock:2:5000"]) {
-    refuses("Cannot use TARGET: must be another address than LISTEN", address, address);
-  }
-  parseOptions(["hvsock:v:1024", "hvsock:v:1024"]); // from the VM, and into it
   refuses("must be of type stream like LISTEN", "vsock-stream:2:1", "vsock-seqpacket:2:1");
   refuses("Cannot use TARGET: must be vsock or unix", "vsock-seqpacket:2:1", "tcp:a:1");
   refuses("Cannot use LISTEN: must be vsock or unix", "hvsock:v:1", "vsock-seqpacket:2:1");
@@ -71,6 +67,50 @@ test("parseOptions() of proxy refuses what it cannot obey", () => {
   refuses("Cannot use --drain-timeout: must be an integer", "--drain-timeout", "x", LISTEN, TARGET);
   refuses("Cannot use --allow: must be vsock:CID", "--allow", "3", LISTEN, TARGET);
   assertEquals(parseOptions(["vsock:2:1", "unix-seqpacket:@a"]).type, "seqpacket");
+});
+
+/** What is one place, however it is written. */
+const SAME: readonly (readonly [listen: string, target: string])[] = [
+  ["unix:/run/t", "unix:/run/t"],
+  ["unix:a", "unix:./b/../a"],
+  ["unix:@a", "unix:@a"],
+  ["hvsock:v:1024", "unix:v_1024"],
+  ["unix:v", "hvsock:v:1024"],
+  ["vsock:2:5000", "vsock:host:5000"],
+  ["vsock:any:5000", "vsock:1:5000"],
+  ["tcp:127.0.0.1:80", "tcp:127.0.0.1:80"],
+  ["tcp:127.0.0.1:80", "tcp:LocalHost:80"],
+  ["tcp:[::1]:80", "tcp:localhost:80"],
+  ["tcp:[::1]:80", "tcp:[0:0:0:0:0:0:0:1]:80"],
+  ["tcp:127.0.0.1:80", "tcp:[::ffff:127.0.0.1]:80"],
+  ["tcp:0.0.0.0:80", "tcp:127.0.0.2:80"],
+  ["tcp:0.0.0.0:80", "tcp:0.0.0.0:80"],
+  ["tcp:[::]:80", "tcp:127.0.0.1:80"],
+  ["tcp:[::]:80", "tcp:[::1]:80"],
+  ["tcp:[fe80::1%eth0]:80", "tcp:[fe80::1%eth0]:80"],
+];
+
+const OTHERS: readonly (readonly [listen: string, target: string])[] = [
+  ["hvsock:v:1024", "hvsock:v:1024"], // from the VM, and into it
+  ["unix:a", "unix:@a"],
+  ["unix:@a", "unix:@./a"],
+  ["unix:/80", "tcp:127.0.0.1:80"],
+  ["vsock:any:80", "tcp:127.0.0.1:80"],
+  ["vsock:any:5000", "vsock:2:5000"], // the host, where this is a guest
+  ["vsock:2:5000", "vsock:2:5000?flags=1"],
+  ["tcp:127.0.0.1:80", "tcp:127.0.0.1:81"],
+  ["tcp:127.0.0.1:80", "tcp:127.0.0.2:80"],
+  ["tcp:127.0.0.1:80", "tcp:example.org:80"],
+  ["tcp:0.0.0.0:80", "tcp:[::1]:80"],
+  ["tcp:0.0.0.0:80", "tcp:10.0.0.1:80"],
+  ["tcp:[fe80::1%eth0]:80", "tcp:[fe80::1%eth1]:80"],
+];
+
+test("parseOptions() of proxy refuses a TARGET that leads back, however it is written", () => {
+  for (const ends of SAME) {
+    refuses("Cannot use TARGET: must be another address than LISTEN", "--open", ...ends);
+  }
+  for (const ends of OTHERS) parseOptions(["--open", ...ends]);
 });
 
 test("parseOptions() cuts --allow at commas before a pattern, not at those of a path", () => {
