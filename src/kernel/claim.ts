@@ -78,11 +78,12 @@ function holdPath(path: string): Claim {
 
 /**
  * What tells the file at `path` from any other, one that has its inode's number later, too;
- * `undefined` where there is no socket.
+ * `undefined` where there is no socket. Not every file system knows when a file was made.
  */
 function identify(path: string): string | undefined {
   const stat = fs().lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat?.isSocket() ? `${stat.dev}:${stat.ino}:${stat.mtimeNs}` : undefined;
+  if (!stat?.isSocket()) return undefined;
+  return `${stat.dev}:${stat.ino}:${stat.birthtimeNs || stat.mtimeNs}`;
 }
 
 /** Takes a dead socket out of the way: whether `path` is free to bind. */
