@@ -1,3 +1,4 @@
+import process from "node:process";
 import { test } from "node:test";
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
@@ -405,6 +406,40 @@ test("serve fails a body that is read on where its client is gone", limit, async
   assertMatch(await readOnce(conn), /soon$/);
   conn.close();
   assertMatch(await told, /ECONNRESET/);
+});
+
+test("serve fails a body that is read on late with what has ended it", limit, async () => {
+  const told = Promise.withResolvers<ReadableStreamDefaultReader>();
+  await using site = new Site(async (request) => {
+    const reader = request.body!.getReader();
+    await reader.read();
+    told.resolve(reader);
+    return new Response("soon");
+  });
+  const conn = await site.dial();
+  await conn.write(bytes(POST + "begun"));
+  assertMatch(await readOnce(conn), /soon$/);
+  conn.close();
+  await delay(2_200); // more than a reader may pause
+  const reader = await told.promise;
+  assertEquals((await assertRejects(() => reader.read(), VsockError)).code, "ECONNRESET");
+});
+
+test("serve leaves nothing on a connection of a body that was read on", limit, async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", onWarning);
+  const [site] = soon();
+  await using _site = site;
+  using conn = await site.dial();
+  for (let count = 0; count < 40; count++) {
+    await conn.write(bytes(POST));
+    assertMatch(await readOnce(conn), /soon$/);
+    await conn.write(bytes("x".repeat(20)));
+  }
+  await delay(0); // warnings come then
+  process.off("warning", onWarning);
+  assertEquals(warnings, []);
 });
 
 test("serve discards the body of a GET", limit, async () => {
