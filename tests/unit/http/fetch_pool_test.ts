@@ -5,6 +5,7 @@ import { SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
 import { createFetch } from "../../../src/http/fetch.ts";
+import { Pool } from "../../../src/http/pool.ts";
 import type { ServeHandler } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
@@ -398,4 +399,25 @@ test("fetch that is aborted just as it is connected fails", limit, async () => {
     });
     assertEquals(await outcome(site.fetch("/", { signal: abort.signal })), "RangeError: enough");
   }
+});
+
+test("Pool.take leaves nothing on a signal that outlives it", limit, async () => {
+  await using site = new Site(never);
+  using stop = new DisposableStack();
+  const options = { maxConnections: 1, idleTimeoutMs: 1_000, unreadTimeoutMs: 1_000 };
+  const pool = new Pool({ ...options, connect: () => site.dial() });
+  stop.defer(() => pool.close());
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (type: string, listener: EventListener, options?: object): void => {
+    listeners.add(listener);
+    addEventListener.call(signal, type, listener, options);
+  };
+  signal.removeEventListener = (type: string, listener: EventListener): void => {
+    listeners.delete(listener);
+    removeEventListener.call(signal, type, listener);
+  };
+  (await pool.take(signal)).duplex.destroy();
+  assertEquals(listeners.size, 0);
 });

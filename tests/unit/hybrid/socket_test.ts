@@ -4,12 +4,13 @@ import { POLLIN, POLLNVAL, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SO_SNDBUF, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import { ERRNO, SysError } from "../../../ffi/errno.ts";
 import type { Address } from "../../../src/address.ts";
-import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { openHybrid } from "../../../src/hybrid/transport.ts";
 import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { listen } from "../../../src/listen.ts";
+import { SocketOptions } from "../../../src/options.ts";
+import type { Socket } from "../../../src/socket.ts";
 import { openSockets } from "../../helpers/open_sockets.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
 
@@ -32,6 +33,26 @@ test("Socket.close() of a guest gives its port back, one that connect() took too
   second.bind(own);
 });
 
+/** Bytes that may be on the way, as Linux counts them: twice what was asked for. */
+function sendBuffer({ socket }: { readonly socket: Socket<Address> }): number {
+  const value = new Int32Array(1);
+  socket.getsockopt(SOL_SOCKET, SO_SNDBUF, new Uint8Array(value.buffer));
+  return value[0]!;
+}
+
+test("Socket.connect() after a time-out keeps the size of the buffer", WAIT, async () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm.sock");
+  using _silent = listen({ path });
+  using socket = openHybrid(path, { timeoutMs: 20 }).socket("stream");
+  new SocketOptions(socket).bufferSize = 4_096;
+  for (let dials = 0; dials < 2; dials++) {
+    socket.connect({ cid: 3, port: 1 });
+    assertEquals(sendBuffer({ socket }), 16_384);
+    await socket.wait(POLLOUT);
+  }
+});
+
 test("Socket.connect() after a time-out has no descriptor but its own", WAIT, async () => {
   using folder = new UnixFolder();
   const path = folder.path("vm.sock");
@@ -46,13 +67,6 @@ test("Socket.connect() after a time-out has no descriptor but its own", WAIT, as
   const before = await dial();
   assertEquals([await dial(), await dial()], [before, before]);
 });
-
-/** Bytes that may be on the way, as Linux counts them: twice what was asked for. */
-function sendBuffer({ socket }: Conn<Address>): number {
-  const value = new Int32Array(1);
-  socket.getsockopt(SOL_SOCKET, SO_SNDBUF, new Uint8Array(value.buffer));
-  return value[0]!;
-}
 
 test("options.bufferSize is that of what carries the bytes, and is inherited", WAIT, async () => {
   using folder = new UnixFolder();
