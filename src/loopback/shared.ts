@@ -169,8 +169,8 @@ class LinkedNode extends StackNode implements Carrier {
   }
 
   send(packet: Packet): void {
-    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
     this.tappedOrLost(packet);
+    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
     this.#link.send(packet);
   }
 

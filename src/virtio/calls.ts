@@ -103,10 +103,8 @@ function sendStream(stack: Stack, sock: VsockSock, data: Uint8Array): number {
     const whole = len === data.length;
     const payload = allocate(stack, sock, whole ? data : data.subarray(sent, sent + len));
     if (payload === undefined) break;
-    const taken = payload.bytes.length;
-    sock.credit.take(taken);
+    sent += payload.bytes.length;
     emit(stack, sock, VIRTIO_VSOCK_OP_RW, 0, payload);
-    sent += taken;
   }
   return sent === 0 ? WOULD_BLOCK : sent;
 }
@@ -122,7 +120,6 @@ function sendMessage(stack: Stack, sock: VsockSock, data: Uint8Array, flags: num
   }
   const payloads = allocateAll(stack, sock, data);
   if (payloads === undefined) return WOULD_BLOCK;
-  credit.take(data.length);
   sock.wantSpace = 1;
   emitAll(stack, sock, payloads, flags & MSG_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0);
   return data.length;

@@ -40,9 +40,11 @@ export function emit(
   const { credit, carrier } = sock;
   if (sock.life !== carrier!.lives) return; // the peer knows nothing of it
   const len = payload === undefined ? 0 : payload.bytes.length;
+  const { lastFwdCnt } = credit;
   credit.lastFwdCnt = credit.fwdCnt;
+  credit.take(len);
   sock.bytesUnsent += len;
-  carrier!.send({
+  const packet: Packet = {
     srcCid: stack.sourceCid(sock),
     dstCid: sock.remote.cid,
     srcPort: sock.local.port,
@@ -55,7 +57,15 @@ export function emit(
     fwdCnt: credit.fwdCnt,
     payload,
     owner: payload === undefined ? undefined : sock,
-  });
+  };
+  try {
+    carrier!.send(packet);
+  } catch (error) { // a tap has thrown: the packet goes nowhere
+    credit.lastFwdCnt = lastFwdCnt;
+    credit.take(-len);
+    sock.bytesUnsent -= len;
+    throw error;
+  }
 }
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
