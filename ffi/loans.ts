@@ -45,7 +45,6 @@ const isDetached = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detac
  * has the memory, or does not let go of it.
  */
 function detach(buffer: ArrayBuffer, { address, length }: Loan): ArrayBuffer | undefined {
-  if (isDetached!.call(buffer)) return undefined;
   try {
     const next = transfer.call(buffer, moves === false ? 0 : length);
     if (!isDetached!.call(buffer)) return undefined;
@@ -99,7 +98,7 @@ export class Loans {
 
   /** Detaches `buffer`, which is on loan; 1 where it was transferred away, else 0. */
   take(buffer: ArrayBufferLike): number {
-    const loan = this.#loans.get(buffer) ?? { address: 0, length: 0 };
+    const loan = this.#loans.get(buffer)!;
     this.#loans.delete(buffer);
     const next = detach(buffer as ArrayBuffer, loan);
     if (next === undefined) return 1;

@@ -129,7 +129,6 @@ export class MappedRegion implements Disposable {
   constructor(length: number, options: MappedRegionOptions = {}) {
     const { fd, offset = 0, prot = PROT_READ | PROT_WRITE, stolen = "retire" } = options;
     requireRegionLength(length);
-    requireSize("offset", offset);
     if (fd !== undefined) requireUnshrinkable(fd, offset + length);
     const flags = fd === undefined ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     this.#grows = fd === undefined;

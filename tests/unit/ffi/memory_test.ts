@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { AF_UNIX, SOCK_STREAM } from "../../../ffi/abi/socket.ts";
@@ -7,9 +7,10 @@ import { F_ADD_SEALS, F_SEAL_SHRINK, O_CLOEXEC } from "../../../ffi/abi/fcntl.ts
 import { SysError } from "../../../ffi/errno.ts";
 import { close, fcntl, ftruncate, memfd_create, pipe2, read } from "../../../ffi/libc.ts";
 import { socketpair, write } from "../../../ffi/libc.ts";
-import { StolenViewError } from "../../../ffi/loans.ts";
+import { Loans, StolenViewError } from "../../../ffi/loans.ts";
 import { createMemfd } from "../../../ffi/memfd.ts";
 import { isMapped, MappedRegion, pageSize } from "../../../ffi/memory.ts";
+import { library } from "../../../ffi/select.ts";
 import { runChild } from "../../helpers/child.ts";
 import { assertSysError, CLOSED } from "../../helpers/sys_error.ts";
 
@@ -82,6 +83,27 @@ test("MappedRegion.lend() lends the same bytes again and again, never a copy of 
   assertEquals(region.lend(0, 2 * PAGE)[PAGE], 5);
 });
 
+test("MappedRegion.lend() lends what was taken back before, and never the bytes of another loan", () => {
+  const pages = 3000; // more than the buffers that are kept, so that some share a place
+  using region = new MappedRegion(pages * PAGE);
+  for (let round = 0; round < 2; round++) {
+    for (let page = 0; page < pages; page++) {
+      const view = region.lend(page * PAGE, 2);
+      assertEquals(view[0]! + view[1]! * 256, round === 0 ? 0 : page);
+      view.set([page, page >> 8]);
+      region.release(view);
+    }
+  }
+});
+
+test("MappedRegion.lend() makes no buffer where one was taken back that had the same bytes", (t) => {
+  using region = new MappedRegion(PAGE);
+  const made = t.mock.method(library(), "bufferAt");
+  for (let round = 0; round < 9; round++) region.release(region.lend(0, 8));
+  assertEquals(made.mock.callCount(), 1);
+  made.mock.restore();
+});
+
 test("MappedRegion.lend() lends no bytes too, anywhere", () => {
   using region = new MappedRegion(PAGE);
   for (const offset of [0, 1, PAGE]) {
@@ -146,11 +168,11 @@ test("MappedRegion.discard() kills the views it touches, and zeros private pages
 
 test("MappedRegion.discard() refuses an offset within a page, and takes no bytes", () => {
   using region = new MappedRegion(2 * PAGE);
-  const view = region.lend(0, 1);
+  const view = region.lend(0, 2 * PAGE);
   assertThrows(() => region.discard(1, 1), RangeError, "must start on a page");
   assertThrows(() => region.discard(PAGE, PAGE + 1), RangeError, "must lie within the region");
-  region.discard(0, 0);
-  assertEquals(view.length, 1);
+  region.discard(PAGE, 0);
+  assertEquals(view.length, 2 * PAGE);
 });
 
 test("MappedRegion.unmap() ends the region; the second call does nothing", () => {
@@ -164,6 +186,16 @@ test("MappedRegion.unmap() ends the region; the second call does nothing", () =>
   assertThrows(() => region.discard(0, 0), TypeError, message);
   assertThrows(() => region.resize(1), TypeError, message);
   region.releaseAll();
+});
+
+test("MappedRegion.unmap() gives the memory back", () => {
+  const fd = createMemfd("vsockit-unmap-test", PAGE);
+  const region = new MappedRegion(PAGE, { fd });
+  close(fd);
+  const mapped = (): boolean => readFileSync("/proc/self/maps", "utf8").includes("vsockit-unmap");
+  assertEquals(mapped(), true);
+  region.unmap();
+  assertEquals(mapped(), false);
 });
 
 test("MappedRegion.resize() keeps the bytes, kills the views, and grows by zeros", () => {
@@ -244,6 +276,24 @@ test("MappedRegion is of 1 byte or more", () => {
   }
 });
 
+test("MappedRegion starts at 0 or more", () => {
+  for (const offset of [-1, NaN, 1.5, 2 ** 53]) {
+    assertThrows(() => new MappedRegion(1, { offset }), RangeError, `current value is ${offset}`);
+  }
+});
+
+test("MappedRegion that this runtime may not look at is unmapped at once", (t) => {
+  const fd = createMemfd("vsockit-denied-test", PAGE);
+  const denied = new Error("denied");
+  const bufferAt = t.mock.method(library(), "bufferAt", () => {
+    throw denied;
+  });
+  assertEquals(assertThrows(() => new MappedRegion(PAGE, { fd })), denied);
+  bufferAt.mock.restore();
+  assertEquals(readFileSync("/proc/self/maps", "utf8").includes("vsockit-denied"), false);
+  close(fd);
+});
+
 test("MappedRegion carries sizes over 4 GiB", () => {
   const fd = createMemfd("large", 6 * 2 ** 30); // of which a small machine may have as much
   using region = new MappedRegion(6 * 2 ** 30, { fd });
@@ -270,9 +320,9 @@ test("MappedRegion lends what libc reads into and writes from", () => {
 
 test("StolenViewError says how much stays reserved, and the region is gone", () => {
   const region = new MappedRegion(PAGE + 1);
-  const [view, other] = [region.lend(0, 1), region.lend(0, 2)];
-  view.buffer.transfer();
-  const error = assertThrows(() => region.release(view), StolenViewError, "1 transferred away");
+  const [view, another, other] = [region.lend(0, 1), region.lend(0, 1), region.lend(0, 2)];
+  for (const { buffer } of [view, another]) buffer.transfer();
+  const error = assertThrows(() => region.release(view), StolenViewError, "2 transferred away");
   assertEquals([error.reserved, error.name], [2 * PAGE, "StolenViewError"]);
   assertEquals([region.address, region.loans, other.length], [0, 0, 0]);
   region.unmap();
@@ -326,4 +376,22 @@ test("isMapped() knows what is on loan, be it one buffer or several, and nothing
   assertEquals([isMapped(one), isMapped(other.buffer)], [true, false]);
   region.unmap();
   assertEquals(isMapped(one), false);
+});
+
+test("isMapped() asks no region that is gone, unmapped or given up", (t) => {
+  const has = t.mock.method(Loans.prototype, "has");
+  const asked = (): number => {
+    has.mock.resetCalls();
+    assertEquals(isMapped(new ArrayBuffer(8)), false);
+    return has.mock.callCount();
+  };
+  const before = asked();
+  const regions = [new MappedRegion(PAGE), new MappedRegion(PAGE)] as const;
+  const views = regions.map((region) => region.lend(0, 8));
+  assertEquals(asked(), before + 2);
+  regions[0].unmap();
+  views[1]!.buffer.transfer();
+  assertThrows(() => regions[1].releaseAll(), StolenViewError);
+  assertEquals(asked(), before);
+  has.mock.restore();
 });
