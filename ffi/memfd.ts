@@ -7,7 +7,6 @@ import { F_ADD_SEALS, F_GET_SEALS, F_SEAL_SHRINK } from "./abi/fcntl.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "./abi/mman.ts";
 import { HUGETLBFS_MAGIC } from "./abi/statfs.ts";
 import { SEEK_CUR, SEEK_END, SEEK_SET } from "./abi/unistd.ts";
-import { requireSize } from "./call.ts";
 import { type Code, isSysError } from "./errno.ts";
 import { close, fcntl, fstatfs, ftruncate, lseek } from "./file_calls.ts";
 import { memfd_create } from "./mman_calls.ts";
@@ -17,7 +16,6 @@ import { memfd_create } from "./mman_calls.ts";
  * caller closes it. `name` shows in `/proc/self/fd` only.
  */
 export function createMemfd(name: string, length: number): number {
-  requireSize("length", length);
   const fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   try {
     ftruncate(fd, length);

@@ -22,6 +22,6 @@ export function toWide(value: number): Wide {
 
 /** Stores a safe integer as 64 bits without a BigInt. */
 export function setSize(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value % 0x1_0000_0000, true);
+  view.setUint32(offset, value, true); // modulo 2^32
   view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }
