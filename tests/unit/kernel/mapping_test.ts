@@ -8,6 +8,7 @@ import { createMemfd } from "../../../ffi/memfd.ts";
 import { MappedRegion } from "../../../ffi/memory.ts";
 import { KernelMapping } from "../../../src/kernel/mapping.ts";
 import { whyNoPages } from "../../../src/kernel/pages.ts";
+import { assertSysError } from "../../helpers/sys_error.ts";
 
 const why = whyNoPages();
 const skip = why !== undefined && `${why}: boot a kernel with pages of 4 KiB`;
@@ -78,7 +79,7 @@ test(
 );
 
 test(
-  "KernelMapping.readable() follows poll_value, and is true once it is unmapped",
+  "KernelMapping.readable() follows poll_value, and is true once it is unmapped, for mapRx() to fail",
   { skip },
   () => {
     using fake = open();
@@ -92,6 +93,7 @@ test(
     mapping.unmap();
     assertEquals([mapping.mapped, mapping.readable(), mapping.page0.length], [false, true, 0]);
     assertThrows(() => mapping.lend(0, 1), RangeError);
+    assertSysError("getsockopt", "EINVAL", () => mapping.mapRx());
     mapping.advise();
     mapping.unmap();
   },
