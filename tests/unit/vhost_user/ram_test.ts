@@ -10,6 +10,8 @@ import { MappedRegion } from "../../../ffi/memory.ts";
 import { GuestRam, RANGE_MAX } from "../../../src/vhost_user/guest_ram.ts";
 import { FrontEndError, type Region } from "../../../src/vhost_user/protocol.ts";
 import { Vring } from "../../../src/vhost_user/vring.ts";
+import { failOnce } from "../../helpers/faulty_libc.ts";
+import { assertSysError } from "../../helpers/sys_error.ts";
 
 const [KIB, MIB, GIB] = [2 ** 10, 2 ** 20, 2 ** 30];
 const NAME = "vsockit-ram-test";
@@ -180,6 +182,17 @@ test("GuestRam refuses regions that overlap, and what is no sealed memfd, with n
   assertThrows(() => new GuestRam([region, short], [fd, fd]), FrontEndError);
   assertEquals(mappings(), before);
   new GuestRam([region, apart], [fd, fd]).drop();
+  close(fd);
+  assertEquals(mappings(), before);
+});
+
+test("GuestRam fails with what mmap(2) says, which the front end has not done, with nothing left", () => {
+  const before = mappings();
+  const fd = createMemfd(NAME, 2 * MIB);
+  const region = { guestAddress: MIB, size: MIB, userAddress: 2 ** 44, offset: 0 };
+  using _ = failOnce("mmap", "ENOMEM", 2);
+  const make = (): GuestRam => new GuestRam([region, { ...region, guestAddress: 0 }], [fd, fd]);
+  assertSysError("mmap", "ENOMEM", make);
   close(fd);
   assertEquals(mappings(), before);
 });
