@@ -1,5 +1,5 @@
 /**
- * The flags of `vsockit test`, those of `vsock_test` and which transport, and what they come to.
+ * The flags of `vsockit test`, those of `vsock_test`, and what they come to.
  *
  * @module
  */
@@ -22,7 +22,8 @@ const [U16_MAX, U32_MAX] = [0xffff, 0xffff_ffff];
 export const FLAGS: readonly Flag[] = [
   flag(
     "--mode client|server",
-    "one end of the run; the peer is another process.\nWithout it both ends are in this one",
+    "one end of the run; the peer is another process,\n" +
+      "over AF_VSOCK. Without it both ends are in this one",
   ),
   flag(
     "--control-host HOST",
@@ -31,9 +32,6 @@ export const FLAGS: readonly Flag[] = [
   flag("--control-port PORT", "its TCP port"),
   flag("--peer-cid CID", "CID of the other end"),
   flag("--peer-port PORT", "port that the tests use, and the next one [1234]"),
-  flag("--transport NAME", "loopback or vsock [vsock with --mode, else loopback]", {
-    choices: ["loopback", "vsock"],
-  }),
   flag("--list", "print ID and name of each test"),
   flag("--skip ID", "leave out this test; can be repeated", { many: true }),
   flag("--pick ID", "run this test only; can be repeated", { many: true }),
@@ -71,11 +69,9 @@ export interface TestOptions {
 export function parseOptions(args: readonly string[]): TestOptions {
   const given = parseFlags(FLAGS, args);
   const [picked, skipped] = [parseIds(given, "pick"), parseIds(given, "skip")];
-  const role = parseRole(given);
-  requireTransport(given, role);
   return {
     list: given.has("list"),
-    role,
+    role: parseRole(given),
     peerPort: readInteger(given, "peer-port", 1234, 0, U32_MAX - 2),
     chosen: (id) => !skipped?.has(id) && (picked?.has(id) ?? true),
   };
@@ -104,14 +100,6 @@ function parseRole(given: Given): Role | undefined {
     controlPort: integer("control-port", U16_MAX),
     peerCid: integer("peer-cid", U32_MAX - 1),
   };
-}
-
-function requireTransport(given: Given, role: Role | undefined): void {
-  const [needed, where, why] = role === undefined
-    ? ["loopback", "without --mode", "its two ends are two processes"]
-    : ["vsock", "with --mode", "a loopback lives inside one process"];
-  const name = readText(given, "transport") ?? needed;
-  if (name !== needed) throw wrongValue("--transport", `be ${needed} ${where}`, `${name}: ${why}`);
 }
 
 function parseIds(given: Given, name: string): ReadonlySet<number> | undefined {

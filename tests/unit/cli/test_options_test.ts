@@ -61,20 +61,6 @@ for (
       "Cannot use --peer-cid: must be an integer from 0 to 4294967294: current value is 4294967295",
     ],
     [
-      [...SERVER, "--transport", "loopback"],
-      "Cannot use --transport: must be vsock with --mode: current value is loopback: " +
-      "a loopback lives inside one process",
-    ],
-    [
-      ["--transport", "vsock"],
-      "Cannot use --transport: must be loopback without --mode: current value is vsock: " +
-      "its two ends are two processes",
-    ],
-    [
-      ["--transport", "tcp"],
-      "Cannot use --transport: must be one of loopback, vsock: current value is tcp",
-    ],
-    [
       ["--skip", "26"],
       "Cannot use --skip: must be an integer from 0 to 25: current value is 26",
     ],
