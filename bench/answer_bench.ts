@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectNet } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { connect } from "../src/connect.ts";
 import { childCommand } from "../tests/helpers/child.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 import { answer, type Api } from "./answer_echo.ts";
 import type { Bench, Round } from "./bench.ts";
 import { start } from "./running.ts";
@@ -63,35 +61,26 @@ function openNet(path: string): Promise<Asker> {
   });
 }
 
-async function withFolder<T>(use: (path: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  try {
-    return await use(join(folder, "unix"));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /** Answers from this event loop. */
-function withLoop<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
-  return withFolder(async (path) => {
-    using _server = await answer(api, path);
-    return await use(path);
-  });
+async function withLoop<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
+  using folder = new UnixFolder();
+  const path = folder.path("unix");
+  using _server = await answer(api, path);
+  return await use(path);
 }
 
 /** Answers from another process. */
-function withProcess<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
-  return withFolder(async (path) => {
-    const server = start([...childCommand(ECHO), "answer", api, path]);
-    try {
-      await server.line();
-      return await use(path);
-    } finally {
-      server.child.kill();
-      await server.ended.catch(() => {}); // killed
-    }
-  });
+async function withProcess<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
+  using folder = new UnixFolder();
+  const path = folder.path("unix");
+  const server = start([...childCommand(ECHO), "answer", api, path]);
+  try {
+    await server.line();
+    return await use(path);
+  } finally {
+    server.child.kill();
+    await server.ended.catch(() => {}); // killed
+  }
 }
 
 function open(api: Api, path: string): Promise<Asker> {

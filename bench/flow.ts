@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Control } from "../src/cli/perf/control.ts";
 import { outcomeOf } from "../src/cli/perf/run.ts";
 import { createLoopbackLink, type LoopbackEnd } from "../src/loopback/mod.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 
 /** What carries a flow and how its receiver takes it. */
 export type Way = "unix" | "unix-onread" | "copy" | "zerocopy" | "user-poll";
@@ -69,9 +67,9 @@ export interface FlowTask {
  * @throws {Error} Unless all bytes arrived, with the same hash.
  */
 export async function runFlow(flow: Flow): Promise<Received> {
-  const directory = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
+  using folder = new UnixFolder();
   const control = new Control().memory;
-  const shared = { flow, ends: createLoopbackLink(), path: join(directory, "unix"), control };
+  const shared = { flow, ends: createLoopbackLink(), path: folder.path("unix"), control };
   const workers: Worker[] = [];
   const start = <Result>(role: FlowTask["role"]): Promise<Result> => {
     const workerData: FlowTask = { ...shared, role };
@@ -93,6 +91,5 @@ export async function runFlow(flow: Flow): Promise<Received> {
     return received;
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
-    rmSync(directory, { recursive: true });
   }
 }

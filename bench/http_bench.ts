@@ -5,11 +5,8 @@
  * @module
  */
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { Agent, createServer, type IncomingMessage, request, type Server } from "node:http";
 import { connect as connectUnix } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { connect, createVmm, listen, openUnix } from "../mod.ts";
 import type { Address } from "../src/address.ts";
@@ -17,6 +14,7 @@ import type { Conn } from "../src/conn.ts";
 import { createFetch, serve, toDuplex } from "../src/http/mod.ts";
 import type { Listener } from "../src/listener.ts";
 import { createLoopback } from "../src/loopback/mod.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 
 const CONNECTIONS = 50;
@@ -44,8 +42,8 @@ function onLoopback<Result>(use: (carrier: Carrier) => Promise<Result>): Promise
 }
 
 async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promise<Result> {
-  using folder = new Folder();
-  const address = { path: join(folder.path, "ours") };
+  using folder = new UnixFolder();
+  const address = { path: folder.path("ours") };
   const transport = openUnix();
   const listener = listen(address, { transport, backlog: CONNECTIONS });
   return await use({
@@ -56,21 +54,14 @@ async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promi
 
 /** Ports of a VM behind a path, the VM in this process too. */
 async function onHybrid<Result>(use: (carrier: Carrier) => Promise<Result>): Promise<Result> {
-  using folder = new Folder();
-  const path = join(folder.path, "vm");
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
   using vmm = createVmm(path);
   const listener = listen({ cid: 3, port: 80 }, { transport: vmm.guest, backlog: CONNECTIONS });
   return await use({
     listener: listener as unknown as Listener<Address>,
     dial: () => connect({ path, port: 80 }) as Promise<unknown> as Promise<Conn<Address>>,
   });
-}
-
-class Folder implements Disposable {
-  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
 }
 
 /** Requests a second of `ask`, by as many askers as there are connections. */
@@ -148,8 +139,8 @@ async function oursOver({ listener, dial }: Carrier, use: Use): Promise<number> 
 
 /** node:http on both ends, over a path by node:net. */
 async function nodeUnix(use: Use): Promise<number> {
-  using folder = new Folder();
-  const path = join(folder.path, "peer");
+  using folder = new UnixFolder();
+  const path = folder.path("peer");
   const server = createServer((_, outgoing) => void outgoing.end(TEXT));
   await once(server.listen(path), "listening");
   const agent = new ConnAgent(() => Promise.resolve(connectUnix(path)));

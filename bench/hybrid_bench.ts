@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect as connectNet, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { connect } from "../src/connect.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 import { openSink, SINK_PORT } from "./hybrid_sink.ts";
 
@@ -76,14 +74,13 @@ async function speed(open: () => Promise<Sender>): Promise<number> {
 }
 
 async function withSink<T>(use: (path: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  const path = join(folder, "vm");
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
   const sink = await openSink(path);
   try {
     return await use(path);
   } finally {
     await sink.close();
-    rmSync(folder, { recursive: true });
   }
 }
 

@@ -5,11 +5,10 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { RUNTIME } from "../tests/helpers/runtime.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 import { loads } from "../tests/house/source.ts";
 import { ROOT } from "../tests/house/toolchain.ts";
 import { type Bench, median, type Round, type Target } from "./bench.ts";
@@ -27,27 +26,15 @@ function startOn(script: string): number {
   return performance.now() - begin;
 }
 
-/** The scripts; the runtime has them in its cache once they have run. */
-class Scripts implements Disposable {
-  readonly #folder: string = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  readonly empty: string = this.#write("empty.ts", "");
-  readonly importing: string = this.#write("importing.ts", `import "${MODULE}";\n`);
-  readonly built: string = this.#write("built.ts", `import "${BUILT}";\n`);
-
-  #write(name: string, text: string): string {
-    const path = join(this.#folder, name);
-    writeFileSync(path, text);
-    return path;
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true });
-  }
-}
-
 function round(): Promise<Round> {
-  using scripts = new Scripts();
-  const { empty, importing, built } = scripts;
+  using folder = new UnixFolder();
+  const write = (name: string, text: string): string => {
+    writeFileSync(folder.path(name), text);
+    return folder.path(name);
+  };
+  const empty = write("empty.ts", "");
+  const importing = write("importing.ts", `import "${MODULE}";\n`);
+  const built = write("built.ts", `import "${BUILT}";\n`);
   const times = new Map<string, number[]>([[empty, []], [importing, []], [built, []]]);
   for (let start = -2; start < STARTS; start++) {
     for (const [script, ms] of times) {

@@ -4,9 +4,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { UnixAddress } from "../src/address.ts";
@@ -14,6 +12,7 @@ import type { Conn } from "../src/conn.ts";
 import { connect } from "../src/connect.ts";
 import { listen } from "../src/listen.ts";
 import { childCommand } from "../tests/helpers/child.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 
 const MIB = 2 ** 20;
@@ -44,8 +43,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 /** GB/s of one connection through the proxy that `command` starts. */
 async function speed(command: Command): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  const [from, to] = [join(folder, "from"), join(folder, "to")];
+  using folder = new UnixFolder();
+  const [from, to] = [folder.path("from"), folder.path("to")];
   using target = listen({ path: to });
   const [file = "", ...args] = command(from, to);
   const child = spawn(file, args, { stdio: ["ignore", "ignore", "ignore"] });
@@ -60,7 +59,6 @@ async function speed(command: Command): Promise<number> {
   } finally {
     process.kill(child.pid!, "SIGTERM");
     await ended;
-    rmSync(folder, { recursive: true });
   }
 }
 

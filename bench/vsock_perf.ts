@@ -4,13 +4,12 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import process from "node:process";
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import { childCommand } from "../tests/helpers/child.ts";
+import { UnixFolder } from "../tests/helpers/unix_folder.ts";
 
 const MAIN = new URL("../src/cli/main.ts", import.meta.url);
 const [ATTEMPTS, PAUSE_MS] = [300, 100];
@@ -65,19 +64,15 @@ export async function countCalls(
   transfer: Transfer,
   names: readonly string[],
 ): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "vsockit-bench-"));
-  const counts = join(folder, "counts");
+  using folder = new UnixFolder();
+  const counts = folder.path("counts");
   const trace = ["strace", "-f", "-c", "-o", counts, "-e", `trace=${names.join(",")}`];
-  try {
-    const receiver = by === "c" ? cReceiver : ourReceiver;
-    await receive(transfer, (port) => [...trace, ...receiver(transfer, port)]);
-    // "100.00    0.197252         192      1025         1 total": the fourth is calls.
-    const total = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).* total$/m.exec(readFileSync(counts, "utf8"));
-    if (total === null) throw new Error("strace counted nothing");
-    return Number(total[1]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const receiver = by === "c" ? cReceiver : ourReceiver;
+  await receive(transfer, (port) => [...trace, ...receiver(transfer, port)]);
+  // "100.00    0.197252         192      1025         1 total": the fourth is calls.
+  const total = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).* total$/m.exec(readFileSync(counts, "utf8"));
+  if (total === null) throw new Error("strace counted nothing");
+  return Number(total[1]);
 }
 
 function binary(): string {

@@ -1,5 +1,5 @@
 /**
- * A folder for the sockets of one test.
+ * A folder for the sockets and files of one test, or of one bench.
  *
  * @module
  */
