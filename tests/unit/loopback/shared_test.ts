@@ -320,26 +320,30 @@ test("a tap of a link that throws costs one packet, and not its memory", () => {
 });
 
 for (const type of ["stream", "seqpacket"] as const) {
-  test(`a tap that throws as a link sends (${type}) costs no memory and no credit`, TIMEOUT, async () => {
-    const [end, other] = createLoopbackLink({ smallBlocks: 4, largeBlocks: 2 });
-    let throws = false;
-    using host = openLoopback(end, {
-      tap: ({ len }) => {
-        if (throws && len > 0) throw new Error("tap");
-      },
-    });
-    using guest = openLoopback(other);
-    using listener = listen({ cid: 3, port: 1024 }, { transport: guest, type });
-    using near = await connect({ cid: 3, port: 1024 }, { transport: host, type });
-    const data = new Uint8Array(2 * 65_536); // all large blocks
-    throws = true;
-    for (let times = 0; times < 5; times++) { // more than there is credit for
-      assertThrows(() => near.socket.send(data, 0), Error, "tap");
-    }
-    throws = false;
-    assertEquals([near.unsentBytes, near.socket.send(data, 0)], [0, data.length]);
-    listener.close();
-  });
+  test(
+    `a tap that throws as a link sends (${type}) costs no memory and no credit`,
+    TIMEOUT,
+    async () => {
+      const [end, other] = createLoopbackLink({ smallBlocks: 4, largeBlocks: 2 });
+      let throws = false;
+      using host = openLoopback(end, {
+        tap: ({ len }) => {
+          if (throws && len > 0) throw new Error("tap");
+        },
+      });
+      using guest = openLoopback(other);
+      using listener = listen({ cid: 3, port: 1024 }, { transport: guest, type });
+      using near = await connect({ cid: 3, port: 1024 }, { transport: host, type });
+      const data = new Uint8Array(2 * 65_536); // all large blocks
+      throws = true;
+      for (let times = 0; times < 5; times++) { // more than there is credit for
+        assertThrows(() => near.socket.send(data, 0), Error, "tap");
+      }
+      throws = false;
+      assertEquals([near.unsentBytes, near.socket.send(data, 0)], [0, data.length]);
+      listener.close();
+    },
+  );
 }
 
 test("close() over a link ends what waits, though a tap throws meanwhile", TIMEOUT, async () => {
