@@ -42,7 +42,7 @@ function count(what: "fd" | "task"): number {
 
 /** Whether `now()` comes down to `before`: threads and descriptors go a little later. */
 async function settles(before: number, now: () => number): Promise<boolean> {
-  for (let look = 0; look < 500 && now() > before; look++) {
+  for (let look = 0; look < 3_000 && now() > before; look++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return now() <= before;

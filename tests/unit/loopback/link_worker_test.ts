@@ -97,11 +97,11 @@ for (const how of ["sync", "async"] as const) {
 
 test("Link is alive as long as the peer's event loop turns", LONG, async () => {
   const reasons: string[] = [];
-  const [near, far] = createLink({ deadAfterMs: 400 });
+  const [near, far] = createLink({ deadAfterMs: 1_500 });
   const worker = start(far, "stay");
   using link = openLink(near, { onDead: (reason) => reasons.push(reason) });
   turn(link, () => {});
-  assertEquals([link.waitSync(2_000), reasons], [false, []]);
+  assertEquals([link.waitSync(3_000), reasons], [false, []]);
   worker.postMessage("close");
   turn(link, () => {});
   assertEquals(reasons, ["the peer has closed the link"]);
