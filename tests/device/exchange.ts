@@ -36,9 +36,10 @@ export async function meet(
   const any = { cid: to.localCid, port: VMADDR_PORT_ANY };
   using listener = listen(any, { transport: to, type });
   const address = { cid: to.localCid, port: listener.addr.port };
+  const options = { connectTimeoutMs: 60_000 }; // the kernel's 2 s are short on a busy machine
   const [far, near] = await Promise.all([
-    connect(address, { transport: from, type }),
-    listener.accept({ timeoutMs: 10_000 }),
+    connect(address, { transport: from, type, options }),
+    listener.accept({ timeoutMs: 60_000 }),
   ]);
   return {
     near,

@@ -20,7 +20,7 @@ function heapUsed(): number {
 }
 
 test("Proxy keeps nothing of sessions that it waits for, and logs refusals once a second", {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   using folder = new UnixFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
