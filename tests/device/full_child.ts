@@ -1,6 +1,5 @@
 /** Run by full_test.ts with few descriptors allowed: a device that has none left. */
 import process from "node:process";
-import { EFD_CLOEXEC } from "../../ffi/abi/eventfd.ts";
 import {
   AF_INET,
   AF_UNIX,
@@ -9,26 +8,14 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
-import { SysError } from "../../ffi/errno.ts";
-import { close, eventfd, getsockopt, setsockopt, socket, socketpair } from "../../ffi/libc.ts";
+import { close, getsockopt, setsockopt, socket, socketpair } from "../../ffi/libc.ts";
 import { Channel } from "../../src/vhost_user/channel.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
+import { runtimeHasBegun, takeDescriptors } from "../helpers/few_descriptors.ts";
 import { frame, sendFrame, u64s } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
-
-/** Opens descriptors until there are no more but `spare`. */
-function fill(spare = 0): number[] {
-  const fds: number[] = [];
-  try {
-    for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
-  for (const fd of fds.splice(fds.length - spare)) close(fd);
-  return fds;
-}
 
 function open(): { device: VsockDevice; fault: Promise<Error> } {
   const { promise: fault, resolve } = Promise.withResolvers<Error>();
@@ -49,7 +36,8 @@ const WAYS: Readonly<Record<string, () => Promise<void>>> = {
     using _device = device;
     {
       using machine = await Machine.powerOn(device.guest);
-      const fds = fill();
+      await runtimeHasBegun();
+      const fds = takeDescriptors();
       machine.frontEnd.setMemory(machine.ram.regions, machine.ram.fd).catch(() => {});
       const { message } = await fault;
       for (const fd of fds) close(fd);
@@ -60,7 +48,8 @@ const WAYS: Readonly<Record<string, () => Promise<void>>> = {
 
   /** Some to listen, and none for a thread to wait for VMMs. */
   async begin() {
-    const fds = fill(4);
+    await runtimeHasBegun();
+    const fds = takeDescriptors(4);
     const { device, fault } = open();
     using _device = device;
     const { message } = await fault;
@@ -70,20 +59,20 @@ const WAYS: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   /** One to close those that a VMM has sent, five at once and then a socket that lingers. */
-  close() {
+  async close() {
     const [ours, theirs] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
     const lingering = socket(AF_INET, SOCK_STREAM);
     setsockopt(lingering, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 60));
     for (const fds of [Array(5).fill(theirs), [lingering]]) {
       sendFrame(theirs, frame(REQUEST.SET_VRING_CALL, u64s(0)), fds);
     }
-    const fds = fill(1);
+    await runtimeHasBegun();
+    const fds = takeDescriptors(1);
     new Channel(ours).close();
     const linger = new Int32Array(2);
     getsockopt(lingering, SOL_SOCKET, SO_LINGER, linger);
     for (const fd of fds) close(fd);
     console.log(linger[0] === 0 ? "at once" : "lingers");
-    return Promise.resolve();
   },
 };
 

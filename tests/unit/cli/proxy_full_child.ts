@@ -1,23 +1,11 @@
 /** Run by proxy_full_test.ts with few descriptors allowed: a proxy while all are taken. */
-import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
-import { SysError } from "../../../ffi/errno.ts";
-import { close, eventfd } from "../../../ffi/libc.ts";
+import { close } from "../../../ffi/libc.ts";
 import type { Entry } from "../../../src/cli/proxy/log.ts";
 import { Proxy } from "../../../src/cli/proxy/server.ts";
 import { openUnix } from "../../../src/kernel/tcp_unix.ts";
 import { listen } from "../../../src/listen.ts";
+import { runtimeHasBegun, takeDescriptors } from "../../helpers/few_descriptors.ts";
 import { UnixFolder } from "../../helpers/unix_folder.ts";
-
-/** Opens descriptors until there are no more. */
-function fill(): number[] {
-  const fds: number[] = [];
-  try {
-    for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
-  return fds;
-}
 
 /** Those that a proxy takes to listen; a thread to wait for connections wants more. */
 const SPARE = 4;
@@ -28,8 +16,8 @@ using target = listen({ path: to });
 using client = openUnix().socket("stream");
 const full: Entry[] = [];
 const { promise: twice, resolve } = Promise.withResolvers<void>();
-const fds = fill();
-for (const fd of fds.splice(-SPARE)) close(fd);
+await runtimeHasBegun();
+const fds = takeDescriptors(SPARE);
 const options = {
   ...{ listen: { path: at }, target: { path: to }, type: "stream", maxConnections: 8 } as const,
   ...{ allows: () => true, allowsTarget: () => true, json: false, verbose: false },

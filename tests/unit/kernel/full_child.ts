@@ -1,11 +1,11 @@
 /** Run by full_test.ts with few descriptors allowed: what is there while all are taken. */
-import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { AF_UNIX, MSG_WAITALL, SOCK_NONBLOCK, SOCK_STREAM } from "../../../ffi/abi/socket.ts";
-import { close, eventfd, socketpair } from "../../../ffi/libc.ts";
+import { close, socketpair } from "../../../ffi/libc.ts";
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { uring } from "../../../src/kernel/uring.ts";
 import { WholeSend } from "../../../src/kernel/whole_send.ts";
+import { runtimeHasBegun, takeDescriptors } from "../../helpers/few_descriptors.ts";
 
 const [here] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
 const messages = new WholeSend(here);
@@ -25,19 +25,9 @@ function look(bytes: number): readonly boolean[] {
   return [uring() !== null, openTcp("127.0.0.1").capabilities.mapRx, goesOn(bytes)];
 }
 
-/** Opens descriptors until there are no more. */
-function fill(): number[] {
-  const fds = [eventfd(0, EFD_CLOEXEC)];
-  try {
-    for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
-  return fds;
-}
-
 openTcp("::1"); // opens what it needs once
-const fds = fill();
+await runtimeHasBegun();
+const fds = takeDescriptors();
 const full = look(1);
 for (const fd of fds) close(fd);
 console.log(JSON.stringify({ full, later: look(400_000) }));

@@ -4,26 +4,17 @@ import { POLLIN } from "../../../ffi/abi/poll.ts";
 import { SysError } from "../../../ffi/errno.ts";
 import { close, eventfd, write } from "../../../ffi/libc.ts";
 import { Hold, reactor } from "../../../src/kernel/reactor.ts";
+import { runtimeHasBegun, takeDescriptors } from "../../helpers/few_descriptors.ts";
 
 const hold = new Hold();
-const fds: number[] = [];
-
-/** Opens descriptors until there are no more. */
-function fill(): void {
-  try {
-    for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
-}
-
 const fd = eventfd(0, EFD_CLOEXEC);
-fill();
+await runtimeHasBegun();
+const fds = takeDescriptors();
 for (const free of [0, 1, 2, 3, 6, 10]) {
   const taken = fds.length;
   for (const one of fds.splice(taken - free)) close(one);
   const error: unknown = await reactor().wait(fd, POLLIN, hold).catch((error: unknown) => error);
-  fill();
+  fds.push(...takeDescriptors());
   const same = fds.length === taken ? "none is lost" : `${taken - fds.length} are lost`;
   console.log(error instanceof SysError ? `${error.op} ${error.code}, ${same}` : error);
 }

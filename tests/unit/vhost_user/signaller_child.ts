@@ -3,17 +3,12 @@
  * without one left, then with some, and once its thread has come to its end.
  */
 import process from "node:process";
-import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
-import { SysError } from "../../../ffi/errno.ts";
-import { close, eventfd } from "../../../ffi/libc.ts";
+import { close } from "../../../ffi/libc.ts";
 import { signaller } from "../../../src/vhost_user/signaller.ts";
+import { runtimeHasBegun, takeDescriptors } from "../../helpers/few_descriptors.ts";
 
-const fds: number[] = [];
-try {
-  for (;;) fds.push(eventfd(0, EFD_CLOEXEC));
-} catch (error) {
-  if (!(error instanceof SysError)) throw error;
-}
+await runtimeHasBegun();
+const fds = takeDescriptors();
 const without = signaller() !== null;
 for (const fd of fds) close(fd);
 let calls = 1;
