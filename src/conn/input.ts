@@ -37,7 +37,7 @@ export interface Message {
   readonly length: number;
   /** Whether `data` is shorter than `length`: the rest is lost, unless this was a peek. */
   readonly truncated: boolean;
-  /** Whether it was sent as the end of a record, `MSG_EOR`. */
+  /** Whether it was sent as the end of a record, `MSG_EOR`; `false` over AF_UNIX. */
   readonly endOfRecord: boolean;
 }
 

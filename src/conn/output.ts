@@ -16,7 +16,7 @@ import { limitWait, requireWaitOptions, type WaitOptions } from "../wait/waiting
 
 /** For `Conn.sendMessage()`. */
 export interface SendMessageOptions extends WaitOptions {
-  /** Sends it as the end of a record, `MSG_EOR`. @default {false} */
+  /** Sends it as the end of a record, `MSG_EOR`, which AF_UNIX does not carry. @default {false} */
   readonly endOfRecord?: boolean | undefined;
 }
 
