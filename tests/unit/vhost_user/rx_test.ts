@@ -84,6 +84,20 @@ test("RxWriter has no data overtake what waits, though there are buffers by then
   }
 });
 
+test("RxWriter adds to the buffer of the same stream while the guest has not seen it", () => {
+  const rig = new RxRig(8);
+  const [flow, other] = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_STREAM));
+  rig.post(BUFFER_MAX, 1);
+  const sent = [flow!, flow!, other!].map((to) => to.send(NOTE));
+  assertEquals(sent, [NOTE.length, NOTE.length, WOULD_BLOCK]);
+  rig.flush();
+  flow!.check();
+  rig.post(200, 1);
+  assertEquals([flow!.send(NOTE), flow!.send(NOTE)], [NOTE.length, WOULD_BLOCK]); // it is full
+  rig.flush();
+  flow!.check();
+});
+
 test("RxWriter places nothing before a packet of the same message that has no room", () => {
   const rig = new RxRig(64);
   const flow = rig.connect(VIRTIO_VSOCK_TYPE_SEQPACKET);

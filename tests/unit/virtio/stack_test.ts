@@ -238,7 +238,12 @@ test("Stack.reset() ends what was connected, and the next life of the peer hears
 });
 
 test("Stack.reset() leaves what can be read of a connection that its peer has ended, unheard", () => {
-  for (const len of [3, 0]) {
+  const ends = [
+    [VIRTIO_VSOCK_OP_SHUTDOWN, 3],
+    [VIRTIO_VSOCK_OP_SHUTDOWN, 0],
+    [VIRTIO_VSOCK_OP_RST, 3],
+  ] as const;
+  for (const [end, len] of ends) {
     const rig = new Rig();
     const sock = rig.connected();
     if (len > 0) {
@@ -246,7 +251,7 @@ test("Stack.reset() leaves what can be read of a connection that its peer has en
       rig.receive(VIRTIO_VSOCK_OP_RW, { len, payload });
     }
     const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
-    rig.receive(VIRTIO_VSOCK_OP_SHUTDOWN, { flags });
+    rig.receive(end, { flags });
     rig.stack.reset(rig.carrier);
     const next = rig.stack.has(rig.header(0));
     rig.sent.length = 0;
