@@ -140,6 +140,9 @@ test("Vring.stop() takes all views of the ring back, however often it is started
   vring.address = { index: 0, flags: 0, desc: desc!, avail: avail!, used: used! };
   for (let round = 0; round < 3; round++) {
     vring.start(ram, ram, { eventIdx: false, indirect: false });
+    const { queue } = vring;
+    vring.start(ram, ram, { eventIdx: false, indirect: false }); // as by another kick
+    assertEquals(vring.queue === queue, true);
     vring.stop();
   }
   assertEquals(views.map(({ length }) => length), new Array(9).fill(0));
