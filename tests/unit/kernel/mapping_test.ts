@@ -69,6 +69,9 @@ test(
     page0.setHdrNum(0);
     mapping.mapRx();
     assertEquals(mapping.lend(2, 1).length, 1);
+    page0.setHdrNum(PAGES);
+    mapping.mapRx();
+    assertEquals(mapping.lend(0, PAGES * 4096).length, PAGES * 4096);
     mapping.advise();
     for (const pages of [PAGES + 1, 0xffff_ffff]) {
       page0.setHdrNum(pages);
