@@ -88,8 +88,10 @@ test("RxWriter adds to the buffer of the same stream while the guest has not see
   const rig = new RxRig(8);
   const [flow, other] = [0, 1].map(() => rig.connect(VIRTIO_VSOCK_TYPE_STREAM));
   rig.post(BUFFER_MAX, 1);
+  assertEquals(rig.rx.hasRoom, true);
   const sent = [flow!, flow!, other!].map((to) => to.send(NOTE));
   assertEquals(sent, [NOTE.length, NOTE.length, WOULD_BLOCK]);
+  assertEquals(rig.rx.hasRoom, false);
   rig.flush();
   flow!.check();
   rig.post(200, 1);
