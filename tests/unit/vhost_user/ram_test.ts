@@ -148,6 +148,16 @@ test("Vring.stop() takes all views of the ring back, however often it is started
   assertEquals(views.map(({ length }) => length), new Array(9).fill(0));
 });
 
+test("Vring.size and Vring.base take what virtio has, and nothing else", () => {
+  const vring = new Vring(() => {});
+  for (const size of [1, 2, 32_768]) vring.size = size;
+  for (const size of [0, 3, 32_769, 65_536]) {
+    assertThrows(() => vring.size = size, FrontEndError, `current value is ${size}`);
+  }
+  for (const base of [0, 0xffff]) vring.base = base;
+  assertThrows(() => vring.base = 0x1_0000, FrontEndError, "must fit 16 bits");
+});
+
 test("GuestRam is mapped until it is closed and nobody holds it", () => {
   const before = mappings();
   using rig = new Rig();
