@@ -108,6 +108,17 @@ function checkBundle(path: string): void {
   }
 }
 
+/** An executable of Node, by a bundle: it has the thread of a reactor within. */
+function checkNodeExecutable(path: string): void {
+  const executable = join(path, "executable");
+  run(path, [bun, "build", "--target=node", "--outfile", "single.mjs", "wait.mjs"]);
+  const config = { main: "single.mjs", mainFormat: "module", output: executable };
+  writeFileSync(join(path, "sea.json"), JSON.stringify(config));
+  run(path, [node, "--build-sea", "sea.json"]);
+  using empty = new EmptyFolder();
+  assertEquals(run(empty.path, [executable]).stdout, "3\n");
+}
+
 /** Node 22 can parse the package, whose loopback it can run; the command says what that needs. */
 function checkOldNode(path: string): void {
   assertEquals(inScripts(path, /^\s*(?:await )?using \w+ = .*/gm), []);
@@ -149,6 +160,7 @@ test("npm package installs, and its example, command and types work", { timeout:
   checkCommand(path);
   checkUrls(path);
   checkBundle(path);
+  checkNodeExecutable(path);
   checkOldNode(path);
   checkTypes(path);
 });
