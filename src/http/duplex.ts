@@ -280,8 +280,10 @@ function portOf(addr: Addr): number | undefined {
  * peer does: for what counts on that, as clients that reconnect do, set `allowHalfOpen = false`.
  *
  * `serve()` knows two things about runtimes that a `http.Server` of your own has to: that of Bun
- * does not pause the stream while nobody reads a request's body, and that of Deno closes kept
- * connections where the server does not listen.
+ * does not pause the stream while nobody reads a request's body, and that of Deno closes each
+ * connection after one answer where the server does not listen, unless it has a `listening` that is
+ * true, by `Object.defineProperty()`. Bun has an `undici` of its own in place of npm's, which takes
+ * no such stream.
  *
  * A TLS client is `tls.connect({ socket: duplex })`; a server's end is a `new TLSSocket(duplex,
  * { isServer: true, key, cert })`, which a `http.Server` takes by `emit("connection", tlsSocket)`,
