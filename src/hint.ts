@@ -50,6 +50,8 @@ const BENEATH: Hints = {
   "socket EPERM": FORBIDDEN,
 };
 
+const GONE = "the machine or the thread of the peer is gone, or a vsock device between was reset";
+
 const VSOCK: Hints = {
   "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE",
   "bind EADDRINUSE":
@@ -64,6 +66,7 @@ const VSOCK: Hints = {
   "connect ESOCKTNOSUPPORT": "the transport to this CID has no SEQPACKET",
   "connect ETIMEDOUT": "no answer: is a machine with this CID up, and does it have vsock",
   "ioctl EOPNOTSUPP": "AF_VSOCK tells this from Linux 6.11 on",
+  "recv ECONNRESET": GONE,
   "recv EFAULT": "the buffer of a view was transferred away, with bytes in it that are not read; " +
     "or Linux from 6.7 to 7.0 cannot peek where a packet was read in part: read it without peek",
   "recv EOPNOTSUPP": "Linux before 6.6 cannot peek at a message",
@@ -71,8 +74,10 @@ const VSOCK: Hints = {
     "rcvlowat must be less than bufferSize; or Linux before 6.2 cannot peek at a message",
   "recv ENOBUFS": "the peer sent more than the buffer holds: raise bufferSize",
   "send ECONNABORTED": "credit ended within a message, and io_uring is not allowed here to wait",
+  "send ECONNRESET": GONE,
   "send ENOMEM":
     "memory is short; or, before Linux 6.2, a message does not fit in bufferSize of the peer",
+  "shutdown ECONNRESET": GONE,
   "socket EAFNOSUPPORT": "the kernel has no AF_VSOCK: modprobe vsock",
   "socket EACCES": VSOCK_FORBIDDEN,
   "socket EPERM": VSOCK_FORBIDDEN,

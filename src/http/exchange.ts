@@ -222,6 +222,7 @@ function withUrl(response: Response, url: string): Response {
 function lost(cause: unknown): TypeError {
   const { code } = (cause ?? {}) as { code?: unknown };
   const reset = cause === undefined || code === "ECONNRESET" && !(cause instanceof VsockError);
-  const error = reset ? new VsockError("recv", "ECONNRESET", { cause }) : cause;
+  const hint = "the server closed before the whole answer had come";
+  const error = reset ? new VsockError("recv", "ECONNRESET", { hint, cause }) : cause;
   return failure("the connection failed", error);
 }

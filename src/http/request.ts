@@ -97,7 +97,9 @@ function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => vo
   let timer = setTimeout(look, PAUSE_MS).unref();
   // After the response node:http would let its reader wait.
   const onClose = (): void => {
-    if (!incoming.complete) incoming.destroy(new VsockError("recv", "ECONNRESET"));
+    if (incoming.complete) return;
+    const hint = "the client closed before the whole body had come";
+    incoming.destroy(new VsockError("recv", "ECONNRESET", { hint }));
   };
   incoming.on("end", resolve).on("close", resolve);
   socket.on("close", onClose);

@@ -48,6 +48,14 @@ test("VsockError says what each family lacks where there is no socket of it", ()
   assertEquals(hint("EMFILE", tcp), hint("EMFILE", unix));
 });
 
+test("VsockError says what a reset of an open connection means in each family", () => {
+  const hint = (address: Address): string =>
+    new VsockError("recv", "ECONNRESET", { address }).hint ?? "";
+  assertStringIncludes(hint({ cid: 3, port: 1 }), "the thread of the peer is gone");
+  assertStringIncludes(hint({ hostname: "::1", port: 1 }), "with bytes unread, or its machine");
+  assertEquals(hint({ path: "/x" }), "the peer closed with bytes unread");
+});
+
 test("VsockError tells by name what leaves the choice to bind", () => {
   const hint = (code: Code): string | undefined =>
     new VsockError("bind", code, { address: { cid: 1, port: 1024 } }).hint;
