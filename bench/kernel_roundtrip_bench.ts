@@ -6,10 +6,11 @@
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import { connect, listen } from "../mod.ts";
 import { openVsock } from "../src/kernel/transport.ts";
+import { RUNTIME } from "../tests/helpers/runtime.ts";
 import type { Bench, Round } from "./bench.ts";
+import { denoPair } from "./deno_pair.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { type End, measureTurns, proveTurn } from "./turns.ts";
-import { denoVsockPair, hasDenoVsock } from "./vsock_deno.ts";
 
 const [OURS, THEIRS] = [2_001, 2_002];
 
@@ -24,7 +25,11 @@ async function withOurs<Result>(use: (near: End, far: End) => Promise<Result>): 
 }
 
 async function withDenos<Result>(use: (near: End, far: End) => Promise<Result>): Promise<Result> {
-  const { near, far } = await denoVsockPair(VMADDR_CID_LOCAL, THEIRS);
+  const { near, far } = await denoPair({
+    transport: "vsock",
+    cid: VMADDR_CID_LOCAL,
+    port: THEIRS,
+  });
   try {
     return await use(near, far);
   } finally {
@@ -34,7 +39,7 @@ async function withDenos<Result>(use: (near: End, far: End) => Promise<Result>):
 }
 
 /** Other runtimes have no vsock of their own: there the row has no peer. */
-const peer = hasDenoVsock()
+const peer = RUNTIME === "deno"
   ? { peer: "deno", peerIs: "Deno.connect", target: { atLeast: 1.5 } }
   : {};
 
@@ -43,11 +48,11 @@ export const kernelRoundtrip: Bench = {
   rounds: 5,
   async prove(): Promise<void> {
     await withOurs(proveTurn);
-    if (hasDenoVsock()) await withDenos(proveTurn);
+    if (RUNTIME === "deno") await withDenos(proveTurn);
   },
   async round(): Promise<Round> {
     const ours = await withOurs(measureTurns);
-    return hasDenoVsock() ? { ours, deno: await withDenos(measureTurns) } : { ours };
+    return RUNTIME === "deno" ? { ours, deno: await withDenos(measureTurns) } : { ours };
   },
   rows: [{
     name: "kernel-roundtrip",

@@ -4,8 +4,8 @@
  * @module
  */
 import { RUNTIME } from "../tests/helpers/runtime.ts";
+import { denoPair } from "./deno_pair.ts";
 import { bunPair } from "./tcp_bun.ts";
-import { denoPair } from "./tcp_deno.ts";
 import { nodePair } from "./tcp_node.ts";
 
 /** One end. */
@@ -32,9 +32,15 @@ export interface Tcp {
   pair(): Promise<TcpPair>;
 }
 
+async function denoTcpPair(): Promise<TcpPair> {
+  const pair = await denoPair({ hostname: "127.0.0.1", port: 0 });
+  for (const conn of [pair.near, pair.far]) conn.setNoDelay(true);
+  return pair;
+}
+
 /** That of this runtime. */
 export function tcp(): Tcp {
-  if (RUNTIME === "deno") return { api: "Deno.connect", pair: denoPair };
+  if (RUNTIME === "deno") return { api: "Deno.connect", pair: denoTcpPair };
   if (RUNTIME === "bun") return { api: "Bun.connect", pair: bunPair };
   return { api: "node:net", pair: nodePair };
 }
