@@ -12,7 +12,6 @@ import type { Conn } from "../../conn.ts";
 import { connect } from "../../connect.ts";
 import type { SocketMaker } from "../../transport.ts";
 import type { VsockDevice } from "../../vhost_user/device.ts";
-import { runtimeName } from "../../runtime/name.ts";
 import { beforeEnding } from "../serving/signals.ts";
 import { Control } from "./control.ts";
 import { type EndTask, runEnd } from "./end.ts";
@@ -74,7 +73,7 @@ export async function runRemote(plan: Plan, remote: Remote): Promise<PerfResult>
   const measured = await (carrier.inThread ? runEnd(task) : runOnWorker(task, reported));
   const ends = [measured, await reported];
   const [sent, received] = remote.reverse ? ends : ends.reverse();
-  return combine(plan, runtimeName(), sent as Transmitted, received as Received);
+  return combine(plan, sent as Transmitted, received as Received);
 }
 
 /** What `PerfTransport.open()` takes. */

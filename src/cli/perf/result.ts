@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { runtimeName } from "../../runtime/name.ts";
 import type { Mode, Plan } from "./plan.ts";
 
 /** What the transmitter measured. */
@@ -101,10 +102,10 @@ export interface ReceivedResult extends EndResult {
 export interface PerfResult extends ReceivedResult, SentResult {}
 
 /** The transmitter's end. */
-export function sentResult(plan: Plan, runtime: string, sent: Transmitted): SentResult {
+export function sentResult(plan: Plan, sent: Transmitted): SentResult {
   return {
     transport: plan.transport,
-    runtime,
+    runtime: runtimeName(),
     type: plan.type,
     bytes: sent.bytes,
     tx_buffer_bytes: plan.txBufferBytes,
@@ -116,11 +117,11 @@ export function sentResult(plan: Plan, runtime: string, sent: Transmitted): Sent
 }
 
 /** The receiver's end. */
-export function receivedResult(plan: Plan, runtime: string, received: Received): ReceivedResult {
+export function receivedResult(plan: Plan, received: Received): ReceivedResult {
   return {
     mode: plan.mode,
     transport: plan.transport,
-    runtime,
+    runtime: runtimeName(),
     type: plan.type,
     bytes: received.bytes,
     ...(plan.mode !== "copy" && { mapped_bytes: received.mappedBytes }),
@@ -149,7 +150,6 @@ function hashOf({ sha256 }: Measured): { readonly sha256?: string } {
  */
 export function combine(
   plan: Plan,
-  runtime: string,
   transmitted: Transmitted,
   received: Received,
 ): PerfResult {
@@ -165,5 +165,5 @@ export function combine(
         `receiver's is ${received.sha256}`,
     );
   }
-  return { ...sentResult(plan, runtime, transmitted), ...receivedResult(plan, runtime, received) };
+  return { ...sentResult(plan, transmitted), ...receivedResult(plan, received) };
 }

@@ -7,7 +7,6 @@ import { setTimeout } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { SysError } from "../../../ffi/errno.ts";
 import { hintBeneath } from "../../hint.ts";
-import { runtimeName } from "../../runtime/name.ts";
 import { startWorker } from "../../runtime/thread_start.ts";
 import { Control } from "./control.ts";
 import type { Alone, Plan } from "./plan.ts";
@@ -67,7 +66,7 @@ export async function runPlan(
       run<Received>({ ...shared, role: "receiver", end: receiver, machine }),
     );
     const [sent, received] = await Promise.race([both, watching.stalled]);
-    return combine(plan, runtimeName(), sent, received);
+    return combine(plan, sent, received);
   } finally {
     watching.stop();
     await Promise.all(ends.map(({ worker }) => worker.terminate()));
@@ -114,9 +113,7 @@ export async function runAlone(
   }, INTERVAL_MS);
   try {
     const seen = await outcome;
-    return "wakeups" in seen
-      ? receivedResult(plan, runtimeName(), seen)
-      : sentResult(plan, runtimeName(), seen);
+    return "wakeups" in seen ? receivedResult(plan, seen) : sentResult(plan, seen);
   } finally {
     clearInterval(ticking);
     await worker.terminate();
