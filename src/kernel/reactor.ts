@@ -20,7 +20,7 @@ import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
 import { immediate } from "../runtime/builtins.ts";
 import { atThreadEnd } from "../runtime/thread_end.ts";
 import { type Hold, isHeld } from "./reactor_hold.ts";
-import { Linger } from "./reactor_linger.ts";
+import { Patience } from "./reactor_patience.ts";
 import { Watch } from "./reactor_watch.ts";
 
 export { Hold } from "./reactor_hold.ts";
@@ -62,14 +62,14 @@ export class EpollReactor {
   readonly #pollfd: PollFds = new PollFds(1);
   /** The epoll, which can be polled itself. */
   readonly #epoll: PollFds = new PollFds(1);
-  readonly #linger: Linger = new Linger();
+  readonly #patience: Patience = new Patience();
   readonly #event: EpollEvents = new EpollEvents(1);
   readonly #events: EpollEvents = new EpollEvents(BATCH);
   #watch: Watch | undefined;
   #attending = false;
   /** Turns of the event loop since the other thread rang. */
   #row = 0;
-  /** Whether a wait is for an answer, of those that began since this thread last lingered. */
+  /** Whether a wait is for an answer, of those that began since this thread last stayed for one. */
   #asked = false;
   #tags = 0;
 
@@ -125,7 +125,7 @@ export class EpollReactor {
   #now(dry: boolean, asked: boolean, signal: AbortSignal | undefined): boolean {
     if (signal?.aborted) return poll(this.#pollfd, 0) > 0;
     if (asked) return !dry && poll(this.#pollfd, 0) > 0;
-    return this.#linger.forMore(this.#pollfd, dry);
+    return this.#patience.forMore(this.#pollfd, dry);
   }
 
   /**
@@ -213,7 +213,7 @@ export class EpollReactor {
   #attend(watch: Watch): void {
     if (!watch.busy) return;
     try {
-      const came = this.#take(watch) || this.#lingers() && this.#take(watch);
+      const came = this.#take(watch) || this.#staysForAnswer() && this.#take(watch);
       this.#row += 1;
       if (came) this.#attendSoon(watch);
       else this.#leave(watch);
@@ -223,10 +223,10 @@ export class EpollReactor {
   }
 
   /** Where a wait that began is for an answer: whether something is there after a moment. */
-  #lingers(): boolean {
+  #staysForAnswer(): boolean {
     const asked = this.#asked;
     this.#asked = false;
-    return asked && this.#linger.forAnswer(this.#epoll);
+    return asked && this.#patience.forAnswer(this.#epoll);
   }
 
   /**

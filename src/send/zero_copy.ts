@@ -243,11 +243,11 @@ export class MsgZeroCopy implements ZeroCopySend {
     const records = this.#tryReap();
     this.#wake();
     if (this.size === 0) return false;
-    if (records !== NEVER) void this.#linger(closeFd);
+    if (records !== NEVER) void this.#closeLater(closeFd);
     return true;
   }
 
-  async #linger(closeFd: () => void): Promise<void> {
+  async #closeLater(closeFd: () => void): Promise<void> {
     const naps = new Naps();
     while (this.size > 0) {
       await naps.next();

@@ -40,8 +40,8 @@ class Luck {
   }
 }
 
-/** How one reactor lingers. */
-export class Linger {
+/** The patience of one reactor. */
+export class Patience {
   readonly #poll: typeof ppoll;
   readonly #spinMs: number;
   readonly #more: Luck = new Luck();
