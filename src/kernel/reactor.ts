@@ -19,11 +19,9 @@ import { isSysError } from "../../ffi/errno.ts";
 import { epoll_ctl, epoll_wait, poll } from "../../ffi/libc.ts";
 import { immediate } from "../runtime/builtins.ts";
 import { atThreadEnd } from "../runtime/thread_end.ts";
-import { type Hold, isHeld } from "./reactor_hold.ts";
+import { LoopHold, SocketHold } from "../wait/loop_hold.ts";
 import { Patience } from "./reactor_patience.ts";
 import { Watch } from "./reactor_watch.ts";
-
-export { Hold } from "./reactor_hold.ts";
 
 /** What poll(2) tells without being asked. */
 const UNASKED = POLLERR | POLLHUP;
@@ -36,6 +34,21 @@ const ASKABLE = 0x3fff & ~POLLNVAL;
 const TURNS_IN_A_ROW = "Deno" in globalThis ? 16 : Infinity;
 /** Events to take by one system call. */
 const BATCH = 256;
+
+/** The one timer by which all waits of this thread hold its event loop. */
+const loop: LoopHold = new LoopHold();
+
+/** Whether some wait of this thread keeps the process alive. */
+export function isHeld(): boolean {
+  return loop.holders > 0;
+}
+
+/** Whether the waits of one socket of the kernel keep the process alive. */
+export class Hold extends SocketHold {
+  constructor() {
+    super(loop);
+  }
+}
 
 interface Wait {
   readonly events: number;

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { Hold, isHeld } from "../../../src/kernel/reactor_hold.ts";
+import { Hold, isHeld } from "../../../src/kernel/reactor.ts";
 
 test("Hold keeps the process alive while some of its waits last", () => {
   const [one, other] = [new Hold(), new Hold()];

@@ -16,8 +16,7 @@ import {
 import { SysError } from "../../../ffi/errno.ts";
 import * as libc from "../../../ffi/libc.ts";
 import { library } from "../../../ffi/select.ts";
-import { EpollReactor, Hold, reactor } from "../../../src/kernel/reactor.ts";
-import { isHeld } from "../../../src/kernel/reactor_hold.ts";
+import { EpollReactor, Hold, isHeld, reactor } from "../../../src/kernel/reactor.ts";
 import { Watch } from "../../../src/kernel/reactor_watch.ts";
 import { turn } from "../../../src/wait/turns.ts";
 import { CLOSED } from "../../helpers/sys_error.ts";

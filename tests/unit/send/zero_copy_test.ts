@@ -21,7 +21,7 @@ import { MappedRegion } from "../../../ffi/memory.ts";
 import type { Address, TcpAddress } from "../../../src/address.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { VsockError } from "../../../src/error.ts";
-import { Hold, isHeld } from "../../../src/kernel/reactor_hold.ts";
+import { Hold, isHeld } from "../../../src/kernel/reactor.ts";
 import type { KernelSocket } from "../../../src/kernel/socket.ts";
 import { SocketOptions } from "../../../src/options.ts";
 import { MsgZeroCopy } from "../../../src/send/zero_copy.ts";
