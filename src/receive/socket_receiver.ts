@@ -16,10 +16,11 @@ import type { Batch } from "./batch.ts";
 import type { LentBatch } from "./lent_batch.ts";
 import type { ReceiveOptions, Receiver, ReceiveSyncOptions } from "./receiver.ts";
 import type { Source } from "./source.ts";
-import { spinUntil } from "./spin.ts";
 
 /** What is not queued now never comes. Not so POLLERR: MSG_ZEROCOPY completions set that too. */
 const POLL_END = POLLHUP | POLLRDHUP | POLLNVAL;
+/** Looks at `poll_value` between two looks at the clock, each of which costs more than one. */
+const SPIN_LOOKS = 256;
 /** Milliseconds of spinning between two turns of the event loop. */
 const SPIN_SLICE_MS = 0.2;
 /** Milliseconds of spinning between two turns of the carrier, where there is no event loop. */
@@ -158,7 +159,18 @@ export class SocketReceiver implements Receiver {
   }
 
   #spin(): number {
-    return spinUntil(this.#source, performance.now() + SPIN_SLICE_MS) ? POLLIN : 0;
+    return this.#spinUntil(performance.now() + SPIN_SLICE_MS) ? POLLIN : 0;
+  }
+
+  /** Makes no system call until there is something, or until `deadline`: whether there is. */
+  #spinUntil(deadline: number): boolean {
+    const source = this.#source;
+    do {
+      for (let look = 0; look < SPIN_LOOKS; look++) {
+        if (source.readable()) return true;
+      }
+    } while (performance.now() < deadline);
+    return false;
   }
 
   async #wait(signal: AbortSignal | undefined): Promise<number> {
@@ -181,7 +193,7 @@ export class SocketReceiver implements Receiver {
   #spinSync(deadline: number): number {
     for (;;) {
       const turn = performance.now() + SPIN_TURN_MS;
-      if (spinUntil(this.#source, Math.min(turn, deadline))) return POLLIN;
+      if (this.#spinUntil(Math.min(turn, deadline))) return POLLIN;
       if (turn >= deadline) return 0;
       const events = this.#pollSync(POLLIN, CARRIER_TURN_MS);
       if (events !== 0) return events;
