@@ -321,7 +321,7 @@ test("a tap of a link that throws costs one packet, and not its memory", () => {
 
 for (const type of ["stream", "seqpacket"] as const) {
   test(
-    `a tap that throws as a link sends (${type}) costs no memory and no credit`,
+    `a tap that throws as a link sends (${type}) costs nothing`,
     TIMEOUT,
     async () => {
       const [end, other] = createLoopbackLink({ smallBlocks: 4, largeBlocks: 2 });
