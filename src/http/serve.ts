@@ -175,13 +175,14 @@ class RunningServer<A extends Address> implements HttpServer<A> {
   #createServer(): Server {
     const { idleTimeoutMs = IDLE_MS, upgrade } = this.#options;
     // Its clients are told; Connection's timer is there before, and covers the first request too.
-    const server = createServer({
+    const settings = { // the types of Node that Deno has within do not know all of them
       keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS),
       // What is under way would be answered on the upgraded connection.
-      shouldUpgradeCallback: ({ headers, socket }): boolean =>
+      shouldUpgradeCallback: ({ headers, socket }: IncomingMessage): boolean =>
         upgrade !== undefined && !/^h2c$/i.test(headers.upgrade ?? "") &&
         this.#connections.get(socket)?.idle === true,
-    });
+    };
+    const server = createServer(settings);
     server.maxHeadersCount = 0; // as many as fit: Deno would leave out those after the thousandth
     // A client may say that its request was the last, and wait for the answer.
     Object.assign(server, { httpAllowHalfOpen: true });

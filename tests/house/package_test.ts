@@ -165,6 +165,18 @@ test("npm package installs, and its example, command and types work", { timeout:
   checkTypes(path);
 });
 
+test("deno check takes the sources from a project that has no types of Node", {
+  timeout: 300_000,
+}, () => {
+  using folder = new EmptyFolder();
+  const { exports, imports } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+  const sources = Object.values<string>(exports).map((path) => join(ROOT, path));
+  const program = sources.map((path, i) => `export * as m${i} from "${path}";\n`).join("");
+  writeFileSync(join(folder.path, "deno.json"), JSON.stringify({ imports, lock: false }));
+  writeFileSync(join(folder.path, "program.ts"), program);
+  run(folder.path, [deno, "check", "program.ts"]);
+});
+
 test("deno publish --dry-run sends the library and nothing else", { timeout: 300_000 }, () => {
   const { stderr } = run(ROOT, [deno, "publish", "--dry-run", "--allow-dirty"]);
   const files = Array.from(stderr.matchAll(/file:\/\/\S+/g), ([url]) => new URL(url).pathname);
