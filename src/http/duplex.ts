@@ -12,6 +12,7 @@ import type { Addr, Address } from "../address.ts";
 import { requireWithin } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
+import { shown } from "../shown.ts";
 import { turn } from "../wait/turns.ts";
 import { IdleTimer } from "./idle_timer.ts";
 
@@ -291,7 +292,7 @@ function portOf(addr: Addr): number | undefined {
  * one end has ended, and what is under way is lost: there, end a session when all has come.
  *
  * @param conn A STREAM connection; the stream closes it.
- * @throws {TypeError} If it is a SEQPACKET connection.
+ * @throws {TypeError} If it is no connection, or a SEQPACKET one.
  *
  * @example A line there and back
  * ```ts
@@ -308,6 +309,11 @@ function portOf(addr: Addr): number | undefined {
  * ```
  */
 export function toDuplex(conn: Conn<Address>): ConnDuplex {
+  if (typeof (conn as Partial<Conn> | null | undefined)?.read !== "function") {
+    throw new TypeError(
+      `Cannot make a duplex: conn must be a Conn: current value is ${shown(conn)}`,
+    );
+  }
   if (conn.type !== "stream") {
     throw new TypeError(
       `Cannot make a duplex: conn must be of type stream: current value is ${conn.type}`,

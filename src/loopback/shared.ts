@@ -4,6 +4,7 @@
  * @module
  */
 import { requireU32 } from "../arguments.ts";
+import { shown } from "../shown.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
@@ -88,12 +89,17 @@ export function createLoopbackLink(options: LoopbackLinkOptions = {}): [Loopback
  * that does none of these for `deadAfterMs` is dead to its peer.
  *
  * @returns The transport. The caller closes it.
- * @throws {TypeError} If that end has been opened before, in any thread.
+ * @throws {TypeError} If `end` is none, or has been opened before, in any thread.
  */
 export function openLoopback(
   end: LoopbackEnd,
   options: { tap?: Tap | undefined } = {},
 ): LinkedLoopback {
+  if ((end as Partial<LoopbackEnd> | null | undefined)?.link === undefined) {
+    throw new TypeError(
+      `Cannot open a loopback: end must be of createLoopbackLink(): current value is ${shown(end)}`,
+    );
+  }
   return new LinkedTransport(new LinkedNode(end, options.tap), end.peerCid);
 }
 

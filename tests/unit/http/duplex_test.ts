@@ -268,3 +268,9 @@ test("toDuplex refuses a connection of messages", limit, async () => {
   using pair = await openPair("seqpacket");
   assertThrows(() => toDuplex(pair.near), TypeError, "must be of type stream");
 });
+
+test("toDuplex refuses what is no connection, such as the promise of one", () => {
+  for (const given of [undefined, null, Promise.resolve(), { type: "stream" }]) {
+    assertThrows(() => toDuplex(given as unknown as Conn), TypeError, "conn must be a Conn");
+  }
+});

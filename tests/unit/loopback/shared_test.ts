@@ -19,6 +19,7 @@ import { END_WORDS, type LinkEnd, WORD } from "../../../src/loopback/link_memory
 import {
   createLoopbackLink,
   type LinkedLoopback,
+  type LoopbackEnd,
   type LoopbackLinkOptions,
   openLoopback,
 } from "../../../src/loopback/mod.ts";
@@ -490,4 +491,10 @@ test("an answer that has come over a link in time makes a connection", TIMEOUT, 
   const conn = await connecting;
   assertEquals(conn.remoteAddr.port, 7);
   conn.close();
+});
+
+test("openLoopback refuses what is no end, such as both of them", () => {
+  for (const given of [undefined, {}, createLoopbackLink()]) {
+    assertThrows(() => openLoopback(given as unknown as LoopbackEnd), TypeError, "end must be of");
+  }
 });
