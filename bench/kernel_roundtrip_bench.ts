@@ -8,7 +8,7 @@ import { connect, listen } from "../mod.ts";
 import { openVsock } from "../src/kernel/transport.ts";
 import { RUNTIME } from "../tests/helpers/runtime.ts";
 import type { Bench, Round } from "./bench.ts";
-import { denoPair } from "./deno_pair.ts";
+import { denoPair } from "./deno_net.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 import { type End, measureTurns, proveTurn } from "./turns.ts";
 

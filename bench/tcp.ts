@@ -4,7 +4,7 @@
  * @module
  */
 import { RUNTIME } from "../tests/helpers/runtime.ts";
-import { denoPair } from "./deno_pair.ts";
+import { denoPair } from "./deno_net.ts";
 import { bunPair } from "./tcp_bun.ts";
 import { nodePair } from "./tcp_node.ts";
 

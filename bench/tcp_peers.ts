@@ -5,6 +5,7 @@
  */
 import { type AddressInfo, createServer } from "node:net";
 import { RUNTIME } from "../tests/helpers/runtime.ts";
+import { denoNet } from "./deno_net.ts";
 import type { TcpMeter } from "./tcp_receiver.ts";
 
 /** The runtime's own ways to receive, the first of them its native one. */
@@ -38,21 +39,12 @@ function byNode(meter: TcpMeter, announce: (port: number) => void): Promise<void
   });
 }
 
-interface DenoNet {
-  listen(options: { hostname: string; port: number }): {
-    readonly addr: { readonly port: number };
-    accept(): Promise<{ read(p: Uint8Array): Promise<number | null>; close(): void }>;
-    close(): void;
-  };
-}
-
 async function byDeno(
   chunk: number,
   meter: TcpMeter,
   announce: (port: number) => void,
 ): Promise<void> {
-  const { Deno: net } = globalThis as unknown as { Deno: DenoNet };
-  const listener = net.listen({ hostname: "127.0.0.1", port: 0 });
+  const listener = denoNet().listen({ hostname: "127.0.0.1", port: 0 });
   announce(listener.addr.port);
   const conn = await listener.accept();
   listener.close();

@@ -35,6 +35,12 @@ export function runtimeHere(): Runtime | undefined {
   return undefined;
 }
 
+/** Name and version of the runtime at hand, e.g. `"deno 2.9.6"`. */
+export function runtimeName(): string {
+  const runtime = runtimeHere();
+  return runtime === undefined ? "unknown runtime" : `${runtime.name} ${runtime.version}`;
+}
+
 /** Whether a runtime is older than those that will do. */
 export function isTooOld({ name, version }: Runtime): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);

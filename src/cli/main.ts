@@ -5,13 +5,12 @@
  * @module
  */
 import process from "node:process";
-import { isTooOld, NEEDED, runtimeHere } from "../../ffi/versions.ts";
+import { isTooOld, NEEDED, runtimeHere, runtimeName } from "../../ffi/versions.ts";
 
 // All else is loaded after this: what an older runtime may not even parse.
 const runtime = runtimeHere();
 if (runtime !== undefined && isTooOld(runtime)) {
-  const here = `${runtime.name} ${runtime.version}`;
-  process.stderr.write(`vsockit: must run on ${NEEDED}: current value is ${here}\n`);
+  process.stderr.write(`vsockit: must run on ${NEEDED}: current value is ${runtimeName()}\n`);
   process.exit(1);
 }
 const { run } = await import("./program.ts");

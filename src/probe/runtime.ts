@@ -6,8 +6,8 @@
 import { cureOf, FfiUnavailableError } from "../../ffi/backend.ts";
 import { MappedRegion, pageSize } from "../../ffi/memory.ts";
 import { library } from "../../ffi/select.ts";
+import { runtimeName } from "../../ffi/versions.ts";
 import { os, process } from "../runtime/builtins.ts";
-import { runtimeName } from "../runtime/name.ts";
 import { type Finding, type Look, no, yes } from "./finding.ts";
 
 /** In the order they are told. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { runtimeName } from "../../runtime/name.ts";
+import { runtimeName } from "../../../ffi/versions.ts";
 import type { Mode, Plan } from "./plan.ts";
 
 /** What the transmitter measured. */

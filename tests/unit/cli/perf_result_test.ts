@@ -1,9 +1,9 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { runtimeName } from "../../../ffi/versions.ts";
 import type { Plan } from "../../../src/cli/perf/plan.ts";
 import { combine, type Received, type Transmitted } from "../../../src/cli/perf/result.ts";
 import { watch, type Watched } from "../../../src/cli/perf/watch.ts";
-import { runtimeName } from "../../../src/runtime/name.ts";
 
 const plan: Plan = {
   mode: "copy",

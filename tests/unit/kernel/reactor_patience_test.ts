@@ -6,7 +6,7 @@ import { Patience } from "../../../src/kernel/reactor_patience.ts";
 /** So short that it is over after one look. */
 const ONE_LOOK_MS = 1e-9;
 
-/** A patience whose looks find what `ready(timeoutMs)` says, and how many there were of each. */
+/** A patience whose looks find what `ready(timeoutMs)` says, and how many looks there were. */
 function patient(ready: (timeoutMs: number) => boolean, spinMs = ONE_LOOK_MS) {
   const looks = { spun: 0, blocked: 0 };
   const patience = new Patience((_, timeoutMs) => {

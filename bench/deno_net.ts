@@ -17,7 +17,8 @@ export interface DenoConn {
   setNoDelay(on: boolean): void;
 }
 
-interface Net {
+/** What is used of Deno. */
+interface DenoNet {
   listen(address: DenoAddress): {
     readonly addr: { readonly port: number };
     accept(): Promise<DenoConn>;
@@ -26,11 +27,16 @@ interface Net {
   connect(address: DenoAddress): Promise<DenoConn>;
 }
 
+/** Deno's own sockets. */
+export function denoNet(): DenoNet {
+  return (globalThis as unknown as { readonly Deno: DenoNet }).Deno;
+}
+
 /** Both ends in this event loop. The caller closes them. */
 export async function denoPair(
   address: DenoAddress,
 ): Promise<{ near: DenoConn; far: DenoConn }> {
-  const { Deno: net } = globalThis as unknown as { Deno: Net };
+  const net = denoNet();
   const listener = net.listen(address);
   try {
     const { port } = listener.addr;
