@@ -1,6 +1,5 @@
 /** SEQPACKET messages of the kernel: whole, or not at all, wherever the peer's credit ends. */
 import "../vm/in_guest.ts";
-import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { POLLIN, POLLOUT, POLLRDHUP } from "../../ffi/abi/poll.ts";
@@ -15,6 +14,7 @@ import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { receiveNext } from "../conformance/verbs.ts";
+import { openSockets } from "../helpers/open_sockets.ts";
 import { assertSysError } from "../helpers/sys_error.ts";
 import { join, type Pair } from "../helpers/pair.ts";
 import { NO_SEQPACKET } from "./kernel.ts";
@@ -116,7 +116,7 @@ test("close() while a message is under way: the peer reads what was whole, then 
   timeout,
   skip,
 }, async () => {
-  const before = readdirSync("/proc/self/fd").length;
+  const before = openSockets();
   for (let round = 0; round < 20; round++) {
     using ends = await pair(4096);
     const { near, far } = ends;
@@ -128,7 +128,7 @@ test("close() while a message is under way: the peer reads what was whole, then 
     assertEquals((await far.receiveMessage())?.data, bytes(3000, round));
     assertEquals(await far.receiveMessage(), null);
   }
-  assertEquals(readdirSync("/proc/self/fd").length, before);
+  assertEquals(openSockets(), before);
 });
 
 test("the peer's close() while a message is under way fails it with EPIPE", {

@@ -1,11 +1,13 @@
 /** Zero-copy sends where the kernel has little room for their records. */
 import "../vm/in_guest.ts";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { type Address, type Conn, connect, listen, type Listener } from "../../mod.ts";
+import { openSockets } from "../helpers/open_sockets.ts";
+import { until } from "../helpers/until.ts";
 import { NO_ZEROCOPY } from "./kernel.ts";
 
 const LIMIT = { timeout: 120_000 };
@@ -66,7 +68,7 @@ test(
     using listener = listen({ cid: 1, port: 6_000 }, { transport: "vsock" });
     const near = await connect({ cid: 1, port: 6_000 }, { transport: "vsock" });
     const far = await listener.accept();
-    const descriptors = readdirSync("/proc/self/fd").length;
+    const sockets = openSockets();
     const writes = [near, far].map((conn) =>
       conn.write(new Uint8Array(LENGTH), { zeroCopy: true })
     );
@@ -82,7 +84,7 @@ test(
     far.close();
     const held = setInterval(() => {}, 1_000); // the waits of closed connections hold nobody
     for (const { status } of await settled) assertEquals(status, "rejected");
-    while (readdirSync("/proc/self/fd").length > descriptors - 2) await delay(10);
+    await until(() => openSockets() === sockets - 2, openSockets);
     clearInterval(held);
   },
 );

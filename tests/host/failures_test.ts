@@ -12,6 +12,7 @@ import { listen } from "../../src/listen.ts";
 import type { Listener } from "../../src/listener.ts";
 import { bytes } from "../conformance/helpers.ts";
 import { childCommand } from "../helpers/child.ts";
+import { runtimeHasBegun } from "../helpers/few_descriptors.ts";
 import { type GuestProcess, startGuest } from "../vm/guest_process.ts";
 import { Monitor } from "../vm/monitor.ts";
 import { denoRun, GUEST_CID, Host, PORTS } from "./booted.ts";
@@ -54,6 +55,7 @@ before(async () => {
   host = await Host.open();
   up = listen({ cid: VMADDR_CID_HOST, port: PORTS.up }, { transport: host.device });
   await assertRejects(() => up.accept({ timeoutMs: 10 }), VsockError, "ETIMEDOUT");
+  await runtimeHasBegun(); // with the thread that waits, too
 });
 after(async () => {
   up.close();

@@ -2,7 +2,7 @@
 import "../../vm/in_guest.ts";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertLessOrEqual, assertRejects, assertThrows } from "@std/assert";
 import { VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
@@ -15,6 +15,8 @@ import { NO_SEQPACKET } from "../kernel.ts";
 
 const transport = openVsock();
 const ROUNDS = 500;
+/** What a runtime may open for its own thread meanwhile: more than that, less than a round each. */
+const ITS_OWN = 20;
 
 function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
@@ -54,7 +56,7 @@ for (const type of ["stream", "seqpacket"] as const) {
       await meet(listener, type);
       await assertRejects(() => connect(refused, { transport, type }), VsockError, "ECONNRESET");
     }
-    assertEquals(descriptors(), before);
+    assertLessOrEqual(descriptors(), before + ITS_OWN);
   });
 }
 
@@ -74,5 +76,5 @@ test("connect() that is refused before it begins leaves no descriptor", {
     await assertRejects(() => connect({ cid: 1, port: 1 }, { transport, signal }));
     assertThrows(() => listen({ cid: 1, port: taken.addr.port }, { transport }), VsockError);
   }
-  assertEquals(descriptors(), before);
+  assertLessOrEqual(descriptors(), before + ITS_OWN);
 });
