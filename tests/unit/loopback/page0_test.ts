@@ -157,7 +157,7 @@ test("Page0.close() gives the memory back once the peer has forgotten it", () =>
   assertEquals([pair.b.freeBlocks, pollValue(page)], [4, -1]); // who spins on it looks up
   page.words[0] = 0;
   pair.a.pump(() => {});
-  assertEquals(pair.b.freeBlocks, 5);
+  assertEquals([pair.b.freeBlocks, pair.a.alive], [5, true]);
   sendData(pair.a, new Uint8Array(1));
   page.settle(0, true);
   page.settle(0, false);
