@@ -94,8 +94,9 @@ test("RxWriter adds to the buffer of the same stream while the guest has not see
   assertEquals(rig.rx.hasRoom, false);
   rig.flush();
   flow!.check();
-  rig.post(200, 1);
-  assertEquals([flow!.send(NOTE), flow!.send(NOTE)], [NOTE.length, WOULD_BLOCK]); // it is full
+  rig.post(44 + 2 * NOTE.length, 1);
+  const full = [flow!, flow!, flow!].map((to) => to.send(NOTE));
+  assertEquals(full, [NOTE.length, NOTE.length, WOULD_BLOCK]);
   rig.flush();
   flow!.check();
 });
