@@ -8,7 +8,7 @@ import { createMemfd } from "../../../ffi/memfd.ts";
 import { MappedRegion } from "../../../ffi/memory.ts";
 import { KernelMapping } from "../../../src/kernel/mapping.ts";
 import { whyNoPages } from "../../../src/kernel/pages.ts";
-import { assertSysError } from "../../helpers/sys_error.ts";
+import { assertSysError, CLOSED } from "../../helpers/sys_error.ts";
 
 const why = whyNoPages();
 const skip = why !== undefined && `${why}: boot a kernel with pages of 4 KiB`;
@@ -101,3 +101,10 @@ test(
     mapping.unmap();
   },
 );
+
+test("KernelMapping of no bytes is EINVAL, as of mmap(2)", () => {
+  const socket = { getsockopt: (): number => 8 };
+  for (const length of [0, -4096]) {
+    assertSysError("mmap", "EINVAL", () => new KernelMapping(socket, CLOSED, length, PROT_READ));
+  }
+});
