@@ -188,14 +188,19 @@ test("MappedRegion.unmap() ends the region; the second call does nothing", () =>
   region.releaseAll();
 });
 
-test("MappedRegion.unmap() gives the memory back", () => {
+test("MappedRegion.unmap() gives the memory back, and so does the end of a block", () => {
   const fd = createMemfd("vsockit-unmap-test", PAGE);
-  const region = new MappedRegion(PAGE, { fd });
-  close(fd);
   const mapped = (): boolean => readFileSync("/proc/self/maps", "utf8").includes("vsockit-unmap");
+  const region = new MappedRegion(PAGE, { fd });
   assertEquals(mapped(), true);
   region.unmap();
   assertEquals(mapped(), false);
+  {
+    using _ = new MappedRegion(PAGE, { fd });
+    assertEquals(mapped(), true);
+  }
+  assertEquals(mapped(), false);
+  close(fd);
 });
 
 test("MappedRegion.resize() keeps the bytes, kills the views, and grows by zeros", () => {
