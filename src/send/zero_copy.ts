@@ -20,7 +20,7 @@ import { type Hold, reactor } from "../kernel/reactor.ts";
 import { WOULD_BLOCK, type ZeroCopySend } from "../socket.ts";
 import { takeErrorRecord } from "./error_queue.ts";
 import { type Done, InFlight } from "./in_flight.ts";
-import { Naps } from "./naps.ts";
+import { Backoff } from "./backoff.ts";
 
 /** Less is copied: cheaper than to lend a whole page, and to read the record of its end. */
 const LEAST_BYTES = 4_096;
@@ -195,7 +195,7 @@ export class MsgZeroCopy implements ZeroCopySend {
 
   async #watch(): Promise<void> {
     const { fd, waits } = this.#socket;
-    const naps = new Naps();
+    const backoff = new Backoff();
     while (this.size > 0 && !this.#closed) {
       const { signal } = this.#over = new AbortController();
       // Of no events it gives POLLERR, for records, and POLLHUP or another error for good.
@@ -204,13 +204,13 @@ export class MsgZeroCopy implements ZeroCopySend {
       if (this.#closed) break;
       const records = this.#tryReap();
       if (signal.aborted || records > 0) {
-        naps.reset();
+        backoff.reset();
         continue;
       }
       this.#wake();
       if (records === NEVER) break;
       waits.acquire();
-      await naps.next();
+      await backoff.next();
       waits.release();
     }
     this.#watching = false; // in the same breath: sends that begin later have a wait of their own
@@ -248,9 +248,9 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   async #closeLater(closeFd: () => void): Promise<void> {
-    const naps = new Naps();
+    const backoff = new Backoff();
     while (this.size > 0) {
-      await naps.next();
+      await backoff.next();
       if (this.#tryReap() === NEVER) return;
     }
     closeFd();

@@ -16,7 +16,7 @@ import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { Nap } from "./nap.ts";
 import type { Session } from "./session.ts";
-import { TURN } from "./turn.ts";
+import { WORK_OF_TURN } from "./work.ts";
 import type { Vring } from "./vring.ts";
 
 /** The rings that a guest's driver has, by index; QEMU keeps the event ring to itself. */
@@ -252,7 +252,7 @@ export class Guest implements Carrier, TxEnd {
     const { rx, tx } = driver;
     this.#nap.end();
     this.#awake = true;
-    for (let left = TURN;;) {
+    for (let left = WORK_OF_TURN;;) {
       tx.queue.disableKicks();
       this.#burst = 1;
       left -= this.#take(driver, left);

@@ -19,7 +19,7 @@ import { Forwarded, memoryOf, type Waiting } from "./forwarded.ts";
 import { RoomTurns } from "./room_turns.ts";
 import { AddedPayload, HeldPayload, type Part, PlacedPayload } from "./rx_payloads.ts";
 import { scatter } from "./spans.ts";
-import { TURN, workOf } from "./turn.ts";
+import { WORK_OF_TURN, workOf } from "./work.ts";
 
 const SEQ_END = VIRTIO_VSOCK_SEQ_EOM | VIRTIO_VSOCK_SEQ_EOR;
 /** Bytes of memory that messages may take here while they wait for buffers of the guest. */
@@ -49,7 +49,7 @@ export class RxWriter {
   /** Bytes of a payload that the last buffer had room for. */
   #bufferBytes = 1;
   /** Work that is left of this turn. */
-  #left = TURN;
+  #left = WORK_OF_TURN;
   /** Bytes of the payloads that wait, or are held to be sent: nothing is placed before them. */
   #held = 0;
   #tail: Tail | undefined;
@@ -120,7 +120,7 @@ export class RxWriter {
 
   /** Begins a turn. */
   renew(): void {
-    this.#left = TURN;
+    this.#left = WORK_OF_TURN;
   }
 
   /**

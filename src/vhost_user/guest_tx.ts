@@ -17,7 +17,7 @@ import type { Virtqueue } from "../virtio/virtqueue.ts";
 import { HeldChain } from "./borrowed.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { gather, requireBytes, spansOf } from "./spans.ts";
-import { workOf } from "./turn.ts";
+import { workOf } from "./work.ts";
 
 /** Payloads below that, or in pieces below that on average, are copied: it costs less. */
 const BORROW_MIN = 2 * USR_PAGE_SIZE;

@@ -1,9 +1,9 @@
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { timers } from "../../../src/runtime/builtins.ts";
-import { Naps } from "../../../src/send/naps.ts";
+import { Backoff } from "../../../src/send/backoff.ts";
 
-test("Naps.next() takes twice as long each time, up to 100 ms, and holds no process", async () => {
+test("Backoff.next() takes twice as long each time, up to 100 ms, and holds no process", async () => {
   const module = timers() as { setTimeout: unknown };
   const { setTimeout } = module;
   const taken: number[] = [];
@@ -14,10 +14,10 @@ test("Naps.next() takes twice as long each time, up to 100 ms, and holds no proc
     return { unref: () => unrefs++ };
   };
   try {
-    const naps = new Naps();
-    for (let i = 0; i < 9; i++) await naps.next();
-    naps.reset();
-    await naps.next();
+    const backoff = new Backoff();
+    for (let i = 0; i < 9; i++) await backoff.next();
+    backoff.reset();
+    await backoff.next();
   } finally {
     module.setTimeout = setTimeout;
   }

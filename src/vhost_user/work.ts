@@ -6,7 +6,7 @@
 import type { Chain } from "../virtio/chain.ts";
 
 /** The work of one turn: less than a millisecond, but for what is copied. */
-export const TURN = 4_096;
+export const WORK_OF_TURN = 4_096;
 /** The work of a packet: of 256 of them, whose payloads may be 16 MiB, one turn is. */
 const PACKET = 16;
 

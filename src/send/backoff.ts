@@ -8,7 +8,7 @@ import { timers } from "../runtime/builtins.ts";
 const [FIRST_MS, LONGEST_MS] = [1, 100];
 
 /** Pauses that get longer, none of which keeps the process alive. */
-export class Naps {
+export class Backoff {
   #ms = FIRST_MS;
 
   /** The next pause. */
