@@ -106,8 +106,8 @@ async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal)
   const noMapping = carrier.whyNot("zerocopy");
   const results: PerfResult[] = [];
   const works = (mode: Mode): boolean => carrier.whyNot(mode) === undefined;
-  const onLack = ({ message }: Error): void => terminal.err(`The other end: ${message}\n`);
-  for await (const result of sweep(options, run, works, onLack)) {
+  const onUnsupported = ({ message }: Error): void => terminal.err(`The other end: ${message}\n`);
+  for await (const result of sweep(options, run, works, onUnsupported)) {
     results.push(result);
     if (options.json) terminal.out(formatJson(result));
   }

@@ -27,7 +27,7 @@ import {
 } from "./result.ts";
 import { start } from "./run.ts";
 import { isRefused } from "./meet.ts";
-import { LackError } from "./sweep.ts";
+import { UnsupportedModeError } from "./sweep.ts";
 import { closeDevices, TRANSPORTS } from "./transports.ts";
 
 /** Who serves, and which way the data goes. */
@@ -127,7 +127,7 @@ function resultOf(reply: Partial<Reply> | undefined): Measured {
 function failureOf(reply: Partial<Reply> | undefined): Error {
   if (reply === undefined) return new Error("the other end went away");
   const { lack, error } = reply;
-  if (lack !== undefined) return new LackError(lack);
+  if (lack !== undefined) return new UnsupportedModeError(lack);
   if (error !== undefined) return new Error(`the other end: ${error}`);
   return strangeAnswer(JSON.stringify(reply));
 }

@@ -18,21 +18,21 @@ const PILOT_BYTES = 16 * KIB * KIB;
 export type Runner = (plan: Plan, label: string) => Promise<PerfResult>;
 
 /** The end that receives, elsewhere, cannot do it by this mode. */
-export class LackError extends Error {
-  /** Always `"LackError"`. */
-  override readonly name: string = "LackError";
+export class UnsupportedModeError extends Error {
+  /** Always `"UnsupportedModeError"`. */
+  override readonly name: string = "UnsupportedModeError";
 }
 
 /**
  * Measures cell by cell, column by column. All cells of a column send the same amount: what was
  * asked for, or what copying takes about a second for. Only the modes are there that work; what
- * lacks elsewhere goes to `onLack`.
+ * lacks elsewhere goes to `onUnsupported`.
  */
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
   run: Runner,
   works: (mode: Mode) => boolean = () => true,
-  onLack: (lack: LackError) => void = () => {},
+  onUnsupported: (error: UnsupportedModeError) => void = () => {},
 ): AsyncGenerator<PerfResult, void, void> {
   const lacking = new Set<Mode>();
   for (const size of COLUMNS) {
@@ -44,9 +44,9 @@ export async function* sweep(
       try {
         yield await run({ ...column, mode, bytes }, `${words} ${size / KIB}K`);
       } catch (error) {
-        if (!(error instanceof LackError)) throw error;
+        if (!(error instanceof UnsupportedModeError)) throw error;
         lacking.add(mode);
-        onLack(error);
+        onUnsupported(error);
       }
     }
   }
