@@ -12,8 +12,9 @@ import { stringifyAddress } from "../../address_text.ts";
 import { ipVersion } from "../../resolve.ts";
 import { pathFor } from "../args/addresses.ts";
 
-/** Of `ipKey()`: any address of this machine, any of IPv6, and this machine by IPv6. */
-const [ANY, ANY6, LOCAL6] = ["0.0.0.0", `${"0.".repeat(15)}0`, `${"0.".repeat(15)}1`] as const;
+/** Of `ipKey()`: any address of this machine, and this machine; the same of IPv6. */
+const [ANY, LOCAL] = ["0.0.0.0", "127.0.0.1"] as const;
+const [ANY6, LOCAL6] = [`${"0.".repeat(15)}0`, `${"0.".repeat(15)}1`] as const;
 const LOCALHOST: readonly string[] = ["127.0.0.1", "::1"];
 
 /**
@@ -38,11 +39,17 @@ function placeOf(use: "listen" | "connect", address: Extract<Address, { path: st
 function isHere(listen: string, target: string): boolean {
   const here = ipKey(listen);
   const hostnames = /^localhost\.?$/i.test(target) ? LOCALHOST : [target];
-  return hostnames.filter((hostname) => ipVersion(hostname) !== 0).map(ipKey).some((there) => {
+  return hostnames.filter((hostname) => ipVersion(hostname) !== 0).map(reached).some((there) => {
     if (here === there) return true;
-    const local4 = there.startsWith("127.") || there === ANY;
+    const local4 = there.startsWith("127.");
     return here === ANY && local4 || here === ANY6 && (local4 || there === LOCAL6);
   });
+}
+
+/** `ipKey()` of where a connect to `hostname` comes: to any address is to this machine. */
+function reached(hostname: string): string {
+  const key = ipKey(hostname);
+  return key === ANY ? LOCAL : key === ANY6 ? LOCAL6 : key;
 }
 
 /** Whether everybody who reaches this machine reaches `ip`, of whatever scope. */
