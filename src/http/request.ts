@@ -98,7 +98,7 @@ function readOn(incoming: IncomingMessage, unread: UnreadTime, discard: () => vo
   // After the response node:http would let its reader wait.
   const onClose = (): void => {
     if (incoming.complete) return;
-    const hint = "the client closed before the whole body had come";
+    const hint = "the connection closed before the whole body had come"; // by either end
     incoming.destroy(new VsockError("recv", "ECONNRESET", { hint }));
   };
   incoming.on("end", resolve).on("close", resolve);
