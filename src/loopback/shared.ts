@@ -144,8 +144,11 @@ class LinkedNode extends StackNode implements Carrier {
     this.#link = openLink(end.link, {
       onRoom: () => this.stack.room(this),
       onDead: () => {
-        this.pump(); // what the peer sent before it died
-        this.stack.reset(this);
+        try {
+          this.pump(); // what the peer sent before it died
+        } finally { // a tap may throw
+          this.stack.reset(this);
+        }
       },
     });
     // Not before this thread returns to its event loop: one that never does is not to be woken.

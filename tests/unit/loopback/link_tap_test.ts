@@ -1,0 +1,128 @@
+/** Taps of a link that throw, or make calls. */
+import { test } from "node:test";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
+import { connect } from "../../../src/connect.ts";
+import { VsockError } from "../../../src/error.ts";
+import { listen } from "../../../src/listen.ts";
+import { openLink } from "../../../src/loopback/link.ts";
+import { createLoopbackLink, openLoopback } from "../../../src/loopback/mod.ts";
+import { packet } from "./link_pair.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+const HOST = 2;
+const ADDRESS = { cid: HOST, port: 1024 };
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return (await assertRejects(() => promise, VsockError)).code;
+}
+
+test("a tap of a link that throws costs one packet, and not its memory", () => {
+  const [end, other] = createLoopbackLink();
+  using host = openLoopback(end, {
+    tap: () => {
+      throw new Error("tap");
+    },
+  });
+  using peer = openLink(other.link);
+  const free = peer.freeBlocks;
+  const payload = peer.allocate(Uint8Array.of(1))!;
+  peer.send(packet({ srcCid: 3, dstCid: HOST, op: VIRTIO_VSOCK_OP_RW, len: 1, payload }));
+  using socket = host.socket("stream");
+  assertThrows(() => socket.poll(0), Error, "tap");
+  assertEquals([socket.poll(0), peer.freeBlocks], [0, free]);
+});
+
+for (const type of ["stream", "seqpacket"] as const) {
+  test(
+    `a tap that throws as a link sends (${type}) costs nothing`,
+    TIMEOUT,
+    async () => {
+      const [end, other] = createLoopbackLink({ smallBlocks: 4, largeBlocks: 2 });
+      let throws = false;
+      using host = openLoopback(end, {
+        tap: ({ len }) => {
+          if (throws && len > 0) throw new Error("tap");
+        },
+      });
+      using guest = openLoopback(other);
+      using listener = listen({ cid: 3, port: 1024 }, { transport: guest, type });
+      using near = await connect({ cid: 3, port: 1024 }, { transport: host, type });
+      const data = new Uint8Array(2 * 65_536); // all large blocks
+      throws = true;
+      for (let times = 0; times < 5; times++) { // more than there is credit for
+        assertThrows(() => near.socket.send(data, 0), Error, "tap");
+      }
+      throws = false;
+      assertEquals([near.unsentBytes, near.socket.send(data, 0)], [0, data.length]);
+      listener.close();
+    },
+  );
+}
+
+test("close() over a link ends what waits, though a tap throws meanwhile", TIMEOUT, async () => {
+  for (const cid of [2, 3]) { // of what comes, and of what is sent
+    const [end, other] = createLoopbackLink();
+    let throws = false;
+    using host = openLoopback(end, {
+      tap: ({ srcCid }) => {
+        if (throws && srcCid === cid) throw new Error("tap");
+      },
+    });
+    using guest = openLoopback(other);
+    using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+    const near = await connect({ cid: 3, port: 1024 }, { transport: host });
+    using far = await listener.accept();
+    const reading = codeOf(near.read(new Uint8Array(1)));
+    throws = true;
+    far.socket.send(Uint8Array.of(1), 0);
+    assertThrows(() => near.close(), Error, "tap");
+    assertEquals(await reading, "EBADF");
+    throws = false;
+  }
+});
+
+test("a tap of a link may make calls, and packets stay in order", TIMEOUT, async () => {
+  const [end, other] = createLoopbackLink();
+  let call = (): void => {};
+  using host = openLoopback(end, { tap: () => call() });
+  using guest = openLoopback(other);
+  using listener = listen(ADDRESS, { transport: host });
+  using near = await connect(ADDRESS, { transport: guest });
+  using far = await listener.accept();
+  call = (): void => void far.socket.poll(0);
+  for (const byte of [1, 2, 3]) near.socket.send(Uint8Array.of(byte), 0);
+  const p = new Uint8Array(3);
+  assertEquals([far.socket.recv(p, 0), ...p, near.unsentBytes], [3, 1, 2, 3, 0]);
+});
+test(
+  "a link whose peer is gone ends its connections, though a tap throws at what came last",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink();
+    const beats: (() => void)[] = [];
+    let throws = false;
+    const { setInterval } = globalThis;
+    globalThis.setInterval = ((beat: () => void, ms: number) => {
+      beats.push(beat);
+      return setInterval(beat, ms);
+    }) as typeof setInterval;
+    using host = openLoopback(end, {
+      tap: () => {
+        if (throws) throw new Error("tap");
+      },
+    });
+    globalThis.setInterval = setInterval;
+    using guest = openLoopback(other);
+    using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+    using near = await connect({ cid: 3, port: 1024 }, { transport: host });
+    using far = await listener.accept();
+    const reading = codeOf(near.read(new Uint8Array(1), { timeoutMs: 30_000 }));
+    throws = true;
+    far.socket.send(Uint8Array.of(1), 0);
+    guest.close();
+    assertThrows(beats[0]!, Error, "tap"); // before this thread has looked for packets
+    throws = false;
+    assertEquals(await reading, "ECONNRESET");
+  },
+);
