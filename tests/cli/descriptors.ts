@@ -5,7 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { settledDescriptors } from "../helpers/few_descriptors.ts";
 import type { Running } from "./process.ts";
 
 /** Lets a process have descriptors below `most`, beside those that it has. */
@@ -13,28 +13,12 @@ export function limit({ child }: Running, most: number): void {
   execFileSync("prlimit", ["--pid", String(child.pid), `--nofile=${most}:`]);
 }
 
-function descriptors({ child }: Running): string[] {
-  return readdirSync(`/proc/${child.pid}/fd`);
-}
-
 /** The descriptor that a process gets next. */
-export function nextDescriptor(process: Running): number {
-  const open = new Set(descriptors(process));
+export function nextDescriptor({ child }: Running): number {
+  const open = new Set(readdirSync(`/proc/${child.pid}/fd`));
   let next = 0;
   while (open.has(String(next))) next++;
   return next;
-}
-
-/** Waits until they have been the same for a while, and gives them. */
-async function settled(process: Running): Promise<string> {
-  let before = "";
-  for (let same = 0; same < 10;) {
-    const now = descriptors(process).join();
-    same = now === before ? same + 1 : 0;
-    before = now;
-    await sleep(50);
-  }
-  return before;
 }
 
 /**
@@ -44,7 +28,7 @@ async function settled(process: Running): Promise<string> {
 export async function untilSettled(process: Running, serve: () => Promise<void>): Promise<number> {
   for (let count = 1, before = "";; count++) {
     await serve();
-    const now = await settled(process);
+    const now = await settledDescriptors(process.child.pid!);
     if (now === before) return count;
     before = now;
   }

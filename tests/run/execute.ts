@@ -13,12 +13,12 @@ import { type Output, Outputs } from "./output.ts";
 import { LANES, type Plan, type Run } from "./plan.ts";
 import { readReport, type TestCase } from "./report.ts";
 
-/** What came of a run, or of all its parts. */
+/** What came of the runs of one name. */
 export interface Outcome {
   readonly name: string;
   /** What went wrong beside them is one more of them. */
   readonly tests: readonly TestCase[];
-  /** The sum over all parts, some of which ran side by side. */
+  /** The sum over all, some of which ran side by side. */
   readonly seconds: number;
 }
 
@@ -93,8 +93,8 @@ async function execute(run: Run, { report, output, env, alone }: Given): Promise
 }
 
 /** One outcome for each name. */
-function merged(parts: readonly Outcome[]): readonly Outcome[] {
-  const byName = Map.groupBy(parts, ({ name }) => name);
+function merged(all: readonly Outcome[]): readonly Outcome[] {
+  const byName = Map.groupBy(all, ({ name }) => name);
   return Array.from(byName, ([name, outcomes]) => ({
     name,
     tests: outcomes.flatMap(({ tests }) => tests),
