@@ -4,11 +4,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kill } from "node:process";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { Machine } from "../device/machine.ts";
 import { RUNTIMES } from "../helpers/runtime.ts";
+import { until } from "../helpers/until.ts";
 import { EmptyFolder, run, runSoon } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
 import { installRuntimes, ROOT, scriptCommand } from "./toolchain.ts";
@@ -21,9 +21,15 @@ test("README.md begins with examples/echo.ts", () => {
   assertEquals(codeBlocks("README.md", "ts")[0], read(EXAMPLE));
 });
 
-/** Waits until there is something at `path`. */
-async function appears(path: string): Promise<void> {
-  while (!existsSync(path)) await setTimeout(10);
+/** Of a Unix socket that listens, as the kernel shows its flags. */
+const SO_ACCEPTCON = "00010000";
+
+/** Waits until somebody listens at `path`, which is there a moment before. */
+function heard(path: string): Promise<void> {
+  return until(() =>
+    readFileSync("/proc/net/unix", "utf8").split("\n")
+      .some((line) => line.endsWith(` ${path}`) && line.includes(` ${SO_ACCEPTCON} `))
+  );
 }
 
 const LIMIT = { timeout: 60_000 };
@@ -64,7 +70,7 @@ for (const name of RUNTIMES) {
     const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
     const start = [...scriptCommand(name, ...flags), "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", address, to]);
-    await appears(join(folder.path, "socket"));
+    await heard(join(folder.path, "socket"));
     run(ROOT, [...start, "send", address, from]);
     assertEquals(await receiving, "received 3000001 bytes\n");
     assertEquals(readFileSync(to).equals(readFileSync(from)), true);
@@ -76,7 +82,7 @@ for (const name of RUNTIMES) {
     const start = [...all, "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", `unix:${socket}`, "/dev/full"]);
     const failing = assertRejects(() => receiving, Error, "ENOSPC");
-    await appears(socket);
+    await heard(socket);
     const sending = runSoon(ROOT, [...start, "send", `unix:${socket}`, EXAMPLE]);
     await assertRejects(() => sending, Error, "stored were 0 bytes");
     await failing;
@@ -91,7 +97,7 @@ for (const name of RUNTIMES) {
     let shown = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => shown += text);
     try {
-      await appears(socketPath);
+      await heard(socketPath);
       using machine = await Machine.start({ socketPath });
       using conn = await connect({ cid: 2, port: 1024 }, { transport: machine.transport });
       const flow = Uint8Array.from({ length: 3_000_001 }, (_, index) => index * 7 >> 3);
