@@ -87,7 +87,7 @@ test("VsockDevice gives back buffers of a guest for a packet whose tap throws", 
       assertThrows(() => conn!.socket.send(payload, 0), Error, "a tap that throws");
     }
     throws = false;
-    assertEquals(conn!.socket.send(payload, 0), PAYLOAD);
+    assertEquals([conn!.unsentBytes, conn!.socket.send(payload, 0)], [0, PAYLOAD]);
     while ((await guest.next()).op !== VIRTIO_VSOCK_OP_RW);
   }, () => {
     if (throws) throw new Error("a tap that throws");
