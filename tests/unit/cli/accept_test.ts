@@ -17,15 +17,15 @@ const LACKS: readonly (readonly [op: string, code: Code])[] = [
   ["pthread_create", "EAGAIN"],
 ];
 
-/** A listener whose first wait fails so, and who is told when it waits again. */
-function lacking(op: string, code: Code, onSecond: () => void): Listener {
+/** A listener whose first waits fail so, and who is told when it waits again. */
+function lacking(op: string, code: Code, onLast: () => void, failures = 1): Listener {
   let waits = 0;
   const wait = (): Promise<number> => {
-    if (waits++ === 0) return Promise.reject(new SysError(op, code));
-    onSecond();
+    if (waits++ < failures) return Promise.reject(new SysError(op, code));
+    onLast();
     return Promise.resolve(1);
   };
-  const accept = () => waits > 1 ? fakeSocket({}) : undefined;
+  const accept = () => waits > failures ? fakeSocket({}) : undefined;
   return new Listener(fakeSocket({ accept, wait }));
 }
 
@@ -49,3 +49,10 @@ for (const [op, code] of LACKS) {
     await Promise.all([again, server.finished]);
   });
 }
+
+test("acceptPatiently() tells each time how often it has told before", async () => {
+  const told: number[] = [];
+  using listener = lacking("accept4", "EMFILE", () => {}, 3);
+  using _conn = await acceptPatiently(listener, (_, before) => void told.push(before));
+  assertEquals(told, [0, 1, 2]);
+});
