@@ -210,8 +210,8 @@ function versionOf(address: Address | undefined): number {
 
 async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {
   const { address, local, values } = plan;
-  const carrier = selectTransport(plan.transport, "connect", address);
-  const socket = openSocket(carrier, plan, timeoutOf(plan), values);
+  const maker = selectTransport(plan.transport, "connect", address);
+  const socket = openSocket(maker, plan, timeoutOf(plan), values);
   try {
     if (local !== undefined) attempt("bind", local, () => socket.bind(local), socket);
     await connectSocket(socket, address, plan);

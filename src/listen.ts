@@ -120,8 +120,8 @@ export function listen<A extends Address>(
   requireSocketOptions(values, address);
   permit("listen", address, options.permissions);
   const defaults = "hostname" in address ? { reuseAddress: true } : {};
-  const carrier = selectTransport(transport, "listen", address);
-  const socket = openSocket(carrier, wanted, defaults, values);
+  const maker = selectTransport(transport, "listen", address);
+  const socket = openSocket(maker, wanted, defaults, values);
   try {
     attempt("bind", address, () => socket.bind(address), socket);
     attempt("listen", address, () => socket.listen(backlog));

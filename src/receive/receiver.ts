@@ -156,7 +156,7 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
   const expected = maps ? 0 : rcvlowatOf(socket); // where it fails, nothing is mapped yet
   try {
     const mapping = isTcp(socket) ? new TcpSource(socket, pages) : openMapping(socket, pages);
-    return maps ? mapping : new AutoSource(copied(), mapping, carrierOf(socket), expected);
+    return maps ? mapping : new AutoSource(copied(), mapping, carrierNameOf(socket), expected);
   } catch (cause) {
     const error = toVsockError("mmap", cause);
     if (mode === "map" || !isUnmappable(error)) throw error;
@@ -174,9 +174,9 @@ function isTcp(socket: AnySocket): socket is KernelSocket<Address> {
 }
 
 /** Whose costs count for `socket`. */
-function carrierOf(socket: AnySocket): string {
+function carrierNameOf(socket: AnySocket): string {
   if (socket instanceof KernelSocket) return socket.family.name;
-  return socket instanceof StackSocket ? socket.carrier : "loopback";
+  return socket instanceof StackSocket ? socket.carrierName : "loopback";
 }
 
 /** Whether which way is taken may not be a matter of time. */

@@ -95,8 +95,8 @@ export class StackNode implements StackHost {
     return false;
   }
 
-  /** What carries its packets, by name. */
-  get carrier(): string {
+  /** What kind of carrier it has, as `ReceiveCost` names it. */
+  get carrierName(): string {
     return "loopback";
   }
 

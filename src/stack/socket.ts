@@ -55,9 +55,9 @@ export class StackSocket implements Socket {
     return this.#sock;
   }
 
-  /** What carries its packets, by name: what receiving costs is counted by that. */
-  get carrier(): string {
-    return this.#node.carrier;
+  /** What receiving costs is counted by that. */
+  get carrierName(): string {
+    return this.#node.carrierName;
   }
 
   /** Whether nothing is to depend on how long something takes. */

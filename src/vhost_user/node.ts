@@ -80,7 +80,7 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.#siblings.delete(guest);
   }
 
-  override get carrier(): string {
+  override get carrierName(): string {
     return "device";
   }
 
