@@ -129,7 +129,7 @@ class LinkedNode extends StackNode implements Carrier {
   readonly #link: Link;
   readonly #deliver = (packet: Packet): void => this.#fromPeer(packet);
   #pumping = false;
-  #listening = false;
+  #armed = false;
   #woken = 0;
 
   constructor(end: LoopbackEnd, tap: Tap | undefined) {
@@ -152,7 +152,7 @@ class LinkedNode extends StackNode implements Carrier {
       },
     });
     // Not before this thread returns to its event loop: one that never does is not to be woken.
-    setTimeout(() => this.listen(), 0);
+    setTimeout(() => this.keepPumping(), 0);
   }
 
   override get blocks(): boolean {
@@ -199,18 +199,18 @@ class LinkedNode extends StackNode implements Carrier {
     else packet.payload?.free();
   }
 
-  override listen(): void {
-    if (this.#listening || !this.#link.alive) return;
-    this.#listening = true;
+  override keepPumping(): void {
+    if (this.#armed || !this.#link.alive) return;
+    this.#armed = true;
     this.#link.waitAsync().then(async () => {
       // From a peer that never pauses. Not by `turns`: another thread may end a turn, and no call
       // of a user awaits this one.
       if (++this.#woken % WAKES === 0) await turn();
-      this.#listening = false;
+      this.#armed = false;
       try {
         this.pump();
       } finally {
-        this.listen(); // a tap that throws costs one packet
+        this.keepPumping(); // a tap that throws costs one packet
       }
     });
   }

@@ -184,8 +184,8 @@ export class StackNode implements StackHost {
   /** Takes in what has arrived by `carrier`, or by all; called before every system call. */
   pump(_carrier?: Carrier): void {}
 
-  /** Somebody waits in this event loop. */
-  listen(): void {}
+  /** Somebody waits in this event loop: it pumps what arrives from now on. */
+  keepPumping(): void {}
 
   /** Blocks this thread until `ready()` gives something else than 0, for at most `timeoutMs`. */
   block(ready: () => number, timeoutMs: number): number {

@@ -197,7 +197,7 @@ export class StackSocket implements Socket {
     const now = this.poll(events);
     if (now !== 0) return Promise.resolve(now);
     this.#sock.wake = this.#wake;
-    this.#node.listen();
+    this.#node.keepPumping();
     return this.#waiters.add(events, signal);
   }
 
