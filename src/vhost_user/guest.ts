@@ -71,7 +71,7 @@ export class Guest implements Carrier, TxEnd {
     calls: 0,
   };
   readonly closing: Set<VsockSock> = new Set();
-  lives = 0;
+  epoch = 0;
   readonly #host: GuestHost;
   #driver: Driver | undefined;
   /** A ring that is of no use any more. */

@@ -20,7 +20,7 @@ export interface Carrier {
   /** Bytes of a message that it has memory for when nothing else is under way. @default Infinity */
   readonly messageMax?: number;
   /** How often the peer has begun anew: `Stack.reset()` counts. */
-  lives?: number;
+  epoch?: number;
   /** Sockets whose close the peer has not agreed to; present where it may never do so. */
   readonly closing?: Set<VsockSock>;
   /**

@@ -38,7 +38,7 @@ export function emit(
   payload?: Payload,
 ): void {
   const { credit, carrier } = sock;
-  if (sock.life !== carrier!.lives) return; // the peer knows nothing of it
+  if (sock.epoch !== carrier!.epoch) return; // the peer knows nothing of it
   const len = payload === undefined ? 0 : payload.bytes.length;
   const { lastFwdCnt } = credit;
   credit.lastFwdCnt = credit.fwdCnt;
@@ -238,7 +238,7 @@ export function resetByDevice(stack: Stack, sock: VsockSock): void {
 /** Gives a socket the counters of a new connection: `virtio_transport_do_socket_init()`. */
 export function attach(sock: VsockSock): void {
   sock.bufferSize = Math.min(sock.bufferSize, U32_MAX);
-  sock.life = sock.carrier!.lives;
+  sock.epoch = sock.carrier!.epoch;
   sock.credit = new Credit(sock.bufferSize);
   sock.rx = new RxQueue(sock.credit);
 }

@@ -69,8 +69,8 @@ export class VsockSock {
   error = 0;
   /** The way to the peer: `vsk->transport`. Set from the first connect(2) on. */
   carrier: Carrier | undefined;
-  /** The `lives` of the carrier when the connection began. */
-  life: number | undefined;
+  /** The `epoch` of the carrier when the connection began. */
+  epoch: number | undefined;
   /** Counters of the connection. */
   credit: Credit = new Credit(DEFAULT_BUFFER_SIZE);
   /** What has arrived. */

@@ -112,7 +112,7 @@ export class Stack {
     }
     // Some are in no table any more.
     for (const sock of carrier.closing ?? []) resetByDevice(this, sock);
-    carrier.lives = (carrier.lives ?? 0) + 1;
+    carrier.epoch = (carrier.epoch ?? 0) + 1;
   }
 
   /** Answers a packet that no socket wants by RST, unless it was one. */
