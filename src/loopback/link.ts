@@ -85,7 +85,7 @@ export class Link implements Carrier, Disposable {
   #replies = 0; // in the queue
   #delivering = false;
   /** `allocate()` gave `undefined` and `onRoom()` was not called since. */
-  #hungry = false;
+  #owesRoom = false;
   /** What the peer sees in our `starved`, which it looks at for every packet. */
   #starved = false;
   /** Dead: nothing more is sent. Deaf: nothing more is received either. */
@@ -152,8 +152,8 @@ export class Link implements Carrier, Disposable {
     if (this.#state !== "open") return undefined;
     const payload = this.#arena.fill(data);
     if (payload !== undefined) return payload;
-    if (!this.#hungry) this.#arena.gained = false;
-    this.#hungry = true;
+    if (!this.#owesRoom) this.#arena.gained = false;
+    this.#owesRoom = true;
     this.#starve();
     return this.#arena.fill(data);
   }
@@ -253,7 +253,7 @@ export class Link implements Carrier, Disposable {
 
   #news(): boolean {
     return this.#state !== "open" || this.#in.pending() ||
-      (this.#hungry && (this.#arena.gained || this.#arena.returnsPending())) ||
+      (this.#owesRoom && (this.#arena.gained || this.#arena.returnsPending())) ||
       (this.#queue.length > 0 && this.#out.moved()) ||
       this.#peer.load(WORD.state) === STATE.closed;
   }
@@ -314,9 +314,9 @@ export class Link implements Carrier, Disposable {
   }
 
   #tellRoom(): void {
-    const tell = this.#hungry && this.#arena.gained && this.#state === "open";
-    if (tell) this.#hungry = false;
-    if (this.#starved && !this.#hungry && this.#queue.length === 0) {
+    const tell = this.#owesRoom && this.#arena.gained && this.#state === "open";
+    if (tell) this.#owesRoom = false;
+    if (this.#starved && !this.#owesRoom && this.#queue.length === 0) {
       this.#starved = false;
       this.#own.store(WORD.starved, 0);
     }
