@@ -52,16 +52,7 @@ export interface LinkEvents {
 }
 
 /**
- * Opens one end of a link in this thread. The caller closes it.
- *
- * @throws {TypeError} If that end has been opened before, here or in another thread.
- */
-export function openLink(end: LinkEnd, events: LinkEvents = {}): Link {
-  return new Link(end, events);
-}
-
-/**
- * An open end of a link.
+ * An open end of a link. The caller closes it.
  *
  * A thread that calls nothing here and does not return to its event loop for `deadAfterMs` is taken
  * for dead by the other: one that spins or computes for so long calls `beat()` now and then.
@@ -91,8 +82,12 @@ export class Link implements Carrier, Disposable {
   /** Dead: nothing more is sent. Deaf: nothing more is received either. */
   #state: "open" | "dead" | "deaf" = "open";
 
-  /** Use {@linkcode openLink}. */
-  constructor(end: LinkEnd, events: LinkEvents) {
+  /**
+   * Opens `end` in this thread.
+   *
+   * @throws {TypeError} If it has been opened before, here or in another thread.
+   */
+  constructor(end: LinkEnd, events: LinkEvents = {}) {
     const { side, control, lanes, firstIndex } = end;
     const own = new Words(control, side * END_WORDS);
     const peer = new Words(control, (1 - side) * END_WORDS);

@@ -10,7 +10,7 @@ import type { Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { realClock } from "../stack/clock.ts";
 import { LocalPage } from "../stack/local_page.ts";
-import { type Link, openLink } from "./link.ts";
+import { Link } from "./link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "./link_memory.ts";
 import type { Page0 } from "./link_page0.ts";
 import { firstPort, type RxPage, StackNode, type Tap, tellsCreditLate } from "../stack/node.ts";
@@ -141,7 +141,7 @@ class LinkedNode extends StackNode implements Carrier {
     });
     this.#peerCid = end.peerCid;
     this.useWire(new Wire(this));
-    this.#link = openLink(end.link, {
+    this.#link = new Link(end.link, {
       onRoom: () => this.stack.room(this),
       onDead: () => {
         try {

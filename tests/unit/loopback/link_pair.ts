@@ -4,7 +4,7 @@
  * @module
  */
 import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
-import { type Link, type LinkEvents, openLink } from "../../../src/loopback/link.ts";
+import { Link, type LinkEvents } from "../../../src/loopback/link.ts";
 import { createLink, type LinkEnd, type LinkOptions } from "../../../src/loopback/link_memory.ts";
 import type { Packet } from "../../../src/virtio/packet.ts";
 
@@ -16,8 +16,8 @@ export class LinkPair implements Disposable {
 
   constructor(options: LinkOptions = {}, aEvents: LinkEvents = {}, bEvents: LinkEvents = {}) {
     this.ends = createLink(options);
-    this.a = openLink(this.ends[0], aEvents);
-    this.b = openLink(this.ends[1], bEvents);
+    this.a = new Link(this.ends[0], aEvents);
+    this.b = new Link(this.ends[1], bEvents);
   }
 
   [Symbol.dispose](): void {

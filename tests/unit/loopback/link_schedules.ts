@@ -1,7 +1,7 @@
 /** What the two threads of a link do, step by step. */
 import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
 import { Bell } from "../../../src/loopback/bell.ts";
-import { type Link, openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import { createLink, END_WORDS, type LinkEnd, WORD } from "../../../src/loopback/link_memory.ts";
 import { Words } from "../../../src/loopback/ring.ts";
 import type { Lockstep, Part } from "./lockstep.ts";
@@ -108,7 +108,7 @@ class Alone extends Error {}
 
 /** Opens `end`, whose other may die and does nothing wrong. */
 function open(lockstep: Lockstep, end: LinkEnd): Link {
-  return openLink(end, {
+  return new Link(end, {
     onDead: (reason) => {
       if (!lockstep.alone) die(reason);
     },
@@ -241,7 +241,7 @@ function stays(lockstep: Lockstep, end: LinkEnd, way: Way): void {
     pump();
     equal(lockstep, "bytes by then", got, 1);
   };
-  const link = openLink(end, { onDead });
+  const link = new Link(end, { onDead });
   while (link.alive) {
     way(lockstep, link);
     pump();

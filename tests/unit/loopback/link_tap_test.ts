@@ -5,7 +5,7 @@ import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { listen } from "../../../src/listen.ts";
-import { openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import { createLoopbackLink, openLoopback } from "../../../src/loopback/mod.ts";
 import { packet } from "./link_pair.ts";
 
@@ -24,7 +24,7 @@ test("a tap of a link that throws costs one packet, and not its memory", () => {
       throw new Error("tap");
     },
   });
-  using peer = openLink(other.link);
+  using peer = new Link(other.link);
   const free = peer.freeBlocks;
   const payload = peer.allocate(Uint8Array.of(1))!;
   peer.send(packet({ srcCid: 3, dstCid: HOST, op: VIRTIO_VSOCK_OP_RW, len: 1, payload }));

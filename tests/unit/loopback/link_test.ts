@@ -4,7 +4,7 @@ import {
   VIRTIO_VSOCK_OP_CREDIT_UPDATE,
   VIRTIO_VSOCK_OP_RW,
 } from "../../../ffi/abi/virtio_vsock.ts";
-import { openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import {
   createLink,
   END_WORDS,
@@ -58,11 +58,11 @@ test("createLoopbackLink() takes options that are an object with getters", () =>
   assertThrows(() => createLoopbackLink(new Options()), RangeError, "Cannot use smallBlocks");
 });
 
-test("openLink() opens an end once, clones of it included", () => {
+test("new Link() opens an end once, clones of it included", () => {
   const [end] = createLink(SMALL);
-  using _link = openLink(end);
-  assertThrows(() => openLink(end), TypeError, "Cannot open a link end");
-  assertThrows(() => openLink(structuredClone(end)), TypeError, "Cannot open a link end");
+  using _link = new Link(end);
+  assertThrows(() => new Link(end), TypeError, "Cannot open a link end");
+  assertThrows(() => new Link(structuredClone(end)), TypeError, "Cannot open a link end");
 });
 
 test("Link.send() carries every field of the header and the bytes", () => {
@@ -146,7 +146,7 @@ test("Link.close() ends a wait of its own thread, whether there is a peer or not
 }, async () => {
   using hold = new LoopHold();
   hold.acquire();
-  const link = openLink(createLink(SMALL)[0]);
+  const link = new Link(createLink(SMALL)[0]);
   const wait = link.waitAsync();
   link.close();
   await wait;
@@ -182,7 +182,7 @@ test("Link.send() refuses a payload that is not its own", () => {
 test("Link.waitSync() sees that a peer is silent, though it takes back that it opened its end", () => {
   const reasons: string[] = [];
   const [end] = createLink({ ...SMALL, deadAfterMs: 50 });
-  using link = openLink(end, { onDead: (reason) => reasons.push(reason) });
+  using link = new Link(end, { onDead: (reason) => reasons.push(reason) });
   const words = new Int32Array(end.control, END_WORDS * 4);
   words[WORD.state] = STATE.open;
   words[WORD.beat] = 1;
@@ -194,8 +194,8 @@ test("Link.waitSync() sees that a peer is silent, though it takes back that it o
 test("Link.pump() breaks the link on a packet of a peer that has not opened its end", () => {
   const reasons: string[] = [];
   const [end, other] = createLink(SMALL);
-  using link = openLink(end, { onDead: (reason) => reasons.push(reason) });
-  using peer = openLink(other);
+  using link = new Link(end, { onDead: (reason) => reasons.push(reason) });
+  using peer = new Link(other);
   peer.send(packet());
   new Int32Array(end.control)[END_WORDS + WORD.state] = STATE.created;
   assertEquals([pumped(link), link.alive, reasons.length], [[], false, 1]);

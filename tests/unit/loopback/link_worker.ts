@@ -4,7 +4,7 @@
  * @module
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import type { LinkEnd } from "../../../src/loopback/link_memory.ts";
 import { VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RST } from "../../../ffi/abi/virtio_vsock.ts";
 import type { Packet } from "../../../src/virtio/packet.ts";
@@ -21,7 +21,7 @@ export interface LinkWorkerData {
 const ROLES = {
   /** Sends packets of random lengths, then one without bytes that has their sum as `fwdCnt`. */
   send({ end, packets, seed }: LinkWorkerData): void {
-    using link = openLink(end, { onDead: die });
+    using link = new Link(end, { onDead: die });
     const lengths = new Lengths(seed);
     let sum = 0;
     for (let i = 0; i < packets; i++) {
@@ -37,7 +37,7 @@ const ROLES = {
 
   /** Sends one byte at a time, each as soon as the receiver says that it took the one before. */
   hammer({ end }: LinkWorkerData): void {
-    using link = openLink(end, { onDead: die });
+    using link = new Link(end, { onDead: die });
     link.send(packet({ op: VIRTIO_VSOCK_OP_REQUEST }));
     let [sent, taken, over] = [0, 0, false];
     const take = ({ op, fwdCnt }: Packet): void => {
@@ -53,7 +53,7 @@ const ROLES = {
 
   /** Opens its end and stays, alive by its event loop, until it is terminated. */
   stay({ end }: LinkWorkerData): void {
-    const link = openLink(end);
+    const link = new Link(end);
     link.send(packet());
     parentPort!.on("message", () => link.close());
   },

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { assertEquals } from "@std/assert";
 import { VIRTIO_VSOCK_OP_RST } from "../../../ffi/abi/virtio_vsock.ts";
 import { LoopHold } from "../../../src/wait/loop_hold.ts";
-import { openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import { createLink, type LinkEnd } from "../../../src/loopback/link_memory.ts";
 import type { Packet } from "../../../src/virtio/packet.ts";
 import { die, packet, sumOf, turn, WAIT_MS } from "./link_pair.ts";
@@ -26,7 +26,7 @@ test("Link carries a million packets of random lengths between two threads", LON
   const [near, far] = createLink({ firstIndex: 0xfffe_0000 });
   const worker = start(far, "send", packets, seed);
   const freeAtPeer = once(worker, "message");
-  using link = openLink(near, { onDead: die });
+  using link = new Link(near, { onDead: die });
   let [sum, next, told] = [0, 0, -1];
   while (told < 0) {
     turn(link, ({ payload, fwdCnt, len }) => {
@@ -50,7 +50,7 @@ test("Page0.words wake who spins on them, every time", LONG, async () => {
   const [near, far] = createLink();
   const worker = start(far, "hammer");
   const done = once(worker, "message");
-  using link = openLink(near, { onDead: die });
+  using link = new Link(near, { onDead: die });
   let taken = 0;
   const take = ({ len, payload }: Packet): void => {
     payload?.free();
@@ -80,7 +80,7 @@ for (const how of ["sync", "async"] as const) {
     const reasons: string[] = [];
     const [near, far] = createLink({ deadAfterMs: 200 });
     const worker = start(far, "stay");
-    using link = openLink(near, { onDead: (reason) => reasons.push(reason) });
+    using link = new Link(near, { onDead: (reason) => reasons.push(reason) });
     using hold = new LoopHold();
     hold.acquire();
     await link.waitAsync();
@@ -99,7 +99,7 @@ test("Link is alive as long as the peer's event loop turns", LONG, async () => {
   const reasons: string[] = [];
   const [near, far] = createLink({ deadAfterMs: 1_500 });
   const worker = start(far, "stay");
-  using link = openLink(near, { onDead: (reason) => reasons.push(reason) });
+  using link = new Link(near, { onDead: (reason) => reasons.push(reason) });
   turn(link, () => {});
   assertEquals([link.waitSync(3_000), reasons], [false, []]);
   worker.postMessage("close");

@@ -14,7 +14,7 @@ import type { Conn } from "../../../src/conn.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { listen } from "../../../src/listen.ts";
-import { openLink } from "../../../src/loopback/link.ts";
+import { Link } from "../../../src/loopback/link.ts";
 import { END_WORDS, type LinkEnd, WORD } from "../../../src/loopback/link_memory.ts";
 import {
   createLoopbackLink,
@@ -74,7 +74,7 @@ test(
   async () => {
     const [end, other] = createLoopbackLink();
     using host = openLoopback(end);
-    using hostile = openLink(other.link);
+    using hostile = new Link(other.link);
     using listener = listen({ cid: VMADDR_CID_ANY, port: 1024 }, { transport: host });
     using near = await connect(ADDRESS, { transport: host });
     using far = await listener.accept();
@@ -185,7 +185,7 @@ test(
   async () => {
     const [end, other] = createLoopbackLink();
     using host = openLoopback(end);
-    using peer = openLink(other.link);
+    using peer = new Link(other.link);
     using listener = listen(ADDRESS, { transport: host });
     const fields = { srcCid: 3, dstCid: HOST, dstPort: 1024, op: VIRTIO_VSOCK_OP_REQUEST };
     let resets = 0;
@@ -200,7 +200,7 @@ test(
 
 test("timers run while a link's peer never pauses", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
-  using peer = openLink(other.link);
+  using peer = new Link(other.link);
   const fields = { srcCid: 3, srcPort: 7, dstCid: HOST, type: 1, op: VIRTIO_VSOCK_OP_RST };
   let sent = 0;
   const more = (): void => {
@@ -215,7 +215,7 @@ test("timers run while a link's peer never pauses", TIMEOUT, async () => {
 
 test("a link has nobody wait for a timer, however often its peer wakes it", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
-  using peer = openLink(other.link);
+  using peer = new Link(other.link);
   let heard = 0;
   using host = openLoopback(end, { tap: () => void heard++ });
   using socket = host.socket("stream");
@@ -289,7 +289,7 @@ test("Conn.receiver() maps a connection inside of a link's thread", TIMEOUT, asy
 test("a listener over a link keeps no memory of what belongs to no connection", TIMEOUT, () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
-  using peer = openLink(other.link);
+  using peer = new Link(other.link);
   using _listener = listen(ADDRESS, { transport: host });
   using socket = host.socket("stream");
   const free = peer.freeBlocks;
@@ -400,7 +400,7 @@ test("a connection that ended before its link did has ended well", TIMEOUT, asyn
 test("an answer that has come over a link in time makes a connection", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
   using host = openLoopback(end);
-  using peer = openLink(other.link);
+  using peer = new Link(other.link);
   await asleep(end.link);
   // From here on to the answer without a turn: its time begins.
   const connecting = connect({ cid: 3, port: 7 }, { transport: host, timeoutMs: 100 });
