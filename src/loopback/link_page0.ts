@@ -161,13 +161,7 @@ export class Flows {
   /** By our port, then by the peer's. */
   readonly #flows = new Map<number, Map<number, Flow>>();
   readonly #pages = new Map<number, PeerPage0>();
-  readonly #firstTxCnt: number;
   #last: Flow | undefined;
-
-  /** Every connection counts from `firstTxCnt`. */
-  constructor(firstTxCnt = 0) {
-    this.#firstTxCnt = firstTxCnt;
-  }
 
   /**
    * A packet has been published: whether a receiver that sleeps has to be woken. Not where it takes
@@ -192,8 +186,7 @@ export class Flows {
   #sentOther({ op, srcPort, dstPort, flags, fwdCnt, bufAlloc }: Header): void {
     if (op === VIRTIO_VSOCK_OP_REQUEST || op === VIRTIO_VSOCK_OP_RESPONSE) {
       this.end(srcPort, dstPort);
-      const txCnt = this.#firstTxCnt;
-      this.#add({ srcPort, dstPort, txCnt, fwdCnt, bufAlloc, page: undefined });
+      this.#add({ srcPort, dstPort, txCnt: 0, fwdCnt, bufAlloc, page: undefined });
     } else if (op === VIRTIO_VSOCK_OP_RST) {
       this.end(srcPort, dstPort);
     } else if (op === VIRTIO_VSOCK_OP_SHUTDOWN && (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0) {
