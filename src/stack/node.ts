@@ -57,7 +57,7 @@ export function firstPort(random: () => number): number {
 export function tellsCreditLate({ credit, rx, rcvlowat, seqpacket }: VsockSock): boolean {
   const window = credit.txBufSize(); // the peer keeps to its own buffer too
   const low = Math.max(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE, window / 2);
-  return seqpacket || credit.below(low, window) || credit.believed() < rcvlowat - rx.rxBytes;
+  return seqpacket || window - credit.untold() < low || credit.believed() < rcvlowat - rx.rxBytes;
 }
 
 /** Inside one event loop: packets come by microtask, so nothing ever blocks. */

@@ -252,7 +252,7 @@ export function setRcvlowat(stack: Stack, sock: VsockSock, wanted: number): void
   const value = wanted < 0 ? 0x7fff_ffff : wanted;
   if (!sock.seqpacket) {
     if (value > sock.bufferSize) throw new SysError("setsockopt", "EINVAL");
-    if (sock.carrier !== undefined && sock.rx.rxBytes < value && sock.credit.stale()) {
+    if (sock.carrier !== undefined && sock.rx.rxBytes < value && sock.credit.untold() > 0) {
       emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     }
   }

@@ -70,7 +70,7 @@ export function emit(
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
 export function tellCredit(stack: Stack, sock: VsockSock): void {
-  if (sock.credit.stale() && stack.host.tellsCredit(sock)) {
+  if (sock.credit.untold() > 0 && stack.host.tellsCredit(sock)) {
     emit(stack, sock, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
   }
 }

@@ -71,23 +71,18 @@ export class Credit {
     this.fwdCnt = (this.fwdCnt + len) >>> 0;
   }
 
-  /** Whether the peer knows less than we do. */
-  stale(): boolean {
-    return this.fwdCnt !== this.lastFwdCnt;
+  /** Payload bytes of drained packets that the peer was not told of: `fwd_cnt_delta`. */
+  untold(): number {
+    return (this.fwdCnt - this.lastFwdCnt) >>> 0;
   }
 
   /** What the peer believes to be free of this end's buffer; it wraps where that has shrunk. */
   free(): number {
-    return (this.bufAlloc - (this.fwdCnt - this.lastFwdCnt)) >>> 0;
-  }
-
-  /** Whether the peer believes that less than `bytes` are free of `window`. */
-  below(bytes: number, window: number): boolean {
-    return window - ((this.fwdCnt - this.lastFwdCnt) >>> 0) < bytes;
+    return (this.bufAlloc - this.untold()) >>> 0;
   }
 
   /** How much the peer may still send once all that it has sent is here. */
   believed(): number {
-    return this.txBufSize() - ((this.fwdCnt - this.lastFwdCnt) >>> 0) - this.bufUsed;
+    return this.txBufSize() - this.untold() - this.bufUsed;
   }
 }

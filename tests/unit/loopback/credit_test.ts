@@ -1,9 +1,14 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
-import { VIRTIO_VSOCK_OP_CREDIT_UPDATE } from "../../../ffi/abi/virtio_vsock.ts";
+import {
+  VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+  VIRTIO_VSOCK_TYPE_STREAM,
+} from "../../../ffi/abi/virtio_vsock.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
 import { WOULD_BLOCK } from "../../../src/socket.ts";
+import { tellsCreditLate } from "../../../src/stack/node.ts";
+import { VsockSock } from "../../../src/virtio/sock.ts";
 import { VsockError } from "../../../src/error.ts";
 import { openPair, pattern } from "../../helpers/pair.ts";
 
@@ -58,6 +63,19 @@ test("send() stops where the credit ends, and goes on where an update says so", 
   assertEquals([updates, near.poll(POLLOUT)], [[262_144], POLLOUT]);
   near.close();
   far.close();
+});
+
+test("tellsCreditLate() tells of half a window, and where the window has shrunk below that", () => {
+  const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
+  const { credit } = sock;
+  credit.learn(262_144, 0);
+  const told = [131_072, 1].map((bytes) => {
+    credit.queued(bytes);
+    credit.drained(bytes);
+    return tellsCreditLate(sock);
+  });
+  credit.learn(100_000, 0);
+  assertEquals([...told, tellsCreditLate(sock)], [false, true, true]);
 });
 
 test("wait() ends where SO_RCVLOWAT is set to what has come already", async () => {

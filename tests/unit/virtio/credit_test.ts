@@ -36,20 +36,20 @@ test("Credit.fits() counts the bytes, and the packets at what they cost each", (
   assertEquals(credit.fits(10 * PACKET_OVERHEAD, 0), false);
   credit.drained(1);
   assertEquals(credit.fwdCnt, 1);
-  assertEquals(credit.stale(), true);
+  assertEquals(credit.untold(), 1);
 });
 
 test("Credit.free() is what the peer believes to be free, modulo 2^32", () => {
   const credit = new Credit(262_144);
   credit.queued(262_144);
   credit.drained(196_608);
-  assertEquals([credit.free(), credit.below(65_536, 262_144)], [65_536, false]);
+  assertEquals([credit.free(), credit.untold()], [65_536, 196_608]);
   credit.drained(1);
-  assertEquals([credit.free(), credit.below(65_536, 262_144)], [65_535, true]);
+  assertEquals([credit.free(), credit.untold()], [65_535, 196_609]);
   credit.bufAlloc = 196_000; // shrunk below what the peer was not told of
-  assertEquals([credit.free(), credit.below(65_536, 196_000)], [2 ** 32 - 609, true]);
+  assertEquals([credit.free(), credit.untold()], [2 ** 32 - 609, 196_609]);
   credit.lastFwdCnt = credit.fwdCnt;
-  assertEquals([credit.free(), credit.stale()], [196_000, false]);
+  assertEquals([credit.free(), credit.untold()], [196_000, 0]);
 });
 
 test("Credit.believed() is the smaller buffer less what is queued, and what the peer was not told", () => {
