@@ -239,11 +239,6 @@ export abstract class Carried<A extends Address> implements Socket<A> {
     if (!this.#refed) fresh.unref();
   }
 
-  /** Whether connect(2) has come through. */
-  protected isConnected(): boolean {
-    return this.state === "connected";
-  }
-
   /** Throws EBADF after `close()`. */
   protected requireOpen(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");

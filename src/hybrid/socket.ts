@@ -117,7 +117,7 @@ export class HybridSocket<A extends Address> extends Carried<A> {
     this.#handshake = new Handshake(this.unix, dial, performance.now() + this.values.timeoutMs);
     this.become("connecting");
     this.#step();
-    return this.isConnected();
+    return this.state === "connected";
   }
 
   /** The end of the VM that `address` names; ENODEV where it names none. */
