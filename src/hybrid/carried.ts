@@ -36,7 +36,7 @@ const NO_FD = -1;
 const loop: LoopHold = new LoopHold();
 
 /** What the sockets of both sides of a hybrid transport share; a side adds how they connect. */
-export abstract class Carried<A extends Address> implements Socket<A> {
+export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   readonly type: SocketType = "stream";
   /** What a person can do about the last error. */
   hint: string | undefined = undefined;

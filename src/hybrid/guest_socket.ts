@@ -8,7 +8,7 @@ import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_PORT_ANY } from "../../ffi/abi/
 import { SysError } from "../../ffi/errno.ts";
 import type { UnixAddress, VsockAddress } from "../address.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
-import { Carried } from "./carried.ts";
+import { CarriedSocket } from "./carried.ts";
 import { HybridOptionValues } from "./options.ts";
 import { pickPort } from "./ports.ts";
 
@@ -33,7 +33,7 @@ const TIMEOUT_MS = 2_000;
 const READABLE = POLLIN | POLLRDNORM;
 
 /** A socket within the machine. */
-export class GuestSocket extends Carried<VsockAddress> {
+export class GuestSocket extends CarriedSocket<VsockAddress> {
   readonly #machine: Machine;
   readonly #queue: Arrival[] = [];
   #port: number | undefined;

@@ -13,7 +13,7 @@ import { type Claim, claimPath } from "../kernel/claim.ts";
 import { ignoreRefusal } from "../kernel/refusal.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { startTimer } from "../wait/waiting.ts";
-import { Carried } from "./carried.ts";
+import { CarriedSocket } from "./carried.ts";
 import type { Dialect } from "./dialect.ts";
 import { Handshake, RETRY_MS } from "./handshake.ts";
 import type { End, Names } from "./names.ts";
@@ -31,7 +31,7 @@ export interface Host<A extends Address> {
 }
 
 /** A socket of the host; `A` is what it goes by. */
-export class HybridSocket<A extends Address> extends Carried<A> {
+export class HybridSocket<A extends Address> extends CarriedSocket<A> {
   readonly #host: Host<A>;
   #bound: End | undefined;
   #claim: Claim | undefined;
