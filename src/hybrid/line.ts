@@ -6,7 +6,7 @@
 import { MSG_PEEK } from "../../ffi/abi/socket.ts";
 import { VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { WOULD_BLOCK } from "../socket.ts";
+import { type AnySocket, WOULD_BLOCK } from "../socket.ts";
 
 /** The longest line of either side, its end included: twice what any needs. */
 export const LINE_MAX = 32;
@@ -15,12 +15,6 @@ const NEWLINE = 0x0a;
 const U32_MAX = 0xffff_ffff;
 /** One will do: what is in it is taken out before the next call. */
 const look: Uint8Array<ArrayBuffer> = new Uint8Array(LINE_MAX);
-
-/** What a line is read from: recv(2) of a stream that does not wait. */
-export interface LineSource {
-  /** recv(2): bytes, 0 at the end, or `WOULD_BLOCK`. */
-  recv(buffer: Uint8Array, flags: number): number;
-}
 
 /** Reads one line, however many pieces it comes in, and not a byte more. */
 export class LineReader {
@@ -37,7 +31,7 @@ export class LineReader {
    *
    * @throws {SysError} `EPROTO` past {@linkcode LINE_MAX} bytes without an end.
    */
-  read(source: LineSource): string | undefined | null {
+  read(source: Pick<AnySocket, "recv">): string | undefined | null {
     for (;;) {
       const room = LINE_MAX - this.#line.length;
       const seen = source.recv(look.subarray(0, room), MSG_PEEK);

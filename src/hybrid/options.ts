@@ -12,12 +12,10 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
+import type { AnySocket } from "../socket.ts";
 
-/** Takes other options. */
-export interface Below {
-  /** setsockopt(2). */
-  setsockopt(level: number, name: number, value: Uint8Array): void;
-}
+/** The socket that carries the bytes. */
+type Below = Pick<AnySocket, "setsockopt">;
 
 const SIZE = 8;
 const TIMEVAL_SIZE = 16;
