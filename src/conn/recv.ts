@@ -6,8 +6,8 @@
 import { POLLHUP, POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { type Code, isSysError, SysError } from "../../ffi/errno.ts";
-import { SocketOptions } from "../options.ts";
 import type { AnySocket, MessageFlags } from "../socket.ts";
+import { BUFFER_SIZE, getOption } from "../sockopt.ts";
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -94,7 +94,7 @@ export function nextLength(socket: AnySocket, probe: Uint8Array): number {
     return recvConnected(socket, probe, MSG_PEEK | MSG_TRUNC);
   } catch (error) {
     if (!(error instanceof SysError && CANNOT_PEEK.has(error.code))) throw error;
-    return new SocketOptions(socket).bufferSize;
+    return getOption(socket, BUFFER_SIZE);
   }
 }
 
