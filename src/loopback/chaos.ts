@@ -165,7 +165,7 @@ export class ChaosWire implements Carrier {
   #pass(packet: Packet): void {
     const { random, faults } = this.#options;
     const { refuse = 0, creditLimit = Infinity, dropAfterBytes = Infinity } = faults;
-    const carried = this.#account(packet);
+    const carried = this.#count(packet);
     if (carried.bytes >= dropAfterBytes) {
       packet.payload?.free();
       return;
@@ -196,29 +196,24 @@ export class ChaosWire implements Carrier {
     this.#carried.delete(pairKey(packet));
   }
 
-  #account(packet: Packet): Carried {
-    const { resetAfterBytes, dropAfterBytes } = this.#options.faults;
-    if (dropAfterBytes === 0 || (resetAfterBytes ?? dropAfterBytes) === undefined) return UNCOUNTED;
+  /** Counts `packet`: what its connection has carried, with it. */
+  #count(packet: Packet): Carried {
+    const { resetAfterBytes = Infinity, dropAfterBytes = Infinity } = this.#options.faults;
+    const counts = dropAfterBytes > 0 && Math.min(resetAfterBytes, dropAfterBytes) < Infinity;
+    if (!counts) return UNCOUNTED;
     const key = pairKey(packet);
     let carried = this.#carried.get(key);
     if (carried === undefined || packet.op === VIRTIO_VSOCK_OP_REQUEST) {
       this.#carried.set(key, carried = { bytes: 0 });
     }
     carried.bytes += packet.len;
-    if (packet.op === VIRTIO_VSOCK_OP_RST && this.#isLast(packet, carried)) {
-      this.#carried.delete(key);
+    if (packet.op === VIRTIO_VSOCK_OP_RST) {
+      const by = `${packet.srcCid}:${packet.srcPort}`;
+      const arrives = carried.bytes < dropAfterBytes;
+      // After one that arrives neither end knows the connection, nor after one of each end.
+      if (arrives || by !== (carried.resetBy ??= by)) this.#carried.delete(key);
     }
     return carried;
-  }
-
-  /** Whether after the RST `packet` neither end knows the connection. */
-  #isLast({ srcCid, srcPort }: Packet, carried: Carried): boolean {
-    const { dropAfterBytes = Infinity } = this.#options.faults;
-    if (carried.bytes < dropAfterBytes) return true;
-    const by = `${srcCid}:${srcPort}`;
-    if (carried.resetBy !== undefined && carried.resetBy !== by) return true;
-    carried.resetBy = by;
-    return false;
   }
 }
 
