@@ -14,6 +14,7 @@ import {
   SOL_SOCKET,
 } from "../ffi/abi/socket.ts";
 import { TCP_MAXSEG, TCP_NODELAY } from "../ffi/abi/tcp.ts";
+import { decodeTimeval } from "../ffi/abi/time.ts";
 import { SO_VM_SOCKETS_ZEROCOPY } from "../ffi/abi/virtio_vsock_usr.ts";
 import {
   AF_VSOCK,
@@ -25,6 +26,7 @@ import {
 import { SysError } from "../ffi/errno.ts";
 import { type Op, toVsockError } from "./error.ts";
 import { optionHint } from "./hint.ts";
+import { timeval, u64 } from "./option_bytes.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 
@@ -122,7 +124,7 @@ function bytes(key: string, name: number): Sockopt<number> {
     name,
     size: 8,
     check: (value) => requireNumber(key, value, Number.MAX_SAFE_INTEGER, true),
-    encode: (value) => BigUint64Array.of(BigInt(value)),
+    encode: u64,
     decode: (value) => Number(new BigUint64Array(value)[0]),
   };
 }
@@ -135,14 +137,8 @@ function timeout(key: string, name: number): Sockopt<number> {
     name,
     size: 16,
     check: (value) => requireNumber(key, value, INT_MAX, false),
-    encode(value): ArrayBufferView<ArrayBuffer> {
-      const micros = BigInt(Math.round(value * 1000));
-      return BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n);
-    },
-    decode(value): number {
-      const [seconds, micros] = new BigInt64Array(value);
-      return Number(seconds) * 1000 + Number(micros) / 1000;
-    },
+    encode: timeval,
+    decode: (value) => decodeTimeval(new Uint8Array(value)),
   };
 }
 

@@ -12,13 +12,12 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
+import { readTimeval, readU64, timeval, u64 } from "../option_bytes.ts";
 import type { AnySocket } from "../socket.ts";
 
 /** The socket that carries the bytes. */
 type Below = Pick<AnySocket, "setsockopt">;
 
-const SIZE = 8;
-const TIMEVAL_SIZE = 16;
 const INT_MAX = 2 ** 31 - 1;
 
 /**
@@ -60,10 +59,8 @@ export class HybridOptionValues {
       case SO_VM_SOCKETS_BUFFER_MAX_SIZE:
         return u64(this.#max);
       case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
-      case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: {
-        const micros = BigInt(Math.round(this.timeoutMs * 1_000));
-        return bytesOf(BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n));
-      }
+      case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
+        return timeval(this.timeoutMs);
       default:
         throw new SysError("getsockopt", "ENOPROTOOPT");
     }
@@ -102,35 +99,7 @@ export class HybridOptionValues {
    * its reader still busy.
    */
   apply(below: Below): void {
-    const bytes = bytesOf(Int32Array.of(Math.min(2 * this.#size, INT_MAX)));
-    below.setsockopt(SOL_SOCKET, SO_SNDBUF, bytes);
+    const bytes = Int32Array.of(Math.min(2 * this.#size, INT_MAX));
+    below.setsockopt(SOL_SOCKET, SO_SNDBUF, new Uint8Array(bytes.buffer));
   }
-}
-
-function bytesOf(value: BigInt64Array | BigUint64Array | Int32Array): Uint8Array {
-  return new Uint8Array(value.buffer);
-}
-
-function u64(value: number): Uint8Array {
-  return bytesOf(BigUint64Array.of(BigInt(value)));
-}
-
-function viewOf(value: Uint8Array, size: number): DataView {
-  if (value.length < size) throw new SysError("setsockopt", "EINVAL");
-  return new DataView(value.buffer, value.byteOffset, value.byteLength);
-}
-
-/** Sizes past 2^53 lose their last bits. */
-function readU64(value: Uint8Array): number {
-  return Number(viewOf(value, SIZE).getBigUint64(0, true));
-}
-
-/** A `struct timeval` of 64-bit members in milliseconds. */
-function readTimeval(value: Uint8Array): number {
-  const view = viewOf(value, TIMEVAL_SIZE);
-  const [seconds, micros] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
-  if (seconds < 0n || seconds >= 1n << 53n || micros < 0n || micros >= 1_000_000n) {
-    throw new SysError("setsockopt", "ERANGE");
-  }
-  return Number(seconds) * 1_000 + Number(micros) / 1_000;
 }

@@ -29,12 +29,12 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
+import { readTimeval, readU64, timeval, u64 } from "../option_bytes.ts";
 import { setRcvlowat, takeError, updateBufferSize } from "../virtio/calls.ts";
 import { DEFAULT_CONNECT_TIMEOUT_MS, type VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
 
-const USEC_PER_MSEC = 1_000;
-const USEC_PER_SEC = 1_000_000;
+const USEC_PER_SEC = 1_000_000n;
 /** Bytes of those that are kept: `struct linger`, and `struct timeval` of 64-bit Linux. */
 const KEPT_SIZES: ReadonlyMap<number, number> = new Map([
   [SO_LINGER, 8],
@@ -80,10 +80,6 @@ function viewOf(value: Uint8Array): DataView {
 
 function int32(number: number): Uint8Array {
   return new Uint8Array(Int32Array.of(number).buffer);
-}
-
-function u64(number: number): Uint8Array {
-  return new Uint8Array(BigUint64Array.of(BigInt(number)).buffer);
 }
 
 /** The generic part of getsockopt(2) cuts short what does not fit. */
@@ -149,7 +145,7 @@ function keep(kept: KeptOptions, name: number, value: DataView): void {
     return;
   }
   const [sec, usec] = [value.getBigInt64(0, true), value.getBigInt64(8, true)];
-  if (usec < 0n || usec >= BigInt(USEC_PER_SEC)) throw new SysError("setsockopt", "EDOM");
+  if (usec < 0n || usec >= USEC_PER_SEC) throw new SysError("setsockopt", "EDOM");
   kept.set(name, new Uint8Array(BigInt64Array.of(...(sec < 0n ? [0n, 0n] : [sec, usec])).buffer));
 }
 
@@ -176,10 +172,8 @@ function encodeVsockOption(sock: VsockSock, name: number): Uint8Array {
     case SO_VM_SOCKETS_ZEROCOPY:
       return u64(sock.zerocopy ? 1 : 0);
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
-    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: {
-      const ms = BigInt(sock.connectTimeoutMs);
-      return new Uint8Array(BigInt64Array.of(ms / 1_000n, (ms % 1_000n) * 1_000n).buffer);
-    }
+    case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
+      return timeval(sock.connectTimeoutMs);
     default:
       throw new SysError("getsockopt", "ENOPROTOOPT");
   }
@@ -205,27 +199,10 @@ function setVsockOption(stack: Stack, sock: VsockSock, name: number, value: Uint
       break;
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
-      sock.connectTimeoutMs = readTimeout(value);
+      // Whole milliseconds; the kernel rounds up to its jiffies.
+      sock.connectTimeoutMs = Math.ceil(readTimeval(value)) || DEFAULT_CONNECT_TIMEOUT_MS;
       break;
     default:
       throw new SysError("setsockopt", "ENOPROTOOPT");
   }
-}
-
-/** Sizes past 2^53 lose their last bits: they are clamped to 2^32 - 1 before they count. */
-function readU64(value: Uint8Array): number {
-  if (value.length < 8) throw new SysError("setsockopt", "EINVAL");
-  return Number(viewOf(value).getBigUint64(0, true));
-}
-
-function readTimeout(value: Uint8Array): number {
-  if (value.length < 16) throw new SysError("setsockopt", "EINVAL");
-  const view = viewOf(value);
-  const [sec, usec] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
-  if (sec < 0n || usec >= BigInt(USEC_PER_SEC) || sec >= 1n << 53n) {
-    throw new SysError("setsockopt", "ERANGE");
-  }
-  // Whole milliseconds; the kernel rounds up to its jiffies.
-  const ms = Number(sec) * 1_000 + Math.ceil(Number(usec) / USEC_PER_MSEC);
-  return ms <= 0 ? DEFAULT_CONNECT_TIMEOUT_MS : ms;
 }

@@ -1,0 +1,47 @@
+/**
+ * Values of the options of level `AF_VSOCK` as bytes, for what sets them and for what stands in for
+ * the kernel.
+ *
+ * @module
+ */
+import { decodeTimeval } from "../ffi/abi/time.ts";
+import { SysError } from "../ffi/errno.ts";
+
+/** An `unsigned long long`. */
+export function u64(value: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
+}
+
+/** A `struct timeval` of 64-bit members, from milliseconds. */
+export function timeval(ms: number): Uint8Array<ArrayBuffer> {
+  const micros = BigInt(Math.round(ms * 1_000));
+  return new Uint8Array(BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n).buffer);
+}
+
+/**
+ * What setsockopt(2) reads of an `unsigned long long`. Sizes past 2^53 lose their last bits.
+ *
+ * @throws {SysError} `EINVAL` where it is too short.
+ */
+export function readU64(value: Uint8Array): number {
+  return Number(viewOf(value, 8).getBigUint64(0, true));
+}
+
+/**
+ * The milliseconds that setsockopt(2) reads of a `struct timeval`.
+ *
+ * @throws {SysError} `EINVAL` where it is too short, `ERANGE` where it is no time from 0 on.
+ */
+export function readTimeval(value: Uint8Array): number {
+  const view = viewOf(value, 16);
+  const [seconds, micros] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
+  if (seconds < 0n || seconds >= 1n << 53n || micros < 0n || micros >= 1_000_000n) {
+    throw new SysError("setsockopt", "ERANGE");
+  }
+  return decodeTimeval(value);
+}
+
+function viewOf(value: Uint8Array, size: number): DataView {
+  if (value.length < size) throw new SysError("setsockopt", "EINVAL");
+  return new DataView(value.buffer, value.byteOffset, value.byteLength);
+}
