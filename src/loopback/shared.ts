@@ -142,7 +142,7 @@ class LinkedNode extends StackNode implements Carrier {
     this.#peerCid = end.peerCid;
     this.useWire(new Wire(this));
     this.#link = new Link(end.link, {
-      onRoom: () => this.stack.room(this),
+      onRoom: () => this.stack.tellRoom(this),
       onDead: () => {
         try {
           this.pump(); // what the peer sent before it died

@@ -41,8 +41,8 @@ export interface GuestHost {
   sent(packet: Packet): void;
   /** A guest has had its share of this turn of the event loop. */
   rests(): void;
-  /** There is memory for payloads to `guest` again: see `Stack.room()`. */
-  room(guest: Guest, bytes: number, least: number): boolean;
+  /** There is memory for payloads to `guest` again: see `Stack.tellRoom()`. */
+  tellRoom(guest: Guest, bytes: number, least: number): boolean;
   /** The driver of `guest` has started. */
   started(guest: Guest): void;
   /** The driver of `guest` has gone: its connections are over. */
@@ -288,7 +288,7 @@ export class Guest implements Carrier, TxEnd {
       rx.flush();
       if (rx.publish()) this.#call(rings[RX]!);
       if (tx.queue.publish()) this.#call(rings[TX]!);
-      rx.giveRoom((bytes, least) => this.#host.room(this, bytes, least));
+      rx.giveRoom((bytes, least) => this.#host.tellRoom(this, bytes, least));
       if (!rx.awaited) return rx.queue.disableKicks();
     } while (rx.queue.enableKicks() && !rx.givesRoom && !rx.spent);
     if (rx.givesRoom || rx.spent) this.#later();

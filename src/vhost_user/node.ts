@@ -177,8 +177,8 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.tappedOrLost(packet);
   }
 
-  room(guest: Guest, bytes: number, least: number): boolean {
-    return this.stack.room(guest, bytes, least);
+  tellRoom(guest: Guest, bytes: number, least: number): boolean {
+    return this.stack.tellRoom(guest, bytes, least);
   }
 
   rests(): void {

@@ -25,7 +25,7 @@ export interface Carrier {
   readonly closing?: Set<VsockSock>;
   /**
    * Copies `data` (1 to 65536 bytes) into memory that the carrier can deliver; `undefined` where it
-   * has none now. Then `Stack.room()` is called once there is. `to` says whom it is for. Of a
+   * has none now. Then `Stack.tellRoom()` is called once there is. `to` says whom it is for. Of a
    * stream it may be less, from the start.
    */
   allocate(data: Uint8Array, to: Destination): Payload | undefined;

@@ -80,7 +80,7 @@ export class Stack {
    * have waited longest first; each takes `least` or more. Gives whether others still wait: then
    * this is to be called again.
    */
-  room(carrier: Carrier, bytes: number = Infinity, least: number = 1): boolean {
+  tellRoom(carrier: Carrier, bytes: number = Infinity, least: number = 1): boolean {
     const socks = this.#wantRoom.get(carrier) ?? [];
     let left = bytes;
     for (const [sock, wanted] of socks) {
@@ -93,7 +93,7 @@ export class Stack {
     return this.#wantRoom.has(carrier); // whoever was told may have been refused again
   }
 
-  /** `sock` could not get memory of its `carrier` for `bytes`: it is told by `room()`. */
+  /** `sock` could not get memory of its `carrier` for `bytes`: it is told by `tellRoom()`. */
   needRoom(sock: VsockSock, carrier: Carrier, bytes: number): void {
     sock.wantRoom = true;
     const socks = this.#wantRoom.get(carrier) ?? new Map<VsockSock, number>();

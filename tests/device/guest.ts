@@ -253,7 +253,7 @@ export class FakeGuest extends StackNode implements Carrier {
     } while (this.#up && driver.enableCalls());
     if (count === 0 || !this.#up) return;
     this.#flush();
-    this.stack.room(this);
+    this.stack.tellRoom(this);
   }
 
   #reap(): boolean {

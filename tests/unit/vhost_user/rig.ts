@@ -127,7 +127,7 @@ export class RxRig {
     this.rx.flush();
     this.rx.publish();
     this.rx.shareRoom();
-    this.rx.giveRoom((bytes, least) => this.stack.room(this.rx, bytes, least));
+    this.rx.giveRoom((bytes, least) => this.stack.tellRoom(this.rx, bytes, least));
     for (let used; (used = this.#driver.getUsed()) !== undefined;) {
       const address = this.#posted.get(used.head)!;
       this.#take(this.#memory.slice(address, address + used.length));

@@ -188,7 +188,7 @@ test("Stack.findConnected() looks at few connections, whatever ports a peer has 
   assert(looks < 10, `${looks} looks`);
 });
 
-test("Stack.room() wakes those who wait for that carrier, and no others", () => {
+test("Stack.tellRoom() wakes those who wait for that carrier, and no others", () => {
   const { stack, carrier } = new Rig();
   const woken: string[] = [];
   for (const [name, way] of Object.entries({ one: carrier, two: carrier, other: { ...carrier } })) {
@@ -198,11 +198,11 @@ test("Stack.room() wakes those who wait for that carrier, and no others", () => 
     stack.needRoom(sock, way, 1);
     if (name === "two") stack.remove(sock);
   }
-  for (let round = 0; round < 2; round++) stack.room(carrier);
+  for (let round = 0; round < 2; round++) stack.tellRoom(carrier);
   assertEquals(woken, ["one"]);
 });
 
-test("Stack.room() tells of a socket that is refused again while it is told", () => {
+test("Stack.tellRoom() tells of a socket that is refused again while it is told", () => {
   const { stack, carrier } = new Rig();
   const sock = new VsockSock(VIRTIO_VSOCK_TYPE_STREAM);
   stack.needRoom(sock, carrier, 1);
@@ -210,8 +210,8 @@ test("Stack.room() tells of a socket that is refused again while it is told", ()
   sock.wake = () => {
     if (++told === 1) stack.needRoom(sock, carrier, 1);
   };
-  assertEquals([stack.room(carrier, 1), told], [true, 1]);
-  assertEquals([stack.room(carrier, 1), told], [false, 2]);
+  assertEquals([stack.tellRoom(carrier, 1), told], [true, 1]);
+  assertEquals([stack.tellRoom(carrier, 1), told], [false, 2]);
 });
 
 test("Stack.reset() ends what was connected, and the next life of the peer hears nothing of it", () => {
