@@ -46,7 +46,7 @@ const KEPT_SIZES: ReadonlyMap<number, number> = new Map([
 export type KeptOptions = Map<number, Uint8Array>;
 
 /** getsockopt(2): fills `value`; the length that optlen has then. */
-export function getOption(
+export function getsockopt(
   sock: VsockSock,
   kept: KeptOptions,
   level: number,
@@ -61,7 +61,7 @@ export function getOption(
 }
 
 /** setsockopt(2). */
-export function setOption(
+export function setsockopt(
   stack: Stack,
   sock: VsockSock,
   kept: KeptOptions,

@@ -20,7 +20,7 @@ import { release } from "../virtio/connection.ts";
 import { VsockSock } from "../virtio/sock.ts";
 import { requireMappable, StackMapping } from "./mapping.ts";
 import type { RxPage, StackNode } from "./node.ts";
-import { getOption, type KeptOptions, setOption } from "./options.ts";
+import { getsockopt, type KeptOptions, setsockopt } from "./options.ts";
 import type { Turns } from "../wait/turns.ts";
 import { Waiters } from "../wait/waiters.ts";
 
@@ -149,12 +149,12 @@ export class StackSocket implements Socket {
       this.mapRx(Number(view.getBigUint64(0, true)));
       return value.length;
     }
-    return getOption(this.#sock, this.#kept, level, name, value);
+    return getsockopt(this.#sock, this.#kept, level, name, value);
   }
 
   setsockopt(level: number, name: number, value: Uint8Array): void {
     this.#enter("setsockopt");
-    setOption(this.#node.stack, this.#sock, this.#kept, level, name, value);
+    setsockopt(this.#node.stack, this.#sock, this.#kept, level, name, value);
   }
 
   takeError(): number {
