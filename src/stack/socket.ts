@@ -115,17 +115,16 @@ export class StackSocket implements Socket {
   }
 
   close(): void {
-    if (this.#closed) return;
     try {
-      this.#node.pump(this.#sock.carrier);
-    } finally { // a tap may throw
-      this.#closed = true;
-      this.#node.listening.delete(this);
-      this.#release();
+      this.#takeIn();
+    } finally { // a tap may throw, or close it
+      if (!this.#closed) this.#release();
     }
   }
 
   #release(): void {
+    this.#closed = true;
+    this.#node.listening.delete(this);
     try {
       release(this.#node.stack, this.#sock);
     } finally {
@@ -253,13 +252,18 @@ export class StackSocket implements Socket {
 
   /** What has arrived is enough to go on with: the rest is taken in when nothing is left of it. */
   #enterDequeue(op: string): void {
-    if (this.#closed) throw new SysError(op, "EBADF");
-    if (!this.#sock.readable) this.#node.pump(this.#sock.carrier);
+    if (!this.#sock.readable) this.#takeIn();
+    this.#requireOpen(op);
   }
 
-  /** Every other call begins so: never after close(), always with what has arrived taken in. */
+  /** Every other call begins so: always with what has arrived taken in, never after close(). */
   #enter(op: string): void {
+    this.#takeIn();
+    this.#requireOpen(op);
+  }
+
+  /** After what was taken in: a tap may have closed it. */
+  #requireOpen(op: string): void {
     if (this.#closed) throw new SysError(op, "EBADF");
-    this.#node.pump(this.#sock.carrier);
   }
 }
