@@ -75,6 +75,7 @@ class StandIn implements Vmm {
   readonly #vmmPath: VmmPath;
   readonly #machine: Machine;
   readonly #faults: HybridFaults;
+  /** The host's ends of connections go from 2^30 to 2^31 - 1 and round, as Firecracker's do. */
   #lastPort = 2 ** 31 - 1;
 
   constructor(path: string, cid: number, faults: HybridFaults) {
