@@ -43,8 +43,6 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   /** Carries the bytes. */
   protected unix: KernelSocket<UnixAddress>;
   protected state: State = "fresh";
-  /** Whether poll(2) of `unix` tells what this socket is ready for. */
-  protected live = false;
   protected local: A;
   protected remote: A | undefined;
   /** The options of AF_VSOCK. */
@@ -74,6 +72,11 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   abstract accept(): Socket<A> | undefined;
   /** Gives back what bind took; called once. */
   protected abstract release(): void;
+
+  /** Whether poll(2) of `unix` tells what this socket is ready for. */
+  protected get pollsUnix(): boolean {
+    return this.state === "connected";
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -149,7 +152,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
 
   poll(events: number): number {
     if (this.#closed) return POLLNVAL;
-    if (this.live) return this.unix.poll(events);
+    if (this.pollsUnix) return this.unix.poll(events);
     return this.pollIdle(events) | (this.#error === 0 ? 0 : POLLERR);
   }
 
@@ -159,7 +162,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
-    if (this.live && !this.#closed) return this.unix.wait(events, signal);
+    if (this.pollsUnix && !this.#closed) return this.unix.wait(events, signal);
     return this.#waitIdle(events, signal);
   }
 
@@ -167,7 +170,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
     for (;;) {
       const now = this.poll(events);
       if (now !== 0) return now;
-      if (this.live) return this.unix.wait(events, signal);
+      if (this.pollsUnix) return this.unix.wait(events, signal);
       await this.changed(signal);
     }
   }
@@ -183,7 +186,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
       const now = this.poll(events);
       const left = end - performance.now();
       if (now !== 0 || left <= 0) return now;
-      if (this.live) this.unix.waitSync(events, left);
+      if (this.pollsUnix) this.unix.waitSync(events, left);
       else this.changedSync(left);
     }
   }
@@ -211,9 +214,8 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   }
 
   /** The state is another; who waits is to look again. */
-  protected become(state: State, live: boolean = state === "connected"): void {
+  protected become(state: State): void {
     this.state = state;
-    this.live = live;
     this.waiters.wake();
   }
 

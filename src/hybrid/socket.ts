@@ -84,7 +84,7 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
       throw new SysError("listen", "EINVAL");
     }
     this.unix.listen(backlog);
-    this.become("listening", true);
+    this.become("listening");
   }
 
   accept(): HybridSocket<A> | undefined {
@@ -150,11 +150,15 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
     this.become("connected");
   }
 
+  protected override get pollsUnix(): boolean {
+    return super.pollsUnix || this.state === "listening";
+  }
+
   protected override pollIdle(events: number): number {
     if (this.state !== "connecting") return super.pollIdle(events);
     this.#step();
     if (this.state === "connecting") return 0;
-    return this.live ? this.unix.poll(events) : super.pollIdle(events);
+    return this.pollsUnix ? this.unix.poll(events) : super.pollIdle(events);
   }
 
   protected override changed(signal: AbortSignal | undefined): Promise<void> {
