@@ -40,18 +40,18 @@ export class Listener<A extends Address = Address>
   readonly addr: Addr<A>;
   /** Options that connections accepted later inherit: all but `rcvlowat` and `zeroCopySend`. */
   readonly options: SocketOptions;
-  readonly #forEach: SocketOptionValues;
+  readonly #acceptedOptions: SocketOptionValues;
   readonly #pending: PendingCall;
 
   /**
-   * Takes over a listening socket: for transports of your own, `listen()` does it. `forEach` is
+   * Takes over a listening socket: for transports of your own, `listen()` does it. `acceptedOptions`
    * set on each accepted connection.
    */
-  constructor(socket: Socket<A>, forEach: SocketOptionValues = {}) {
+  constructor(socket: Socket<A>, acceptedOptions: SocketOptionValues = {}) {
     this.addr = toAddr(attempt("getsockname", undefined, () => socket.localAddress()));
     this.socket = socket;
     this.options = new SocketOptions(socket);
-    this.#forEach = forEach;
+    this.#acceptedOptions = acceptedOptions;
     this.#pending = new PendingCall("accept", socket, this.addr);
   }
 
@@ -83,7 +83,7 @@ export class Listener<A extends Address = Address>
       const socket = this.socket.accept();
       if (socket === undefined) return undefined;
       try {
-        applySocketOptions(socket, this.#forEach);
+        applySocketOptions(socket, this.#acceptedOptions);
         return new Conn(socket);
       } catch (cause) {
         socket.close();
