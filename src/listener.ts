@@ -44,8 +44,8 @@ export class Listener<A extends Address = Address>
   readonly #pending: PendingCall;
 
   /**
-   * Takes over a listening socket: for transports of your own, `listen()` does it. `acceptedOptions`
-   * set on each accepted connection.
+   * Takes over a listening socket: for transports of your own, `listen()` does it.
+   * `acceptedOptions` are set on each accepted connection.
    */
   constructor(socket: Socket<A>, acceptedOptions: SocketOptionValues = {}) {
     this.addr = toAddr(attempt("getsockname", undefined, () => socket.localAddress()));

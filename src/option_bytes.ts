@@ -28,17 +28,18 @@ export function readU64(value: Uint8Array): number {
 }
 
 /**
- * The milliseconds that setsockopt(2) reads of a `struct timeval`.
+ * The milliseconds that setsockopt(2) of AF_VSOCK reads of a `struct timeval`: of microseconds only
+ * that there are not too many, so that those below 0 take nothing away.
  *
  * @throws {SysError} `EINVAL` where it is too short, `ERANGE` where it is no time from 0 on.
  */
 export function readTimeval(value: Uint8Array): number {
   const view = viewOf(value, 16);
   const [seconds, micros] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
-  if (seconds < 0n || seconds >= 1n << 53n || micros < 0n || micros >= 1_000_000n) {
+  if (seconds < 0n || seconds >= 1n << 53n || micros >= 1_000_000n) {
     throw new SysError("setsockopt", "ERANGE");
   }
-  return decodeTimeval(value);
+  return micros < 0n ? Number(seconds) * 1_000 : decodeTimeval(value);
 }
 
 function viewOf(value: Uint8Array, size: number): DataView {
