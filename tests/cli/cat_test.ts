@@ -202,19 +202,22 @@ test("cat --exec ends with a command that reads nothing", LIMIT, async () => {
   assertEquals([await client.ended, client.out, await server.ended], [0, "bye\n", 0]);
 });
 
-test("cat --exec of a VM's port ends a command whose client is gone", LIMIT, async () => {
-  using place = openPath();
-  const path = place.listen.slice("unix:".length);
-  const command = "yes; echo over >&2";
-  using server = new Running("cat", "-l", "-k", "-v", "-e", command, `hvsock://${path}:5000`);
-  await server.says(/^listening on hvsock:/m);
-  using client = new Running("cat", `unix:${path}_5000`);
-  await server.says(/^connected from/m);
-  client.child.kill("SIGKILL");
-  await server.says(/^over$/m);
-  process.kill(server.child.pid!, "SIGTERM");
-  assertEquals(await server.ended, 143);
-});
+for (const wait of ["", "sleep 1; "]) {
+  const when = wait === "" ? "gone" : "gone before it says anything";
+  test(`cat --exec of a VM's port ends a command whose client is ${when}`, LIMIT, async () => {
+    using place = openPath();
+    const path = place.listen.slice("unix:".length);
+    const command = `${wait}yes; echo over >&2`;
+    using server = new Running("cat", "-l", "-k", "-v", "-e", command, `hvsock://${path}:5000`);
+    await server.says(/^listening on hvsock:/m);
+    using client = new Running("cat", `unix:${path}_5000`);
+    await server.says(/^connected from/m);
+    client.child.kill("SIGKILL");
+    await server.says(/^over$/m);
+    process.kill(server.child.pid!, "SIGTERM");
+    assertEquals(await server.ended, 143);
+  });
+}
 
 test("cat --timeout fails when nobody comes, and when nothing moves", LIMIT, async () => {
   using place = openPath();

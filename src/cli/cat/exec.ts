@@ -44,7 +44,8 @@ export async function execOn(
   try {
     const ended = endOf(child);
     if (direct || child.pid === undefined) return await ended; // nor has it pipes
-    const relaying = relay(conn, pipesOf(child), { lines: false, receiveOnly: false, signal });
+    const relaying = relay(conn, pipesOf(child), { lines: false, receiveOnly: false, signal })
+      .finally(() => child.stdout?.destroy()); // what it still writes has no reader
     const [failure] = await Promise.all([ended.finally(() => conn.closeRead()), relaying]);
     return failure;
   } finally {
