@@ -2,31 +2,19 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assertMatch } from "@std/assert";
+import type { TcpAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
-import { connect } from "../../src/connect.ts";
-import { VsockError } from "../../src/error.ts";
 import { limit, nextDescriptor, untilSettled } from "./descriptors.ts";
 import { Running } from "./process.ts";
+import { reach } from "./reach.ts";
 
 const PLENTY = 256;
 /** See perf_remote_test.ts; that is even. */
 const PORT = 11_001 + process.pid % 5_000 * 2;
 const ADDRESS = { hostname: "127.0.0.1", port: PORT };
 
-/** Connects once somebody listens. */
-async function reach(): Promise<Conn> {
-  for (;;) {
-    try {
-      return await connect(ADDRESS);
-    } catch (error) {
-      if (!(error instanceof VsockError) || error.code !== "ECONNREFUSED") throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 /** What is said of a request that is none. */
-async function refusal(conn: Conn): Promise<string> {
+async function refusal(conn: Conn<TcpAddress>): Promise<string> {
   await conn.write(new TextEncoder().encode("{}\n"));
   const buffer = new Uint8Array(4_096);
   return new TextDecoder().decode(buffer.subarray(0, await conn.read(buffer) ?? 0));
@@ -37,11 +25,11 @@ test("perf --serve tells of a passing failure of accept(), and goes on", {
 }, async () => {
   using serving = new Running("perf", "--serve", "--transport", "tcp", "--port", `${PORT}`);
   await untilSettled(serving, async () => {
-    using first = await reach();
+    using first = await reach(ADDRESS);
     assertMatch(await refusal(first), /"error":/);
   });
   limit(serving, nextDescriptor(serving));
-  using second = await reach();
+  using second = await reach(ADDRESS);
   await serving.says(/^vsockit perf: Cannot accept .*: EMFILE.*\n/);
   limit(serving, PLENTY);
   assertMatch(await refusal(second), /"error":/);

@@ -5,7 +5,6 @@ import process from "node:process";
 import { after, before, test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/connect.ts";
-import { VsockError } from "../../src/error.ts";
 import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
@@ -14,6 +13,7 @@ import "../helpers/brief_warm_ups.ts";
 import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
 import { Running } from "./process.ts";
+import { reach } from "./reach.ts";
 
 const SKIP = openTcp("127.0.0.1").capabilities.mapRx
   ? false
@@ -29,15 +29,7 @@ let serving: Running | undefined;
 
 before(async () => {
   serving = new Running("perf", "--serve", "--transport", "tcp", "--port", `${PORT}`);
-  for (;;) {
-    try {
-      using _ = await connect(ADDRESS);
-      return;
-    } catch (error) {
-      if (!(error instanceof VsockError) || error.code !== "ECONNREFUSED") throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  using _ = await reach(ADDRESS);
 });
 
 after(async () => {
