@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { decodeTimeval } from "../ffi/abi/time.ts";
 import { SysError } from "../ffi/errno.ts";
 
 /** An `unsigned long long`. */
@@ -39,7 +38,7 @@ export function readTimeval(value: Uint8Array): number {
   if (seconds < 0n || seconds >= 1n << 53n || micros >= 1_000_000n) {
     throw new SysError("setsockopt", "ERANGE");
   }
-  return micros < 0n ? Number(seconds) * 1_000 : decodeTimeval(value);
+  return Number(seconds) * 1_000 + Math.max(0, Number(micros)) / 1_000;
 }
 
 function viewOf(value: Uint8Array, size: number): DataView {
