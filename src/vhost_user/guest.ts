@@ -12,7 +12,7 @@ import type { Virtqueue } from "../virtio/virtqueue.ts";
 import type { Header, Packet, Payload } from "../virtio/packet.ts";
 import type { VsockSock } from "../virtio/sock.ts";
 import { RxWriter } from "./guest_rx.ts";
-import { type GuestCounters, type TxEnd, TxReader } from "./guest_tx.ts";
+import { type GuestCounters, noCounters, type TxEnd, TxReader } from "./guest_tx.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { Nap } from "./nap.ts";
 import type { Session } from "./session.ts";
@@ -61,15 +61,7 @@ interface Driver {
 /** One guest. */
 export class Guest implements Carrier, TxEnd {
   readonly cid: number;
-  readonly counters: GuestCounters = {
-    rxPackets: 0,
-    rxBytes: 0,
-    rxBorrowedBytes: 0,
-    txPackets: 0,
-    txBytes: 0,
-    kicks: 0,
-    calls: 0,
-  };
+  readonly counters: GuestCounters = noCounters();
   readonly closing: Set<VsockSock> = new Set();
   epoch = 0;
   readonly #host: GuestHost;

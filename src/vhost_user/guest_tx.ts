@@ -41,6 +41,19 @@ export interface GuestCounters {
   calls: number;
 }
 
+/** Those of a guest that has done nothing yet. */
+export function noCounters(): GuestCounters {
+  return {
+    rxPackets: 0,
+    rxBytes: 0,
+    rxBorrowedBytes: 0,
+    txPackets: 0,
+    txBytes: 0,
+    kicks: 0,
+    calls: 0,
+  };
+}
+
 /** What a reader gives its packets to. */
 export interface TxEnd {
   /** The guest's memory now. */

@@ -7,7 +7,7 @@ import {
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../../ffi/abi/virtio_vsock.ts";
 import type { GuestRam } from "../../../src/vhost_user/guest_ram.ts";
-import { type GuestCounters, TxReader } from "../../../src/vhost_user/guest_tx.ts";
+import { noCounters, TxReader } from "../../../src/vhost_user/guest_tx.ts";
 import { VirtqueueError } from "../../../src/virtio/chain.ts";
 import { encodeHeader, HEADER_SIZE, type Packet } from "../../../src/virtio/packet.ts";
 import { Virtqueue } from "../../../src/virtio/virtqueue.ts";
@@ -29,16 +29,7 @@ class Rig {
       bytes: (at: number, length: number) => this.#memory.subarray(at, at + length),
     };
     const queue = new Virtqueue({ ...parts, memory, eventIdx: true, indirect: false, base: 0 });
-    const counters: GuestCounters = {
-      rxPackets: 0,
-      rxBytes: 0,
-      rxBorrowedBytes: 0,
-      txPackets: 0,
-      txBytes: 0,
-      kicks: 0,
-      calls: 0,
-    };
-    this.reader = new TxReader(queue, false, counters, {
+    this.reader = new TxReader(queue, false, noCounters(), {
       ram: memory as unknown as GuestRam,
       accepts: () => true,
       maps: () => false,
