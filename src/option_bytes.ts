@@ -11,12 +11,6 @@ export function u64(value: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
 }
 
-/** A `struct timeval` of 64-bit members, from milliseconds. */
-export function timeval(ms: number): Uint8Array<ArrayBuffer> {
-  const micros = BigInt(Math.round(ms * 1_000));
-  return new Uint8Array(BigInt64Array.of(micros / 1_000_000n, micros % 1_000_000n).buffer);
-}
-
 /**
  * What setsockopt(2) reads of an `unsigned long long`. Sizes past 2^53 lose their last bits.
  *

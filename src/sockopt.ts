@@ -14,7 +14,7 @@ import {
   SOL_SOCKET,
 } from "../ffi/abi/socket.ts";
 import { TCP_MAXSEG, TCP_NODELAY } from "../ffi/abi/tcp.ts";
-import { decodeTimeval } from "../ffi/abi/time.ts";
+import { decodeTimeval, encodeTimeval } from "../ffi/abi/time.ts";
 import { SO_VM_SOCKETS_ZEROCOPY } from "../ffi/abi/virtio_vsock_usr.ts";
 import {
   AF_VSOCK,
@@ -26,7 +26,7 @@ import {
 import { SysError } from "../ffi/errno.ts";
 import { type Op, toVsockError } from "./error.ts";
 import { optionHint } from "./hint.ts";
-import { timeval, u64 } from "./option_bytes.ts";
+import { u64 } from "./option_bytes.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 
@@ -137,7 +137,7 @@ function timeout(key: string, name: number): Sockopt<number> {
     name,
     size: 16,
     check: (value) => requireNumber(key, value, INT_MAX, false),
-    encode: timeval,
+    encode: encodeTimeval,
     decode: (value) => decodeTimeval(new Uint8Array(value)),
   };
 }

@@ -17,10 +17,13 @@ export const TIMESPEC: Layout<"tv_sec" | "tv_nsec"> = layout("struct timespec", 
   tv_nsec: "i64", // 0 to 999999999
 });
 
-/** A `struct timeval` of `ms` milliseconds, rounded up to a microsecond, for setsockopt(2). */
+/**
+ * A `struct timeval` of `ms` milliseconds, to the nearest microsecond, for setsockopt(2). It is 0,
+ * which often means no limit, for 0 alone.
+ */
 export function encodeTimeval(ms: number): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(TIMEVAL.size));
-  const us = Math.ceil(ms * 1_000);
+  const us = Math.round(ms * 1_000) || (ms > 0 ? 1 : 0);
   view.setBigInt64(TIMEVAL.at.tv_sec, BigInt(Math.floor(us / 1_000_000)), true);
   view.setBigInt64(TIMEVAL.at.tv_usec, BigInt(us % 1_000_000), true);
   return new Uint8Array(view.buffer);

@@ -4,6 +4,7 @@
  * @module
  */
 import { SO_SNDBUF, SOL_SOCKET } from "../../ffi/abi/socket.ts";
+import { encodeTimeval } from "../../ffi/abi/time.ts";
 import {
   SO_VM_SOCKETS_BUFFER_MAX_SIZE,
   SO_VM_SOCKETS_BUFFER_MIN_SIZE,
@@ -12,7 +13,7 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { readTimeval, readU64, timeval, u64 } from "../option_bytes.ts";
+import { readTimeval, readU64, u64 } from "../option_bytes.ts";
 import type { AnySocket } from "../socket.ts";
 
 /** The socket that carries the bytes. */
@@ -60,7 +61,7 @@ export class HybridOptionValues {
         return u64(this.#max);
       case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
       case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
-        return timeval(this.timeoutMs);
+        return encodeTimeval(this.timeoutMs);
       default:
         throw new SysError("getsockopt", "ENOPROTOOPT");
     }

@@ -19,6 +19,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../../ffi/abi/socket.ts";
+import { encodeTimeval } from "../../ffi/abi/time.ts";
 import { SO_VM_SOCKETS_ZEROCOPY } from "../../ffi/abi/virtio_vsock_usr.ts";
 import {
   AF_VSOCK,
@@ -29,7 +30,7 @@ import {
   SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD,
 } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { readTimeval, readU64, timeval, u64 } from "../option_bytes.ts";
+import { readTimeval, readU64, u64 } from "../option_bytes.ts";
 import { setRcvlowat, takeError, updateBufferSize } from "../virtio/calls.ts";
 import { DEFAULT_CONNECT_TIMEOUT_MS, type VsockSock } from "../virtio/sock.ts";
 import type { Stack } from "../virtio/stack.ts";
@@ -173,7 +174,7 @@ function encodeVsockOption(sock: VsockSock, name: number): Uint8Array {
       return u64(sock.zerocopy ? 1 : 0);
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD:
     case SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW:
-      return timeval(sock.connectTimeoutMs);
+      return encodeTimeval(sock.connectTimeoutMs);
     default:
       throw new SysError("getsockopt", "ENOPROTOOPT");
   }

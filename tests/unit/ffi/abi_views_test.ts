@@ -97,10 +97,11 @@ test("encodeSockaddrUn() ends a path with 0, an abstract name with its last byte
 });
 
 test("encodeTimeval() and decodeTimeval() carry milliseconds", () => {
-  for (const ms of [0, 0.001, 1, 999.999, 1_000, 1_234.5, 86_400_000]) {
+  for (const ms of [0, 0.001, 1, 2.007, 999.999, 1_000, 1_234.5, 86_400_000]) {
     assertEquals(decodeTimeval(encodeTimeval(ms)), ms);
   }
   assertEquals([...encodeTimeval(1_500).subarray(0, 2)], [1, 0]);
+  assertEquals(decodeTimeval(encodeTimeval(0.000_1)), 0.001); // 0 would be no limit
 });
 
 test("TcpZerocopyReceive asks with what it is given, and forgets what was before", () => {
