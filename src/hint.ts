@@ -142,18 +142,18 @@ function hintsOf(address: Address | undefined): Hints {
   return "hostname" in address ? TCP : UNIX;
 }
 
-/** What to say of the option `key` where getsockopt(2) or setsockopt(2) gave `code`. */
-export function optionHint(code: string, key: string): string {
+/** What to say of the option `name` where getsockopt(2) or setsockopt(2) gave `code`. */
+export function optionHint(code: string, name: string): string {
   switch (code) {
     case "EBADF":
       return CLOSED;
     case "EINVAL":
-      return `${key} does not take this value, or not any more`;
+      return `${name} does not take this value, or not any more`;
     case "ENOPROTOOPT":
     case "EOPNOTSUPP":
-      return `this socket has no ${key}: it is of another family, or the kernel lacks it`;
+      return `this socket has no ${name}: it is of another family, or the kernel lacks it`;
     default:
-      return `the option is ${key}`;
+      return `the option is ${name}`;
   }
 }
 

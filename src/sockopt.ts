@@ -32,10 +32,11 @@ import type { AnySocket } from "./socket.ts";
 
 /** One option: `T` is its value in TypeScript. */
 export interface Sockopt<T> {
-  /** Its name here. */
-  readonly key: string;
+  /** Its name in `SocketOptions`. */
+  readonly name: string;
   readonly level: number;
-  readonly name: number;
+  /** Its number, `SO_*` or `TCP_*`. */
+  readonly optname: number;
   /** Size of the C value in bytes. */
   readonly size: number;
   /** Throws a TypeError or RangeError unless `value` can be set. */
@@ -47,25 +48,25 @@ export interface Sockopt<T> {
 /** getsockopt(2). */
 export function getOption<T>(socket: AnySocket, option: Sockopt<T>): T {
   const value = new ArrayBuffer(option.size);
-  const { level, name, key } = option;
-  tryOption("getsockopt", key, () => socket.getsockopt(level, name, new Uint8Array(value)));
+  const { name, level, optname } = option;
+  tryOption("getsockopt", name, () => socket.getsockopt(level, optname, new Uint8Array(value)));
   return option.decode(value);
 }
 
 /** setsockopt(2), after the check. */
 export function setOption<T>(socket: AnySocket, option: Sockopt<T>, value: T): void {
   option.check(value);
-  const { level, name, key } = option;
+  const { name, level, optname } = option;
   const bytes = new Uint8Array(option.encode(value).buffer);
-  tryOption("setsockopt", key, () => socket.setsockopt(level, name, bytes));
+  tryOption("setsockopt", name, () => socket.setsockopt(level, optname, bytes));
 }
 
 /** Calls `f`; what its socket refuses is thrown with the option's name in the hint. */
-function tryOption(op: Op, key: string, f: () => void): void {
+function tryOption(op: Op, name: string, f: () => void): void {
   try {
     f();
   } catch (cause) {
-    const hint = cause instanceof SysError ? optionHint(cause.code, key) : undefined;
+    const hint = cause instanceof SysError ? optionHint(cause.code, name) : undefined;
     throw toVsockError(op, cause, undefined, hint);
   }
 }
@@ -91,52 +92,52 @@ function requireBoolean(name: string, value: boolean): void {
 }
 
 /** An `int` from 0 on. */
-function int(key: string, level: number, name: number): Sockopt<number> {
+function int(name: string, level: number, optname: number): Sockopt<number> {
   return {
-    key,
-    level,
     name,
+    level,
+    optname,
     size: 4,
-    check: (value) => requireNumber(key, value, INT_MAX, true),
+    check: (value) => requireNumber(name, value, INT_MAX, true),
     encode: (value) => Int32Array.of(value),
     decode: (value) => Number(new Int32Array(value)[0]),
   };
 }
 
 /** An `int` that is 0 or not. */
-function flag(key: string, level: number, name: number): Sockopt<boolean> {
+function flag(name: string, level: number, optname: number): Sockopt<boolean> {
   return {
-    key,
-    level,
     name,
+    level,
+    optname,
     size: 4,
-    check: (value) => requireBoolean(key, value),
+    check: (value) => requireBoolean(name, value),
     encode: (value) => Int32Array.of(value ? 1 : 0),
     decode: (value) => new Int32Array(value)[0] !== 0,
   };
 }
 
 /** `unsigned long long` at level `AF_VSOCK`. */
-function bytes(key: string, name: number): Sockopt<number> {
+function bytes(name: string, optname: number): Sockopt<number> {
   return {
-    key,
-    level: AF_VSOCK,
     name,
+    level: AF_VSOCK,
+    optname,
     size: 8,
-    check: (value) => requireNumber(key, value, Number.MAX_SAFE_INTEGER, true),
+    check: (value) => requireNumber(name, value, Number.MAX_SAFE_INTEGER, true),
     encode: u64,
     decode: (value) => Number(new BigUint64Array(value)[0]),
   };
 }
 
 /** `struct timeval` of 64-bit words at level `AF_VSOCK`, here in milliseconds. */
-function timeout(key: string, name: number): Sockopt<number> {
+function timeout(name: string, optname: number): Sockopt<number> {
   return {
-    key,
-    level: AF_VSOCK,
     name,
+    level: AF_VSOCK,
+    optname,
     size: 16,
-    check: (value) => requireNumber(key, value, INT_MAX, false),
+    check: (value) => requireNumber(name, value, INT_MAX, false),
     encode: encodeTimeval,
     decode: (value) => decodeTimeval(new Uint8Array(value)),
   };
@@ -168,9 +169,9 @@ export const RCVLOWAT: Sockopt<number> = int("rcvlowat", SOL_SOCKET, SO_RCVLOWAT
 
 /** Zero-copy receive: a u64. */
 export const ZERO_COPY_RECEIVE: Sockopt<boolean> = {
-  key: "zeroCopyReceive",
+  name: "zeroCopyReceive",
   level: AF_VSOCK,
-  name: SO_VM_SOCKETS_ZEROCOPY,
+  optname: SO_VM_SOCKETS_ZEROCOPY,
   size: 8,
   check: (value) => requireBoolean("zeroCopyReceive", value),
   encode: (value) => BigUint64Array.of(value ? 1n : 0n),

@@ -38,5 +38,5 @@ export function expectErrno(what: string, code: Code, call: () => unknown): void
 /** setsockopt(2), then getsockopt(2), which must give the same: `setsockopt_ull_check()`. */
 export function setAndCheck(socket: Socket, option: Sockopt<number>, value: number): void {
   setOption(socket, option, value);
-  expect(`option ${option.name} of level ${option.level}`, getOption(socket, option), value);
+  expect(option.name, getOption(socket, option), value);
 }
