@@ -67,7 +67,7 @@ export class Input {
         requireWaitOptions(options);
         peek = options.peek === true;
       }
-      bytes = requireBytes("read into p", p);
+      bytes = requireUint8Array("read into p", p);
       this.#pending.requireNone();
       const n = this.#tryRead(bytes, peek);
       if (n !== undefined) return this.#socket.turns.give(n);
@@ -143,7 +143,7 @@ export class Input {
  * @throws {TypeError} Unless `p` is a Uint8Array, of any realm, that still has its bytes, and as
  * many as it says: a pool's memory behind them may hold somebody else's.
  */
-export function requireBytes(use: string, p: Uint8Array): Uint8Array {
+export function requireUint8Array(use: string, p: Uint8Array): Uint8Array {
   if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
@@ -173,7 +173,7 @@ function requireBuffer(use: string, p: Uint8Array): void {
 
 /** Throws a TypeError where `p` has lost its buffer during a wait, or all but less than `least`. */
 export function requireKept(use: string, p: Uint8Array, least: number): void {
-  requireBytes(use, p);
+  requireUint8Array(use, p);
   if (p.length >= least) return;
   throw new TypeError(
     `Cannot ${use}: must keep ${least} or more bytes meanwhile: current value is ${p.length}`,
@@ -200,7 +200,7 @@ interface Asked {
 function readAsked(options: ReceiveMessageOptions | undefined): Asked {
   const { maxBytes = Infinity, peek = false, buffer } = options ?? {};
   if (buffer !== undefined) {
-    requireBytes("receive into buffer", buffer);
+    requireUint8Array("receive into buffer", buffer);
     if (buffer.length > 0) return { buffer, maxBytes, peek };
     throw new RangeError("Cannot receive into buffer: must have a byte: current value is 0 bytes");
   }

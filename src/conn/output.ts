@@ -6,7 +6,7 @@
 import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
-import { requireBytes, requireKept, requireSeqpacket } from "./input.ts";
+import { requireUint8Array, requireKept, requireSeqpacket } from "./input.ts";
 import { noteSendError } from "./recv.ts";
 import { Room } from "../send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
@@ -69,7 +69,7 @@ export class Output {
         requireWaitOptions(options);
         zeroCopy = options.zeroCopy === true;
       }
-      bytes = requireBytes("write p", p);
+      bytes = requireUint8Array("write p", p);
       if (this.#ended && !this.#socket.closed) {
         throw new VsockError("send", "EPIPE", { address: this.#peer });
       }
@@ -107,7 +107,7 @@ export class Output {
   async sendMessage(data: Uint8Array, options: SendMessageOptions | undefined): Promise<void> {
     requireSeqpacket("send", this.#socket);
     const { endOfRecord, signal, timeoutMs } = options ?? {}; // and not zeroCopy: no flags there
-    const bytes = requireBytes("send data", data);
+    const bytes = requireUint8Array("send data", data);
     if (bytes.length === 0) {
       throw new RangeError("Cannot send data: must have a byte: current value is 0 bytes");
     }

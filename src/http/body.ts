@@ -146,7 +146,7 @@ export async function sendBody(
         if (length !== undefined && sent < length) throw wrongLength(length, `${sent}`);
         return void outgoing.end();
       }
-      requireBytes("send a body", value);
+      requireChunk(value);
       if (value.byteLength === 0) continue; // node:http throws at a detached one where none sees it
       sent += value.byteLength;
       if (length !== undefined && sent > length) throw wrongLength(length, `${sent} or more`);
@@ -190,9 +190,11 @@ export function wrongLength(told: number, bytes: string): TypeError {
   );
 }
 
-function requireBytes(what: string, value: unknown): asserts value is Uint8Array {
+function requireChunk(value: unknown): asserts value is Uint8Array {
   if (value instanceof Uint8Array) return;
-  throw new TypeError(`Cannot ${what}: must be of Uint8Arrays: current value is ${shown(value)}`);
+  throw new TypeError(
+    `Cannot send a body: must be of Uint8Arrays: current value is ${shown(value)}`,
+  );
 }
 
 /** Header fields of a message, several of one name included. */
