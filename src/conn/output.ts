@@ -6,13 +6,13 @@
 import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import type { Address } from "../address.ts";
 import { toVsockError, VsockError } from "../error.ts";
-import { requireUint8Array, requireKept, requireSeqpacket } from "./input.ts";
-import { noteSendError } from "./recv.ts";
 import { Room } from "../send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
 import type { AnySocket } from "../socket.ts";
 import { pause } from "../wait/pause.ts";
 import { limitWait, requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";
+import { requireKept, requireSeqpacket, requireUint8Array } from "./arguments.ts";
+import { noteSendError } from "./recv.ts";
 
 /** For `Conn.sendMessage()`. */
 export interface SendMessageOptions extends WaitOptions {
