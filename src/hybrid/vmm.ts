@@ -66,10 +66,10 @@ export function createVmm(path: string, options: VmmOptions = {}): Vmm {
   requireAddress({ path });
   requireU32("cid", cid);
   requireFaults(faults);
-  return attempt("listen", { path }, () => new StandIn(path, cid, faults));
+  return attempt("listen", { path }, () => new VmmStandIn(path, cid, faults));
 }
 
-class StandIn implements Vmm {
+class VmmStandIn implements Vmm {
   readonly path: string;
   readonly guest: Transport;
   readonly #vmmPath: VmmPath;
