@@ -19,45 +19,45 @@ export interface End {
 
 /** How addresses `A` stand for ends. */
 export interface Names<A extends Address> {
-  /** The name of a socket that has none. */
-  readonly none: A;
-  /** What to say of an address that names no end of the VM. */
-  readonly elsewhere: string;
+  /** The address of a socket that is not bound. */
+  readonly unbound: A;
+  /** The hint where `guestEnd()` gives nothing. */
+  readonly unreachable: string;
   /** The end of the VM that `address` names; `undefined` if it names none. */
-  peer(address: A): End | undefined;
+  guestEnd(address: A): End | undefined;
   /**
    * The end of the host that `address` names. @throws {SysError} `EADDRNOTAVAIL` if it names none.
    */
-  own(address: A): End;
+  hostEnd(address: A): End;
   /** The end of the VM behind `path` that has connected here; its port is not told. */
-  stranger(path: string): End;
+  unknownGuestEnd(path: string): End;
   /** The address of an end. */
-  address(end: End): A;
+  addressOf(end: End): A;
 }
 
 /** `{ path, port }`: the path names the VM. */
 export const BY_PATH: Names<HybridAddress> = {
-  none: { path: "", port: VMADDR_PORT_ANY },
-  elsewhere: "", // a path has all ports
-  peer: ({ path, port }) => ({ path, cid: VMADDR_CID_ANY, port }),
-  own: ({ path, port }) => ({ path, cid: VMADDR_CID_HOST, port }),
-  stranger: (path) => ({ path, cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY }),
-  address: ({ path, port }) => ({ path, port }),
+  unbound: { path: "", port: VMADDR_PORT_ANY },
+  unreachable: "", // a path has all ports
+  guestEnd: ({ path, port }) => ({ path, cid: VMADDR_CID_ANY, port }),
+  hostEnd: ({ path, port }) => ({ path, cid: VMADDR_CID_HOST, port }),
+  unknownGuestEnd: (path) => ({ path, cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY }),
+  addressOf: ({ path, port }) => ({ path, port }),
 };
 
 /** `{ cid, port }`: of the one VM behind `path`, which goes by `guest`, and of the host. */
 export function byCid(path: string, guest: number): Names<VsockAddress> {
   return {
-    none: { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY },
-    elsewhere: `this transport's VM is CID ${guest}`,
-    peer: ({ cid, port }) => cid === guest ? { path, cid, port } : undefined,
-    own({ cid, port }) {
+    unbound: { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY },
+    unreachable: `this transport's VM is CID ${guest}`,
+    guestEnd: ({ cid, port }) => cid === guest ? { path, cid, port } : undefined,
+    hostEnd({ cid, port }) {
       if (cid !== VMADDR_CID_HOST && cid !== VMADDR_CID_ANY) {
         throw new SysError("bind", "EADDRNOTAVAIL");
       }
       return { path, cid, port };
     },
-    stranger: () => ({ path, cid: guest, port: VMADDR_PORT_ANY }),
-    address: ({ cid, port }) => ({ cid, port }),
+    unknownGuestEnd: () => ({ path, cid: guest, port: VMADDR_PORT_ANY }),
+    addressOf: ({ cid, port }) => ({ cid, port }),
   };
 }

@@ -46,23 +46,23 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
     peer?: End,
     values?: HybridOptionValues,
   ) {
-    const name = local === undefined ? host.names.none : host.names.address(local);
+    const name = local === undefined ? host.names.unbound : host.names.addressOf(local);
     super(unix, name, values ?? new HybridOptionValues(host.timeoutMs));
     this.#host = host;
     if (peer === undefined) return;
-    this.remote = host.names.address(peer);
+    this.remote = host.names.addressOf(peer);
     this.become("connected");
   }
 
   bind(address: A): void {
     this.requireOpen("bind");
     if (this.state !== "fresh") throw new SysError("bind", "EINVAL");
-    const end = this.#host.names.own(address);
+    const end = this.#host.names.hostEnd(address);
     const bound = end.port === VMADDR_PORT_ANY
       ? pickPort((port) => this.#claimPort({ ...end, port }))
       : this.#claimPort(end);
     this.#bound = bound;
-    this.local = this.#host.names.address(bound);
+    this.local = this.#host.names.addressOf(bound);
     this.become("bound");
   }
 
@@ -94,7 +94,7 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
     if (unix === undefined) return undefined;
     const { path, port } = this.#bound!;
     // Nothing tells from which port of the VM it comes.
-    const peer = this.#host.names.stranger(path);
+    const peer = this.#host.names.unknownGuestEnd(path);
     const local = { path, cid: VMADDR_CID_HOST, port };
     const values = new HybridOptionValues(this.#host.timeoutMs, this.values);
     return new HybridSocket(unix, this.#host, local, peer, values);
@@ -123,9 +123,9 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
   /** The end of the VM that `address` names; ENODEV where it names none. */
   #reach(address: A): End {
     const { names } = this.#host;
-    const target = names.peer(address);
+    const target = names.guestEnd(address);
     if (target !== undefined) return target;
-    this.hint = names.elsewhere;
+    this.hint = names.unreachable;
     throw new SysError("connect", "ENODEV");
   }
 
@@ -133,7 +133,7 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
   #startOver(): void {
     this.release();
     this.renew();
-    this.local = this.#host.names.none;
+    this.local = this.#host.names.unbound;
   }
 
   /** Drives the handshake as far as it goes now. */
@@ -145,8 +145,10 @@ export class HybridSocket<A extends Address> extends CarriedSocket<A> {
     const { port = VMADDR_PORT_ANY } = outcome;
     const { names } = this.#host;
     const { path } = this.#target!;
-    if (this.#bound === undefined) this.local = names.address({ path, cid: VMADDR_CID_ANY, port });
-    this.remote = names.address(this.#target!);
+    if (this.#bound === undefined) {
+      this.local = names.addressOf({ path, cid: VMADDR_CID_ANY, port });
+    }
+    this.remote = names.addressOf(this.#target!);
     this.become("connected");
   }
 
