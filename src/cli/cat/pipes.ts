@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync } 
 import process from "node:process";
 import { POLLNVAL, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_WR } from "../../../ffi/abi/socket.ts";
-import { SysError } from "../../../ffi/errno.ts";
+import { isSysError } from "../../../ffi/errno.ts";
 import { dup2, shutdown, write } from "../../../ffi/libc.ts";
 import { pollNow } from "../../kernel/poll.ts";
 import { Hold, reactor } from "../../kernel/reactor.ts";
@@ -80,7 +80,7 @@ export class ProcessPipes implements Pipes {
     try {
       return Math.max(0, write(fd, bytes));
     } catch (error) {
-      if (error instanceof SysError && error.code === "EPIPE") this.#onLost();
+      if (isSysError(error, "EPIPE")) this.#onLost();
       throw error;
     }
   }

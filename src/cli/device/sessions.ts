@@ -4,7 +4,7 @@
  * @module
  */
 import { SHUT_RD } from "../../../ffi/abi/socket.ts";
-import { SysError } from "../../../ffi/errno.ts";
+import { ignoreRefusal } from "../../kernel/refusal.ts";
 import type { AnySocket } from "../../socket.ts";
 import { drain, type Served } from "../serving/drain.ts";
 import { type Flow, relay } from "../serving/relay.ts";
@@ -58,7 +58,10 @@ export class Sessions {
     let cut: string | undefined;
     const session: Session = {
       cid: way.cid,
-      end: () => ends.forEach(stopReading),
+      end(): void {
+        // Where a peer has gone, there is nothing to shut down.
+        for (const end of ends) ignoreRefusal(() => end.shutdown(SHUT_RD));
+      },
       cut: () => {
         cut = "it was cut";
         for (const end of ends) end.close();
@@ -98,14 +101,5 @@ export class Sessions {
   async end(timeoutMs: number, signal: AbortSignal): Promise<number> {
     for (const session of this.#sessions) session.end();
     return await drain(this.#sessions, timeoutMs, signal);
-  }
-}
-
-/** shutdown(SHUT_RD), which needs no doing where the peer has gone. */
-function stopReading(socket: AnySocket): void {
-  try {
-    socket.shutdown(SHUT_RD);
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
   }
 }

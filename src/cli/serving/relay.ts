@@ -6,8 +6,9 @@
 import { setImmediate } from "node:timers/promises";
 import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
-import { SysError } from "../../../ffi/errno.ts";
+import { isSysError } from "../../../ffi/errno.ts";
 import { recvConnected } from "../../conn/recv.ts";
+import { ignoreRefusal } from "../../kernel/refusal.ts";
 import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
 import { whenGone } from "./gone.ts";
 
@@ -121,7 +122,7 @@ function send(to: AnySocket, bytes: Uint8Array): number | undefined {
   try {
     return Math.max(0, to.send(bytes, 0));
   } catch (error) {
-    if (error instanceof SysError && error.code === "EPIPE") return undefined;
+    if (isSysError(error, "EPIPE")) return undefined;
     throw error;
   }
 }
@@ -131,7 +132,7 @@ function shutdown(socket: AnySocket, how: number): void {
   try {
     socket.shutdown(how);
   } catch (error) {
-    if (!(error instanceof SysError) || error.code !== "ENOTCONN") throw error;
+    if (!isSysError(error, "ENOTCONN")) throw error;
   }
 }
 
@@ -146,10 +147,7 @@ function stopReading(from: AnySocket): void {
 
 /** close(2) by a reset, where the family has such a thing: no peer takes that for a clean end. */
 export function reset(socket: AnySocket): void {
-  try {
-    socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 0).buffer));
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-  }
+  const linger = new Uint8Array(Int32Array.of(1, 0).buffer);
+  ignoreRefusal(() => socket.setsockopt(SOL_SOCKET, SO_LINGER, linger));
   socket.close();
 }
