@@ -20,7 +20,7 @@ import {
 } from "./address.ts";
 import { selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
-import { attempt, toVsockError, VsockError } from "./error.ts";
+import { attempt, isVsockError, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
 import { requireSocketOptions, type SocketOptionValues } from "./options.ts";
 import { type Permissions, permit } from "./permissions.ts";
@@ -227,7 +227,7 @@ function toConn<A extends Address>(socket: Socket<A>, address: A): Conn<A> {
   try {
     return new Conn(socket);
   } catch (cause) {
-    if (!(cause instanceof VsockError && cause.code === "ENOTCONN")) throw cause;
+    if (!isVsockError(cause, "ENOTCONN")) throw cause;
     throw new VsockError("connect", "ECONNRESET", { address, hint: socket.hint, cause });
   }
 }

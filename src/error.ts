@@ -89,6 +89,11 @@ export class VsockError extends Error {
   }
 }
 
+/** Whether `error` is a {@linkcode VsockError} with this `code`. */
+export function isVsockError(error: unknown, code: Code): error is VsockError {
+  return error instanceof VsockError && error.code === code;
+}
+
 /** Whoever connected by a Unix socket has no path of its own. */
 function isUnnamed(address: Address): boolean {
   return "path" in address && address.path === "";

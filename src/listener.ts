@@ -5,7 +5,7 @@
  */
 import { type Addr, type Address, toAddr } from "./address.ts";
 import { Conn } from "./conn.ts";
-import { attempt, toVsockError, VsockError } from "./error.ts";
+import { attempt, isVsockError, toVsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
 import type { Socket, SocketType } from "./socket.ts";
 import { PendingCall } from "./wait/pending_call.ts";
@@ -88,7 +88,7 @@ export class Listener<A extends Address = Address>
       } catch (cause) {
         socket.close();
         // TCP queues a connection that was reset all the same: it has no peer any more.
-        if (!(cause instanceof VsockError && cause.code === "ENOTCONN")) throw cause;
+        if (!isVsockError(cause, "ENOTCONN")) throw cause;
       }
     }
     return undefined;

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
-import { VsockError } from "../../error.ts";
+import { isVsockError, VsockError } from "../../error.ts";
 import { orAborted } from "../../wait/waiting.ts";
 import { peerGone } from "../serving/gone.ts";
 import type { Pipes } from "./pipes.ts";
@@ -49,7 +49,8 @@ export async function relay(
     writing = false;
   };
   const sent = sendAll(conn, pipes, { ...options, signal }, write).catch((error) => {
-    if (!isRefusal(error)) throw error; // else the peer may have something to say still
+    // A peer that reads no more may have something to say still.
+    if (!isVsockError(error, "EPIPE")) throw error;
   });
   try {
     await Promise.race([received, sent.then(() => received)]);
@@ -59,11 +60,6 @@ export async function relay(
     over.abort(new Error("The connection is over"));
   }
   if (writing) throw new VsockError("send", "EPIPE", { address: conn.remoteAddr });
-}
-
-/** Whether the peer reads no more. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof VsockError && error.code === "EPIPE";
 }
 
 /** From the connection out, until the peer sends no more, which ends what goes out. */

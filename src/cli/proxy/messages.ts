@@ -5,7 +5,7 @@
  */
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
-import { VsockError } from "../../error.ts";
+import { isVsockError } from "../../error.ts";
 import { type Direction, type Flow, relayBoth } from "../serving/relay.ts";
 
 /** As `relay()` does with bytes, with messages, their bounds and the ends of their records. */
@@ -32,7 +32,7 @@ async function passOn(from: Conn<Address>, to: Conn<Address>, flow: Flow): Promi
     }
     await to.closeWrite();
   } catch (error) {
-    if (!(error instanceof VsockError && error.code === "EPIPE")) throw error;
+    if (!isVsockError(error, "EPIPE")) throw error;
     await from.closeRead();
   }
 }
