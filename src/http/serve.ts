@@ -13,7 +13,7 @@ import { EXHAUSTED, VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
 import { shown } from "../shown.ts";
 import { turn } from "../wait/turns.ts";
-import { requireMs } from "../wait/waiting.ts";
+import { requireMs, requireSignal } from "../wait/waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
 import { requireFunction } from "./options.ts";
@@ -130,11 +130,7 @@ function requireServeOptions(options: ServeOptions): void {
   requireObject("options", options);
   const { signal, onError, upgrade, idleTimeoutMs } = options;
   // One that is aborted already is as good: the listener has to be closed.
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
-    );
-  }
+  if (signal !== undefined) requireSignal(signal);
   if (onError !== undefined) requireFunction("onError", onError);
   if (upgrade !== undefined) requireFunction("upgrade", upgrade);
   if (idleTimeoutMs !== undefined) requireMs("idleTimeoutMs", idleTimeoutMs);

@@ -37,12 +37,16 @@ export function requireWaitOptions(options: WaitOptions): void {
   const { signal, timeoutMs = Infinity } = options;
   requireMs("timeoutMs", timeoutMs);
   if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
-    );
-  }
+  requireSignal(signal);
   signal.throwIfAborted();
+}
+
+/** Throws a TypeError unless `signal` is an AbortSignal; one that is aborted will do. */
+export function requireSignal(signal: unknown): void {
+  if (signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
+  );
 }
 
 /** The limit of one wait that has begun. */
