@@ -6,14 +6,13 @@
 import { createHash, type Hash } from "node:crypto";
 import process from "node:process";
 import { SocketOptions } from "../../options.ts";
+import { readingMs } from "../../receive/clock.ts";
 import { WOULD_BLOCK } from "../../socket.ts";
 import type { Control } from "./control.ts";
 import { type Dequeuer, openDequeuer } from "./dequeuer.ts";
 import { meet, type Meeting } from "./meet.ts";
 import type { Plan } from "./plan.ts";
 import type { Received } from "./result.ts";
-
-const CLOCK_READINGS = 1000;
 
 /** Runs the receiver of `plan` on this thread, blocking it. */
 export function receive(meeting: Meeting, plan: Plan): Received {
@@ -22,7 +21,7 @@ export function receive(meeting: Meeting, plan: Plan): Received {
   using dequeuer = openDequeuer(socket, plan);
   const hash = plan.verify ? createHash("sha256") : undefined;
   const measured = receiveAll(dequeuer, hash, meeting.control);
-  return { ...measured, sha256: hash?.digest("hex"), clockNs: measureClock() };
+  return { ...measured, sha256: hash?.digest("hex"), clockNs: Math.round(readingMs() * 1e6) };
 }
 
 /**
@@ -60,14 +59,4 @@ function receiveAll(
   const { user, system } = process.cpuUsage(cpuBefore);
   const cpuSeconds = (user + system) / 1e6;
   return { bytes, mappedBytes, seconds, cpuSeconds, dequeueSeconds: dequeueMs / 1000, wakeups };
-}
-
-/**
- * Mean cost of one reading of `performance.now()` in nanoseconds, once the runtime has compiled it:
- * it is monotonic, and fine to tens of nanoseconds in Deno, Bun and Node.
- */
-function measureClock(): number {
-  const start = performance.now();
-  for (let reading = 1; reading < CLOCK_READINGS; reading++) performance.now();
-  return Math.round((performance.now() - start) * 1e6 / CLOCK_READINGS);
 }
