@@ -11,9 +11,9 @@ import { isSysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
 import { requireInteger } from "../arguments.ts";
 import { toVsockError, VsockError } from "../error.ts";
-import { SocketOptions } from "../options.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
+import { getOption, RCVLOWAT, ZERO_COPY_RECEIVE } from "../sockopt.ts";
 import type { WaitOptions } from "../wait/waiting.ts";
 import { KernelSocket } from "../kernel/socket.ts";
 import { StackSocket } from "../stack/socket.ts";
@@ -153,7 +153,7 @@ function openSource(socket: AnySocket, mode: "auto" | "map" | "copy", pages: num
   }
   // Of a message that was mapped in part, recv(2) would give the rest as if it were one.
   const maps = mode === "map" || socket.type === "seqpacket" || replays(socket);
-  const expected = maps ? 0 : rcvlowatOf(socket); // where it fails, nothing is mapped yet
+  const expected = maps ? 0 : getOption(socket, RCVLOWAT); // where it fails, nothing is mapped yet
   try {
     const mapping = isTcp(socket) ? new TcpSource(socket, pages) : openMapping(socket, pages);
     return maps ? mapping : new AutoSource(copied(), mapping, carrierNameOf(socket), expected);
@@ -184,10 +184,6 @@ function replays(socket: AnySocket): boolean {
   return socket instanceof StackSocket && socket.replays;
 }
 
-function rcvlowatOf(socket: AnySocket): number {
-  return new SocketOptions(socket).rcvlowat;
-}
-
 function openMapping(socket: AnySocket, pages: number): MappedSource {
   const mapping = socket.mmap((1 + pages) * USR_PAGE_SIZE, PROT_READ);
   try {
@@ -201,7 +197,7 @@ function openMapping(socket: AnySocket, pages: number): MappedSource {
 /** `false` too where the option is unknown, as to every released kernel, or of another family. */
 function isZerocopyOn(socket: AnySocket): boolean {
   try {
-    return new SocketOptions(socket).zeroCopyReceive;
+    return getOption(socket, ZERO_COPY_RECEIVE);
   } catch (error) {
     if (error instanceof VsockError && UNKNOWN_OPTION.has(error.code)) return false;
     throw error;
