@@ -7,6 +7,7 @@ import { VMADDR_CID_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import type { Address } from "../../address.ts";
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
+import { TIMER_MAX_MS } from "../../wait/waiting.ts";
 import { readAddress, requireType } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
 import { type Flag, flag } from "../args/flags.ts";
@@ -52,7 +53,6 @@ export const FLAGS: readonly Flag[] = [
   flag("-v, --verbose", "log connections that open and close well"),
 ];
 
-const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const [CONNECTIONS, CONNECTIONS_MAX] = [512, 1_000_000];
 /** Descriptors that no connection can have: for the runtime, its files, and looking up names. */
 const KEPT = 64;
@@ -79,8 +79,8 @@ export function parseOptions(args: readonly string[]): ProxyOptions {
     allows: patternOf(given, "allow"),
     allowsTarget: patternOf(given, "allow-target"),
     maxConnections: readInteger(given, "max-connections", most, 1, CONNECTIONS_MAX),
-    connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMEOUT_MAX_MS),
-    drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMEOUT_MAX_MS),
+    connectTimeoutMs: readInteger(given, "connect-timeout", 5_000, 1, TIMER_MAX_MS),
+    drainTimeoutMs: readInteger(given, "drain-timeout", 30_000, 0, TIMER_MAX_MS),
     json: given.has("json"),
     verbose: given.has("verbose"),
   };
