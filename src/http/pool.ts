@@ -70,7 +70,7 @@ export class PooledConn extends Agent {
 }
 
 /** One who waits for a connection. */
-class Turn {
+class Waiter {
   readonly #wait = Promise.withResolvers<PooledConn>();
   #over = false;
 
@@ -107,7 +107,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #open = new Set<PooledConn>();
   #idle: PooledConn[] = [];
-  readonly #waiting = new Set<Turn>();
+  readonly #waiting = new Set<Waiter>();
   #dialling = 0;
   readonly #closing = new AbortController();
 
@@ -132,18 +132,18 @@ export class Pool {
     signal.throwIfAborted();
     const kept = this.#takeIdle(); // nobody waits where there is one
     if (kept !== undefined) return kept;
-    const turn = new Turn();
+    const waiter = new Waiter();
     const leave = (reason: unknown): void => {
-      this.#waiting.delete(turn);
-      turn.fail(reason);
+      this.#waiting.delete(waiter);
+      waiter.fail(reason);
     };
     const onAbort = (): void => leave(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.add(turn);
+    this.#waiting.add(waiter);
     this.#next();
-    const stopWatch = this.#waiting.has(turn) ? this.#watch(leave) : undefined;
+    const stopWatch = this.#waiting.has(waiter) ? this.#watch(leave) : undefined;
     try {
-      return await turn.promise;
+      return await waiter.promise;
     } finally {
       stopWatch?.();
       signal.removeEventListener("abort", onAbort);
@@ -172,13 +172,13 @@ export class Pool {
 
   /** Gives those who wait what there is: kept connections, and places for new ones. */
   #next(): void {
-    for (const turn of this.#waiting) {
+    for (const waiter of this.#waiting) {
       const conn = this.#takeIdle();
       const full = this.#open.size + this.#dialling >= this.#options.maxConnections;
       if (conn === undefined && full) return;
-      this.#waiting.delete(turn);
-      if (conn === undefined) this.#dial(turn);
-      else turn.take(conn);
+      this.#waiting.delete(waiter);
+      if (conn === undefined) this.#dial(waiter);
+      else waiter.take(conn);
     }
   }
 
@@ -198,14 +198,14 @@ export class Pool {
     for (const { duplex } of this.#idle) duplex.destroy();
   }
 
-  async #dial(turn: Turn): Promise<void> {
+  async #dial(waiter: Waiter): Promise<void> {
     const { connect } = this.#options;
     this.#dialling += 1;
     try {
       const conn = this.#adopt(toDuplex(await connect()));
-      if (!turn.take(conn)) conn.free();
+      if (!waiter.take(conn)) conn.free();
     } catch (error) {
-      turn.fail(failure("connect failed", error));
+      waiter.fail(failure("connect failed", error));
     } finally {
       this.#dialling -= 1;
       this.#next();

@@ -21,9 +21,9 @@ export interface Flow {
 /** Bytes that are read at a time. */
 const CHUNK = 128 * 1024;
 /** Chunks in a row, after which others have their turn. */
-const TURNS = 8;
+const CHUNKS_IN_A_ROW = 8;
 /** Chunks of what nobody reads that are thrown away at most: more than any queue of AF_UNIX has. */
-const DISCARD_TURNS = 64;
+const DISCARDED_MAX = 64;
 /** One will do: what is read is sent, or kept aside, before anything else is read. */
 const chunk: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK);
 
@@ -82,12 +82,12 @@ export async function relayBoth(
 /** Moves bytes one way until `from` ends, and then ends `to`; never reads what cannot go on. */
 async function pump(from: AnySocket, to: AnySocket, flow: Flow): Promise<void> {
   let kept: Uint8Array = new Uint8Array(0);
-  for (let turns = 1;; turns++) {
+  for (let chunks = 1;; chunks++) {
     const n = recvConnected(from, chunk, 0);
     if (n === 0) return shutdown(to, SHUT_WR);
     if (n === WOULD_BLOCK) {
       await from.wait(POLLIN);
-      turns = 0;
+      chunks = 0;
       continue;
     }
     const sent = send(to, chunk.subarray(0, n));
@@ -98,8 +98,8 @@ async function pump(from: AnySocket, to: AnySocket, flow: Flow): Promise<void> {
       if (kept.length < n - sent) kept = new Uint8Array(Math.max(4_096, n - sent));
       kept.set(chunk.subarray(sent, n));
       if (!await sendAll(to, kept.subarray(0, n - sent), flow)) return stopReading(from);
-      turns = 0;
-    } else if (turns % TURNS === 0) {
+      chunks = 0;
+    } else if (chunks % CHUNKS_IN_A_ROW === 0) {
       await setImmediate();
     }
   }
@@ -142,7 +142,7 @@ function shutdown(socket: AnySocket, how: number): void {
  */
 function stopReading(from: AnySocket): void {
   shutdown(from, SHUT_RD);
-  for (let turns = 0; turns < DISCARD_TURNS && recvConnected(from, chunk, 0) > 0; turns++);
+  for (let chunks = 0; chunks < DISCARDED_MAX && recvConnected(from, chunk, 0) > 0; chunks++);
 }
 
 /** close(2) by a reset, where the family has such a thing: no peer takes that for a clean end. */
