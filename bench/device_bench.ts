@@ -101,7 +101,11 @@ async function notifications(on: Lab): Promise<number> {
   return (long - short) / ((BYTES - SHORT_BYTES) / MIB);
 }
 
-async function turns({ device }: Lab, conn: Conn): Promise<{ device: number; loopback: number }> {
+/** Round trips a second, as the guest measures them. */
+async function roundTrips(
+  { device }: Lab,
+  conn: Conn,
+): Promise<{ device: number; loopback: number }> {
   using listener = listen({ cid: 2, port: DEVICE_PORTS.echo }, { transport: device });
   const echoing = echoAll(listener);
   const buffer = new Uint8Array(1_024);
@@ -167,7 +171,7 @@ export const device: Bench = {
     const copy64 = await open.receive("copy", 64 * KIB);
     const perGiB = ({ rx_cpu_seconds }: PerfResult): number => rx_cpu_seconds * GIB / BYTES * 1_000;
     const [trips, fair] = [
-      await turns(open, await open.ask({ name: "turns" })),
+      await roundTrips(open, await open.ask({ name: "round trips" })),
       await fairness(open),
     ];
     return {
@@ -208,7 +212,7 @@ export const device: Bench = {
       note: "user and system time of the receiver's process in its rx loop, 512 KiB wake-ups",
     },
     {
-      name: "device-turns",
+      name: "device-roundtrip",
       what: "64 B round trips, guest and device",
       ...{ ours: "device", peer: "loopback", peerIs: "its own vsock_loopback", unit: "/s" },
       target: { atLeast: 0.3 },

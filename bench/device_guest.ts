@@ -19,7 +19,7 @@ const echo = new Worker(new URL("./device_guest_echo.ts", import.meta.url));
 await new Promise((resolve) => echo.once("message", resolve));
 
 /** 64 B round trips a second with an echo at `port` of `cid`. */
-async function turns(conn: Conn): Promise<number> {
+async function measureRoundTrips(conn: Conn): Promise<number> {
   const [data, got] = [new Uint8Array(MESSAGE_BYTES), new Uint8Array(MESSAGE_BYTES)];
   const start = performance.now();
   let [count, ms] = [0, 0];
@@ -35,8 +35,8 @@ async function turns(conn: Conn): Promise<number> {
 async function roundTrips(): Promise<{ device: number; loopback: number }> {
   using device = await connect({ cid: VMADDR_CID_HOST, port: DEVICE_PORTS.echo });
   using loopback = await connect({ cid: LOOPBACK, port: DEVICE_PORTS.echo });
-  for (const conn of [device, loopback]) await turns(conn); // compiled by then
-  return { device: await turns(device), loopback: await turns(loopback) };
+  for (const conn of [device, loopback]) await measureRoundTrips(conn); // compiled by then
+  return { device: await measureRoundTrips(device), loopback: await measureRoundTrips(loopback) };
 }
 
 /** Streams to the host over so many connections until it closes them. */
@@ -60,7 +60,7 @@ async function serve(conn: Conn): Promise<void> {
   const got = await conn.read(buffer);
   if (got === null) return;
   const task: GuestTask = JSON.parse(new TextDecoder().decode(buffer.subarray(0, got)));
-  const result = task.name === "turns" ? await roundTrips() : await stream(task.connections);
+  const result = task.name === "round trips" ? await roundTrips() : await stream(task.connections);
   await conn.write(new TextEncoder().encode(JSON.stringify(result)));
 }
 

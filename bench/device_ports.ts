@@ -14,7 +14,7 @@ export const MESSAGE_BYTES = 64;
 
 /** What the host asks a guest for. */
 export type GuestTask =
-  | { readonly name: "turns" }
+  | { readonly name: "round trips" }
   | { readonly name: "stream"; readonly connections: number };
 
 /** Fills `buffer`; throws where the stream ends before. */

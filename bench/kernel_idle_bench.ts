@@ -6,7 +6,7 @@
 import { type Conn, connect, listen, openVsock, VMADDR_PORT_ANY } from "../mod.ts";
 import type { Bench, Round } from "./bench.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
-import { measureTurns, proveTurn } from "./turns.ts";
+import { measureRoundTrips, proveRoundTrip } from "./round_trips.ts";
 
 const [FEW, MANY, AT_ONCE] = [100, 10_000, 100] as const;
 /** Linux is busy for seconds with the ends of so many connections, those of the round before. */
@@ -45,7 +45,7 @@ async function beside<Result>(
     }
     for (const conn of idle) conn.read(new Uint8Array(1)).catch(() => {});
     // After so many waits in vain it has to settle, and the memory of so many to be sorted.
-    for (let i = 0; i < SETTLING; i++) await measureTurns(near, far);
+    for (let i = 0; i < SETTLING; i++) await measureRoundTrips(near, far);
     return await use(near, far);
   } finally {
     for (const conn of idle) conn.close();
@@ -57,10 +57,13 @@ export const kernelIdle: Bench = {
   rounds: 3,
   async prove(): Promise<void> {
     requireLocalVsock();
-    await beside(FEW, proveTurn);
+    await beside(FEW, proveRoundTrip);
   },
   async round(): Promise<Round> {
-    return { many: await beside(MANY, measureTurns), few: await beside(FEW, measureTurns) };
+    return {
+      many: await beside(MANY, measureRoundTrips),
+      few: await beside(FEW, measureRoundTrips),
+    };
   },
   rows: [{
     name: "kernel-idle",

@@ -10,7 +10,7 @@ import { RUNTIME } from "../tests/helpers/runtime.ts";
 import type { Bench, Round } from "./bench.ts";
 import { denoPair } from "./deno_net.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
-import { type End, measureTurns, proveTurn } from "./turns.ts";
+import { type End, measureRoundTrips, proveRoundTrip } from "./round_trips.ts";
 
 const [OURS, THEIRS] = [2_001, 2_002];
 
@@ -47,12 +47,12 @@ const peer = RUNTIME === "deno"
 export const kernelRoundtrip: Bench = {
   rounds: 5,
   async prove(): Promise<void> {
-    await withOurs(proveTurn);
-    if (RUNTIME === "deno") await withDenos(proveTurn);
+    await withOurs(proveRoundTrip);
+    if (RUNTIME === "deno") await withDenos(proveRoundTrip);
   },
   async round(): Promise<Round> {
-    const ours = await withOurs(measureTurns);
-    return RUNTIME === "deno" ? { ours, deno: await withDenos(measureTurns) } : { ours };
+    const ours = await withOurs(measureRoundTrips);
+    return RUNTIME === "deno" ? { ours, deno: await withDenos(measureRoundTrips) } : { ours };
   },
   rows: [{
     name: "kernel-roundtrip",

@@ -13,7 +13,7 @@ import { type Bench, median, type Round } from "./bench.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
 
 const KIB = 1024;
-const [BYTES, CREDIT, TURNS, PORT] = [512 * KIB, 1024 * KIB, 200, 1_300];
+const [BYTES, CREDIT, SENDS, PORT] = [512 * KIB, 1024 * KIB, 200, 1_300];
 
 /** Hands all of `data` to the socket, which has room for it: how many milliseconds in send(2). */
 type Send = (near: Conn, data: Uint8Array) => number;
@@ -44,7 +44,7 @@ function end(bytes: number, copied: boolean): void {
   if (copied) throw new Error(`${bytes} bytes were copied after all`);
 }
 
-/** Microseconds in send(2) for 512 KiB, once for each of the turns. Throws unless all arrived. */
+/** Microseconds in send(2) for 512 KiB, of each send. Throws unless all arrived. */
 async function measure(send: Send): Promise<number[]> {
   const transport = openVsock();
   const options = { bufferSize: CREDIT };
@@ -56,7 +56,7 @@ async function measure(send: Send): Promise<number[]> {
   data.forEach((_, i) => data[i] = i % 251);
   const got = new Uint8Array(BYTES);
   const times: number[] = [];
-  for (let turn = 0; turn < TURNS; turn++) {
+  for (let count = 0; count < SENDS; count++) {
     times.push(send(near, data) * 1_000);
     for (let have = 0; have < BYTES;) have += await far.read(got.subarray(have)) ?? BYTES;
     while (pending > 0) near.socket.zeroCopy!.reap(1_000);

@@ -7,7 +7,7 @@ import { connect, listen } from "../mod.ts";
 import { createLoopback } from "../src/loopback/mod.ts";
 import type { Bench, Round } from "./bench.ts";
 import { tcp, type TcpEnd } from "./tcp.ts";
-import { type End, measureTurns, proveTurn } from "./turns.ts";
+import { type End, measureRoundTrips, proveRoundTrip } from "./round_trips.ts";
 
 async function withLoopback<Result>(
   use: (near: End, far: End) => Promise<Result>,
@@ -35,11 +35,14 @@ async function withTcp<Result>(
 export const roundtrip: Bench = {
   rounds: 5,
   async prove(): Promise<void> {
-    await withLoopback(proveTurn);
-    await withTcp(proveTurn);
+    await withLoopback(proveRoundTrip);
+    await withTcp(proveRoundTrip);
   },
   async round(): Promise<Round> {
-    return { loopback: await withLoopback(measureTurns), tcp: await withTcp(measureTurns) };
+    return {
+      loopback: await withLoopback(measureRoundTrips),
+      tcp: await withTcp(measureRoundTrips),
+    };
   },
   rows: [{
     name: "roundtrip",

@@ -6,7 +6,8 @@
 
 const BYTES = 64;
 const ROUND_MS = 500;
-const TURNS_AT_ONCE = 100;
+/** Round trips between two looks at the clock. */
+const BETWEEN_LOOKS = 100;
 
 /** What all connections have in common. */
 export interface End {
@@ -15,7 +16,12 @@ export interface End {
 }
 
 /** Every step awaited in turn; gives the bytes that came back. */
-async function turn(near: End, far: End, sent: Uint8Array, got: Uint8Array): Promise<Uint8Array> {
+async function roundTrip(
+  near: End,
+  far: End,
+  sent: Uint8Array,
+  got: Uint8Array,
+): Promise<Uint8Array> {
   await near.write(sent);
   requireWhole(await far.read(got));
   await far.write(got);
@@ -29,21 +35,21 @@ function requireWhole(length: number | null): void {
 }
 
 /** Round trips a second. */
-export async function measureTurns(near: End, far: End): Promise<number> {
+export async function measureRoundTrips(near: End, far: End): Promise<number> {
   const [sent, got] = [new Uint8Array(BYTES).fill(7), new Uint8Array(BYTES)];
   const start = performance.now();
-  let [turns, ms] = [0, 0];
+  let [count, ms] = [0, 0];
   for (; ms < ROUND_MS; ms = performance.now() - start) {
-    for (let i = 0; i < TURNS_AT_ONCE; i++) await turn(near, far, sent, got);
-    turns += TURNS_AT_ONCE;
+    for (let i = 0; i < BETWEEN_LOOKS; i++) await roundTrip(near, far, sent, got);
+    count += BETWEEN_LOOKS;
   }
-  return turns / ms * 1000;
+  return count / ms * 1000;
 }
 
 /** Throws unless the bytes that come back are those that went out. */
-export async function proveTurn(near: End, far: End): Promise<void> {
+export async function proveRoundTrip(near: End, far: End): Promise<void> {
   const sent = Uint8Array.from({ length: BYTES }, (_, index) => index * 5);
-  const got = await turn(near, far, sent, new Uint8Array(BYTES));
+  const got = await roundTrip(near, far, sent, new Uint8Array(BYTES));
   const wrong = got.findIndex((byte, index) => byte !== sent[index]);
   if (wrong >= 0) throw new Error(`Byte ${wrong} came back as ${got[wrong]}`);
 }
