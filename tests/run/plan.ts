@@ -28,9 +28,9 @@ export const LANES: number = Math.min(availableParallelism(), 16);
 
 const DOCUMENTED: readonly string[] = ["README.md", "mod.ts", "ffi", "src"];
 const GUEST_SECONDS = 1500;
-/** Kernels that have less and more than the others, and tests that show what is made of that. */
-const OTHERS: readonly string[] = ["6.1", "7.3"];
-const ON_OTHERS: readonly string[] = ["conformance", "doctor", "messages", "stock/namespaces"]
+/** Kernels that have less and more than 6.12, and the tests that show what is made of that. */
+const OTHER_KERNELS: readonly string[] = ["6.1", "7.3"];
+const KERNEL_TESTS: readonly string[] = ["conformance", "doctor", "messages", "stock/namespaces"]
   .map((name) => `tests/guest/${name}_test.ts`);
 
 /** What to run. What holds for all runtimes at once is tested on Deno alone. */
@@ -53,7 +53,7 @@ export async function plan({ runtimes, flavours, files, everything }: Choice): P
   if (guest.length > 0) {
     for (const flavour of flavours) booting.push(...await guestRuns(flavour, runtimes, guest));
   }
-  if (deno && everything) booting.push(...await Promise.all(OTHERS.map(otherRun)));
+  if (deno && everything) booting.push(...await Promise.all(OTHER_KERNELS.map(kernelRun)));
   if (host.length > 0) booting.push(...await hostRuns(runtimes, host));
   if (deno && laboratory.length > 0) booting.push(...await laboratoryRuns(laboratory));
   return { bootless, booting };
@@ -106,11 +106,11 @@ async function guestRuns(
   }));
 }
 
-async function otherRun(kernel: string): Promise<Run> {
+async function kernelRun(kernel: string): Promise<Run> {
   const name = `guest ${kernel} (deno)`;
   const obstacle = await obstacleTo("stock", kernel);
   if (obstacle !== undefined) return { name, obstacle };
-  return { name, command: inGuest("stock", onDeno(ON_OTHERS), ["--kernel", kernel]) };
+  return { name, command: inGuest("stock", onDeno(KERNEL_TESTS), ["--kernel", kernel]) };
 }
 
 function inGuest(flavour: Flavour, command: Command, kernel: readonly string[] = []): Command {

@@ -10,7 +10,7 @@ import type { TestCase } from "./report.ts";
 /** A transport of the conformance suite, and what it needs. */
 interface Row {
   readonly title: string;
-  /** What its tests are called. */
+  /** Its name in the conformance suite, which begins the names of its tests. */
   readonly lab: string;
   /** Begins the names of the runs that it is in; nothing for those that boot no guest. */
   readonly guest?: string;
