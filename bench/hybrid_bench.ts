@@ -76,12 +76,8 @@ async function speed(open: () => Promise<Sender>): Promise<number> {
 async function withSink<T>(use: (path: string) => Promise<T>): Promise<T> {
   using folder = new UnixFolder();
   const path = folder.path("vm");
-  const sink = await openSink(path);
-  try {
-    return await use(path);
-  } finally {
-    await sink.close();
-  }
+  await using _sink = await openSink(path);
+  return await use(path);
 }
 
 /** The row about the client of a hybrid vsock. */

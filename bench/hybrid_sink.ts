@@ -11,21 +11,15 @@ import { listen } from "../src/listen.ts";
 /** The port in the VM. */
 export const SINK_PORT = 1024;
 
-/** A Worker that is up. */
-export interface Sink {
-  /** Ends it. */
-  close(): Promise<void>;
-}
-
-/** Starts the Worker; resolves once the VMM listens on `path`. */
-export async function openSink(path: string): Promise<Sink> {
+/** Starts the Worker, which disposing ends; resolves once the VMM listens on `path`. */
+export async function openSink(path: string): Promise<AsyncDisposable> {
   const worker = new Worker(new URL(import.meta.url), { workerData: { sinkPath: path } });
   await new Promise<void>((resolve, reject) => {
     worker.once("message", () => resolve());
     worker.once("error", reject);
   });
   return {
-    async close(): Promise<void> {
+    async [Symbol.asyncDispose](): Promise<void> {
       const ended = new Promise((resolve) => worker.once("exit", resolve));
       worker.postMessage("end");
       await ended;
