@@ -10,7 +10,8 @@ import { RUNTIME, type Runtime } from "./runtime.ts";
 
 /** Node needs to be told how the names of `deno.json` resolve, which the others read themselves. */
 const NODE_NAMES = fileURLToPath(new URL("../std/node.ts", import.meta.url));
-const STARTS: Readonly<Record<Runtime, readonly string[]>> = {
+/** What each runtime is told before its flags and the script. */
+export const RUN_ARGS: Readonly<Record<Runtime, readonly string[]>> = {
   deno: ["run", "--no-check", "--no-prompt"],
   bun: [],
   node: ["--disable-warning=ExperimentalWarning", "--import", NODE_NAMES],
@@ -19,7 +20,7 @@ const EVERYTHING: readonly string[] = RUNTIME === "deno" ? ["-A"] : [];
 
 /** The command that runs `script` under `flags` of the runtime; without them all is allowed. */
 export function childCommand(script: URL, flags: readonly string[] = EVERYTHING): string[] {
-  return [process.execPath, ...STARTS[RUNTIME], ...flags, fileURLToPath(script)];
+  return [process.execPath, ...RUN_ARGS[RUNTIME], ...flags, fileURLToPath(script)];
 }
 
 /** What it prints where it can have 256 descriptors, and else what it says went wrong. */

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { RUN_ARGS } from "../helpers/child.ts";
 import type { Runtime } from "../helpers/runtime.ts";
 
 /** The directory of the whole project. */
@@ -59,9 +60,8 @@ export function installRuntimes(): Runtimes {
  * `flags` are those of Deno.
  */
 export function scriptCommand(runtime: Runtime, ...flags: readonly string[]): readonly string[] {
-  const { deno, bun, node } = installRuntimes();
-  if (runtime === "deno") return [deno, "run", "--no-check", "--no-prompt", ...flags];
-  return runtime === "bun" ? [bun] : [node, "--import", "./tests/std/node.ts"];
+  const start = [installRuntimes()[runtime], ...RUN_ARGS[runtime]];
+  return runtime === "deno" ? [...start, ...flags] : start;
 }
 
 /** Installs what `manifest` asks for; what is there already needs no network. */
