@@ -57,7 +57,7 @@ async function prove(): Promise<void> {
   if (seen < 8) throw new Error(`The heap does not show an object per call: ${seen} bytes`);
 }
 
-/** Row 5 of the table. */
+/** Our libc layer beside a bare call. */
 export const ffi: Bench = {
   rounds: 3,
   prove,

@@ -61,7 +61,7 @@ function rowsOf(size: number): RowSpec[] {
   }];
 }
 
-/** Rows 3 and 4 of the kernel's table, and C beside them. */
+/** What copying costs over mapping, here and in C; and what mapping costs here over C. */
 export const kernelDequeue: Bench = {
   rounds: 3,
   async prove(): Promise<void> {

@@ -43,7 +43,7 @@ const peer = RUNTIME === "deno"
   ? { peer: "deno", peerIs: "Deno.connect", target: { atLeast: 1.5 } }
   : {};
 
-/** Row 2 of the kernel's table. */
+/** AF_VSOCK by our connections beside Deno's. */
 export const kernelRoundtrip: Bench = {
   rounds: 5,
   async prove(): Promise<void> {

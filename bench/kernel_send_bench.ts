@@ -68,7 +68,7 @@ async function measure(send: Send): Promise<number[]> {
   return times;
 }
 
-/** The MSG_ZEROCOPY row of the kernel's table. */
+/** Sending by copy beside MSG_ZEROCOPY. */
 export const kernelSend: Bench = {
   rounds: 3,
   prove(): Promise<void> {

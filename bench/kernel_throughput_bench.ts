@@ -23,7 +23,7 @@ function transfer(bufferBytes: number, bytes: number): Transfer {
 
 const keys = (size: number): readonly [ours: string, peer: string] => [`ours${size}`, `c${size}`];
 
-/** Row 1 of the kernel's table. */
+/** Our receiver of AF_VSOCK beside C's. */
 export const kernelThroughput: Bench = {
   rounds: 3,
   async prove(): Promise<void> {

@@ -27,7 +27,7 @@ async function prove(): Promise<void> {
   for (const way of MODES) await runFlow({ ...FLOW, way, bytes: 16 * MIB, hash: true });
 }
 
-/** Row 6 of the table. */
+/** How much resident memory grows, by receive mode. */
 export const memory: Bench = {
   rounds: 2,
   prove,

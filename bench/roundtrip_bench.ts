@@ -31,7 +31,7 @@ async function withTcp<Result>(
   }
 }
 
-/** Row 4 of the table. */
+/** The loopback beside TCP. */
 export const roundtrip: Bench = {
   rounds: 5,
   async prove(): Promise<void> {

@@ -49,7 +49,7 @@ const touched = {
   peerIs,
 };
 
-/** Rows 1 and 2 of the table, and how they look where somebody reads the data. */
+/** The loopback beside AF_UNIX, and how that looks where somebody reads the data. */
 export const throughput: Bench = {
   rounds: 5,
   prove,
