@@ -93,7 +93,10 @@ export function isNotCapable(error: unknown): boolean {
 /** {@linkcode FfiUnavailableError.library} where memory is out of reach, and libc is not. */
 export const MEMORY = "memory";
 
-/** What a person can do. Where no flag helps, a `cause` is of an FFI that found no such libc. */
+/**
+ * What a person can do. Where no flag helps and there is a `cause`, there is an FFI, and what has
+ * failed is opening libc.
+ */
 export function cureOf(
   { library, flag, cause }: Pick<FfiUnavailableError, "library" | "flag" | "cause">,
 ): string {

@@ -106,7 +106,7 @@ export class Loans {
     return 0;
   }
 
-  /** What is not kept any more is detached at once: a collector knows of no hurry. */
+  /** Keeps `spare`; the one in its place is detached now, not when the collector comes to it. */
   #keep(address: number, spare: ArrayBuffer): void {
     const place = placeOf(address);
     this.#spares[place]?.transfer(0);

@@ -11,7 +11,7 @@ import { BUFFER_SIZE, getOption } from "../sockopt.ts";
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Errors of a call, or of a peer that reads no more: none is how the connection ended. */
+/** Errors of a call, or of a peer that reads no more: no connection ends by one of them. */
 const ORDINARY: ReadonlySet<string> = new Set<Code>(
   ["EPIPE", "EMSGSIZE", "EBADF", "ENOTCONN", "EFAULT", "EINVAL", "EOPNOTSUPP", "ENOMEM"],
 );

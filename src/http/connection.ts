@@ -34,7 +34,7 @@ export class Connection<A extends Address> {
   #requests = 0;
   /**
    * Requests that have no response yet: what aborts when the client is gone, and what ends them.
-   * Deno tells those in a queue of nothing.
+   * A response that waits for an earlier one gets no "close" on Deno.
    */
   readonly #open = new Map<AbortController, () => void>();
   /** Bodies that are read on. */

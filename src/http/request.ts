@@ -133,7 +133,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return "transfer-encoding" in headers || Number(headers["content-length"] ?? 0) > 0;
 }
 
-/** Two Hosts are one that is none. */
+/** A request with two Host fields has none that will do: joined, they are no host. */
 function urlOf(
   { url = "", httpVersion }: IncomingMessage,
   fields: readonly (readonly [name: string, value: string])[],
@@ -233,7 +233,7 @@ async function lengthOf(
   return length ?? told;
 }
 
-/** What is told by another value or by node:http, and what tells of trailers: none are sent. */
+/** What is sent by `send()` or node:http instead, and what announces trailers: none are sent. */
 const FRAMING: ReadonlySet<string> = new Set([
   ...["connection", "content-length", "keep-alive", "trailer", "transfer-encoding"],
 ]);

@@ -170,7 +170,8 @@ class RunningServer<A extends Address> implements HttpServer<A> {
 
   #createServer(): Server {
     const { idleTimeoutMs = IDLE_MS, upgrade } = this.#options;
-    // Its clients are told; Connection's timer is there before, and covers the first request too.
+    // Clients are told this, as `Keep-Alive: timeout`. The timer of Connection goes off first, and
+    // covers the wait for the first request too.
     const settings = { // the types of Node that Deno has within do not know all of them
       keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS),
       // What is under way would be answered on the upgraded connection.
@@ -193,7 +194,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     server.on("connect", (_, socket) => {
       this.#connections.get(socket)?.refuse("501 Not Implemented");
     });
-    // Node before 22.21 and 24.9 does not call back: who listens there is given each upgrade.
+    // Node before 22.21 and 24.9 asks no shouldUpgradeCallback(): a listener gets each upgrade.
     if (upgrade === undefined) return server;
     server.on("upgrade", async (incoming, socket, head) => {
       this.#connections.get(socket)?.handOver();

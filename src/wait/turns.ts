@@ -34,7 +34,7 @@ function wholeTurn(): Promise<void> {
   return sleep();
 }
 
-/** Until another thread has hashed nothing: the shortest sleep there is, 1/20 of a timer's. */
+/** Until another thread has hashed no bytes: the shortest sleep there is, 1/20 of a timer's. */
 async function sleep(): Promise<void> {
   await crypto.subtle.digest("SHA-1", new Uint8Array(0));
   await turn();

@@ -50,8 +50,8 @@ function isFile(fd: number): boolean {
 }
 
 /**
- * Writes all of a text by `write`, which gives how many bytes it has taken. Behind one that it has
- * thrown in the midst of, the next begins on a line of its own.
+ * Writes all of a text by `write`, which gives how many bytes it has taken. Where it throws after a
+ * part of a text, the next text begins on a line of its own.
  */
 export function fileWriter(write: (bytes: Uint8Array) => number): (text: string) => void {
   let cut = false;

@@ -40,8 +40,8 @@ interface Memory extends Disposable {
 }
 
 /**
- * Memory to send from, in pages of its own: what is lent is never less than a page of one thing,
- * and may be mapped. The loopback only copies: it is not to want libc on a system that has none.
+ * Memory to send from, in pages with nothing else in them: what MSG_ZEROCOPY lends of those, who
+ * receives it can map. Without libc any memory will do, since the loopback copies.
  */
 function openMemory(length: number): Memory {
   try {

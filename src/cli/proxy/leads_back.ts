@@ -12,7 +12,7 @@ import { stringifyAddress } from "../../address_text.ts";
 import { ipVersion } from "../../resolve.ts";
 import { pathFor } from "../args/addresses.ts";
 
-/** Of `ipKey()`: any address of this machine, and this machine; the same of IPv6. */
+/** What `ipKey()` gives for 0.0.0.0 and 127.0.0.1, and for :: and ::1. */
 const [ANY, LOCAL] = ["0.0.0.0", "127.0.0.1"] as const;
 const [ANY6, LOCAL6] = [`${"0.".repeat(15)}0`, `${"0.".repeat(15)}1`] as const;
 const LOCALHOST: readonly string[] = ["127.0.0.1", "::1"];
