@@ -14,28 +14,28 @@ import type { UnreadTime } from "./unread.ts";
  * @param chunks Of the message.
  * @param onCancel What to do when its reader wants no more.
  * @param toError What the stream fails with when `chunks` does.
- * @param ahead Bytes to take before they are asked for: chunks until there are as many.
+ * @param ahead Bytes to take before they are asked for: chunks until there are as many; 0 for none.
  * @param unread Counts the time for which the bytes taken ahead wait for a reader.
  */
 export function bodyOf(
   chunks: AsyncIterator<Uint8Array>,
   onCancel: (reason: unknown) => void,
   toError: (cause: unknown) => unknown,
-  ahead = 0,
-  unread?: UnreadTime,
+  ahead: number,
+  unread: UnreadTime,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const strategy: QueuingStrategy<Uint8Array<ArrayBuffer>> = new ByteLengthQueuingStrategy({
     highWaterMark: ahead,
   });
   return new ReadableStream({
     async pull(controller): Promise<void> {
-      unread?.stop();
+      unread.stop();
       try {
         const { value, done } = await chunks.next();
         if (done) return controller.close();
         // A copy, as the reader may transfer it and a node:buffer shares its memory with others.
         controller.enqueue(new Uint8Array(value));
-        unread?.start(controller);
+        unread.start(controller);
       } catch (cause) {
         throw toError(cause);
       }

@@ -18,7 +18,8 @@ export class ControlGuest implements Messages, Disposable {
   #sent: Promise<void> = Promise.resolve();
 
   /** Opens the port. The caller closes it. Throws where it is open elsewhere, or not there. */
-  constructor(path: string | undefined = process.env["VSOCKIT_CONTROL"]) {
+  constructor() {
+    const path = process.env["VSOCKIT_CONTROL"];
     if (path === undefined) throw new TypeError("Cannot open the control port: there is none");
     this.#fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   }

@@ -38,7 +38,7 @@ export function patternSource(
 export function fileSource(
   path: string,
   bufferBytes: number,
-  buffer: Uint8Array = new Uint8Array(bufferBytes),
+  buffer: Uint8Array,
 ): Source {
   const fd = openSync(path, "r");
   return {

@@ -56,7 +56,7 @@ test("fileSource() gives the file piece by piece, and fails behind its end", () 
   try {
     const path = join(directory, "file");
     writeFileSync(path, "seven b");
-    using source = fileSource(path, 4);
+    using source = fileSource(path, 4, new Uint8Array(4));
     assertEquals(new TextDecoder().decode(source.next(100)), "seve");
     assertEquals(new TextDecoder().decode(source.next(100)), "n b");
     assertThrows(() => source.next(100), Error, "it ended 100 bytes early");
