@@ -31,8 +31,8 @@ export class UnsupportedModeError extends Error {
 export async function* sweep(
   { plan, amountGiven }: PerfOptions,
   run: Runner,
-  works: (mode: Mode) => boolean = () => true,
-  onUnsupported: (error: UnsupportedModeError) => void = () => {},
+  works: (mode: Mode) => boolean,
+  onUnsupported: (error: UnsupportedModeError) => void,
 ): AsyncGenerator<PerfResult, void, void> {
   const lacking = new Set<Mode>();
   for (const size of COLUMNS) {
