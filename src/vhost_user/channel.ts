@@ -16,7 +16,7 @@ import { decodeControl } from "../../ffi/cmsg.ts";
 import { SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { recvmsg, send, shutdown } from "../../ffi/libc.ts";
 import { Message } from "../../ffi/message.ts";
-import { closeGiven, GIVEN_MAX } from "./given.ts";
+import { closePassed, SCM_MAX_FD } from "./passed_fds.ts";
 import {
   FRAME_BODY_MAX,
   FRAME_HEADER_SIZE,
@@ -56,7 +56,7 @@ export class Frame {
   /** Closes what was not taken: how many. */
   closeRest(): number {
     const rest = this.#fds.splice(0);
-    for (const fd of rest) closeGiven(fd);
+    for (const fd of rest) closePassed(fd);
     return rest.length;
   }
 }
@@ -69,7 +69,7 @@ export class Channel {
   readonly #header = new Uint8Array(FRAME_HEADER_SIZE);
   readonly #head = new DataView(this.#header.buffer);
   readonly #body = new Uint8Array(FRAME_BODY_MAX);
-  readonly #control = new Uint8Array(CMSG_SPACE(4 * GIVEN_MAX));
+  readonly #control = new Uint8Array(CMSG_SPACE(4 * SCM_MAX_FD));
   readonly #message = new Message([this.#header], { control: this.#control });
   #headerRead = 0;
   #bodyRead = 0;
@@ -123,7 +123,7 @@ export class Channel {
     try {
       return this.#receive(this.#body.subarray(this.#bodyRead, size), late);
     } finally {
-      for (const fd of late) closeGiven(fd);
+      for (const fd of late) closePassed(fd);
     }
   }
 
@@ -208,7 +208,7 @@ export class Channel {
   }
 
   #closeFds(): void {
-    for (const fd of this.#fds.splice(0)) closeGiven(fd);
+    for (const fd of this.#fds.splice(0)) closePassed(fd);
   }
 }
 

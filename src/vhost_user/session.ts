@@ -6,7 +6,7 @@
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Channel, type Frame } from "./channel.ts";
-import { closeGiven } from "./given.ts";
+import { closePassed } from "./passed_fds.ts";
 import { GuestRam } from "./guest_ram.ts";
 import {
   bit,
@@ -205,7 +205,7 @@ export class Session implements GuestMemory {
       this.#ram?.drop();
       this.#ram = ram;
     } finally {
-      for (const fd of fds) closeGiven(fd);
+      for (const fd of fds) closePassed(fd);
     }
   }
 

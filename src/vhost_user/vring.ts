@@ -14,7 +14,7 @@ import { QUEUE_SIZE_MAX, ringBytes } from "../virtio/split_ring.ts";
 import type { GuestMemory } from "../virtio/chain.ts";
 import { Virtqueue } from "../virtio/virtqueue.ts";
 import { signalEvent } from "./eventfds.ts";
-import { closeGiven } from "./given.ts";
+import { closePassed } from "./passed_fds.ts";
 import type { GuestRam, LentBytes } from "./guest_ram.ts";
 import { FrontEndError, type VringAddress } from "./protocol.ts";
 
@@ -168,7 +168,7 @@ function requireEventFd(event: Event, fd: number): void {
     if (!(error instanceof SysError)) throw error;
     cause = error;
   }
-  closeGiven(fd);
+  closePassed(fd);
   const untold = cause === undefined ? "" : `, as /proc has to tell: ${cause.message}`;
   throw new FrontEndError(`a ring's ${event} must be an eventfd${untold}`, { cause });
 }
