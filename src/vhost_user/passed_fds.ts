@@ -1,6 +1,6 @@
 /**
- * Descriptors that a VMM has passed by SCM_RIGHTS. They may be of any file, and the last ones of it,
- * so that it may take long to close them.
+ * Descriptors that a VMM has passed by `SCM_RIGHTS`. They may be of any file, and the last ones of
+ * it, so that it may take long to close them.
  *
  * @module
  */
