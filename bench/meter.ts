@@ -30,11 +30,6 @@ export class Meter {
     this.#hash = flow.hash ? createHash("sha256") : undefined;
   }
 
-  /** Whether everything has arrived. */
-  get done(): boolean {
-    return this.#bytes >= this.#flow.bytes;
-  }
-
   /** The next bytes. They are not kept. */
   take(data: Uint8Array): void {
     const { bytes, warmupBytes, touch } = this.#flow;
