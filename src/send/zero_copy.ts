@@ -64,6 +64,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   readonly #waiters: Set<() => void> = new Set();
   #unsupported: string | undefined;
   #asked = false;
+  /** Whether the kernel was ever lent something, as of which alone there are records. */
+  #lent = false;
   #full = false;
   #watching = false;
   /** Ends the wait for records that goes on: none is to come. */
@@ -111,6 +113,7 @@ export class MsgZeroCopy implements ZeroCopySend {
         const sent = send(fd, part, FLAGS | MSG_ZEROCOPY);
         if (sent > 0) {
           this.#inFlight.add(part, sent, done, copiesParts && sent < part.length);
+          this.#lent = true;
           busy.add(this);
         }
         return sent;
@@ -155,6 +158,8 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   reap(timeoutMs = 0): number {
+    // AF_VSOCK has an error queue since Linux 6.7; asked for it before, it says what recv(2) would.
+    if (!this.#lent) return 0;
     // The number may be somebody else's.
     if (this.#gone || this.#closed && this.size === 0) return 0;
     const records = this.#reap();
