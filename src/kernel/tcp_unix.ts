@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { IPPROTO_TCP } from "../../ffi/abi/in.ts";
+import { TCP_ZEROCOPY_RECEIVE, TcpZerocopyReceive } from "../../ffi/abi/tcp.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { Address, TcpAddress, UnixAddress } from "../address.ts";
@@ -32,14 +34,17 @@ const unix: SocketMaker<UnixAddress> = {
 const LASTING: ReadonlySet<string> = new Set(["ENODEV", "EOPNOTSUPP", "EINVAL", "EACCES", "EPERM"]);
 
 /**
- * Whether TCP sockets can be mapped: since Linux 4.18, where pages are of 4096 bytes, and this
+ * Whether TCP sockets can be mapped: since Linux 5.7, where pages are of 4096 bytes, and this
  * runtime may look at them. `undefined` where that cannot be told just now.
  */
 function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
   if (whyNoPages() !== undefined) return false;
   try {
     using socket = openKernelSocket(family, "stream");
-    using _region = socket.mapPages(1);
+    using region = socket.mapPages(1);
+    const ask = new TcpZerocopyReceive();
+    ask.ask(region.address, 0);
+    socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, ask.bytes);
     return true;
   } catch (error) {
     if (isDeniedMemory(error)) return false;

@@ -18,7 +18,7 @@ import { type Finding, no, yes } from "./finding.ts";
 /** What to do about `whyNoPages()`. */
 export const NO_PAGES_CURE = "a kernel with pages of 4 KiB; receive by copy happens by itself";
 
-const NEWER_CURE = "a kernel from Linux 4.18 on, built with CONFIG_MMU";
+const NEWER_CURE = "a kernel from Linux 5.7 on, built with CONFIG_MMU";
 /** What a kernel says that has no such thing. */
 const UNKNOWN: ReadonlySet<string> = new Set(["EINVAL", "ENODEV", "ENOPROTOOPT", "EOPNOTSUPP"]);
 /** What it says without `lo`. */

@@ -128,8 +128,10 @@ export class TcpSource implements Source, Lender {
     try {
       this.#socket.getsockopt(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, this.#call.bytes);
     } catch (error) {
-      if (!isSysError(error, "EIO")) throw error;
-      return 0; // EIO: end of stream, of which recv(2) tells more
+      // EIO: end of stream, of which recv(2) tells more. EINVAL: Linux before 5.7 knows the first
+      // members alone, and takes no longer struct.
+      if (!isSysError(error, "EIO") && !isSysError(error, "EINVAL")) throw error;
+      return 0;
     }
     const { length, err } = this.#call;
     if (err !== 0) noteEndError(this.#socket, Math.abs(err));

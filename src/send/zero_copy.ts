@@ -158,7 +158,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   reap(timeoutMs = 0): number {
-    // AF_VSOCK has an error queue since Linux 6.7; asked for it before, it says what recv(2) would.
+    // Before Linux 6.7, asked for the error queue, AF_VSOCK may say what recv(2) would, as 5.10 does.
     if (!this.#lent) return 0;
     // The number may be somebody else's.
     if (this.#gone || this.#closed && this.size === 0) return 0;

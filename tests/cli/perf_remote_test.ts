@@ -17,7 +17,7 @@ import { reach } from "./reach.ts";
 
 const SKIP = openTcp("127.0.0.1").capabilities.mapRx
   ? false
-  : "this kernel does not map TCP: needs Linux 4.18 and 4 KiB pages";
+  : "this kernel does not map TCP: needs Linux 5.7 and 4 KiB pages";
 /**
  * Below those that connect(2) binds to: one that tries until somebody listens could meet itself.
  */

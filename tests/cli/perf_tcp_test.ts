@@ -10,7 +10,7 @@ import { vsockit } from "./captured.ts";
 const TCP = ["perf", "--transport", "tcp"] as const;
 const SKIP = openTcp("127.0.0.1").capabilities.mapRx
   ? false
-  : "this kernel does not map TCP: needs Linux 4.18 and 4 KiB pages";
+  : "this kernel does not map TCP: needs Linux 5.7 and 4 KiB pages";
 /** Other ones than those of processes that run beside this one. */
 let port = 21_000 + process.pid % 1_000 * 10;
 

@@ -1,11 +1,19 @@
-/** Linux before 6.6 cannot peek at a message, nor from 6.7 to 7.0 at a part of a packet. */
+/**
+ * Linux before 6.6 cannot peek at a message, nor from 6.7 to 7.0 at a part of a packet. Before 6.7
+ * AF_VSOCK has no error queue, and before 5.7 `struct tcp_zerocopy_receive` only its first 16 bytes.
+ */
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { MSG_PEEK } from "../../../ffi/abi/socket.ts";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { MSG_ERRQUEUE, MSG_PEEK, SO_ZEROCOPY } from "../../../ffi/abi/socket.ts";
+import { TCP_ZEROCOPY_RECEIVE } from "../../../ffi/abi/tcp.ts";
 import { type Code, SysError } from "../../../ffi/errno.ts";
 import { VsockError } from "../../../src/error.ts";
+import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import type { MessageFlags, SocketType } from "../../../src/socket.ts";
-import { openPair, type Pair, pattern } from "../../helpers/pair.ts";
+import { FaultyLibc } from "../../helpers/faulty_libc.ts";
+import { openPair, type Pair, pattern, sha256 } from "../../helpers/pair.ts";
+import { openTcpPair } from "../../helpers/tcp_pair.ts";
 
 /** As from Linux 6.2 on, and before. */
 const CODES: readonly Code[] = ["EOPNOTSUPP", "ENOMEM"];
@@ -71,3 +79,49 @@ test("read() with peek says why where a peek gives EFAULT, and goes on without",
   assertStringIncludes(message, "cannot peek where a packet was read in part");
   assertEquals(await pair.far.read(new Uint8Array(100)), 100);
 });
+
+test("Conn.write() with zeroCopy asks for no records where it copies", {
+  timeout: 60_000,
+}, async () => {
+  using pair = await openTcpPair();
+  const { near, far } = pair;
+  using _old = new FaultyLibc((name, [, , third]) => {
+    if (name === "setsockopt" && third === SO_ZEROCOPY) return "EOPNOTSUPP";
+    if (name !== "recvmsg" || (Number(third) & MSG_ERRQUEUE) === 0) return undefined;
+    throw new Error("recvmsg() would give 0, or ENOTCONN, as recv() does at an end");
+  });
+  assertEquals(await near.write(pattern(9000), { zeroCopy: true }), 9000);
+  const reading = near.read(new Uint8Array(1));
+  far.close(); // with bytes that it has not read: a reset
+  await assertRejects(() => reading, VsockError, "ECONNRESET");
+  assertMatch(near.zeroCopy.unsupported ?? "", /EOPNOTSUPP/);
+});
+
+/** libc as of Linux before 5.7. */
+function libcOf56(): FaultyLibc {
+  return new FaultyLibc((name, args) =>
+    name === "getsockopt" && args[2] === TCP_ZEROCOPY_RECEIVE ? "EINVAL" : undefined
+  );
+}
+
+test("openTcp() does not map where the kernel takes no such struct", () => {
+  using _old = libcOf56();
+  assertEquals(openTcp("::1").capabilities.mapRx, false);
+});
+
+for (const mode of ["map", "auto"] as const) {
+  test(`Receiver copies over TCP where the kernel takes no such struct: ${mode}`, async () => {
+    using pair = await openTcpPair();
+    using receiver = pair.far.receiver({ mode });
+    using _old = libcOf56();
+    const data = pattern(100_000);
+    const sent = pair.near.write(data).then(() => pair.near.closeWrite());
+    const got: Uint8Array[] = [];
+    for await (const batch of receiver) {
+      assertEquals(batch.mapped, false);
+      for (const packet of batch) got.push(packet.data.slice());
+    }
+    await sent;
+    assertEquals(sha256(Buffer.concat(got)), sha256(data));
+  });
+}

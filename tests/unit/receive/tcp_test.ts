@@ -26,7 +26,7 @@ const [KIB, MIB] = [1024, 1024 * 1024];
 const HOST = "127.0.0.1";
 const SKIP = openTcp(HOST).capabilities.mapRx
   ? false
-  : "this kernel does not map TCP: needs Linux 4.18 and 4 KiB pages";
+  : "this kernel does not map TCP: needs Linux 5.7 and 4 KiB pages";
 const SLOW = { skip: SKIP, timeout: 120_000 } as const;
 /** Each segment is a page. */
 const PAGES: SocketOptionValues = { maxSegment: 4096 + 12 };
