@@ -158,7 +158,7 @@ export class MsgZeroCopy implements ZeroCopySend {
   }
 
   reap(timeoutMs = 0): number {
-    // Before Linux 6.7, asked for the error queue, AF_VSOCK may say what recv(2) would, as 5.10 does.
+    // AF_VSOCK before Linux 6.7, asked for an error queue, may say what recv(2) would, as in 5.10.
     if (!this.#lent) return 0;
     // The number may be somebody else's.
     if (this.#gone || this.#closed && this.size === 0) return 0;

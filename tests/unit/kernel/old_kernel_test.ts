@@ -1,6 +1,6 @@
 /**
  * Linux before 6.6 cannot peek at a message, nor from 6.7 to 7.0 at a part of a packet. Before 6.7
- * AF_VSOCK has no error queue, and before 5.7 `struct tcp_zerocopy_receive` only its first 16 bytes.
+ * AF_VSOCK has no error queue, before 5.7 `struct tcp_zerocopy_receive` its first 16 bytes alone.
  */
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
