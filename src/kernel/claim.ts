@@ -5,7 +5,7 @@
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
-import { isSysError } from "../../ffi/errno.ts";
+import { isSysError, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
 import { fs, process } from "../runtime/builtins.ts";
 
@@ -21,7 +21,8 @@ const NOTHING: Claim = { release(): void {} };
  * bind(2) of a socket to `path`, by `bind`. A socket there that nobody has open any more gives way;
  * nothing else does. With `mode`, only who has it may connect then.
  *
- * @throws {SysError} `EADDRINUSE` where the path is taken.
+ * @throws {SysError} `EADDRINUSE` where the path is taken, `EACCES` where a dead socket is in the way
+ * and this user may not write to its folder.
  */
 export function claimPath(path: string, bind: () => void, mode?: number): Claim {
   if (path.startsWith("\0")) {
@@ -117,11 +118,13 @@ function isDead(path: string): boolean {
   }
 }
 
+/** Calls `node:fs`: who may not change that folder may not bind(2) there. */
 function ignoreMissing(call: () => void): void {
   try {
     call();
   } catch (error) {
-    const { code } = error as { readonly code?: unknown };
-    if (code !== "ENOENT" && code !== "EEXIST") throw error;
+    const { code, errno } = error as { readonly code?: unknown; readonly errno?: number };
+    if (code === "ENOENT" || code === "EEXIST") return;
+    throw errno === undefined ? error : new SysError("bind", -errno);
   }
 }

@@ -144,3 +144,23 @@ test("listen() leaves what has taken the place of a dead socket meanwhile", asyn
   other!.close();
   assertEquals(readdirSync(dirname(path)), []);
 });
+
+test("listen() says what is to be done where a dead socket may not be moved", () => {
+  using folder = new UnixFolder();
+  const path = folder.path("vm");
+  leaveDead(`${path}_1`);
+  leaveDead(path);
+  const fs = process.getBuiltinModule("node:fs");
+  const { renameSync } = fs;
+  fs.renameSync = (): never => {
+    throw Object.assign(new Error("permission denied"), { code: "EACCES", errno: -13 });
+  };
+  try {
+    for (const address of [{ path, port: 1 }, { path }]) {
+      const { code, hint } = assertThrows(() => listen(address), VsockError);
+      assertEquals([code, hint?.includes("may not write to that folder")], ["EACCES", true]);
+    }
+  } finally {
+    fs.renameSync = renameSync;
+  }
+});
