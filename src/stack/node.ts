@@ -203,7 +203,8 @@ export class StackNode implements StackHost {
       if (events !== 0) return events;
       const now = this.now();
       if (now >= deadline) return 0;
-      sleep(Math.min(deadline, this.stack.nextDeadline()) - now);
+      // What is due since those were run is next: to sleep for less than nothing is an error.
+      sleep(Math.max(0, Math.min(deadline, this.stack.nextDeadline()) - now));
     }
   }
 
