@@ -93,7 +93,7 @@ export class Link implements Carrier, Disposable {
     const peer = new Words(control, (1 - side) * END_WORDS);
     if (!own.exchange(WORD.state, STATE.created, STATE.open)) {
       throw new TypeError(
-        "Cannot open a link end: must be one that was never opened: current value was",
+        "Cannot open a link end: must be one that was never opened: current value is one that was",
       );
     }
     const [outLane, inLane] = [lanes[side], lanes[side === 0 ? 1 : 0]];
