@@ -370,13 +370,14 @@ export class Link implements Carrier, Disposable {
   };
 
   #break(what: string): undefined {
-    this.#die(`the peer broke the rules of the link: ${what}`);
-    this.#state = "deaf";
+    this.#die(`the peer broke the rules of the link: ${what}`, "deaf");
+    this.#state = "deaf"; // it may have been dead before
   }
 
-  #die(reason: string): void {
+  /** Whoever is told looks for what has come, unless `state` is deaf. */
+  #die(reason: string, state: "dead" | "deaf" = "dead"): void {
     if (this.#state !== "open") return;
-    this.#state = "dead";
+    this.#state = state;
     this.#shutDown();
     this.#events.onDead?.(reason);
   }

@@ -179,8 +179,8 @@ class LinkedNode extends StackNode implements Carrier {
 
   send(packet: Packet): void {
     this.tappedOrLost(packet);
-    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
     this.#link.send(packet);
+    if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
   }
 
   override pump(): void {

@@ -1,11 +1,13 @@
 /** Taps of a link that throw, or make calls. */
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { POLLERR } from "../../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { listen } from "../../../src/listen.ts";
 import { Link } from "../../../src/loopback/link.ts";
+import { END_WORDS, WORD } from "../../../src/loopback/link_memory.ts";
 import { createLoopbackLink, openLoopback } from "../../../src/loopback/mod.ts";
 import { packet } from "./link_pair.ts";
 
@@ -59,6 +61,36 @@ for (const type of ["stream", "seqpacket"] as const) {
     },
   );
 }
+
+test(
+  "a send that finds that the peer of a link broke the rules takes in nothing of it, nor throws",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink({ ringEntries: 2 });
+    const control = new Int32Array(end.link.control);
+    let sends = (): void => {};
+    let came = 0;
+    using host = openLoopback(end, {
+      tap: ({ srcCid, len }) => {
+        if (len === 0) return;
+        if (srcCid === HOST) return sends();
+        came++;
+        throw new Error("tap");
+      },
+    });
+    using guest = openLoopback(other);
+    using listener = listen({ cid: 3, port: 1024 }, { transport: guest });
+    using near = await connect({ cid: 3, port: 1024 }, { transport: host });
+    using far = await listener.accept();
+    for (let i = 0; i < 2; i++) near.socket.send(Uint8Array.of(1), 0); // the ring is full
+    sends = (): void => { // as the other thread may meanwhile
+      far.socket.send(Uint8Array.of(1), 0);
+      control[END_WORDS + WORD.head]! += 100;
+    };
+    assertEquals(near.socket.send(Uint8Array.of(1), 0), 1);
+    assertEquals([near.socket.poll(POLLERR), near.unsentBytes, came], [POLLERR, 0, 0]);
+  },
+);
 
 test("close() over a link ends what waits, though a tap throws meanwhile", TIMEOUT, async () => {
   for (const cid of [2, 3]) { // of what comes, and of what is sent

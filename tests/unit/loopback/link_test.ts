@@ -346,6 +346,14 @@ test("Link.send() breaks the link when the peer has taken what was never sent", 
   assertEquals([reasons.length, pair.a.alive], [1, false]);
 });
 
+test("Link.pump() gives nothing of a peer that broke the rules to who is told of that", () => {
+  const got: Packet[] = [];
+  using pair = new LinkPair(SMALL, { onDead: () => got.push(...pumped(pair.a)) });
+  pair.b.send(packet());
+  new Int32Array(pair.ends[0].control)[END_WORDS + WORD.returned] = 1;
+  assertEquals([pair.a.freeBlocks, pair.a.alive, got], [6, false, []]);
+});
+
 test("Link.send() lets any number of packets wait, and of answers that are taken in the end", () => {
   const ringEntries = 1_024;
   using pair = new LinkPair({ ...SMALL, ringEntries });
