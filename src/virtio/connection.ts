@@ -183,10 +183,10 @@ function receiveData(stack: Stack, sock: VsockSock, packet: Packet): void {
   }
   if (!sock.rx.push(payload, packet.flags)) {
     payload.free();
-    emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     sock.error = ERRNO.ENOBUFS;
     finishClose(stack, sock);
     stack.remove(sock);
+    emit(stack, sock, VIRTIO_VSOCK_OP_RST);
     return;
   }
   sock.changed();
@@ -196,11 +196,10 @@ function receiveShutdown(stack: Stack, sock: VsockSock, flags: number): void {
   if (flags & VIRTIO_VSOCK_SHUTDOWN_RCV) sock.peerShutdown |= RCV_SHUTDOWN;
   if (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) sock.peerShutdown |= SEND_SHUTDOWN;
   if (sock.peerShutdown !== SHUTDOWN_MASK) return;
-  if (sock.rx.rxBytes <= 0) {
-    emit(stack, sock, VIRTIO_VSOCK_OP_RST);
-    finishClose(stack, sock);
-  }
+  const empty = sock.rx.rxBytes <= 0;
+  if (empty) finishClose(stack, sock);
   stack.remove(sock);
+  if (empty) emit(stack, sock, VIRTIO_VSOCK_OP_RST);
 }
 
 /** `virtio_transport_do_close()`: the connection is over; what has arrived can still be read. */
@@ -258,19 +257,20 @@ export function sendShutdown(stack: Stack, sock: VsockSock, how: number): void {
 export function release(stack: Stack, sock: VsockSock): void {
   sock.dead = true;
   stack.cancel(sock.connectTimer);
-  if (closeConnection(stack, sock)) removeSock(stack, sock);
-  // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
-  else sock.rx.discard();
+  try {
+    closeConnection(stack, sock);
+  } finally { // a tap may throw
+    if (sock.closeTimer === undefined) removeSock(stack, sock);
+    // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
+    else sock.rx.discard();
+  }
   for (const child of sock.acceptQueue.splice(0)) release(stack, child);
 }
 
-/** Says goodbye to the peer; `true` where there is nothing to wait for. */
-function closeConnection(stack: Stack, sock: VsockSock): boolean {
-  if (sock.state !== "established" && sock.state !== "closing") return true;
-  if (sock.peerShutdown === SHUTDOWN_MASK) {
-    emit(stack, sock, VIRTIO_VSOCK_OP_RST);
-    return true;
-  }
+/** Says goodbye to the peer, and sets a deadline where that is to answer. */
+function closeConnection(stack: Stack, sock: VsockSock): void {
+  if (sock.state !== "established" && sock.state !== "closing") return;
+  if (sock.peerShutdown === SHUTDOWN_MASK) return emit(stack, sock, VIRTIO_VSOCK_OP_RST);
   sock.closeTimer = stack.after(CLOSE_TIMEOUT_MS, () => giveUp(stack, sock));
   const closing = sock.carrier?.closing?.add(sock);
   if (sock.shutdown !== SHUTDOWN_MASK) sendShutdown(stack, sock, SHUTDOWN_MASK);
@@ -278,13 +278,12 @@ function closeConnection(stack: Stack, sock: VsockSock): boolean {
     const [oldest] = closing;
     giveUp(stack, oldest!);
   }
-  return false;
 }
 
 /** The peer has not agreed in time. */
 function giveUp(stack: Stack, sock: VsockSock): void {
-  emit(stack, sock, VIRTIO_VSOCK_OP_RST);
   finishClose(stack, sock);
+  emit(stack, sock, VIRTIO_VSOCK_OP_RST);
 }
 
 function removeSock(stack: Stack, sock: VsockSock): void {

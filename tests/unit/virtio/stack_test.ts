@@ -39,15 +39,19 @@ class Rig {
     allocate: (data) => new PagePayload(data),
     send: ({ op }) => void this.sent.push(op),
   };
-  readonly stack: Stack = new Stack({
-    cids: [2],
-    now: () => 0,
-    route: (cid) => cid === TO.cid ? this.carrier : undefined,
-    tellsCredit: () => false,
-    timersChanged: () => {},
-    privileged: false,
-    firstPort: PORT,
-  });
+  readonly stack: Stack;
+
+  constructor(now: () => number = () => 0) {
+    this.stack = new Stack({
+      cids: [2],
+      now,
+      route: (cid) => cid === TO.cid ? this.carrier : undefined,
+      tellsCredit: () => false,
+      timersChanged: () => {},
+      privileged: false,
+      firstPort: PORT,
+    });
+  }
 
   header(op: number): Header {
     const { cid: srcCid, port: srcPort } = TO;
@@ -330,12 +334,61 @@ test("close() waits for no longer where its carrier throws", () => {
   const rig = new Rig();
   const sock = rig.connected();
   const closing = new Set<VsockSock>();
-  const send = (): never => {
-    throw new Error("a tap");
-  };
-  Object.assign(rig.carrier, { closing, send });
+  Object.assign(rig.carrier, { closing });
+  throwing(rig);
   assertThrows(() => release(rig.stack, sock), Error, "a tap");
   assertEquals([rig.stack.nextDeadline(), closing.has(sock)], [8_000, true]);
+});
+
+/** Has the carrier of `rig` throw at what is sent, until the function that it gives is called. */
+function throwing({ carrier }: Rig): () => void {
+  const { send } = carrier;
+  carrier.send = () => {
+    throw new Error("a tap");
+  };
+  return () => void (carrier.send = send);
+}
+
+test("close() of a connection that its peer has ended forgets it, though its carrier throws", () => {
+  const rig = new Rig();
+  const sock = rig.connected();
+  const payload = new Counted(Uint8Array.of(1));
+  rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
+  rig.receive(VIRTIO_VSOCK_OP_RST);
+  const stop = throwing(rig);
+  assertThrows(() => release(rig.stack, sock), Error, "a tap");
+  stop();
+  assertEquals([payload.freed, rig.stack.has(rig.header(0))], [1, false]);
+});
+
+test("close() that the peer does not agree to ends in time, though its carrier throws", () => {
+  let now = 0;
+  const rig = new Rig(() => now);
+  const sock = rig.connected();
+  release(rig.stack, sock);
+  throwing(rig);
+  now = 8_000;
+  assertThrows(() => rig.stack.runTimers(), Error, "a tap");
+  assertEquals(rig.stack.has(rig.header(0)), false);
+});
+
+test("Stack.receive() ends a connection whose answer its carrier throws at", () => {
+  const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+  for (const op of [VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_OP_RW]) {
+    const rig = new Rig();
+    const sock = rig.connected();
+    let woken = 0;
+    sock.wake = () => void woken++;
+    const payload = new PagePayload(new Uint8Array(sock.bufferSize + 1));
+    const rest = op === VIRTIO_VSOCK_OP_RW ? { len: payload.bytes.length, payload } : { flags };
+    throwing(rig);
+    assertThrows(() => rig.receive(op, rest), Error, "a tap");
+    assertEquals([sock.done, woken > 0, rig.stack.findConnected(TO.cid, TO.port, PORT)], [
+      true,
+      true,
+      undefined,
+    ]);
+  }
 });
 
 test("close() of a connection forgets it, deadline and all, once the peer has agreed", () => {
