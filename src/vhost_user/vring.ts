@@ -94,6 +94,8 @@ export class Vring {
       this.#forget(before);
       close(before);
     }
+    if (fd === undefined || event === "err" || this.queue === undefined) return;
+    signalEvent(fd); // what the one before was told may never be heard: look once more
   }
 
   /**
