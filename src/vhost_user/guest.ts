@@ -125,6 +125,7 @@ export class Guest implements Carrier, TxEnd {
       rx: new RxWriter(session.rings[RX]!.queue!, session),
       tx: new TxReader(session.rings[TX]!.queue!, indirect, this.counters, this),
     };
+    this.#awake = true; // its rings tell when they were to kick, before a pause
     this.#host.started(this);
     this.pump();
   }

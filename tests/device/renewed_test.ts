@@ -54,3 +54,21 @@ test("VsockDevice calls by an eventfd that it gets for a ring that runs", TIMEOU
   assertEquals(told, [8, WOULD_BLOCK]);
   await ask(guest);
 });
+
+test(
+  "VsockDevice asks for the next kick after a pause, whatever was asked for before",
+  TIMEOUT,
+  async () => {
+    using device = createVsockDevice({ socketPath: freshPath(), guestCid: GUEST_CID });
+    using guest = await RawGuest.start(device.guest);
+    await ask(guest);
+    const bases = await guest.machine.pause();
+    const { used, size } = guest.tx.memory;
+    const availEvent = new Uint16Array(used.buffer, used.byteOffset + 4 + 8 * size, 1);
+    availEvent[0] = bases[TX]! + 7; // as in the midst of much
+    await guest.machine.resume(bases);
+    await guest.machine.frontEnd.settled();
+    await device.guest.ready();
+    await ask(guest);
+  },
+);
