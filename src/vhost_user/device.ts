@@ -50,7 +50,8 @@ export interface VsockGuestOptions {
 export interface VsockDeviceOptions extends VsockGuestOptions {
   /**
    * Called when a guest's driver starts to run, and when it stops: `guest.up` tells which. Its
-   * connections are over then.
+   * connections are over then. Where it throws, so does the `close()` that has led to it; else the
+   * VMM's connection is closed, and `onFault` is told.
    */
   readonly onState?: ((guest: VsockGuest) => void) | undefined;
   /**
@@ -189,8 +190,9 @@ class Device extends StackTransport implements VsockDevice {
   }
 
   close(): void {
-    for (const guest of [...this.#guests.values()]) guest.close();
-    for (const listener of [...this.#node.listening]) listener[Symbol.dispose]();
+    using all = new DisposableStack(); // onState may throw
+    for (const listener of this.#node.listening) all.use(listener);
+    for (const guest of this.#guests.values()) all.use(guest);
   }
 
   [Symbol.dispose](): void {

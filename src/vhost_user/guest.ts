@@ -322,8 +322,11 @@ export class Guest implements Carrier, TxEnd {
       if (!(error instanceof VirtqueueError)) throw error;
       this.#broken = driver.tx.queue;
       for (const ring of driver.session.rings) ring.signal("err");
-      this.stop();
-      this.#host.fault(this, error);
+      try {
+        this.stop();
+      } finally { // the program is told of that, and may throw
+        this.#host.fault(this, error);
+      }
       return undefined;
     }
   }

@@ -233,8 +233,13 @@ export class ServedGuest implements VsockGuest {
   }
 
   readonly #fail = (error: Error): void => {
-    this.#hangUp();
-    this.#host.fault(error);
+    try {
+      this.#hangUp();
+    } catch (thrown) { // by the program, which was told that its guest has stopped
+      this.#host.fault(thrown as Error);
+    } finally {
+      this.#host.fault(error);
+    }
   };
 
   /** Ends what there is with the VMM; another one may come. */

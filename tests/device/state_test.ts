@@ -1,20 +1,23 @@
-/** A program may close a guest as soon as it is told that its driver has stopped. */
+/** A program that is told that a driver has stopped may close its guest, or throw. */
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import { close } from "../../ffi/file_calls.ts";
 import { recv, socketpair } from "../../ffi/socket_calls.ts";
+import { listen } from "../../src/listen.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { RX } from "../../src/vhost_user/guest.ts";
 import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
+import { RawGuest } from "./raw_guest.ts";
 
 const TIMEOUT_MS = 60_000;
 const PAIR = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 /** More than a guest has descriptors. */
 const PAIRS = 12;
+const THROWN = "onState of the program";
 
 /** A device that closes its guest when that has stopped, and calls `closed` then. */
 function makeDevice(closed: () => void): VsockDevice {
@@ -56,38 +59,81 @@ test("VsockGuest.close() when its VMM has gone turns the next one away", {
   await (await next).closed();
 });
 
-test("VsockGuest serves the next VMM though onState throws: onFault is told", {
-  timeout: TIMEOUT_MS,
-}, async () => {
+/** A device whose onState throws when a guest stops, and what its onFault is told. */
+function throwingDevice(): { readonly device: VsockDevice; readonly faults: string[] } {
   const faults: string[] = [];
-  using device = createVsockDevice({
+  const device = createVsockDevice({
     socketPath: freshPath(),
     guestCid: GUEST_CID,
     onState({ up }) {
-      if (!up) throw new Error("onState of the program");
+      if (!up) throw new Error(THROWN);
     },
     onFault: ({ message }) => void faults.push(message),
   });
+  return { device, faults };
+}
+
+test("VsockGuest serves the next VMM though onState throws: onFault is told", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { device, faults } = throwingDevice();
+  using _device = device;
   using machine = await Machine.start(device.guest);
   await device.guest.ready();
   const connecting = FrontEnd.connect(device.guest.socketPath);
   machine.frontEnd.hangUp();
   using next = await connecting;
   await next.settled();
-  assertEquals(faults, ["onState of the program"]);
+  assertEquals(faults, [THROWN]);
+});
+
+test("VsockDevice tells onFault what a VMM has done wrong, though onState throws", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { device, faults } = throwingDevice();
+  using _device = device;
+  using machine = await Machine.start(device.guest);
+  await device.guest.ready();
+  await machine.frontEnd.post(1_000, new Uint8Array(0));
+  await machine.frontEnd.closed();
+  assertEquals(faults, [THROWN, "a request must be a known one: current value is 1000"]);
+});
+
+test("VsockDevice tells onFault what a guest has broken, though onState throws", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { device, faults } = throwingDevice();
+  using _device = device;
+  using guest = await RawGuest.start(device.guest);
+  const { avail } = guest.tx.memory;
+  new Uint16Array(avail.buffer, avail.byteOffset, 2)[1]! += 129;
+  guest.tx.kickNow();
+  await guest.machine.frontEnd.closed();
+  assertEquals(faults.length, 2);
+  assertMatch(faults[0]!, /idx must be at most/);
+  assertEquals(faults[1], THROWN);
+});
+
+test("VsockDevice.close() closes all guests and listeners though onState throws", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const { device } = throwingDevice();
+  const more = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
+  using listener = listen({ cid: 2, port: 5_000 }, { transport: device });
+  using machine = await Machine.start(device.guest);
+  using other = await Machine.start(more);
+  await Promise.all([device.guest.ready(), more.ready()]);
+  assertThrows(() => device.close(), Error);
+  for (const { frontEnd } of [machine, other]) await frontEnd.closed();
+  assertEquals([device.guests.size, listener.socket.closed], [0, true]);
 });
 
 test("VsockGuest.close() closes all though onState throws", { timeout: TIMEOUT_MS }, async () => {
-  using device = createVsockDevice({
-    socketPath: freshPath(),
-    guestCid: GUEST_CID,
-    onState({ up }) {
-      if (!up) throw new Error("onState of the program");
-    },
-  });
+  const { device } = throwingDevice();
+  using _device = device;
   using machine = await Machine.start(device.guest);
   await device.guest.ready();
-  assertThrows(() => device.guest.close(), Error, "onState of the program");
+  assertThrows(() => device.guest.close(), Error, THROWN);
   await machine.frontEnd.closed();
   assertEquals(device.guests.size, 0);
 });
