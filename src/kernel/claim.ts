@@ -21,8 +21,8 @@ const NOTHING: Claim = { release(): void {} };
  * bind(2) of a socket to `path`, by `bind`. A socket there that nobody has open any more gives way;
  * nothing else does. With `mode`, only who has it may connect then.
  *
- * @throws {SysError} `EADDRINUSE` where the path is taken, `EACCES` where a dead socket is in the way
- * and this user may not write to its folder.
+ * @throws {SysError} `EADDRINUSE` where the path is taken, `EACCES` where a dead socket is in the
+ * way and this user may not write to its folder.
  */
 export function claimPath(path: string, bind: () => void, mode?: number): Claim {
   if (path.startsWith("\0")) {
