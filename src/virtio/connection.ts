@@ -264,7 +264,20 @@ export function release(stack: Stack, sock: VsockSock): void {
     // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
     else sock.rx.discard();
   }
-  for (const child of sock.acceptQueue.splice(0)) release(stack, child);
+  releaseQueue(stack, sock.acceptQueue.splice(0));
+}
+
+/** Releases what nobody has accepted, then throws what the first tap has thrown, if any has. */
+function releaseQueue(stack: Stack, queue: readonly VsockSock[]): void {
+  const failures: unknown[] = [];
+  for (const sock of queue) {
+    try {
+      release(stack, sock);
+    } catch (failure) {
+      failures.push(failure);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Says goodbye to the peer, and sets a deadline where that is to answer. */

@@ -1,7 +1,7 @@
 /** Taps of a link that throw, or make calls. */
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { POLLERR } from "../../../ffi/abi/poll.ts";
+import { POLLERR, POLLIN, POLLRDHUP } from "../../../ffi/abi/poll.ts";
 import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
@@ -114,6 +114,27 @@ test("close() over a link ends what waits, though a tap throws meanwhile", TIMEO
   }
 });
 
+test("a listener closes all that nobody has accepted, though a tap throws at the first", () => {
+  const [end, other] = createLoopbackLink();
+  let throws = 0;
+  using host = openLoopback(end, {
+    tap: () => {
+      if (throws-- > 0) throw new Error("tap");
+    },
+  });
+  using guest = openLoopback(other);
+  using listener = host.socket("stream");
+  listener.bind(ADDRESS);
+  listener.listen(2);
+  using first = guest.socket("stream");
+  using second = guest.socket("stream");
+  for (const socket of [first, second]) socket.connect(ADDRESS);
+  assertEquals(listener.poll(POLLIN), POLLIN);
+  throws = 1;
+  assertThrows(() => listener.close(), Error, "tap");
+  assertEquals([first.poll(POLLRDHUP), second.poll(POLLRDHUP)], [0, POLLRDHUP]);
+});
+
 test("a tap of a link may make calls, and packets stay in order", TIMEOUT, async () => {
   const [end, other] = createLoopbackLink();
   let call = (): void => {};
@@ -127,6 +148,7 @@ test("a tap of a link may make calls, and packets stay in order", TIMEOUT, async
   const p = new Uint8Array(3);
   assertEquals([far.socket.recv(p, 0), ...p, near.unsentBytes], [3, 1, 2, 3, 0]);
 });
+
 test(
   "a link whose peer is gone ends its connections, though a tap throws at what came last",
   TIMEOUT,
