@@ -200,8 +200,8 @@ export class EpollReactor {
   }
 
   /**
-   * Attends once this thread has nothing else to do: whoever makes a wait end may be here too. The
-   * other thread is for waits that shall not hold the process, as a turn of the event loop would.
+   * Attends in the next turn of the event loop: what makes a wait end may be done by this thread
+   * too. Waits that must not hold the process are the other thread's, since a pending turn would.
    */
   #attendSoon(watch: Watch): void {
     if (this.#attending || !watch.busy) return;

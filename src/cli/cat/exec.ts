@@ -35,7 +35,7 @@ export async function execOn(
 ): Promise<string | undefined> {
   const { socket } = conn;
   const direct = socket instanceof KernelSocket;
-  const child = spawnShell(command, conn.remoteAddr, direct ? passOn(socket) : "pipe");
+  const child = spawnShell(command, conn.remoteAddr, direct ? blockingFd(socket) : "pipe");
   if (direct) conn.close();
   const stop = (): void => signalGroup(child, "SIGTERM");
   running.add(child);
@@ -75,8 +75,8 @@ function signalGroup({ pid }: ChildProcess, name: NodeJS.Signals): void {
   }
 }
 
-/** The descriptor, as programs expect it: reading waits. Nobody here reads any more. */
-function passOn({ fd }: KernelSocket<Address>): number {
+/** The descriptor, made blocking, as programs expect it. Nobody here reads it any more. */
+function blockingFd({ fd }: KernelSocket<Address>): number {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
   return fd;
 }

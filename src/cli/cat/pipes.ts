@@ -16,7 +16,7 @@ const [STDIN, STDOUT, STDERR] = [0, 1, 2];
 const FDS = "/proc/self/fd";
 /** Bytes that each kind of file takes without blocking where poll(2) says that it has room. */
 const PIECE = 4_096;
-const AGAIN = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+const REOPEN_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 /** The device of the other end of terminals, which makes a new terminal each time it is opened. */
 const PTMX = 5 << 8 | 2;
 
@@ -113,7 +113,7 @@ function openOutput(): Output {
   if (kind.isFile()) return { fd: STDOUT, most: Infinity };
   if (kind.isFIFO() || process.stdout.isTTY === true && kind.rdev !== PTMX) {
     try {
-      return { fd: openSync(`${FDS}/${STDOUT}`, AGAIN), most: Infinity };
+      return { fd: openSync(`${FDS}/${STDOUT}`, REOPEN_FLAGS), most: Infinity };
     } catch {
       // Another user's, or no more descriptors.
     }
