@@ -6,7 +6,7 @@
 import { connect as connectNet } from "node:net";
 import { connect } from "../src/connect.ts";
 import { childCommand } from "../tests/helpers/child.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 import { answer, type Api } from "./answer_echo.ts";
 import type { Bench, Round } from "./bench.ts";
 import { start } from "./running.ts";
@@ -63,7 +63,7 @@ function openNet(path: string): Promise<Asker> {
 
 /** Answers from this event loop. */
 async function withLoop<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("unix");
   using _server = await answer(api, path);
   return await use(path);
@@ -71,7 +71,7 @@ async function withLoop<T>(api: Api, use: (path: string) => Promise<T>): Promise
 
 /** Answers from another process. */
 async function withProcess<T>(api: Api, use: (path: string) => Promise<T>): Promise<T> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("unix");
   const server = start([...childCommand(ECHO), "answer", api, path]);
   try {

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { Control } from "../src/cli/perf/control.ts";
 import { outcomeOf } from "../src/cli/perf/run.ts";
 import { createLoopbackLink, type LoopbackEnd } from "../src/loopback/mod.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 
 /** What carries a flow and how its receiver takes it. */
 export type Way = "unix" | "unix-onread" | "copy" | "zerocopy" | "user-poll";
@@ -67,7 +67,7 @@ export interface FlowTask {
  * @throws {Error} Unless all bytes arrived, with the same hash.
  */
 export async function runFlow(flow: Flow): Promise<Received> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const control = new Control().memory;
   const shared = { flow, ends: createLoopbackLink(), path: folder.path("unix"), control };
   const workers: Worker[] = [];

@@ -14,7 +14,7 @@ import type { Conn } from "../src/conn.ts";
 import { createFetch, serve, toDuplex } from "../src/http/mod.ts";
 import type { Listener } from "../src/listener.ts";
 import { createLoopback } from "../src/loopback/mod.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 
 const CONNECTIONS = 50;
@@ -42,7 +42,7 @@ function onLoopback<Result>(use: (carrier: Carrier) => Promise<Result>): Promise
 }
 
 async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promise<Result> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const address = { path: folder.path("ours") };
   const transport = openUnix();
   const listener = listen(address, { transport, backlog: CONNECTIONS });
@@ -54,7 +54,7 @@ async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promi
 
 /** Ports of a VM behind a path, the VM in this process too. */
 async function onHybrid<Result>(use: (carrier: Carrier) => Promise<Result>): Promise<Result> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   using vmm = createVmm(path);
   const listener = listen({ cid: 3, port: 80 }, { transport: vmm.guest, backlog: CONNECTIONS });
@@ -139,7 +139,7 @@ async function oursOver({ listener, dial }: Carrier, use: Use): Promise<number> 
 
 /** node:http on both ends, over a path by node:net. */
 async function nodeUnix(use: Use): Promise<number> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("peer");
   const server = createServer((_, outgoing) => void outgoing.end(TEXT));
   await once(server.listen(path), "listening");

@@ -5,7 +5,7 @@
  */
 import { connect as connectNet, type Socket } from "node:net";
 import { connect } from "../src/connect.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 import { openSink, SINK_PORT } from "./hybrid_sink.ts";
 
@@ -74,7 +74,7 @@ async function speed(open: () => Promise<Sender>): Promise<number> {
 }
 
 async function withSink<T>(use: (path: string) => Promise<T>): Promise<T> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   await using _sink = await openSink(path);
   return await use(path);

@@ -8,7 +8,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { RUNTIME } from "../tests/helpers/runtime.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 import { loads } from "../tests/house/source.ts";
 import { ROOT } from "../tests/house/toolchain.ts";
 import { type Bench, median, type Round, type Target } from "./bench.ts";
@@ -27,7 +27,7 @@ function startOn(script: string): number {
 }
 
 function round(): Promise<Round> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const write = (name: string, text: string): string => {
     writeFileSync(folder.path(name), text);
     return folder.path(name);

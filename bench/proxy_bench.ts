@@ -12,7 +12,7 @@ import type { Conn } from "../src/conn.ts";
 import { connect } from "../src/connect.ts";
 import { listen } from "../src/listen.ts";
 import { childCommand } from "../tests/helpers/child.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 import type { Bench, Round } from "./bench.ts";
 
 const MIB = 2 ** 20;
@@ -43,7 +43,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 /** GB/s of one connection through the proxy that `command` starts. */
 async function speed(command: Command): Promise<number> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [from, to] = [folder.path("from"), folder.path("to")];
   using target = listen({ path: to });
   const [file = "", ...args] = command(from, to);

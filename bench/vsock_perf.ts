@@ -9,7 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import process from "node:process";
 import { VMADDR_CID_LOCAL } from "../ffi/abi/vm_sockets.ts";
 import { childCommand } from "../tests/helpers/child.ts";
-import { UnixFolder } from "../tests/helpers/unix_folder.ts";
+import { TempFolder } from "../tests/helpers/temp_folder.ts";
 
 const MAIN = new URL("../src/cli/main.ts", import.meta.url);
 const [ATTEMPTS, PAUSE_MS] = [300, 100];
@@ -64,7 +64,7 @@ export async function countCalls(
   transfer: Transfer,
   names: readonly string[],
 ): Promise<number> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const counts = folder.path("counts");
   const trace = ["strace", "-f", "-c", "-o", counts, "-e", `trace=${names.join(",")}`];
   const receiver = by === "c" ? cReceiver : ourReceiver;

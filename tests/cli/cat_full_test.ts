@@ -1,7 +1,7 @@
 /** `vsockit cat --keep` where descriptors run out for a while. */
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { limit, nextDescriptor, untilSettled } from "./descriptors.ts";
 import { Running } from "./process.ts";
 
@@ -27,7 +27,7 @@ async function warmUp(server: Running, address: string): Promise<number> {
 for (const flags of [[], ["-e", "cat"]] as const) {
   const name = ["cat --keep", ...flags].join(" ");
   test(`${name} tells of a passing failure of accept(), and goes on`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const address = `unix:${folder.path("s")}`;
     using server = new Running("cat", "-lkv", ...flags, address);
     const served = await warmUp(server, address);
@@ -45,7 +45,7 @@ for (const flags of [[], ["-e", "cat"]] as const) {
 
 for (const family of ["unix", "hvsock"] as const) {
   test(`cat -k -e over ${family} goes on where a command cannot be started`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     const [listen, to] = family === "unix"
       ? [`unix:${path}`, `unix:${path}`]

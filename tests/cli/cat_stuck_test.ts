@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { ioctl } from "../../ffi/libc.ts";
 import { RUNTIME } from "../helpers/runtime.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { Running, VSOCKIT } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -55,7 +55,7 @@ async function stuff(path: string): Promise<Socket> {
 
 for (const flags of ["-lv", "-lkv"]) {
   test(`cat ${flags} ends on SIGTERM while its output is full`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     using server = new Running("cat", flags, `unix:${path}`);
     server.feed("");
@@ -72,7 +72,7 @@ for (const flags of ["-lv", "-lkv"]) {
 }
 
 test("cat --timeout fails while its output is full", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("s");
   using server = new Running("cat", "-lv", "-w", "1", `unix:${path}`);
   server.child.stdout!.pause();
@@ -85,7 +85,7 @@ test("cat --timeout fails while its output is full", WAIT, async () => {
 });
 
 test("cat ends on SIGTERM while the terminal that it writes to is full", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   using terminal = new Terminal();
   const path = folder.path("s");
   const [command = "", ...before] = VSOCKIT;

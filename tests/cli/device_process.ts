@@ -7,7 +7,7 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Entry } from "../../src/cli/device/log.ts";
 import { Machine, type MachineOptions } from "../device/machine.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { Running } from "./process.ts";
 
 /** The CID of its guest. */
@@ -18,7 +18,7 @@ type EntryOf<E extends Event> = Extract<Entry, { readonly event: E }>;
 
 /** A started device, whose guest is not there yet. Ends with its folder. */
 export class DeviceProcess implements Disposable {
-  readonly folder: UnixFolder = new UnixFolder();
+  readonly folder: TempFolder = new TempFolder();
   /** Where the VMM connects to, and where other processes do. */
   readonly socketPath: string = this.folder.path("vhost");
   readonly udsPath: string = this.folder.path("v");

@@ -6,7 +6,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { Machine } from "../device/machine.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
 import { CID, DeviceProcess } from "./device_process.ts";
@@ -134,7 +134,7 @@ test("vsockit device tells what a VMM does wrong once a second", WAIT, async () 
 });
 
 test("vsockit device takes the place of a dead one, and of no other", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const paths = ["--socket", folder.path("s"), "--uds-path", folder.path("u")];
   const args = ["device", "--guest-cid", "3", ...paths];
   using first = new Running(...args);
@@ -156,7 +156,7 @@ test("vsockit device takes the place of a dead one, and of no other", WAIT, asyn
 });
 
 test("vsockit device ends where nobody reads the pipe that it is to record in", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [socket, pipe] = [folder.path("s"), folder.path("pipe")];
   execFileSync("mkfifo", [pipe]);
   using device = new Running("device", "-c", "3", "-s", socket, "--pcap", pipe);

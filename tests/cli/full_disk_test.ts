@@ -10,7 +10,7 @@ import { connect } from "../../src/connect.ts";
 import type { UnixAddress } from "../../src/address.ts";
 import type { Conn } from "../../src/conn.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { VSOCKIT } from "./process.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -18,7 +18,7 @@ const [COMMAND = "", ...BEFORE] = VSOCKIT;
 
 for (const [flag, log] of [["--json", 1], ["--verbose", 2]] as const) {
   test(`proxy ${flag} serves on where its log has no room, and drains`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const [at, to] = [folder.path("l"), folder.path("t")];
     using target = listen({ path: to });
     const full = openSync("/dev/full", "w");

@@ -8,14 +8,14 @@ import { assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { RUNTIME } from "../helpers/runtime.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { VSOCKIT } from "./process.ts";
 
 test("vsockit proxy goes on at a SIGHUP that was ignored when it began", {
   timeout: 60_000,
   skip: RUNTIME === "node" ? "Node ignores nothing: run it on Deno or Bun" : false,
 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   const args = ["-c", `trap "" HUP; exec "$@"`, "sh", ...VSOCKIT, "proxy", "--json"];

@@ -9,7 +9,7 @@ import { setImmediate } from "node:timers/promises";
 import { assertEquals } from "@std/assert";
 import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { DeviceProcess } from "./device_process.ts";
 import { Running } from "./process.ts";
 
@@ -19,7 +19,7 @@ const CONNECTIONS = 2_000;
 
 for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as const) {
   test(`proxy ${flag} serves on when nobody reads its log, and drains`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const [at, to] = [folder.path("l"), folder.path("t")];
     using target = listen({ path: to });
     using proxy = new Running("proxy", flag, `unix:${at}`, `unix:${to}`);
@@ -47,7 +47,7 @@ for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as con
 
 for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as const) {
   test(`proxy ${flag} serves on when its log is not read, and ends`, WAIT, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const [at, to] = [folder.path("l"), folder.path("t")];
     using proxy = new Running("proxy", flag, `unix:${at}`, `unix:${to}`);
     await once(proxy.child[log]!, "data");
@@ -62,7 +62,7 @@ for (const [flag, log] of [["--json", "stdout"], ["--verbose", "stderr"]] as con
 }
 
 test("proxy --json tells how many lines were lost", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using proxy = new Running("proxy", "--json", `unix:${at}`, `unix:${to}`);
   await once(proxy.child.stdout!, "data");

@@ -8,7 +8,7 @@ import { connect } from "../../src/connect.ts";
 import { openTcp } from "../../src/kernel/tcp_unix.ts";
 import { listen } from "../../src/listen.ts";
 import type { PerfResult } from "../../src/cli/perf/result.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import "../helpers/brief_warm_ups.ts";
 import { until } from "../helpers/until.ts";
 import { vsockit } from "./captured.ts";
@@ -114,7 +114,7 @@ test("perf --serve goes on where somebody has connected and asks nothing", {
 
 test("perf --device removes its path where a signal ends it", { timeout: 60_000 }, async () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("vhost");
     using perf = new Running("perf", "--device", path, "--peer", "3");
     await until(() => existsSync(path), () => perf.err);

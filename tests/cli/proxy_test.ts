@@ -8,12 +8,12 @@ import { connect } from "../../src/connect.ts";
 import { endingSignals } from "../../src/cli/serving/signals.ts";
 import { kernelTransports } from "../../src/kernel/reach.ts";
 import { listen } from "../../src/listen.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { vsockit } from "./captured.ts";
 import { Running, VSOCKIT } from "./process.ts";
 
 test("vsockit proxy drains on SIGTERM, and logs JSON", { timeout: 60_000 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   const [command = "", ...before] = VSOCKIT;
@@ -44,7 +44,7 @@ test("vsockit proxy drains on SIGHUP, which a second one does not cut", {
   timeout: 60_000,
   skip: endingSignals().includes("SIGHUP") ? false : "SIGHUP is ignored: run it without nohup",
 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   using proxy = new Running("proxy", `unix:${at}`, `unix:${to}`);
@@ -62,7 +62,7 @@ test("vsockit proxy drains on SIGHUP, which a second one does not cut", {
 });
 
 test("vsockit proxy has wait for whom there are no descriptors", { timeout: 60_000 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   const args = ["-c", 'ulimit -n 80; exec "$@"', "sh", ...VSOCKIT, "proxy", "--json"];
@@ -101,7 +101,7 @@ for (const [listen, target] of [["vsock:local:5000", "unix:PATH"], ["unix:PATH",
     timeout: 60_000,
     skip,
   }, async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const place = (address = ""): string => address.replace("PATH", folder.path("s"));
     using proxy = new Running("proxy", place(listen), place(target));
     assertEquals(await proxy.ended, 1);

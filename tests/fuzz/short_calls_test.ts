@@ -20,7 +20,7 @@ import { listen } from "../../src/listen.ts";
 import { seeded } from "../../src/loopback/random.ts";
 import { type CallName, type Decision, FaultyLibc } from "../helpers/faulty_libc.ts";
 import { join, pattern } from "../helpers/pair.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 
 const DEFAULT_RUNS = 12;
 const RUNS = Number(process.env["VSOCKIT_RUNS"] ?? DEFAULT_RUNS);
@@ -123,7 +123,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 
   async "over AF_UNIX"(use) {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     using listener = listen({ path });
     using pair = await join(listener, connect({ path }));
@@ -131,7 +131,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 
   async "to a VM"(use) {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("vm");
     using vmm = createVmm(path);
     using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { join } from "node:path";
 import {
   createVsockDevice,
   type VsockDevice,
   type VsockDeviceOptions,
 } from "../../src/vhost_user/device.ts";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ControlHost } from "../vm/control_host.ts";
 import { type GuestOptions, type GuestProcess, startGuest } from "../vm/guest_process.ts";
 
@@ -37,12 +36,12 @@ export class Host implements AsyncDisposable {
   readonly device: VsockDevice;
   /** For one machine: give its path to `boot()`. */
   readonly control: ControlHost;
-  readonly folder: EmptyFolder;
+  readonly folder: TempFolder;
   readonly #faults: Error[];
   #guest: GuestProcess | undefined;
 
   private constructor(
-    folder: EmptyFolder,
+    folder: TempFolder,
     device: VsockDevice,
     control: ControlHost,
     faults: Error[],
@@ -55,15 +54,15 @@ export class Host implements AsyncDisposable {
 
   /** Becomes the device of a machine that is yet to be started. The caller closes it. */
   static async open(options: Partial<VsockDeviceOptions> = {}): Promise<Host> {
-    const folder = new EmptyFolder();
+    const folder = new TempFolder();
     const faults: Error[] = [];
     const device = createVsockDevice({
-      socketPath: join(folder.path, "vhost"),
+      socketPath: folder.path("vhost"),
       guestCid: GUEST_CID,
       onFault: (error) => faults.push(error),
       ...options,
     });
-    const control = await ControlHost.listen(join(folder.path, "control"));
+    const control = await ControlHost.listen(folder.path("control"));
     return new Host(folder, device, control, faults);
   }
 

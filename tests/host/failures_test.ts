@@ -1,7 +1,6 @@
 /** What becomes of connections when the guest, its machine, or the device's own process ends. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -71,7 +70,7 @@ interface Running {
 /** Runs a guest, which `use` ends: all that it took is there again then. */
 async function run(use: (running: Running) => Promise<void>): Promise<void> {
   const free = holdings();
-  await using monitor = await Monitor.listen(join(host.folder.path, "monitor"));
+  await using monitor = await Monitor.listen(host.folder.path("monitor"));
   await using guest = await host.boot({ command: COMMAND, monitor: monitor.path });
   await use({ guest, monitor });
   await guest.ended;
@@ -132,13 +131,13 @@ test(
   "a device whose process is killed is replaced under its guest, which goes on",
   LIMIT,
   async () => {
-    const { path } = host.folder;
-    const [first, second] = [join(path, "first"), host.device.guest.socketPath];
+    const { folder } = host;
+    const [first, second] = [folder.path("first"), host.device.guest.socketPath];
     const free = holdings();
     {
       using backend = new Backend(first);
       await backend.says("listening");
-      await using monitor = await Monitor.listen(join(path, "monitor"));
+      await using monitor = await Monitor.listen(folder.path("monitor"));
       await using guest = startGuest({
         ...{ memoryMiB: 1024, command: COMMAND },
         ...{ vhostUser: first, monitor: monitor.path },

@@ -2,7 +2,6 @@
  * Many bytes each way between the device and a guest, none of which differs: by SHA-256, which
  * both ends of `vsockit perf` compute. `VSOCKIT_INTEGRITY_MIB=1024` makes them more.
  */
-import { join } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
@@ -10,15 +9,15 @@ import { parseOptions } from "../../src/cli/perf/options.ts";
 import { runRemote } from "../../src/cli/perf/remote.ts";
 import { closeDevices, TRANSPORTS } from "../../src/cli/perf/transports.ts";
 import "../helpers/brief_warm_ups.ts";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { type GuestProcess, startGuest } from "../vm/guest_process.ts";
 import { denoRun, GUEST_CID } from "./booted.ts";
 
 const MIB = process.env["VSOCKIT_INTEGRITY_MIB"] ?? "16";
 const SERVE = ["src/cli/main.ts", "perf", "--serve", "--transport", "vsock"];
 
-const folder = new EmptyFolder();
-const socketPath = join(folder.path, "vhost");
+const folder = new TempFolder();
+const socketPath = folder.path("vhost");
 let guest: GuestProcess;
 before(() => {
   TRANSPORTS.device.open({ socketPath, guestCid: GUEST_CID }); // it stays

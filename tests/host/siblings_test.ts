@@ -1,5 +1,4 @@
 /** Several guests of one device at once: each talks with the host, and some with each other. */
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { SysError } from "../../ffi/errno.ts";
@@ -24,7 +23,7 @@ const fars: Map<number, Far> = new Map();
 
 /** Boots the guest that the device has for `cid`. */
 async function boot(cid: number): Promise<void> {
-  const control = await ControlHost.listen(join(host.folder.path, `control${cid}`));
+  const control = await ControlHost.listen(host.folder.path(`control${cid}`));
   controls.push(control);
   const guest = host.device.guests.get(cid)!;
   guests.push(startGuest({
@@ -40,7 +39,7 @@ before(async () => {
   for (const [guestCid, siblings] of [[HERMIT, false], [SIBLING, true]] as const) {
     host.device.addGuest({
       ...{ guestCid, siblings },
-      socketPath: join(host.folder.path, `vhost${guestCid}`),
+      socketPath: host.folder.path(`vhost${guestCid}`),
     });
   }
   for (const cid of [GUEST_CID, HERMIT, SIBLING]) await boot(cid);

@@ -1,12 +1,10 @@
 /**
- * Commands and empty folders for the house tests.
+ * Commands for the house tests.
  *
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter } from "node:path";
 import process from "node:process";
 import type { Runtimes } from "./toolchain.ts";
 
@@ -52,13 +50,4 @@ export function runSoon(cwd: string, [file = "", ...args]: readonly string[]): P
 /** The environment of a machine that has Node 26, npm and npx. */
 export function nodeEnv({ bin }: Runtimes): Record<string, string> {
   return { PATH: `${bin}${delimiter}${process.env["PATH"] ?? ""}` };
-}
-
-/** An empty folder outside the project, gone after use. */
-export class EmptyFolder implements Disposable {
-  /** Where it is. */
-  readonly path: string = mkdtempSync(join(tmpdir(), "vsockit-house-"));
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
 }

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { kill } from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
@@ -9,7 +8,8 @@ import { connect } from "../../src/connect.ts";
 import { Machine } from "../device/machine.ts";
 import { RUNTIMES } from "../helpers/runtime.ts";
 import { until } from "../helpers/until.ts";
-import { EmptyFolder, run, runSoon } from "./command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
+import { run, runSoon } from "./command.ts";
 import { codeBlocks, read } from "./source.ts";
 import { installRuntimes, ROOT, scriptCommand } from "./toolchain.ts";
 
@@ -63,22 +63,22 @@ for (const name of RUNTIMES) {
   });
 
   test(`examples/copy_file.ts copies on ${name}, over AF_UNIX`, { timeout: 60_000 }, async () => {
-    using folder = new EmptyFolder();
-    const [from, to] = [join(folder.path, "from"), join(folder.path, "to")];
+    using folder = new TempFolder();
+    const [from, to] = [folder.path("from"), folder.path("to")];
     writeFileSync(from, Uint8Array.from({ length: 3_000_001 }, (_, index) => index * 7 >> 3));
-    const address = `unix:${join(folder.path, "socket")}`;
+    const address = `unix:${folder.path("socket")}`;
     const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
     const start = [...scriptCommand(name, ...flags), "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", address, to]);
-    await heard(join(folder.path, "socket"));
+    await heard(folder.path("socket"));
     run(ROOT, [...start, "send", address, from]);
     assertEquals(await receiving, "received 3000001 bytes\n");
     assertEquals(readFileSync(to).equals(readFileSync(from)), true);
   });
 
   test(`examples/copy_file.ts fails on ${name} at both ends of a full disk`, LIMIT, async () => {
-    using folder = new EmptyFolder();
-    const socket = join(folder.path, "socket");
+    using folder = new TempFolder();
+    const socket = folder.path("socket");
     const start = [...all, "examples/copy_file.ts"];
     const receiving = runSoon(ROOT, [...start, "receive", `unix:${socket}`, "/dev/full"]);
     const failing = assertRejects(() => receiving, Error, "ENOSPC");
@@ -89,8 +89,8 @@ for (const name of RUNTIMES) {
   });
 
   test(`examples/guest_device.ts hashes on ${name} what its guest sends`, LIMIT, async () => {
-    using folder = new EmptyFolder();
-    const socketPath = join(folder.path, "vhost");
+    using folder = new TempFolder();
+    const socketPath = folder.path("vhost");
     const [file = "", ...args] = [...all, "examples/guest_device.ts", socketPath, "7"];
     const child = spawn(file, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
     const ended = new Promise((resolve) => child.once("close", resolve));
@@ -129,9 +129,9 @@ for (const [name, command] of Object.entries(TESTERS)) {
 }
 
 test("examples/echo.ts runs as an executable in an empty folder", { timeout: 300_000 }, () => {
-  using build = new EmptyFolder();
-  using folder = new EmptyFolder();
-  const executable = `${build.path}/echo`;
+  using build = new TempFolder();
+  using folder = new TempFolder();
+  const executable = build.path("echo");
   run(ROOT, [bun, "build", "--compile", EXAMPLE, "--outfile", executable]);
-  assertEquals(run(folder.path, [executable]).stdout, SHOWN);
+  assertEquals(run(folder.path(), [executable]).stdout, SHOWN);
 });

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { RUNTIMES } from "../helpers/runtime.ts";
-import { EmptyFolder, nodeEnv, run } from "./command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
+import { nodeEnv, run } from "./command.ts";
 import { installRuntimes, ROOT, scriptCommand } from "./toolchain.ts";
 
 const runtimes = installRuntimes();
@@ -19,14 +20,18 @@ const SHOWN = {
 for (const [peer, shown] of Object.entries(SHOWN)) {
   const name = `toDuplex carries ${peer} on each runtime, and the process ends by itself`;
   test(name, { timeout: 300_000 }, () => {
-    using folder = new EmptyFolder();
+    using folder = new TempFolder();
     const dependencies = Object.entries(DEPENDENCIES).filter(([key]) => key === peer);
     const manifest = { private: true, dependencies: Object.fromEntries(dependencies) };
-    writeFileSync(join(folder.path, "package.json"), JSON.stringify(manifest));
+    writeFileSync(folder.path("package.json"), JSON.stringify(manifest));
     // Without scripts: ssh2 has an optional part that needs a compiler.
-    run(folder.path, [join(runtimes.bin, "npm"), "install", "--ignore-scripts"], nodeEnv(runtimes));
+    run(
+      folder.path(),
+      [join(runtimes.bin, "npm"), "install", "--ignore-scripts"],
+      nodeEnv(runtimes),
+    );
     for (const runtime of RUNTIMES) {
-      const { stdout } = run(ROOT, [...scriptCommand(runtime, "-A"), CHILD, folder.path, peer]);
+      const { stdout } = run(ROOT, [...scriptCommand(runtime, "-A"), CHILD, folder.path(), peer]);
       assertEquals([runtime, stdout], [runtime, shown]);
     }
   });

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { OWN_NAMES } from "../std/names.ts";
-import { EmptyFolder, nodeEnv, run } from "./command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
+import { nodeEnv, run } from "./command.ts";
 import { codeBlocks } from "./source.ts";
 import { installRuntimes, ROOT } from "./toolchain.ts";
 
@@ -115,8 +116,8 @@ function checkNodeExecutable(path: string): void {
   const config = { main: "single.mjs", mainFormat: "module", output: executable };
   writeFileSync(join(path, "sea.json"), JSON.stringify(config));
   run(path, [node, "--build-sea", "sea.json"]);
-  using empty = new EmptyFolder();
-  assertEquals(run(empty.path, [executable]).stdout, "3\n");
+  using empty = new TempFolder();
+  assertEquals(run(empty.path(), [executable]).stdout, "3\n");
 }
 
 /** Node 22 can parse the package, whose loopback it can run; the command says what that needs. */
@@ -152,8 +153,8 @@ function checkTypesOf(path: string, names: readonly string[], types: readonly st
 }
 
 test("npm package installs, and its example, command and types work", { timeout: 600_000 }, () => {
-  using folder = new EmptyFolder();
-  const path = install(folder.path);
+  using folder = new TempFolder();
+  const path = install(folder.path());
   checkExample(path);
   checkWait(path);
   checkNames(path);
@@ -168,13 +169,13 @@ test("npm package installs, and its example, command and types work", { timeout:
 test("deno check takes the sources from a project that has no types of Node", {
   timeout: 300_000,
 }, () => {
-  using folder = new EmptyFolder();
+  using folder = new TempFolder();
   const { exports, imports } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
   const sources = Object.values<string>(exports).map((path) => join(ROOT, path));
   const program = sources.map((path, i) => `export * as m${i} from "${path}";\n`).join("");
-  writeFileSync(join(folder.path, "deno.json"), JSON.stringify({ imports, lock: false }));
-  writeFileSync(join(folder.path, "program.ts"), program);
-  run(folder.path, [deno, "check", "program.ts"]);
+  writeFileSync(folder.path("deno.json"), JSON.stringify({ imports, lock: false }));
+  writeFileSync(folder.path("program.ts"), program);
+  run(folder.path(), [deno, "check", "program.ts"]);
 });
 
 test("deno publish --dry-run sends the library and nothing else", { timeout: 300_000 }, () => {

@@ -1,6 +1,6 @@
 /** What `deno task test` itself does with files, output and reports. */
 import { writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { choose } from "../run/choice.ts";
@@ -9,7 +9,7 @@ import { executeAll } from "../run/execute.ts";
 import { Outputs } from "../run/output.ts";
 import type { Run } from "../run/plan.ts";
 import { parseReport } from "../run/report.ts";
-import { EmptyFolder } from "./command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ROOT } from "./toolchain.ts";
 
 test("choose() takes each file once, however often it is named, and no folder", () => {
@@ -107,9 +107,9 @@ test("onRuntimes() tells of each test in which file it is, where all share a pro
 test("onRuntimes() has a file fail that cannot be loaded, and runs those behind it", {
   timeout: 60_000,
 }, async () => {
-  using folder = new EmptyFolder();
+  using folder = new TempFolder();
   const file = (name: string, more = ""): string => {
-    const path = join(folder.path, `${name}_test.ts`);
+    const path = folder.path(`${name}_test.ts`);
     writeFileSync(path, `import { test } from "node:test";\ntest("${name}", () => {});\n${more}`);
     return relative(ROOT, path);
   };
@@ -126,8 +126,8 @@ test("onRuntimes() has a file fail that cannot be loaded, and runs those behind 
 test("onRuntimes() has a process end whose test goes on after its time", {
   timeout: 60_000,
 }, async () => {
-  using folder = new EmptyFolder();
-  const path = join(folder.path, "poll_test.ts");
+  using folder = new TempFolder();
+  const path = folder.path("poll_test.ts");
   const lines = [
     'import { test } from "node:test";',
     'test("polls", { timeout: 100 }, async () => {',

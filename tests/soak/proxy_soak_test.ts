@@ -16,7 +16,7 @@ import { createVmm } from "../../src/hybrid/vmm.ts";
 import { listen } from "../../src/listen.ts";
 import type { Transport } from "../../src/transport.ts";
 import { VSOCKIT } from "../cli/process.ts";
-import { UnixFolder } from "../helpers/unix_folder.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { until } from "../helpers/until.ts";
 import { type AnyConn, planOf, runClient, runServer } from "./streams.ts";
 
@@ -100,7 +100,7 @@ async function open(transport: Transport): Promise<AnyConn> {
 const what = `vsockit proxy carries ${STREAMS} streams at a time for ${SECONDS} s, then drains`;
 test(what, { timeout: (SECONDS + 120) * 1_000 }, async (context) => {
   context.diagnostic?.(`VSOCKIT_SEED=${SEED}`);
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [near, far] = [folder.path("near"), folder.path("far")];
   using clients = createVmm(near);
   using servers = createVmm(far);

@@ -1,7 +1,7 @@
 /** The control port: messages between this process and programs in a guest. */
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ControlHost } from "./control_host.ts";
 import { startGuest } from "./guest_process.ts";
 
@@ -9,8 +9,8 @@ const LIMIT = { timeout: 300_000 };
 const RUN: readonly string[] = ["deno run -A --no-check", "bun", "node"];
 
 test("ControlHost and ControlGuest pass messages both ways on each runtime", LIMIT, async () => {
-  using folder = new EmptyFolder();
-  await using host = await ControlHost.listen(`${folder.path}/control,1`);
+  using folder = new TempFolder();
+  await using host = await ControlHost.listen(folder.path("control,1"));
   const script = RUN.map((run) => `${run} tests/vm/control_echo.ts "${run}"`).join(" && ");
   await using guest = startGuest({ control: host.path, command: ["bash", "-c", script] });
   const heard = host[Symbol.asyncIterator]();
@@ -30,8 +30,8 @@ test("ControlHost and ControlGuest pass messages both ways on each runtime", LIM
 });
 
 test("ControlHost ends its messages when the machine is killed", LIMIT, async () => {
-  using folder = new EmptyFolder();
-  await using host = await ControlHost.listen(`${folder.path}/control`);
+  using folder = new TempFolder();
+  await using host = await ControlHost.listen(folder.path("control"));
   const command = ["bash", "-c", "echo up; sleep 1000"];
   await using guest = startGuest({ control: host.path, command });
   await guest.says("up\n");
@@ -42,8 +42,8 @@ test("ControlHost ends its messages when the machine is killed", LIMIT, async ()
 });
 
 test("ControlHost closed before a machine came gives no messages, takes none", async () => {
-  using folder = new EmptyFolder();
-  const host = await ControlHost.listen(`${folder.path}/control`);
+  using folder = new TempFolder();
+  const host = await ControlHost.listen(folder.path("control"));
   const sent = assertRejects(() => host.send("lost"), Error, "no machine has come");
   await host.close();
   await host.close();

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { SysError } from "../../ffi/errno.ts";
 import { Far } from "../conformance/far.ts";
 import { openMessageChannel } from "../conformance/message_channel.ts";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ControlHost } from "./control_host.ts";
 import { startGuest } from "./guest_process.ts";
 
@@ -15,8 +15,8 @@ test(
   "Far drives the sockets of a guest, waits and errors and all",
   { timeout: 300_000 },
   async () => {
-    using folder = new EmptyFolder();
-    await using control = await ControlHost.listen(`${folder.path}/control`);
+    using folder = new TempFolder();
+    await using control = await ControlHost.listen(folder.path("control"));
     await using guest = startGuest({ control: control.path, command: COMMAND });
     const { channel, end } = openMessageChannel(control);
     const far = await Far.open(channel);
@@ -44,8 +44,8 @@ test(
 );
 
 test("Far fails what it is told once the guest is killed", { timeout: 300_000 }, async () => {
-  using folder = new EmptyFolder();
-  await using control = await ControlHost.listen(`${folder.path}/control`);
+  using folder = new TempFolder();
+  await using control = await ControlHost.listen(folder.path("control"));
   await using guest = startGuest({ control: control.path, command: COMMAND });
   const { channel } = openMessageChannel(control);
   const listener = await (await Far.open(channel)).socket();

@@ -2,10 +2,9 @@
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ROOT } from "../house/toolchain.ts";
 import { startGuest } from "./guest_process.ts";
 import { Monitor } from "./monitor.ts";
@@ -91,8 +90,8 @@ class Backend implements Disposable {
 
 for (const flavour of FLAVOURS) {
   test(`vm --vhost-user gives a ${flavour} guest the CID of the backend`, LIMIT, async () => {
-    using folder = new EmptyFolder();
-    const vhostUser = join(folder.path, "vsock,1");
+    using folder = new TempFolder();
+    const vhostUser = folder.path("vsock,1");
     using _backend = await Backend.listen(vhostUser, 77);
     const script = `import { openVsock } from "${ROOT}mod.ts"; console.log(openVsock().localCid)`;
     const command = ["deno", "eval", "--no-check", script];
@@ -102,9 +101,9 @@ for (const flavour of FLAVOURS) {
 }
 
 test("Monitor.replug() gives the guest another backend where one has died", LIMIT, async () => {
-  using folder = new EmptyFolder();
-  const [first, second] = [join(folder.path, "first"), join(folder.path, "second")];
-  await using monitor = await Monitor.listen(join(folder.path, "monitor"));
+  using folder = new TempFolder();
+  const [first, second] = [folder.path("first"), folder.path("second")];
+  await using monitor = await Monitor.listen(folder.path("monitor"));
   const script = `import { openVsock } from "${ROOT}mod.ts";
     for (let before; before !== 78; await new Promise((resolve) => setTimeout(resolve, 100))) {
       const cid = openVsock().localCid;

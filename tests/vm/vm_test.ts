@@ -6,7 +6,7 @@ import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
-import { EmptyFolder } from "../house/command.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { ROOT } from "../house/toolchain.ts";
 import { type Ended, GuestProcess } from "./guest_process.ts";
 
@@ -71,14 +71,14 @@ test(
 );
 
 test("vm streams the output as it comes", LIMIT, async () => {
-  using results = new EmptyFolder();
+  using results = new TempFolder();
   // The command goes on when the file is there, which is made when its first line is heard.
   const script = "echo first; until [ -e /results/heard ]; do sleep 0.1; done; echo second";
-  const args = ["--results", results.path, "--", "bash", "-c", script];
+  const args = ["--results", results.path(), "--", "bash", "-c", script];
   await using guest = new GuestProcess(args);
   await guest.says("first\n");
   assertEquals(guest.stdout, "first\n");
-  writeFileSync(join(results.path, "heard"), "");
+  writeFileSync(results.path("heard"), "");
   const { code, stdout } = await guest.ended;
   assertEquals([code, stdout], [0, "first\nsecond\n"]);
 });
@@ -149,13 +149,13 @@ test("vm lets the command write everywhere, and nothing of it gets out", LIMIT, 
 });
 
 test("vm hands out what is in /results, links as plain files", LIMIT, async () => {
-  using results = new EmptyFolder();
+  using results = new TempFolder();
   const script = "cd /results; echo 1234 > file; ln -s /etc/passwd link; chmod 4755 file";
-  const args = ["--results", results.path, "--", "bash", "-c", script];
+  const args = ["--results", results.path(), "--", "bash", "-c", script];
   assertEquals((await vm(args)).code, 0);
-  assertEquals(readFileSync(join(results.path, "file"), "utf8"), "1234\n");
-  assertEquals(statSync(join(results.path, "file")).mode & 0o7000, 0);
-  assertEquals(lstatSync(join(results.path, "link")).isFile(), true);
+  assertEquals(readFileSync(results.path("file"), "utf8"), "1234\n");
+  assertEquals(statSync(results.path("file")).mode & 0o7000, 0);
+  assertEquals(lstatSync(results.path("link")).isFile(), true);
 });
 
 test("vm with bad arguments says 125 and how to call it, and boots nothing", LIMIT, async () => {
@@ -176,18 +176,17 @@ test("vm with bad arguments says 125 and how to call it, and boots nothing", LIM
 });
 
 test("vm boots nothing where nobody listens on a socket that it is to use", LIMIT, async () => {
-  using folder = new EmptyFolder();
-  const path = (name: string): string => join(folder.path, name);
-  writeFileSync(path("file"), "");
-  const server = createServer().listen(path("dead"));
+  using folder = new TempFolder();
+  writeFileSync(folder.path("file"), "");
+  const server = createServer().listen(folder.path("dead"));
   await once(server, "listening");
-  renameSync(path("dead"), path("left")); // or close() would unlink it
+  renameSync(folder.path("dead"), folder.path("left")); // or close() would unlink it
   server.close();
   const bad: readonly (readonly [path: string, reason: RegExp])[] = [
-    [path("none"), /there is no such file/],
-    [path("left"), /nobody has a socket there/],
-    [path("file"), /nobody has a socket there/],
-    [path("x".repeat(120)), /must be at most 107 bytes/],
+    [folder.path("none"), /there is no such file/],
+    [folder.path("left"), /nobody has a socket there/],
+    [folder.path("file"), /nobody has a socket there/],
+    [folder.path("x".repeat(120)), /must be at most 107 bytes/],
   ];
   for (const option of ["vhost-user", "control", "monitor"]) {
     for (const [path, reason] of bad) {

@@ -11,7 +11,7 @@ import { UsageError } from "../../../src/cli/args/values.ts";
 import { connect } from "../../../src/connect.ts";
 import { listen } from "../../../src/listen.ts";
 import { createLoopback } from "../../../src/loopback/mod.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const FIRST: readonly string[] = ["--socket", "s", "--guest-cid", "3"];
 
@@ -79,7 +79,7 @@ test("PcapFile records no more once that fails, and says so", () => {
 });
 
 test("PcapFile does not wait for who reads its pipe", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("pipe");
   execFileSync("mkfifo", [path]);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);

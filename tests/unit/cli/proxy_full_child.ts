@@ -5,12 +5,12 @@ import { Proxy } from "../../../src/cli/proxy/server.ts";
 import { openUnix } from "../../../src/kernel/tcp_unix.ts";
 import { listen } from "../../../src/listen.ts";
 import { runtimeHasBegun, takeDescriptors } from "../../helpers/few_descriptors.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 /** Those that a proxy takes to listen; a thread to wait for connections wants more. */
 const SPARE = 4;
 
-using folder = new UnixFolder();
+using folder = new TempFolder();
 const [at, to] = [folder.path("l"), folder.path("t")];
 using target = listen({ path: to });
 using client = openUnix().socket("stream");

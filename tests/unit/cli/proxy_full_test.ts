@@ -8,7 +8,7 @@ import { connect } from "../../../src/connect.ts";
 import { listen } from "../../../src/listen.ts";
 import { collect } from "../../helpers/collect.ts";
 import { runWithFewDescriptors } from "../../helpers/child.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const IDLE = 100;
 const SHORT = 24_000;
@@ -22,7 +22,7 @@ function heapUsed(): number {
 test("Proxy keeps nothing of sessions that it waits for, and logs refusals once a second", {
   timeout: 240_000,
 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   using held = new DisposableStack();

@@ -12,7 +12,7 @@ import { connect } from "../../../src/connect.ts";
 import { createVmm } from "../../../src/hybrid/vmm.ts";
 import { listen } from "../../../src/listen.ts";
 import { readToEnd, sha256 } from "../../helpers/pair.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 import { until } from "../../helpers/until.ts";
 
 const WAIT = { timeout: 60_000 };
@@ -43,7 +43,7 @@ async function halfCloses(client: AnyConn, target: AnyConn): Promise<void> {
 }
 
 test("Proxy keeps half closes both ways, from each family to each", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   using vmm = createVmm(path);
   const families: readonly (readonly [listen: string, target: string])[] = [
@@ -72,7 +72,7 @@ test("Proxy keeps half closes both ways, from each family to each", WAIT, async 
 });
 
 test("Proxy ends with a client that closes, though the target says nothing", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const ways = [
     [`unix:${folder.path("l")}`, "stream"],
     ["vsock:1:7003", "stream"],
@@ -121,7 +121,7 @@ async function withTarget(
     entries: readonly Entry[],
   ) => Promise<void>,
 ): Promise<void> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   await withProxy([...flags, `unix:${at}`, `unix:${to}`], async (proxy, entries) => {
@@ -172,7 +172,7 @@ test("Proxy refuses who is not allowed, and where it may not go", WAIT, async ()
 });
 
 test("Proxy logs what a connection was, and why it could not be made", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), folder.path("t")];
   await withProxy([`unix:${at}`, `unix:${to}`], async (proxy, entries) => {
     using client = await connect({ path: at });
@@ -247,7 +247,7 @@ test("Proxy resets who cannot be served: nothing is not all that there is", WAIT
 });
 
 test("Proxy replaces a dead Unix socket, and unlinks its own", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [at, to] = [folder.path("l"), `unix:${folder.path("t")}`];
   listen({ path: at }).close();
   await withProxy([`unix:${at}`, to], async () => {

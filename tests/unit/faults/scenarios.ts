@@ -24,7 +24,7 @@ import { createVsockDevice } from "../../../src/vhost_user/device.ts";
 import { Signaller } from "../../../src/vhost_user/signaller.ts";
 import { turn } from "../../../src/wait/turns.ts";
 import { join, type Pair, pattern, readAll } from "../../helpers/pair.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 import type { Scenario } from "./sweep.ts";
 
 const TCP: Address = { hostname: "127.0.0.1", port: 0 };
@@ -80,7 +80,7 @@ async function sendAndReceive(mode: "copy" | "map" | "auto"): Promise<void> {
 
 /** Gives `path` of a folder that has to be empty in the end. */
 async function withPath(use: (path: string) => Promise<void>): Promise<void> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   try {
     await use(folder.path("socket"));
   } finally {

@@ -15,7 +15,7 @@ import { connect as connectTls, TLSSocket } from "node:tls";
 import { assertEquals } from "@std/assert";
 import { type ConnDuplex, toDuplex } from "../../../src/http/duplex.ts";
 import { openPair, type Pair, pattern } from "../../helpers/pair.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const NAME = "enclave";
 
@@ -27,7 +27,7 @@ interface Certificate {
 
 /** Made afresh; why there is none, if so. */
 function makeCertificate(): Certificate | string {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const [key, cert] = [folder.path("key"), folder.path("cert")];
   const { status, error } = spawnSync("openssl", [
     ...["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],

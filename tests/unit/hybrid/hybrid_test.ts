@@ -12,7 +12,7 @@ import { listen } from "../../../src/listen.ts";
 import type { WaitOptions } from "../../../src/wait/waiting.ts";
 import { runChild } from "../../helpers/child.ts";
 import { failOnce } from "../../helpers/faulty_libc.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const WAIT = { timeout: 60_000 };
 const ANY = 4294967295;
@@ -35,7 +35,7 @@ async function connectTo(
   use: (conn: Conn<HybridAddress>, guest: Conn) => Promise<void>,
   options: ConnectOptions<HybridAddress> = {},
 ): Promise<void> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path, { faults });
   using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
@@ -71,7 +71,7 @@ test(
   "connect() and listen() read a path and a port that are getters of a class",
   WAIT,
   async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     class Here implements HybridAddress {
       get path(): string {
         return folder.path("vm.sock");
@@ -97,7 +97,7 @@ test(
   "Socket.close() while connecting is a clean end to the VM, though the OK has come unread",
   WAIT,
   async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("vm.sock");
     using vmm = createVmm(path);
     using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
@@ -140,7 +140,7 @@ test("connect() does not compare the number after OK, which may be missing", WAI
 });
 
 test("connect() without ack trusts a VMM that says nothing", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path, { faults: { answer: "none" } });
   using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
@@ -178,7 +178,7 @@ test("connect() gives up on a VMM that does not answer, by timeoutMs or signal",
 });
 
 test("connect() to a path where there is no VMM says so", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   const missing = await assertRejects(() => connect({ path, port: 1 }), VsockError);
   assertEquals([missing.code, missing.hint], ["ENOENT", `there is no ${path}: is the VM up`]);
@@ -188,7 +188,7 @@ test("connect() to a path where there is no VMM says so", WAIT, async () => {
 });
 
 test("connect() waits where the queue of AF_UNIX is full, within timeoutMs", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("full.sock");
   using listener = listen({ path }, { backlog: 0 });
   using _first = await connect({ path });
@@ -203,7 +203,7 @@ test("connect() waits where the queue of AF_UNIX is full, within timeoutMs", WAI
 });
 
 test("listen() is reached from the VM at path_PORT", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path, { cid: 9 });
   using listener = listen({ path, port: 5000 });
@@ -219,7 +219,7 @@ test("listen() is reached from the VM at path_PORT", WAIT, async () => {
 });
 
 test("openHybrid() speaks HyperKit's dialect", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   using hyperkit = listen({ path: folder.path("connect") });
   const transport = openHybrid(folder.path(""), { dialect: "hyperkit", cid: 0x1f });
   using conn = await connect({ cid: 0x1f, port: 0xabc }, { transport });
@@ -234,7 +234,7 @@ test("openHybrid() speaks HyperKit's dialect", WAIT, async () => {
 });
 
 test("openHybrid() speaks libkrun's dialect, a bare socket for each port", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const transport = openHybrid(folder.path("port-{port}.sock"), { dialect: "libkrun" });
   using krun = listen({ path: folder.path("port-7.sock") });
   using conn = await connect({ cid: 3, port: 7 }, { transport });
@@ -248,7 +248,7 @@ test("openHybrid() speaks libkrun's dialect, a bare socket for each port", WAIT,
 });
 
 test("connect() says which CID a transport of one VM has", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   const hint = async (options: ConnectOptions): Promise<unknown> =>
     (await assertRejects(() => connect({ cid: 4, port: 1 }, options), VsockError, "ENODEV")).hint;
@@ -258,7 +258,7 @@ test("connect() says which CID a transport of one VM has", async () => {
 });
 
 test("listen() says which path stands for a port, where that cannot be had", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const hint = (path: string): string | undefined => {
     const transport = openHybrid(path);
     return assertThrows(() => listen({ cid: 2, port: 9 }, { transport }), VsockError).hint;
@@ -270,7 +270,7 @@ test("listen() says which path stands for a port, where that cannot be had", () 
 });
 
 test("createVmm() does not keep the process alive, and its guest's waits do", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   assertEquals(
     await runChild(new URL("./hybrid_child.ts", import.meta.url), [folder.path("vm.sock")]),
     "1\nETIMEDOUT\n",
@@ -281,7 +281,7 @@ test("createVmm() does not keep the process alive, and its guest's waits do", WA
  * What a VMM with `faults` says first to a host that says more than it asks for; `null` at the end.
  */
 async function firstAnswer(faults: HybridFaults, options?: WaitOptions): Promise<string | null> {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path, { faults });
   using _agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
@@ -302,7 +302,7 @@ test("createVmm() with silence keeps the connection of a host that says more", W
 });
 
 test("createVmm() closes the connection of a host that says no line", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using _vmm = createVmm(path);
   using conn = await connect({ path });
@@ -311,7 +311,7 @@ test("createVmm() closes the connection of a host that says no line", WAIT, asyn
 });
 
 test("createVmm() says what is wrong with its path", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const hint = (path: string): unknown => assertThrows(() => createVmm(path), VsockError).hint;
   writeFileSync(folder.path("file"), "");
   assertMatch(String(hint(folder.path("file"))), /^somebody listens there, or it is no socket/);
@@ -359,7 +359,7 @@ test(
 );
 
 test("createVmm() leaves no path behind where it cannot listen there", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   {
     using _refused = failOnce("listen", "EADDRINUSE");
@@ -369,7 +369,7 @@ test("createVmm() leaves no path behind where it cannot listen there", () => {
 });
 
 test("connect() to a VM does not blame the VMM where this machine lacks memory", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using _vmm = createVmm(path);
   using _full = failOnce("send", "ENOBUFS");

@@ -12,12 +12,12 @@ import { listen } from "../../../src/listen.ts";
 import { SocketOptions } from "../../../src/options.ts";
 import type { Socket } from "../../../src/socket.ts";
 import { openSockets } from "../../helpers/open_sockets.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const WAIT = { timeout: 60_000 };
 
 test("Socket.close() of a guest gives its port back, one that connect() took too", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path);
   for (let i = 0; i < 2; i++) {
@@ -41,7 +41,7 @@ function sendBuffer({ socket }: { readonly socket: Socket<Address> }): number {
 }
 
 test("Socket.connect() after a time-out keeps the size of the buffer", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using _silent = listen({ path });
   using socket = openHybrid(path, { timeoutMs: 20 }).socket("stream");
@@ -54,7 +54,7 @@ test("Socket.connect() after a time-out keeps the size of the buffer", WAIT, asy
 });
 
 test("Socket.connect() after a time-out has no descriptor but its own", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using _silent = listen({ path });
   using socket = openHybrid(path, { timeoutMs: 20 }).socket("stream");
@@ -69,7 +69,7 @@ test("Socket.connect() after a time-out has no descriptor but its own", WAIT, as
 });
 
 test("options.bufferSize is that of what carries the bytes, and is inherited", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path);
   const options = { bufferSize: 4_096 };
@@ -84,7 +84,7 @@ test("options.bufferSize is that of what carries the bytes, and is inherited", W
 });
 
 test("Socket.wait() of one that is not connected ends with it", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path);
   for (const socket of [openHybrid(path).socket("stream"), vmm.guest.socket("stream")]) {
@@ -100,7 +100,7 @@ test("Socket.wait() of one that is not connected ends with it", WAIT, async () =
 });
 
 test("createVmm() with silence gives its guest no connection", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path, { faults: { answer: "silence" } });
   using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
@@ -109,7 +109,7 @@ test("createVmm() with silence gives its guest no connection", WAIT, async () =>
 });
 
 test("Socket.waitSync() of a guest that listens is refused: who would wake it is this thread", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   using vmm = createVmm(folder.path("vm.sock"));
   using agent = listen({ cid: 3, port: 1024 }, { transport: vmm.guest });
   const { code } = assertThrows(() => agent.socket.waitSync(POLLIN, 1), SysError);
@@ -117,7 +117,7 @@ test("Socket.waitSync() of a guest that listens is refused: who would wake it is
 });
 
 test("Socket.wait() for an answer rejects at once where its signal is aborted", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using _silent = listen({ path });
   using socket = openHybrid(path, { timeoutMs: 2_000_000 }).socket("stream");
@@ -128,7 +128,7 @@ test("Socket.wait() for an answer rejects at once where its signal is aborted", 
 });
 
 test("Socket.wait() goes on once the socket is connected", WAIT, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm.sock");
   using vmm = createVmm(path);
   using host = listen({ path, port: 5 });

@@ -13,7 +13,7 @@ import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
 import type { Listener } from "../../../src/listener.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
 function leaveDead(path: string): void {
@@ -27,7 +27,7 @@ function refusesToListen(path: string): void {
 }
 
 test("listen() makes a socket for its user alone, unless told otherwise", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   using _vmm = createVmm(path);
   using _one = listen({ path, port: 1 });
@@ -37,7 +37,7 @@ test("listen() makes a socket for its user alone, unless told otherwise", () => 
 });
 
 test("listen() replaces a socket that is dead", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   leaveDead(`${path}_1`);
   using listener = listen({ path, port: 1 });
@@ -48,7 +48,7 @@ test("listen() replaces a socket that is dead", async () => {
 });
 
 test("listen() leaves what lives, and is not noticed by it", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   using other = listen({ path: `${path}_1` });
   refusesToListen(path);
@@ -62,7 +62,7 @@ test("listen() leaves what lives, and is not noticed by it", () => {
 });
 
 test("listen() leaves a file that is no socket", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   writeFileSync(`${path}_1`, "data");
   refusesToListen(path);
@@ -70,7 +70,7 @@ test("listen() leaves a file that is no socket", () => {
 });
 
 test("close() unlinks the path, unless it is somebody else's by now", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   const first = listen({ path, port: 1 });
   first.close();
@@ -87,14 +87,14 @@ test("close() unlinks the path, unless it is somebody else's by now", () => {
 });
 
 function knowsBirths(): boolean {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   return lstatSync(folder.path("."), { bigint: true }).birthtimeNs !== 0n;
 }
 
 test("close() unlinks a path that was touched", {
   skip: !knowsBirths() && "its file system does not know when a file was made",
 }, () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("touched");
   const listener = listen({ path });
   utimesSync(path, 1, 1);
@@ -103,7 +103,7 @@ test("close() unlinks a path that was touched", {
 });
 
 test("close() of an accepted connection leaves the path", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   using listener = listen({ path, port: 1 });
   using _near = await connect({ path: `${path}_1` });
@@ -121,7 +121,7 @@ test("listen() takes abstract names, which need no cleaning up", async () => {
 });
 
 test("listen() leaves what has taken the place of a dead socket meanwhile", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   leaveDead(`${path}_1`);
   const { birthtimeMs } = lstatSync(`${path}_1`);

@@ -11,7 +11,7 @@ import { listen } from "../../../src/listen.ts";
 import { runChild } from "../../helpers/child.ts";
 import { failOnce } from "../../helpers/faulty_libc.ts";
 import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const limit = { timeout: 60_000 };
 const CHUNK = new Uint8Array(65_536);
@@ -28,7 +28,7 @@ function refusesToListen(path: string): void {
 }
 
 test("listen() on a path replaces a socket that is dead, and leaves what lives", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   leaveDead(path);
   using listener = listen({ path });
@@ -43,7 +43,7 @@ test("listen() on a path replaces a socket that is dead, and leaves what lives",
 });
 
 test("close() of a listener on a path unlinks it, unless it is somebody else's by now", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   const first = listen({ path }, { type: "seqpacket" });
   first.close();
@@ -57,7 +57,7 @@ test("close() of a listener on a path unlinks it, unless it is somebody else's b
 });
 
 test("listen() on a path that cannot be says what bind(2) says", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   writeFileSync(folder.path("file"), "data");
   const error = assertThrows(() => listen({ path: folder.path("file/app") }), VsockError);
   assertEquals([error.op, error.code], ["bind", "ENOTDIR"]);
@@ -67,7 +67,7 @@ test("listen() on a path without Deno's permission leaves it where it is", {
   ...limit,
   skip: NO_PERMISSIONS,
 }, () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   const { href } = new URL("../../../mod.ts", import.meta.url);
   const code = `import { listen } from "${href}";
@@ -78,7 +78,7 @@ test("listen() on a path without Deno's permission leaves it where it is", {
 });
 
 test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", limit, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   using listener = listen({ path });
   using near = await connect({ path });
@@ -98,7 +98,7 @@ test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", li
 });
 
 test("what goes wrong on a path says what can be done", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const dead = folder.path("dead");
   leaveDead(dead);
   const missing = folder.path("missing");
@@ -116,7 +116,7 @@ test("what goes wrong on a path says what can be done", async () => {
 });
 
 test("an error of an accepted connection, whose peer has no path, has no hole in it", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   using listener = listen({ path });
   using _near = await connect({ path });
@@ -127,7 +127,7 @@ test("an error of an accepted connection, whose peer has no path, has no hole in
 });
 
 test("read() into nothing gives 0 at once", limit, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   using _listener = listen({ path });
   using near = await connect({ path });
@@ -135,7 +135,7 @@ test("read() into nothing gives 0 at once", limit, async () => {
 });
 
 test("a receiver of AF_UNIX copies, unless it is told to map", async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("app");
   using listener = listen({ path });
   using near = await connect({ path });
@@ -152,7 +152,7 @@ test("a receiver of AF_UNIX copies, unless it is told to map", async () => {
 test("two unref'd connections that answer each other for ever do not keep the process", {
   timeout: 60_000,
 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   assertEquals(
     await runChild(new URL("./unix_unref_child.ts", import.meta.url), [folder.path("app")]),
     "",
@@ -163,7 +163,7 @@ test(
   "messages of AF_UNIX without bytes are no end, though the peer has closed",
   limit,
   async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     using listener = listen({ path }, { type: "seqpacket" });
     for (const receives of [false, true]) {
@@ -188,7 +188,7 @@ test(
 );
 
 test("close() unlinks a path from wherever the process is, and never throws", limit, () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const home = process.cwd();
   const moved = folder.path("moved");
   mkdirSync(folder.path("there"));
@@ -210,7 +210,7 @@ test("close() unlinks a path from wherever the process is, and never throws", li
 test("listen() on a path in a folder that is gone says what bind(2) says", () => {
   const home = process.cwd();
   {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     process.chdir(folder.path("."));
   }
   try {
@@ -222,7 +222,7 @@ test("listen() on a path in a folder that is gone says what bind(2) says", () =>
 });
 
 test("Listener.addr has a path with each of its characters", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const home = process.cwd();
   process.chdir(folder.path("."));
   try {
@@ -239,7 +239,7 @@ test(
   "closeRead() of AF_UNIX throws away what is behind a message without bytes too",
   limit,
   async () => {
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     using listener = listen({ path }, { type: "seqpacket" });
     using near = await connect({ path }, { type: "seqpacket" });
@@ -251,7 +251,7 @@ test(
 );
 
 test("read() of no bytes leaves a message of AF_UNIX where it is", limit, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("s");
   using listener = listen({ path }, { type: "seqpacket" });
   using near = await connect({ path }, { type: "seqpacket" });
@@ -265,7 +265,7 @@ for (const way of ["stream", "stream, zero-copy", "seqpacket"] as const) {
   test(`read() gives a clean end after a write that lacked memory: ${way}`, limit, async () => {
     const type = way === "seqpacket" ? way : "stream";
     const zeroCopy = way === "stream, zero-copy";
-    using folder = new UnixFolder();
+    using folder = new TempFolder();
     const path = folder.path("s");
     using listener = listen({ path }, { type });
     using near = await connect({ path }, { type });

@@ -13,7 +13,7 @@ import { probe } from "../../../src/probe.ts";
 import { createVsockDevice } from "../../../src/vhost_user/device.ts";
 import { takeEvents } from "../../../src/vhost_user/eventfds.ts";
 import { deny } from "./denied.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 function refusal(call: () => unknown): unknown {
   try {
@@ -36,7 +36,7 @@ async function receivesTcp(): Promise<boolean> {
 }
 
 const tcp = await receivesTcp();
-using folder = new UnixFolder();
+using folder = new TempFolder();
 const unix = openStream("stream");
 deny("setsockopt", "EPERM", unix.fd);
 const guest = refusal(() =>

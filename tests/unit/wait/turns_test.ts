@@ -12,7 +12,7 @@ import { Turns } from "../../../src/wait/turns.ts";
 import { openPair } from "../../helpers/pair.ts";
 import { RUNTIME } from "../../helpers/runtime.ts";
 import { openTcpPair } from "../../helpers/tcp_pair.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 
 /** More calls than go on before any timer is late. */
 const CALLS = 500_000;
@@ -145,7 +145,7 @@ test("a stream over TCP lets timers run", { timeout: 60_000 }, async () => {
 });
 
 test("a stream over AF_UNIX lets timers run", { timeout: 60_000 }, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   using listener = listen({ path: folder.path("s") });
   using near = await connect({ path: folder.path("s") });
   using far = await listener.accept();

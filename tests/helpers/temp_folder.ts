@@ -1,5 +1,5 @@
 /**
- * A folder for the sockets and files of one test, or of one bench.
+ * An empty folder for the sockets and files of one test, or of one bench.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A new folder, which is gone with what is in it at the end. */
-export class UnixFolder implements Disposable {
+export class TempFolder implements Disposable {
   readonly #folder: string = mkdtempSync(join(tmpdir(), "vsockit-"));
 
-  /** A path in it. */
-  path(name: string): string {
-    return join(this.#folder, name);
+  /** A path in it, or its own. */
+  path(...names: readonly string[]): string {
+    return join(this.#folder, ...names);
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
