@@ -49,8 +49,7 @@ export const kernelThroughput: Bench = {
       peerIs: "C vsock_perf",
       unit: "Gbit/s",
       target: TARGET,
-      note:
-        "vsock_perf --sender in both cases; receiver's socket buffer 2 MiB, SO_RCVLOWAT 128 KiB at most",
+      note: "vsock_perf --sender in both; socket buffer 2 MiB, SO_RCVLOWAT at most 128 KiB",
     };
   }),
 };
