@@ -79,7 +79,8 @@ export function ppoll(fds: PollFds, timeoutMs: number): number {
   for (;;) {
     if (ms !== Infinity && ms !== written) {
       written = ms;
-      timespec.setBigInt64(TIMESPEC.at.tv_sec, BigInt(Math.floor(ms / 1_000)), true);
+      const seconds = Math.min(Math.floor(ms / 1_000), INT_MAX);
+      timespec.setBigInt64(TIMESPEC.at.tv_sec, BigInt(seconds), true);
       timespec.setBigInt64(TIMESPEC.at.tv_nsec, BigInt(Math.floor((ms % 1_000) * 1e6)), true);
     }
     const timeout = wide(ms === Infinity ? 0 : pointerOf(timespec));

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as e from "../../../ffi/abi/epoll.ts";
@@ -33,6 +35,19 @@ for (const [name, poll] of Object.entries({ poll: libc.poll, ppoll: libc.ppoll }
     const start = performance.now();
     assertEquals(poll(fds, 20.5), 0);
     assert(performance.now() - start >= 20);
+  });
+
+  test(`${name}() waits however long it may take`, { timeout: 60_000 }, () => {
+    const [reader, writer] = libc.pipe2(O_CLOEXEC);
+    const fds = new PollFds(1);
+    fds.set(0, reader, POLLIN);
+    for (const timeout of [2 ** 40, 1_000 * 2 ** 80]) {
+      const script = `sleep 0.05; echo > /proc/${process.pid}/fd/${writer}`;
+      spawn("sh", ["-c", script], { stdio: "ignore" }).unref();
+      assertEquals(poll(fds, timeout), 1);
+      libc.read(reader, new Uint8Array(1));
+    }
+    for (const fd of [reader, writer]) libc.close(fd);
   });
 
   test(`${name}() refuses a timeout that is none`, () => {
