@@ -15,6 +15,8 @@ import { ppoll } from "../../ffi/libc.ts";
 
 /** How long to spin, in milliseconds: not at all where the peer needs the processor. */
 const SPIN_MS = navigator.hardwareConcurrency > 1 ? 0.05 : 0;
+/** More looks than there is time for, unless the clock stands still, as a test may have it. */
+const MOST_LOOKS = 1_000;
 /** How long to block, and so to hold up an event loop, in milliseconds. */
 const MOMENT_MS = 0.2;
 /** After this many times in vain, one in 2^MOST_MISSES is tried again. */
@@ -74,9 +76,10 @@ export class Patience {
 
   #spin(fds: PollFds): boolean {
     const end = performance.now() + this.#spinMs;
+    let looks = 0;
     do {
       if (this.#poll(fds, 0) > 0) return true;
-    } while (performance.now() < end);
+    } while (++looks < MOST_LOOKS && performance.now() < end);
     return false;
   }
 }

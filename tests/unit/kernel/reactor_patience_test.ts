@@ -31,6 +31,21 @@ test("Patience.forAnswer() looks again and again for its while", () => {
   assertEquals(looks, { spun: 1000, blocked: 0 });
 });
 
+test("Patience.forAnswer() gives up where the clock stands still", () => {
+  let looks = 0;
+  const patience = new Patience((_, timeoutMs) => {
+    if (timeoutMs === 0 && ++looks > 1_000_000) throw new Error("it never gives up");
+    return 0;
+  }, 60_000);
+  const { now } = performance;
+  performance.now = () => 0;
+  try {
+    assertEquals(patience.forAnswer(fds), false);
+  } finally {
+    performance.now = now;
+  }
+});
+
 test("Patience.forAnswer() blocks where that is worth while, and then spins hardly ever", () => {
   const { patience, looks } = patient((timeoutMs) => timeoutMs > 0);
   for (let i = 0; i < 255; i++) assertEquals(patience.forAnswer(fds), true);
