@@ -5,6 +5,7 @@
  */
 import { MSG_EOR } from "../../ffi/abi/socket.ts";
 import type { Address } from "../address.ts";
+import { requireObject } from "../arguments.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { Room } from "../send/room.ts";
 import { type ZeroCopyStats, ZeroCopyWrites } from "../send/writes.ts";
@@ -106,6 +107,7 @@ export class Output {
   /** send(2) of one message, whole or not at all. */
   async sendMessage(data: Uint8Array, options: SendMessageOptions | undefined): Promise<void> {
     requireSeqpacket("send", this.#socket);
+    if (options !== undefined) requireObject("options", options);
     const { endOfRecord, signal, timeoutMs } = options ?? {}; // and not zeroCopy: no flags there
     const bytes = requireUint8Array("send data", data);
     if (bytes.length === 0) {

@@ -3,6 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { POLLIN } from "../../../ffi/abi/poll.ts";
 import { Conn } from "../../../src/conn.ts";
 import { VsockError } from "../../../src/error.ts";
+import type { WaitOptions } from "../../../src/wait/waiting.ts";
 import { fakeSocket } from "../../helpers/fake_socket.ts";
 import { openPair, pattern } from "../../helpers/pair.ts";
 
@@ -100,6 +101,17 @@ test("Conn.sendMessage() refuses what AF_VSOCK cannot carry", async () => {
   await assertRejects(() => pair.near.sendMessage(new Uint8Array(0)), RangeError, "Cannot send");
   const text = "text" as unknown as Uint8Array;
   await assertRejects(() => pair.near.sendMessage(text), TypeError, "must be a Uint8Array");
+});
+
+test("Conn.sendMessage() and receiveMessage() refuse options that are no object", async () => {
+  using pair = await openPair("seqpacket");
+  const { near, far } = pair;
+  for (const options of [null, 1, "x"] as unknown as WaitOptions[]) {
+    const message = pattern(3);
+    await assertRejects(() => near.sendMessage(message, options), TypeError, "must be an object");
+    await assertRejects(() => far.receiveMessage(options), TypeError, "must be an object");
+  }
+  assertEquals(near.bytesWritten, 0);
 });
 
 test("Conn.receiveMessage() refuses a buffer or maxBytes without room", async () => {
