@@ -141,7 +141,7 @@ export interface Socket<A extends Address = VsockAddress> extends Disposable {
 
   /**
    * mmap(2) of the socket: `length` bytes, `prot` is `PROT_READ` (1). The caller unmaps it.
-   * EPERM, EOPNOTSUPP, EBUSY, ENODEV as the receive ABI has them.
+   * EPERM, EOPNOTSUPP, EBUSY, ENODEV as the receive ABI has them; EINVAL unless it is whole pages.
    */
   mmap(length: number, prot: number): RxMapping;
 }

@@ -43,15 +43,15 @@ export class KernelMapping implements RxMapping {
   /** Data pages from the first on that are there. */
   #present = 0;
 
-  /** Maps `length` bytes of the socket `fd`. */
+  /** Maps `length` bytes of the socket `fd`: whole pages, or EINVAL, as over the loopback. */
   constructor(socket: MappedSocket, fd: number, length: number, prot: number) {
-    if (length <= 0) throw new SysError("mmap", "EINVAL");
+    if (length <= 0 || length % USR_PAGE_SIZE !== 0) throw new SysError("mmap", "EINVAL");
     if (whyNoPages() !== undefined) throw new SysError("mmap", "EOPNOTSUPP");
     const region = new MappedRegion(length, { fd, prot });
     this.#socket = socket;
     this.#region = region;
     this.address = region.address;
-    this.dataPages = Math.ceil(length / USR_PAGE_SIZE) - 1;
+    this.dataPages = length / USR_PAGE_SIZE - 1;
     this.#optval = new Uint8Array(BigUint64Array.of(BigInt(this.address)).buffer);
     this.page0 = new Int32Array(
       // Nothing of a mapping without PROT_READ can be looked at, page 0 neither.

@@ -102,9 +102,9 @@ test(
   },
 );
 
-test("KernelMapping of no bytes is EINVAL, as of mmap(2)", () => {
+test("KernelMapping of no bytes, or of a part of a page, is EINVAL", () => {
   const socket = { getsockopt: (): number => 8 };
-  for (const length of [0, -4096]) {
+  for (const length of [0, -4096, 100, 8200]) {
     assertSysError("mmap", "EINVAL", () => new KernelMapping(socket, CLOSED, length, PROT_READ));
   }
 });
