@@ -13,7 +13,7 @@ const TRIM_AT = 64;
  * emptied and filled again is allocated again.
  */
 export class Fifo<T> {
-  #items: T[] = [];
+  #items: (T | undefined)[] = [];
   #head = 0;
 
   /** How many there are. */
@@ -46,7 +46,7 @@ export class Fifo<T> {
 
   /** Takes the first away. There must be one. */
   drop(): void {
-    this.#head++;
+    this.#items[this.#head++] = undefined; // it may hold much, and the queue stay idle from now on
     if (this.#head < TRIM_AT || 2 * this.#head < this.#items.length) return;
     this.#items.splice(0, this.#head);
     this.#head = 0;
@@ -54,7 +54,7 @@ export class Fifo<T> {
 
   /** Takes all of them. */
   clear(): T[] {
-    const all = this.#items.slice(this.#head);
+    const all = this.#items.slice(this.#head) as T[];
     this.#items = [];
     this.#head = 0;
     return all;

@@ -4,6 +4,13 @@ import { Fifo } from "../../../src/virtio/fifo.ts";
 
 const COUNT = 1_000;
 
+test("Fifo holds nothing of what has left it", () => {
+  const fifo = new Fifo<number>();
+  fifo.push(7);
+  fifo.drop();
+  assertEquals(fifo.at(-1), undefined);
+});
+
 test("Fifo gives all in their order, whatever it has cleared away meanwhile", () => {
   const fifo = new Fifo<number>();
   let [next, last] = [0, 0];
