@@ -39,7 +39,8 @@ export interface VsockGuestOptions {
   readonly features?: VsockDeviceFeatures | undefined;
   /**
    * Whether it may connect to other guests of the device that may so too: they set
-   * `VMADDR_FLAG_TO_HOST`, where they have a `vhost_vsock` of their own.
+   * `VMADDR_FLAG_TO_HOST`, where they have a `vhost_vsock` of their own. What one has sent and
+   * another does not take is held here, up to 64 MiB; a connection with more is reset.
    *
    * @default {false}
    */

@@ -27,8 +27,11 @@ import { Watcher } from "./watcher.ts";
 
 /** Of a buffer of so many bytes one packet may wait for the next. */
 const BURST_BYTES = 4 * VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
-/** Bytes of memory that packets of one guest may take while another has no buffers for them. */
-const FORWARDED_MAX = 4 * 1024 * 1024;
+/**
+ * Bytes of memory that packets of one guest may take while another has no buffers for them: as much
+ * as is on its way of 256 connections with buffers of the usual size.
+ */
+const FORWARDED_MAX = 64 * 1024 * 1024;
 
 const TYPES: ReadonlyMap<number, SocketType> = new Map([
   [VIRTIO_VSOCK_TYPE_STREAM, "stream"],

@@ -11,17 +11,21 @@ import {
 } from "../../ffi/abi/virtio_vsock.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import type { Conn } from "../../src/conn.ts";
+import { connect } from "../../src/connect.ts";
 import { listen } from "../../src/listen.ts";
 import { SocketOptions } from "../../src/options.ts";
 import { createVsockDevice } from "../../src/vhost_user/device.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
+import { Machine } from "./machine.ts";
 import { RawGuest } from "./raw_guest.ts";
 
 const SOON = { timeoutMs: 30_000 };
 const PORT = 1_024;
 const FULL = 65_536;
+/** Between two guests: what all of them have on their way is less than is held. */
+const CONNECTIONS = 200;
 /** Bytes of memory that packets of one guest may take while another has no buffers for them. */
-const FORWARDED_MAX = 4 << 20;
+const FORWARDED_MAX = 64 << 20;
 
 /** Two guests, the second of which has some buffers and a connection with the host. */
 async function withSiblings(
@@ -150,10 +154,11 @@ test("VsockDevice resets what it does not take for another guest", {
   await withSiblings(async (from, to) => {
     let count = 0;
     const request = { op: VIRTIO_VSOCK_OP_RW, dstCid: GUEST_CID + 1, dstPort: 9 };
+    const data = new Uint8Array(FULL);
     while (!from.rx.driver.hasUsed()) {
-      from.send(request, new Uint8Array(FULL));
+      from.send(request, data);
       await from.taken();
-      assert(++count < 200, "all is taken");
+      assert(++count < 2 * FORWARDED_MAX / FULL, "all is taken");
     }
     assertLess(Math.abs(count - FORWARDED_MAX / FULL - 4), 2); // four are in its buffers
     const { op, srcCid } = await from.next();
@@ -165,4 +170,37 @@ test("VsockDevice resets what it does not take for another guest", {
     }
     assertEquals([last.op, last.srcCid], [VIRTIO_VSOCK_OP_RST, GUEST_CID]);
   });
+});
+
+test("VsockDevice loses nothing of many connections between guests, all of which send at once", {
+  timeout: 60_000,
+}, async () => {
+  const ends = [GUEST_CID, GUEST_CID + 1].map((guestCid) => ({
+    socketPath: freshPath(),
+    guestCid,
+  }));
+  const [near, far] = [ends[0]!, ends[1]!];
+  using device = createVsockDevice({ ...near, siblings: true });
+  device.addGuest({ ...far, siblings: true });
+  using from = await Machine.start({ ...near, siblings: [far.guestCid] });
+  using to = await Machine.start({ ...far, siblings: [near.guestCid] });
+  const address = { cid: far.guestCid, port: PORT };
+  using listener = listen(address, { transport: to.transport, backlog: CONNECTIONS });
+  const pass = async (sender: Conn, receiver: Conn): Promise<number> => {
+    const writing = sender.write(new Uint8Array(4 * FULL)).then(() => sender.close());
+    let bytes = 0;
+    const buffer = new Uint8Array(FULL);
+    for (let got; (got = await receiver.read(buffer)) !== null;) bytes += got;
+    receiver.close();
+    await writing;
+    return bytes;
+  };
+  const pairs: [Conn, Conn][] = [];
+  for (let i = 0; i < CONNECTIONS; i++) {
+    const options = { connectTimeoutMs: 60_000 };
+    const sender = await connect(address, { transport: from.transport, options });
+    pairs.push([sender, await listener.accept()]);
+  }
+  const all = await Promise.all(pairs.map((pair) => pass(...pair)));
+  assertEquals(all, new Array(CONNECTIONS).fill(4 * FULL));
 });
