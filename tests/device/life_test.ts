@@ -9,6 +9,7 @@ import { VsockError } from "../../src/error.ts";
 import { listen } from "../../src/listen.ts";
 import { WOULD_BLOCK } from "../../src/socket.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
+import { RX, TX } from "../../src/vhost_user/guest.ts";
 import { failOnce } from "../helpers/faulty_libc.ts";
 import { exchange, gone, meet, warmUp } from "./exchange.ts";
 import { footprint, leavesNothing } from "./footprint.ts";
@@ -16,6 +17,7 @@ import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 import { RAM_NAME } from "./ram.ts";
+import { RawGuest } from "./raw_guest.ts";
 
 const TIMEOUT_MS = 60_000;
 /** A connection ends long before its close timer would end it. */
@@ -84,6 +86,34 @@ for (const [end, run] of Object.entries(ENDS)) {
     });
   });
 }
+
+test("VsockDevice ends all connections of a guest one of whose rings its VMM disables", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  for (const ring of [RX, TX]) {
+    using device = makeDevice();
+    using machine = await Machine.start(device.guest);
+    using pair = await meet(device, machine.transport);
+    await machine.frontEnd.enable(ring, false);
+    await isReset(pair.near.read(new Uint8Array(1), SOON));
+    assertEquals(device.guest.up, false);
+    machine.guest.stop();
+  }
+});
+
+test("VsockGuest.close() shows the guest what was sent to it in the same turn", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using device = makeDevice();
+  using listener = listen({ cid: 2, port: 5000 }, { transport: device });
+  using guest = await RawGuest.start(device.guest);
+  await guest.connect(5000);
+  using conn = await listener.accept();
+  assertEquals(guest.rx.driver.hasUsed(), false);
+  conn.socket.send(Uint8Array.of(1), 0);
+  device.guest.close();
+  assertEquals(guest.rx.driver.hasUsed(), true);
+});
 
 test("VsockDevice refuses to connect to a guest that is not up: ENODEV, and ready() waits", {
   timeout: TIMEOUT_MS,
