@@ -26,12 +26,12 @@ function deadline(timeoutMs: number): number {
         `current value is ${timeoutMs}`,
     );
   }
-  return timeoutMs === 0 || timeoutMs === Infinity ? timeoutMs : performance.now() + timeoutMs;
+  return timeoutMs === 0 ? 0 : performance.now() + timeoutMs;
 }
 
 /** Milliseconds until `end`. */
 function left(end: number): number {
-  return end === 0 || end === Infinity ? end : Math.max(0, end - performance.now());
+  return Math.max(0, end - performance.now());
 }
 
 /** Whole milliseconds as poll(2) takes them: rounded up, -1 for ever, 24 days at most. */
