@@ -50,7 +50,7 @@ export function requireFd(name: string, value: number): void {
   if ((value | 0) !== value || value < 0) throw notFrom(name, 0, INT_MAX, value);
 }
 
-/** Throws a RangeError unless `value` is an `int`: Bun makes a 0 of what is none. */
+/** Throws a RangeError unless `value` is an `int`: Bun would pass 0 in place of anything else. */
 export function requireInt(name: string, value: number): void {
   if ((value | 0) !== value) throw notFrom(name, -INT_MAX - 1, INT_MAX, value);
 }

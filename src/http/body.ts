@@ -46,7 +46,7 @@ export function bodyOf(
 
 type Result = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]>>;
 
-/** Bun cuts what is in memory after so many bytes, and the rest into pieces of 2 MiB. */
+/** Bun gives what is in memory in pieces: so many bytes first, then 2 MiB at a time. */
 const FIRST_PIECE = "Bun" in globalThis ? 16_384 : Infinity;
 
 /** Reads a body, and can tell its length first where all of it is there already. */

@@ -126,7 +126,7 @@ export class EpollReactor {
       this.#asked ||= asked;
       this.#attendSoon(watch);
       try {
-        // Last: it may be the caller's own, and close the socket, or throw.
+        // Last: a signal of the caller's own class may close the socket in here, or throw.
         signal?.addEventListener("abort", abort, { once: true });
       } catch (error) {
         this.#abort(watch, entry, wait, error);

@@ -56,7 +56,7 @@ export class Waiters {
         }
       };
       try {
-        // Last: it may be the caller's own, and close the socket, or throw.
+        // Last: a signal of the caller's own class may close the socket in here, or throw.
         signal.addEventListener("abort", abort, { once: true });
       } catch (error) {
         end(error);
