@@ -10,7 +10,7 @@
  */
 export const NEEDED = "Deno 2.9, Bun 1.4.3 or Node 26.9, or later";
 
-/** Major and minor of the oldest that will do. Node is last: the others call themselves that too. */
+/** Major and minor of the oldest that will do. Node is last: the others say they are one. */
 const OLDEST: Readonly<Record<string, readonly [number, number]>> = {
   deno: [2, 9], // before, its event loop misses what another thread tells it, or ends too early
   bun: [1, 4], // before, its FFI takes typed arrays alone
