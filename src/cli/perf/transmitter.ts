@@ -40,8 +40,8 @@ interface Memory extends Disposable {
 }
 
 /**
- * Memory to send from, in pages with nothing else in them: what MSG_ZEROCOPY lends of those, who
- * receives it can map. Without libc any memory will do, since the loopback copies.
+ * Memory to send from, in pages with nothing else in them: a receiver can map what MSG_ZEROCOPY
+ * lends of those. Without libc any memory will do, since the loopback copies.
  */
 function openMemory(length: number): Memory {
   try {
