@@ -85,22 +85,22 @@ async function measure(options: PerfOptions, terminal: Terminal): Promise<void> 
   const { plan, remote, alone } = options;
   const run = (plan: Plan, label: string): Promise<PerfResult> =>
     remote === undefined
-      ? shown(label, terminal, (onProgress) => runPlan(plan, onProgress))
+      ? withProgress(label, terminal, (onProgress) => runPlan(plan, onProgress))
       : runRemote(plan, remote);
   const format = options.json ? formatJson : formatReport;
   if (options.serve) {
     await serveRemotes(plan, ({ message }) => terminal.err(`vsockit perf: ${message}\n`));
   } else if (alone !== undefined) {
     const running = (onProgress: (done: number) => void) => runAlone(plan, alone, onProgress);
-    terminal.out(format(await shown(alone.role, terminal, running)));
+    terminal.out(format(await withProgress(alone.role, terminal, running)));
   } else if (options.sweep) {
-    await sweepShown(options, run, terminal);
+    await printSweep(options, run, terminal);
   } else {
     terminal.out(format(await run(plan, plan.mode)));
   }
 }
 
-async function sweepShown(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
+async function printSweep(options: PerfOptions, run: Runner, terminal: Terminal): Promise<void> {
   using picture = options.svg === undefined ? undefined : openPicture(options.svg);
   const carrier = TRANSPORTS[options.plan.transport];
   const noMapping = carrier.whyNot("zerocopy");
@@ -128,8 +128,8 @@ function openPicture(path: string): { draw(svg: string): void } & Disposable {
   };
 }
 
-/** What `run` gives, which tells how much is done, 0 to 1. */
-async function shown<T>(
+/** What `run` gives, with a progress bar meanwhile: it tells how much is done, 0 to 1. */
+async function withProgress<T>(
   label: string,
   terminal: Terminal,
   run: (onProgress: (done: number) => void) => Promise<T>,
