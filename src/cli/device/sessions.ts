@@ -7,7 +7,7 @@ import { SHUT_RD } from "../../../ffi/abi/socket.ts";
 import { ignoreRefusal } from "../../kernel/refusal.ts";
 import type { AnySocket } from "../../socket.ts";
 import { drain, type Served } from "../serving/drain.ts";
-import { type Flow, relay } from "../serving/relay.ts";
+import { type Flow, relayBytes } from "../serving/relay.ts";
 import type { Log, Way } from "./log.ts";
 
 /** Connections of a guest at most: as many as Firecracker serves. */
@@ -81,7 +81,7 @@ export class Sessions {
   ): Promise<void> {
     const began = performance.now();
     const [fromGuest, toGuest]: [Flow, Flow] = [{ bytes: 0 }, { bytes: 0 }];
-    const failure = await relay(guest, unix, fromGuest, toGuest);
+    const failure = await relayBytes(guest, unix, fromGuest, toGuest);
     this.#log({
       event: "close",
       id,

@@ -8,7 +8,7 @@ import type { Conn } from "../../conn.ts";
 import { isVsockError } from "../../error.ts";
 import { type Direction, type Flow, relayBoth } from "../serving/relay.ts";
 
-/** As `relay()` does with bytes, with messages, their bounds and the ends of their records. */
+/** As `relayBytes()`, with messages, their bounds and the ends of their records. */
 export function relayMessages(
   near: Conn<Address>,
   far: Conn<Address>,

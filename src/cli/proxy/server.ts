@@ -14,7 +14,7 @@ import { Repeats } from "../output/repeats.ts";
 import type { Entry, Log } from "./log.ts";
 import { relayMessages } from "./messages.ts";
 import type { ProxyOptions } from "./options.ts";
-import { type Flow, relay, reset } from "../serving/relay.ts";
+import { type Flow, relayBytes, reset } from "../serving/relay.ts";
 
 /** Connections that may wait to be accepted. */
 const BACKLOG = 1_024;
@@ -110,7 +110,7 @@ export class Proxy implements AsyncDisposable {
       }
       this.#log({ event: "open", id, peer, target: formatAddress(far.remoteAddr) });
       const failure = near.type === "stream"
-        ? await relay(near.socket, far.socket, sent, received)
+        ? await relayBytes(near.socket, far.socket, sent, received)
         : await relayMessages(near, far, sent, received);
       reason = failure?.message;
     } catch (error) {

@@ -38,7 +38,7 @@ export interface Direction {
 }
 
 /** Moves bytes between two sockets: see {@linkcode relayBoth}. */
-export function relay(
+export function relayBytes(
   near: AnySocket,
   far: AnySocket,
   out: Flow,
