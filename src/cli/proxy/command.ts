@@ -18,7 +18,8 @@ const HELP = `Usage: vsockit proxy [OPTIONS] LISTEN TARGET
 
 Listens on LISTEN, and for each connection makes one to TARGET and moves bytes
 both ways; an end of stream goes on alone, so the other way stays open. Nothing
-is read before it can be sent on. Addresses, each of any kind:
+is read before it can be sent on. A peer over TCP that is gone without a word is
+found out by SO_KEEPALIVE. Addresses, each of any kind:
   vsock:CID:PORT     AF_VSOCK; vsock-seqpacket: keeps messages
   hvsock:PATH:PORT   a VM behind a Unix socket: Firecracker, Cloud Hypervisor
   tcp:HOST:PORT      TCP

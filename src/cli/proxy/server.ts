@@ -104,7 +104,7 @@ export class Proxy implements AsyncDisposable {
       if (!this.#options.allows(near.remoteAddr)) return this.#refuse(id, near, peer);
       const far = await this.#dial(signal);
       ends.push(far);
-      for (const end of ends) sendAtOnce(end);
+      for (const end of ends) setUp(end);
       if (!this.#options.allowsTarget(far.remoteAddr)) {
         return this.#refuse(id, near, peer, formatAddress(far.remoteAddr));
       }
@@ -170,7 +170,12 @@ function hostOf(peer: Address): string {
   return "cid" in peer ? String(peer.cid) : peer.hostname;
 }
 
-/** Sends small pieces at once: they were put together by whoever sent them first. */
-function sendAtOnce(conn: Conn<Address>): void {
-  if (conn.localAddr.transport === "tcp") conn.options.noDelay = true;
+/**
+ * Over TCP it sends small pieces at once, as they were put together by whoever sent them first; and
+ * looks after a silent peer: one that was cut off would have its place for ever.
+ */
+function setUp(conn: Conn<Address>): void {
+  if (conn.localAddr.transport !== "tcp") return;
+  conn.options.noDelay = true;
+  conn.options.keepAlive = true;
 }

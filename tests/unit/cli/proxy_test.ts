@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { POLLHUP } from "../../../ffi/abi/poll.ts";
-import type { Address } from "../../../src/address.ts";
+import type { Address, TcpAddress } from "../../../src/address.ts";
 import { stringifyAddress } from "../../../src/address_text.ts";
 import type { Entry } from "../../../src/cli/proxy/log.ts";
 import { parseOptions } from "../../../src/cli/proxy/options.ts";
@@ -244,6 +244,27 @@ test("Proxy resets who cannot be served: nothing is not all that there is", WAIT
       await assertRejects(() => client.read(new Uint8Array(1)), Error, "ECONNRESET");
     });
   }
+});
+
+/** Whether the connection of IPv4 between these ports looks after its peer: its timer is that. */
+function isKeptAlive(near: number, far: number): boolean {
+  const end = (port: number): string =>
+    `[0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const queues = "01 00000000:00000000";
+  return new RegExp(`: ${end(near)} ${end(far)} ${queues} 02:`)
+    .test(readFileSync("/proc/net/tcp", "utf8"));
+}
+
+test("Proxy looks after both of its peers over TCP, who may be cut off", WAIT, async () => {
+  using target = listen({ hostname: "127.0.0.1", port: 0 });
+  const args = ["tcp:127.0.0.1:0", stringifyAddress(target.addr, "stream")];
+  await withProxy(args, async (proxy) => {
+    using client = await connect(stringifyAddress(proxy.address, "stream"));
+    using far = await target.accept();
+    for (const { localAddr, remoteAddr } of [client, far] as Conn<TcpAddress>[]) {
+      await until(() => isKeptAlive(remoteAddr.port, localAddr.port));
+    }
+  });
 });
 
 test("Proxy replaces a dead Unix socket, and unlinks its own", WAIT, async () => {
