@@ -98,7 +98,9 @@ export class ConnDuplex extends Duplex {
       if (ms === 0) this.off("timeout", callback);
       else this.once("timeout", callback);
     }
-    if (!this.destroyed) this.#idle.set(ms);
+    if (this.destroyed) return this;
+    this.#idle.stop(); // a timer of a caller's own that it set before is to go off before
+    this.#idle.set(ms);
     return this;
   }
 

@@ -210,6 +210,22 @@ test("ConnDuplex emits no timeout while a long write goes on", limit, async () =
   assertEquals(looks, until + 1);
 });
 
+test("ConnDuplex.setTimeout counts anew, behind timers of its caller's", limit, async () => {
+  using pair = await openPair();
+  const duplex = toDuplex(pair.near);
+  const calls: string[] = [];
+  const over = new Promise<void>((resolve) => {
+    duplex.setTimeout(5, () => resolve(void calls.push("duplex")));
+    setTimeout(() => calls.push("caller"), 5);
+    duplex.setTimeout(5); // as follow-redirects does
+  });
+  for (const end = performance.now() + 20; performance.now() < end;); // all are due at once
+  const hold = setInterval(() => {}, 1000); // its own timer keeps no process alive
+  await over;
+  clearInterval(hold);
+  assertEquals(calls, ["caller", "duplex"]);
+});
+
 test("ConnDuplex.setTimeout refuses what is no time", limit, async () => {
   using pair = await openPair();
   const duplex = toDuplex(pair.near);
