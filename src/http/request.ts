@@ -160,8 +160,9 @@ export async function respond(response: Response, outgoing: ServerResponse): Pro
   let reader: BodyReader | undefined;
   try {
     requireResponse(response);
-    if (response.body !== null) reader = new BodyReader(response.body);
-    await send(response, reader, outgoing);
+    const { headers, body } = response; // in this order: Bun tells the type before the body alone
+    if (body !== null) reader = new BodyReader(body);
+    await send(response, headers, reader, outgoing);
   } catch (error) {
     if (reader === undefined) discard(response, error);
     else reader.cancel(error);
@@ -176,7 +177,8 @@ export function discard(response: unknown, reason?: unknown): void {
 }
 
 async function send(
-  { status, statusText, headers }: Response,
+  { status, statusText }: Response,
+  headers: Headers,
   reader: BodyReader | undefined,
   outgoing: ServerResponse,
 ): Promise<void> {
@@ -190,6 +192,7 @@ async function send(
     fields.push(name, value);
   }
   if (length !== undefined) fields.push("content-length", `${length}`);
+  if (CLOSE.test(headers.get("connection") ?? "")) outgoing.shouldKeepAlive = false;
   outgoing.statusMessage = statusText; // instead of that of a response that could not be sent
   outgoing.writeHead(status, fields);
   if (reader === undefined) return void outgoing.end();
@@ -232,6 +235,9 @@ async function lengthOf(
   }
   return length ?? told;
 }
+
+/** How a handler says that its response is the last one of the connection. */
+const CLOSE = /(?:^|,)\s*close\s*(?:,|$)/i;
 
 /** What is sent by `send()` or node:http instead, and what announces trailers: none are sent. */
 const FRAMING: ReadonlySet<string> = new Set([

@@ -80,9 +80,10 @@ export interface HttpServer<A extends Address = Address> extends AsyncDisposable
  * Serves HTTP/1.1 on a listener of any transport, as `Deno.serve()` does; the listener is the
  * server's to close from here on. Bodies stream both ways, and neither is read ahead; that of a
  * response has a `content-length` where it is one chunk, as a string is; on Bun that of a string
- * or of bytes up to 2 MiB. `request.url` is `http:` with the client's `Host`. What is not HTTP gets
- * 400 and is closed, a head beyond what node:http takes gets 431, CONNECT 501; what came before on
- * the same connection is answered first.
+ * or of bytes up to 2 MiB. Bun tells no `content-type` of a string: there a handler has to give it.
+ * A response with `connection: close` is the last one of its connection. `request.url` is `http:`
+ * with the client's `Host`. What is not HTTP gets 400 and is closed, a head beyond what node:http
+ * takes gets 431, CONNECT 501; what came before on the same connection is answered first.
  *
  * @throws {TypeError} If the listener is none or of type seqpacket, `handler` is not a function,
  * or an option is of another type.
