@@ -47,30 +47,33 @@ export function systemCall(op: string, number: number, args: readonly number[]):
 
 /** Throws a RangeError unless `value` can be a file descriptor. */
 export function requireFd(name: string, value: number): void {
-  if ((value | 0) !== value || value < 0) throw notFrom(name, 0, INT_MAX, value);
+  requireInteger(name, value, 0, INT_MAX);
 }
 
 /** Throws a RangeError unless `value` is an `int`: Bun would pass 0 in place of anything else. */
 export function requireInt(name: string, value: number): void {
-  if ((value | 0) !== value) throw notFrom(name, -INT_MAX - 1, INT_MAX, value);
+  requireInteger(name, value, -INT_MAX - 1, INT_MAX);
 }
 
 /** As `requireInt()`, for an `unsigned int`. */
 export function requireUint(name: string, value: number): void {
-  if ((value >>> 0) !== value) throw notFrom(name, 0, UINT_MAX, value);
-}
-
-function notFrom(name: string, min: number, max: number, value: number): RangeError {
-  return new RangeError(
-    `Cannot use ${name}: must be an integer from ${min} to ${max}: current value is ${value}`,
-  );
+  requireInteger(name, value, 0, UINT_MAX);
 }
 
 /** Throws a RangeError unless `value` is a size, offset or address that a number has exactly. */
 export function requireSize(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw notFrom(name, 0, Number.MAX_SAFE_INTEGER, value);
-  }
+  requireInteger(name, value, 0, Number.MAX_SAFE_INTEGER);
+}
+
+function requireInteger(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  const rule = `must be an integer from ${min} to ${max}`;
+  throw new RangeError(`Cannot use ${name}: ${rule}: current value is ${textOf(value)}`);
+}
+
+/** What `value` is, without a call of its own methods. */
+export function textOf(value: unknown): string {
+  return typeof value === "object" ? Object.prototype.toString.call(value) : String(value);
 }
 
 /** How many bytes `value` has. Throws a TypeError unless it is a typed array or a DataView. */
@@ -78,7 +81,7 @@ export function requireBytes(name: string, value: ArrayBufferView): number {
   if (ArrayBuffer.isView(value)) return byteLengthOf(value);
   throw new TypeError(
     `Cannot use ${name}: must be a typed array or a DataView: ` +
-      `current value is ${Object.prototype.toString.call(value)}`,
+      `current value is ${textOf(value)}`,
   );
 }
 
@@ -99,7 +102,7 @@ const encoder: TextEncoder = new TextEncoder();
  */
 export function cString(name: string, text: string): Uint8Array<ArrayBuffer> {
   if (typeof text !== "string") {
-    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${text}`);
+    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${textOf(text)}`);
   }
   if (text.includes("\0")) {
     throw new RangeError(

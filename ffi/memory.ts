@@ -15,7 +15,7 @@ import {
   PROT_WRITE,
 } from "./abi/mman.ts";
 import { _SC_PAGESIZE } from "./abi/unistd.ts";
-import { requireSize } from "./call.ts";
+import { requireBytes, requireSize } from "./call.ts";
 import { sysconf } from "./file_calls.ts";
 import { Loans, StolenViewError } from "./loans.ts";
 import { requireUnshrinkable } from "./memfd.ts";
@@ -184,6 +184,7 @@ export class MappedRegion implements Disposable {
    * @throws {StolenViewError} If its buffer was transferred away.
    */
   release(view: Uint8Array): void {
+    requireBytes("view", view);
     const { buffer } = view;
     if (!this.#loans.has(buffer)) {
       throw new TypeError(

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { libraryFor, requireBytes, requireInt, retry } from "./call.ts";
+import { libraryFor, requireBytes, requireInt, retry, textOf } from "./call.ts";
 import { ERRNO } from "./errno.ts";
-import type { Message } from "./message.ts";
+import { Message } from "./message.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
 
@@ -157,9 +157,18 @@ export function recv(fd: number, buffer: Bytes, flags: number): number {
   return received;
 }
 
+/** Other objects have a `fill()` too, which writes to them. */
+function requireMessage(message: Message): void {
+  if (message instanceof Message) return;
+  throw new TypeError(
+    `Cannot use message: must be a Message: current value is ${textOf(message)}`,
+  );
+}
+
 /** Wraps sendmsg(2): bytes taken, or `WOULD_BLOCK`. */
 export function sendmsg(fd: number, message: Message, flags: number): number {
   requireInt("flags", flags);
+  requireMessage(message);
   const { calls, pointerOf } = libraryFor(fd);
   message.fill(pointerOf);
   let sent: number;
@@ -173,6 +182,7 @@ export function sendmsg(fd: number, message: Message, flags: number): number {
 /** Wraps recvmsg(2): bytes read, or `WOULD_BLOCK`; `message` then has flags and lengths. */
 export function recvmsg(fd: number, message: Message, flags: number): number {
   requireInt("flags", flags);
+  requireMessage(message);
   const { calls, pointerOf } = libraryFor(fd);
   message.fill(pointerOf);
   let received: number;

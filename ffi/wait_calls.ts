@@ -10,7 +10,7 @@
 import { EPOLL_EVENT, type EpollEvents } from "./abi/epoll.ts";
 import { POLLFD, type PollFds } from "./abi/poll.ts";
 import { TIMESPEC } from "./abi/time.ts";
-import { libraryFor, requireBytes, requireFd, requireInt, retry } from "./call.ts";
+import { libraryFor, requireBytes, requireFd, requireInt, retry, textOf } from "./call.ts";
 import { library } from "./select.ts";
 
 const INT_MAX = 0x7fff_ffff;
@@ -20,10 +20,10 @@ let written = 0;
 
 /** When a wait that starts now ends, by `performance.now()`. Looking needs no clock. */
 function deadline(timeoutMs: number): number {
-  if (!(timeoutMs >= 0)) {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
     throw new RangeError(
       "Cannot wait: must be a timeout of 0 ms or more, Infinity for ever: " +
-        `current value is ${timeoutMs}`,
+        `current value is ${textOf(timeoutMs)}`,
     );
   }
   return timeoutMs === 0 ? 0 : performance.now() + timeoutMs;
@@ -40,8 +40,8 @@ function toInt(ms: number): number {
 }
 
 /** How many there is room for: a call writes to as many. */
-function countOf({ bytes }: PollFds): number {
-  return Math.floor(requireBytes("fds", bytes) / POLLFD.size);
+function countOf(fds: PollFds): number {
+  return Math.floor(requireBytes("fds", fds?.bytes) / POLLFD.size);
 }
 
 /**
@@ -103,6 +103,9 @@ export function epoll_create1(flags: number): number {
 export function epoll_ctl(epfd: number, op: number, fd: number, events: EpollEvents): void {
   requireInt("op", op);
   requireFd("fd", fd);
+  if (requireBytes("events", events?.bytes) < EPOLL_EVENT.size) {
+    throw new RangeError("Cannot use events: must be 1 or more: current value is 0");
+  }
   const { calls } = libraryFor(epfd);
   while (calls.epoll_ctl(epfd, op, fd, events.bytes) === -1 && retry("epoll_ctl"));
 }
@@ -113,7 +116,7 @@ export function epoll_ctl(epfd: number, op: number, fd: number, events: EpollEve
  */
 export function epoll_wait(epfd: number, events: EpollEvents, timeoutMs: number): number {
   const { calls } = libraryFor(epfd);
-  const count = Math.floor(requireBytes("events", events.bytes) / EPOLL_EVENT.size);
+  const count = Math.floor(requireBytes("events", events?.bytes) / EPOLL_EVENT.size);
   const end = deadline(timeoutMs);
   let ms = timeoutMs;
   for (;;) {

@@ -11,6 +11,7 @@ import {
   O_CLOEXEC,
   O_NONBLOCK,
 } from "../../../ffi/abi/fcntl.ts";
+import { PollFds } from "../../../ffi/abi/poll.ts";
 import { AF_UNIX, SOCK_STREAM, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import { FIONREAD } from "../../../ffi/abi/sockios.ts";
 import { _SC_NPROCESSORS_ONLN, _SC_PAGESIZE, SEEK_CUR, SEEK_END } from "../../../ffi/abi/unistd.ts";
@@ -81,7 +82,7 @@ test("readlink() gives where a link leads", () => {
 });
 
 test("A descriptor that is no integer from 0 is a RangeError, on every runtime", () => {
-  for (const fd of [-1, NaN, 0.5, 2 ** 31, "0" as unknown as number]) {
+  for (const fd of [-1, NaN, 0.5, 2 ** 31, "0" as unknown as number, 3n as unknown as number]) {
     assertThrows(() => libc.close(fd), RangeError, "Cannot use fd: must be an integer");
     assertThrows(() => libc.read(fd, new Uint8Array(1)), RangeError, `current value is ${fd}`);
   }
@@ -116,7 +117,7 @@ test("An int that is none is a RangeError, on every runtime", () => {
     (value) => libc.epoll_ctl(epoll, EPOLL_CTL_ADD, value, new EpollEvents(1)),
   ];
   for (const call of calls) {
-    for (const wrong of [NaN, 0.5, 2 ** 32, Infinity, undefined, null, "1", {}]) {
+    for (const wrong of [NaN, 0.5, 2 ** 32, Infinity, undefined, null, "1", {}, 1n, Symbol()]) {
       const rule = "must be an integer from ";
       assertThrows(() => call(wrong as number), RangeError, rule, String(call));
     }
@@ -139,6 +140,31 @@ test("pointerOf() is 0 for a view of no bytes, and refuses what is no view", () 
     assertEquals(pointerOf(view), 0);
   }
   assertThrows(() => pointerOf([] as unknown as Uint8Array), TypeError, "Cannot use view");
+});
+
+test("Calls refuse a struct that is none, or has no room, and leave it as it is", () => {
+  const [near, far] = libc.socketpair(AF_UNIX, SOCK_STREAM);
+  const epoll = libc.epoll_create1(0);
+  const none = Uint8Array.of(7); // its fill() is another one
+  for (const call of [libc.sendmsg, libc.recvmsg]) {
+    for (const wrong of [none, undefined, {}]) {
+      assertThrows(() => call(near, wrong as never, 0), TypeError, "must be a Message");
+    }
+  }
+  assertEquals([...none], [7]);
+  for (const wrong of [undefined, null, {}, none]) {
+    const calls = [
+      () => libc.poll(wrong as never, 0),
+      () => libc.ppoll(wrong as never, 0),
+      () => libc.epoll_wait(epoll, wrong as never, 0),
+      () => libc.epoll_ctl(epoll, EPOLL_CTL_ADD, near, wrong as never),
+    ];
+    for (const call of calls) assertThrows(call, TypeError, "must be a typed array", String(call));
+  }
+  const add = (events: EpollEvents): void => libc.epoll_ctl(epoll, EPOLL_CTL_ADD, near, events);
+  assertThrows(() => add(new EpollEvents(0)), RangeError, "must be 1 or more");
+  assertThrows(() => libc.poll(new PollFds(1), 5n as never), RangeError, "Cannot wait");
+  for (const fd of [near, far, epoll]) libc.close(fd);
 });
 
 test("A buffer that is none is a TypeError, on every runtime", () => {

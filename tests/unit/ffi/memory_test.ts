@@ -149,6 +149,7 @@ test("MappedRegion.release() refuses a second time, and what was never lent", ()
   using stranger = new MappedRegion(PAGE);
   const view = region.lend(0, 10);
   assertThrows(() => stranger.release(view), TypeError, "must be on loan from this region");
+  assertThrows(() => region.release(undefined as never), TypeError, "Cannot use view");
   region.release(view);
   assertThrows(() => region.release(view), TypeError, "must be on loan from this region");
   assertThrows(() => region.release(new Uint8Array(4)), TypeError, "4 bytes of something else");
