@@ -161,6 +161,24 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    *
    * @returns The message, or `null` at end of stream.
    * @throws {TypeError} On a STREAM connection.
+   *
+   * @example Two messages, each of them received as it was sent
+   * ```ts
+   * import { connect, listen } from "@vsockit/vsockit";
+   *
+   * const options = { transport: "loopback", type: "seqpacket" } as const;
+   * using listener = listen({ cid: 1, port: 5006 }, options);
+   * using near = await connect({ cid: 1, port: 5006 }, options);
+   * using far = await listener.accept();
+   *
+   * for (const text of ["hello", "world"]) {
+   *   await near.sendMessage(new TextEncoder().encode(text));
+   * }
+   * await near.closeWrite();
+   * for (let m = await far.receiveMessage(); m !== null; m = await far.receiveMessage()) {
+   *   console.log(new TextDecoder().decode(m.data)); // hello, then world
+   * }
+   * ```
    */
   receiveMessage(options?: ReceiveMessageOptions): Promise<Message | null> {
     return this.#input.receiveMessage(options);
