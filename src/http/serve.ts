@@ -174,7 +174,7 @@ class RunningServer<A extends Address> implements HttpServer<A> {
     // Clients are told this, as `Keep-Alive: timeout`. The timer of Connection goes off first, and
     // covers the wait for the first request too.
     const settings = { // the types of Node that Deno has within do not know all of them
-      keepAliveTimeout: Math.min(idleTimeoutMs, LONGEST_MS),
+      keepAliveTimeout: Math.ceil(Math.min(idleTimeoutMs, LONGEST_MS)), // Deno takes no fraction
       // What is under way would be answered on the upgraded connection.
       shouldUpgradeCallback: ({ headers, socket }: IncomingMessage): boolean =>
         upgrade !== undefined && !/^h2c$/i.test(headers.upgrade ?? "") &&

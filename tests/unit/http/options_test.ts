@@ -78,6 +78,13 @@ for (const [name, values] of Object.entries(SERVE)) {
   });
 }
 
+test("serve takes a part of a millisecond", async () => {
+  for (const idleTimeoutMs of [0.5, 1.5, Infinity]) {
+    const listener = listen({ cid: 1, port: 1 }, { transport: createLoopback() });
+    await serve(listener, handler, { idleTimeoutMs }).shutdown();
+  }
+});
+
 test("serve refuses a handler that is none, and leaves the listener", () => {
   using listener = listen({ cid: 1, port: 1 }, { transport: createLoopback() });
   for (const [value, said] of [[undefined, "undefined"], [{}, "Object"]]) {
