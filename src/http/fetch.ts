@@ -82,9 +82,9 @@ export function createFetch(options: FetchOptions): FetchClient {
 async function fetchBy(
   pool: Pool,
   input: string | URL | Request,
-  init: RequestInit = {},
+  init?: RequestInit,
 ): Promise<Response> {
-  const { body: given, headers, method, redirect, signal: own } = init;
+  const { body: given, headers, method, redirect, signal: own } = init ?? {};
   const known = { body: given, headers, method, redirect, signal: own, duplex: "half" };
   const request = new Request(input, known as RequestInit);
   requireHttp(request.url);

@@ -30,6 +30,12 @@ test("fetch gives a response its URL, clones too", limit, async () => {
   assertEquals((await site.fetch("/", { method: "HEAD" })).url, "http://localhost/");
 });
 
+test("fetch takes null for no options, as that of the web does", limit, async () => {
+  await using site = new Site(({ method }) => new Response(method));
+  const response = await site.client.fetch("http://localhost/", null as unknown as RequestInit);
+  assertEquals(await response.text(), "GET");
+});
+
 test("fetch takes a Request for its options", limit, async () => {
   await using site = new Site(async ({ method, headers, body }) => {
     return new Response(`${method} ${headers.get("x-a")} ${await new Response(body).text()}`);
