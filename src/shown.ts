@@ -27,9 +27,13 @@ export function shown(value: unknown): string {
 }
 
 function shownObject(value: object): string {
-  const name = value.constructor?.name || "Object";
-  const { length = sizeOf(value) } = value as { readonly length?: unknown };
-  return typeof length === "number" ? `${name}(${length})` : name;
+  try {
+    const name = value.constructor?.name || "Object";
+    const { length = sizeOf(value) } = value as { readonly length?: unknown };
+    return typeof length === "number" ? `${name}(${length})` : name;
+  } catch {
+    return "Object"; // its getters throw, or it is a Proxy
+  }
 }
 
 /** Bytes of what is bytes, and no array. */

@@ -14,10 +14,10 @@ import type { AnySocket } from "../socket.ts";
  * many as it says: a pool's memory behind them may hold somebody else's.
  */
 export function requireUint8Array(use: string, p: Uint8Array): Uint8Array {
-  if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") {
+  const bytes = lengthOf(p);
+  if (bytes === undefined) {
     throw new TypeError(`Cannot ${use}: must be a Uint8Array: current value is ${shown(p)}`);
   }
-  const bytes = byteLengthOf(p);
   if (bytes !== p.length) {
     throw new TypeError(
       `Cannot ${use}: must have as many bytes as its length says: ` +
@@ -26,6 +26,16 @@ export function requireUint8Array(use: string, p: Uint8Array): Uint8Array {
   }
   if (bytes === 0) requireBuffer(use, p);
   return plainView(p);
+}
+
+/** Bytes of `p`; `undefined` unless it is a Uint8Array, as a Proxy of one is not. */
+function lengthOf(p: Uint8Array): number | undefined {
+  if (!(p instanceof Uint8Array) && kindOf(p) !== "Uint8Array") return undefined;
+  try {
+    return byteLengthOf(p);
+  } catch {
+    return undefined; // an instance it may be
+  }
 }
 
 /** Throws a TypeError where an empty `p` is all that is left of one that had bytes. */

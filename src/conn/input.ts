@@ -156,7 +156,9 @@ function readAsked(options: ReceiveMessageOptions | undefined): Asked {
     return { buffer, maxBytes, peek };
   }
   throw new RangeError(
-    `Cannot use maxBytes: must be a positive integer or Infinity: current value is ${maxBytes}`,
+    `Cannot use maxBytes: must be a positive integer or Infinity: current value is ${
+      shown(maxBytes)
+    }`,
   );
 }
 

@@ -29,6 +29,7 @@ test("shown() tells a string from a number, and names what is an object", () => 
     [new Map(), "Map"],
     [{ port: 5000 }, "Object"],
     [Object.create(null), "Object"],
+    [new Proxy(new Uint8Array(3), {}), "Object"], // whose length throws
   ];
   for (const [value, text] of all) assertEquals(shown(value), text);
 });

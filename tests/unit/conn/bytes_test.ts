@@ -179,6 +179,20 @@ test("Conn reads its options before it looks at the bytes, and once", async () =
   assertEquals(message?.data, pattern(3));
 });
 
+test("Conn refuses a Proxy of a Uint8Array, which has no bytes", async () => {
+  const says = "must be a Uint8Array: current value is Object";
+  const proxy = new Proxy(new Uint8Array(8), {});
+  for (const open of CARRIERS) {
+    using pair = await open();
+    await pair.far.write(pattern(3));
+    for (const options of [{}, { zeroCopy: true }]) {
+      await assertRejects(() => pair.near.write(proxy, options), TypeError, says);
+    }
+    await assertRejects(() => pair.near.read(proxy), TypeError, says);
+    assertEquals(await pair.near.read(new Uint8Array(8)), 3);
+  }
+});
+
 test("Conn takes the Uint8Arrays of another realm", async () => {
   for (const open of CARRIERS) {
     using pair = await open();
