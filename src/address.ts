@@ -129,9 +129,7 @@ function requireVsockAddress(address: VsockAddress): void {
   requireU32("cid", address.cid);
   requireU32("port", address.port);
   const { flags = 0 } = address;
-  if (flags !== 0 && flags !== VMADDR_FLAG_TO_HOST) {
-    throw new RangeError(`Cannot use flags: must be 0 or 1: current value is ${flags}`);
-  }
+  requireInteger("flags", flags, 0, VMADDR_FLAG_TO_HOST);
 }
 
 /** The members by which the families differ; `path` stands with a `port` or without. */
@@ -177,7 +175,7 @@ export function requireAddress<A extends Address>(given: A): A {
     requireHostname(address.hostname);
     requireInteger("port", address.port, 0, U16_MAX);
   } else if ("path" in address) {
-    requirePath(address.path);
+    requirePath("path", address.path);
     if ("port" in address) requireU32("port", address.port);
   } else {
     requireVsockAddress(address);
@@ -205,12 +203,15 @@ function requireHostname(hostname: string): void {
   );
 }
 
-/** A NUL within would end the name for the kernel, and not for whoever has checked it. */
-function requirePath(path: string): void {
-  requireString("path", path);
+/**
+ * Throws a TypeError or RangeError unless `path` can be that of AF_UNIX. A NUL within would end the
+ * name for the kernel, and not for whoever has checked it.
+ */
+export function requirePath(name: string, path: string): void {
+  requireString(name, path);
   if (path.startsWith("\0") || !path.includes("\0")) return;
   throw new RangeError(
-    `Cannot use path: must have no NUL but at the start: current value is ${JSON.stringify(path)}`,
+    `Cannot use ${name}: must have no NUL but at the start: current value is ${shown(path)}`,
   );
 }
 

@@ -19,6 +19,7 @@ import {
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
+import { requireType } from "./arguments.ts";
 import { shown } from "./shown.ts";
 import type { SocketType } from "./socket.ts";
 
@@ -251,7 +252,8 @@ function explain({ text, at, whole }: Piece, name: string, rule: string): string
  *
  * A relative path that starts with `@` gets `./` before it, since it would else be abstract.
  *
- * @throws {TypeError} If it is no address, or TCP or a VM behind a path with `"seqpacket"`.
+ * @throws {TypeError} If it is no address, or TCP or a VM behind a path with `"seqpacket"`, or
+ * `type` is none.
  * @throws {RangeError} If a number in it is out of range.
  *
  * @example Write an address to a log
@@ -264,6 +266,7 @@ function explain({ text, at, whole }: Piece, name: string, rule: string): string
  */
 export function stringifyAddress(given: Address, type?: SocketType): string {
   const address = requireAddress(given);
+  if (type !== undefined) requireType(type);
   if ("cid" in address) {
     const { flags = 0 } = address;
     const query = flags === 0 ? "" : `?flags=${flags}`;

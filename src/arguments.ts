@@ -27,6 +27,20 @@ export function requireKnown(name: string, bag: object, known: readonly string[]
   );
 }
 
+/** Throws a TypeError unless `value` is a function. */
+export function requireFunction(name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw new TypeError(`Cannot use ${name}: must be a function: current value is ${shown(value)}`);
+}
+
+/** Throws a TypeError unless `value` is a `SocketType`. */
+export function requireType(value: unknown): void {
+  if (value === "stream" || value === "seqpacket") return;
+  throw new TypeError(
+    `Cannot use type: must be "stream" or "seqpacket": current value is ${shown(value)}`,
+  );
+}
+
 /** Throws a TypeError unless `value` is a number. */
 export function requireNumber(name: string, value: unknown): asserts value is number {
   if (typeof value === "number") return;

@@ -5,6 +5,7 @@
  */
 import { SHUT_RD, SHUT_WR } from "../ffi/abi/socket.ts";
 import { type Addr, type Address, toAddr } from "./address.ts";
+import { requireObject } from "./arguments.ts";
 import { attempt } from "./error.ts";
 import { Input, type Message, type ReadOptions, type ReceiveMessageOptions } from "./conn/input.ts";
 import { Output, type SendMessageOptions, type WriteOptions } from "./conn/output.ts";
@@ -66,6 +67,7 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
    * @throws {VsockError} `ENOTCONN` if it is not connected.
    */
   constructor(socket: Socket<A>) {
+    requireObject("socket", socket);
     const local = attempt("getsockname", undefined, () => socket.localAddress());
     const remote = attempt("getpeername", undefined, () => socket.remoteAddress());
     this.socket = socket;

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Addr, type Address, toAddr } from "./address.ts";
+import { requireObject } from "./arguments.ts";
 import { Conn } from "./conn.ts";
 import { attempt, isVsockError, toVsockError } from "./error.ts";
 import { applySocketOptions, SocketOptions, type SocketOptionValues } from "./options.ts";
@@ -48,6 +49,7 @@ export class Listener<A extends Address = Address>
    * `acceptedOptions` are set on each accepted connection.
    */
   constructor(socket: Socket<A>, acceptedOptions: SocketOptionValues = {}) {
+    requireObject("socket", socket);
     this.addr = toAddr(attempt("getsockname", undefined, () => socket.localAddress()));
     this.socket = socket;
     this.options = new SocketOptions(socket);

@@ -5,6 +5,7 @@
  */
 import { type Address, requireAddress } from "./address.ts";
 import { parseAddress } from "./address_text.ts";
+import { requireType } from "./arguments.ts";
 import { attempt } from "./error.ts";
 import { applySocketOptions, type SocketOptionValues } from "./options.ts";
 import { shown } from "./shown.ts";
@@ -41,14 +42,6 @@ export function readWanted<A extends Address>(
     );
   }
   return { address: parsed.address as A, type: type ?? parsed.type ?? "stream" };
-}
-
-function requireType(type: SocketType): void {
-  if (type !== "stream" && type !== "seqpacket") {
-    throw new TypeError(
-      `Cannot use type: must be "stream" or "seqpacket": current value is ${shown(type)}`,
-    );
-  }
 }
 
 /** socket(2), then setsockopt(2) for each of `defaults` and of `options`. The caller closes it. */

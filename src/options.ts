@@ -4,7 +4,7 @@
  * @module
  */
 import { type Address, formatAddress, isVmPort } from "./address.ts";
-import { requireKnown } from "./arguments.ts";
+import { requireKnown, requireObject } from "./arguments.ts";
 import { shown } from "./shown.ts";
 import type { AnySocket } from "./socket.ts";
 import {
@@ -168,6 +168,7 @@ export class SocketOptions {
 
   /** Over a socket that stays its owner's. */
   constructor(socket: AnySocket) {
+    requireObject("socket", socket);
     this.#socket = socket;
   }
 

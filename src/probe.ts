@@ -8,6 +8,7 @@ import { MODULE_LOOKS } from "./probe/modules.ts";
 import { RUNTIME_LOOKS } from "./probe/runtime.ts";
 import { SYSTEM_LOOKS } from "./probe/system.ts";
 import { VSOCK_LOOKS } from "./probe/vsock.ts";
+import { requireObject } from "./arguments.ts";
 import { shown } from "./shown.ts";
 
 const LOOKS: ReadonlyMap<string, Look> = new Map([
@@ -43,6 +44,7 @@ export const CAPABILITIES: ReadonlyMap<string, string> = new Map(
 export function probe(
   names: Iterable<string> = CAPABILITIES.keys(),
 ): ReadonlyMap<string, Finding> {
+  requireObject("names", names);
   const wanted = [...names];
   for (const name of wanted) {
     if (!LOOKS.has(name)) {

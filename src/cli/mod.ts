@@ -30,6 +30,7 @@ import { formatColumns } from "./output/table.ts";
 import { processTerminal, type Terminal } from "./output/terminal.ts";
 import { UsageError } from "./args/values.ts";
 import { VERSION } from "./version.ts";
+import { shown } from "../shown.ts";
 
 export type { Terminal } from "./output/terminal.ts";
 
@@ -53,6 +54,9 @@ Exit codes: ${EXIT_OK} done, ${EXIT_FAILURE} failed, ${EXIT_USAGE} wrong usage, 
  * @returns The exit code: 0 done, 1 failed, 2 wrong usage. Errors are printed, never thrown.
  */
 export async function main(args: readonly string[], terminal?: Terminal): Promise<number> {
+  if (!Array.isArray(args)) {
+    throw new TypeError(`Cannot run: args must be an array: current value is ${shown(args)}`);
+  }
   if (terminal !== undefined) return await runLine(args, terminal);
   const onLost = (error: NodeJS.ErrnoException): void => {
     if (findCommand(args[0])?.serves === true) return;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Address } from "../address.ts";
+import { requireObject } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 
 /** Bytes of buffer for a reader that brings none. */
@@ -96,8 +97,10 @@ export interface WritableOptions {
 export function writableOf(
   conn: Conn<Address>,
   onEnd: () => void,
-  { zeroCopy }: WritableOptions = {},
+  options: WritableOptions = {},
 ): WritableStream<Uint8Array> {
+  requireObject("options", options);
+  const { zeroCopy } = options;
   return new WritableStream<Uint8Array>({
     start(controller): void {
       // A write that is pending would else hold off the abort until the peer reads.

@@ -4,13 +4,13 @@
  * @module
  */
 import type { Address } from "../address.ts";
-import { requireObject } from "../arguments.ts";
+import { requireFunction, requireObject } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { BodyReader } from "./body.ts";
 import { type Body, exchange, StaleError } from "./exchange.ts";
 import { failure } from "./failure.ts";
 import { requireMs } from "../wait/waiting.ts";
-import { requireCount, requireFunction } from "./options.ts";
+import { requireCount } from "./options.ts";
 import { Pool, type PooledConn } from "./pool.ts";
 
 /** For {@linkcode createFetch}. */

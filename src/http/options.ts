@@ -4,7 +4,6 @@
  * @module
  */
 import { requireNumber } from "../arguments.ts";
-import { shown } from "../shown.ts";
 
 /** Throws unless `value` is a number of things, at least one, or Infinity. */
 export function requireCount(name: string, value: unknown): asserts value is number {
@@ -13,10 +12,4 @@ export function requireCount(name: string, value: unknown): asserts value is num
   throw new RangeError(
     `Cannot use ${name}: must be an integer of at least 1, or Infinity: current value is ${value}`,
   );
-}
-
-/** Throws unless `value` is a function. */
-export function requireFunction(name: string, value: unknown): void {
-  if (typeof value === "function") return;
-  throw new TypeError(`Cannot use ${name}: must be a function: current value is ${shown(value)}`);
 }

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Addr, Address } from "../address.ts";
-import { requireObject } from "../arguments.ts";
+import { requireFunction, requireObject } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { EXHAUSTED, VsockError } from "../error.ts";
 import type { Listener } from "../listener.ts";
@@ -16,7 +16,6 @@ import { turn } from "../wait/turns.ts";
 import { requireMs, requireSignal } from "../wait/waiting.ts";
 import { Connection } from "./connection.ts";
 import { toDuplex } from "./duplex.ts";
-import { requireFunction } from "./options.ts";
 import { discard, requestOf, respond } from "./request.ts";
 
 /** What a {@linkcode ServeHandler} is told beside the request. */

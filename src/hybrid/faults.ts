@@ -6,7 +6,7 @@
 import { POLLRDHUP } from "../../ffi/abi/poll.ts";
 import { isSysError } from "../../ffi/errno.ts";
 import type { UnixAddress } from "../address.ts";
-import { requireKnown, requireWithin } from "../arguments.ts";
+import { requireInteger, requireKnown, requireWithin } from "../arguments.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import { shown } from "../shown.ts";
 import { sleepUnheld, TIMER_MAX_MS } from "../wait/waiting.ts";
@@ -42,11 +42,7 @@ export function requireFaults(faults: HybridFaults): void {
     );
   }
   requireWithin("delayMs", delayMs, 0, TIMER_MAX_MS);
-  if (!Number.isInteger(splitBytes) || splitBytes < 1) {
-    throw new RangeError(
-      `Cannot use splitBytes: must be a positive integer: current value is ${splitBytes}`,
-    );
-  }
+  requireInteger("splitBytes", splitBytes, 1, Number.MAX_SAFE_INTEGER);
 }
 
 /** What is said for `hostPort`; `undefined` where the connection is closed without a word. */

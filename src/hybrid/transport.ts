@@ -5,8 +5,8 @@
  */
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
 import { SysError } from "../../ffi/errno.ts";
-import { type Address, type HybridAddress, requireAddress, type UnixAddress } from "../address.ts";
-import { requireU32 } from "../arguments.ts";
+import { type Address, type HybridAddress, requirePath, type UnixAddress } from "../address.ts";
+import { requireInteger, requireNumber, requireObject, requireU32 } from "../arguments.ts";
 import { UNIX } from "../kernel/family_unix.ts";
 import { openKernelSocket } from "../kernel/open.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
@@ -73,8 +73,9 @@ const DEFAULT_TIMEOUT_MS = 5_000;
  * ```
  */
 export function openHybrid(path: string, options: HybridOptions = {}): Transport {
+  requireObject("options", options);
   const { cid = DEFAULT_CID } = options;
-  requireAddress({ path });
+  requirePath("path", path);
   requireU32("cid", cid);
   const maker = makerOf({ ...hostOf(options), names: byCid(path, cid) });
   return { ...maker, localCid: VMADDR_CID_HOST };
@@ -92,9 +93,8 @@ function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
         `current value is ${shown(name)}`,
     );
   }
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {
-    throw new RangeError(`Cannot use mode: must be from 0 to 0o777: current value is ${mode}`);
-  }
+  requireInteger("mode", mode, 0, 0o777);
+  requireNumber("timeoutMs", timeoutMs);
   if (!(timeoutMs > 0 && timeoutMs <= TIMER_MAX_MS)) {
     throw new RangeError(
       `Cannot use timeoutMs: must be above 0, up to ${TIMER_MAX_MS}: current value is ${timeoutMs}`,

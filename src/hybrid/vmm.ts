@@ -5,8 +5,8 @@
  * @module
  */
 import { VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import { requireAddress, type UnixAddress } from "../address.ts";
-import { requireU32 } from "../arguments.ts";
+import { requirePath, type UnixAddress } from "../address.ts";
+import { requireObject, requireU32 } from "../arguments.ts";
 import { attempt } from "../error.ts";
 import type { KernelSocket } from "../kernel/socket.ts";
 import type { Transport } from "../transport.ts";
@@ -62,8 +62,9 @@ export interface Vmm extends Disposable {
  * ```
  */
 export function createVmm(path: string, options: VmmOptions = {}): Vmm {
+  requireObject("options", options);
   const { cid = 3, faults = {} } = options;
-  requireAddress({ path });
+  requirePath("path", path);
   requireU32("cid", cid);
   requireFaults(faults);
   return attempt("listen", { path }, () => new VmmStandIn(path, cid, faults));

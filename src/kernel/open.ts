@@ -6,7 +6,7 @@
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { socket } from "../../ffi/libc.ts";
 import type { Address, UnixAddress } from "../address.ts";
-import { shown } from "../shown.ts";
+import { requireType } from "../arguments.ts";
 import type { SocketType } from "../socket.ts";
 import { type Claim, claimPath } from "./claim.ts";
 import type { Family } from "./family.ts";
@@ -60,11 +60,6 @@ export function listenOnPath(path: string, backlog: number): PathListener {
 }
 
 function makeSocket(domain: number, type: SocketType): number {
-  const flags = TYPES[type];
-  if (flags === undefined) {
-    throw new TypeError(
-      `Cannot make a socket: must be "stream" or "seqpacket": current value is ${shown(type)}`,
-    );
-  }
-  return socket(domain, flags | SOCK_NONBLOCK | SOCK_CLOEXEC);
+  requireType(type);
+  return socket(domain, TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC);
 }

@@ -7,7 +7,7 @@ import { IPPROTO_TCP } from "../../ffi/abi/in.ts";
 import { TCP_ZEROCOPY_RECEIVE, TcpZerocopyReceive } from "../../ffi/abi/tcp.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
 import { SysError } from "../../ffi/errno.ts";
-import type { Address, TcpAddress, UnixAddress } from "../address.ts";
+import { type Address, requireAddress, type TcpAddress, type UnixAddress } from "../address.ts";
 import { ipVersion } from "../resolve.ts";
 import type { Capabilities, SocketMaker } from "../transport.ts";
 import type { Family } from "./family.ts";
@@ -57,9 +57,11 @@ function mapsTcp(family: Family<TcpAddress>): boolean | undefined {
  * TCP of this machine's kernel, through libc: over IPv6 where `hostname` is such an address, else
  * over IPv4. There is nothing to close.
  *
+ * @throws {TypeError} If `hostname` is no string.
  * @throws {FfiUnavailableError} If the runtime cannot call libc; the message has the cure.
  */
 export function openTcp(hostname: string): SocketMaker<TcpAddress> {
+  requireAddress({ hostname, port: 0 });
   const family = ipVersion(hostname) === 6 ? INET6 : INET;
   const known = tcp.get(family);
   if (known !== undefined) return known;

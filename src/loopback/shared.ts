@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { requireU32 } from "../arguments.ts";
+import { requireFunction, requireObject, requireU32 } from "../arguments.ts";
 import { shown } from "../shown.ts";
 import type { Carrier } from "../virtio/carrier.ts";
 import type { Packet, Payload } from "../virtio/packet.ts";
@@ -71,7 +71,8 @@ export interface LinkedLoopback extends Transport, Disposable {
  * ```
  */
 export function createLoopbackLink(options: LoopbackLinkOptions = {}): [LoopbackEnd, LoopbackEnd] {
-  const [a, b] = options.cids ?? [2, 3];
+  requireObject("options", options);
+  const { 0: a, 1: b } = options.cids ?? [2, 3];
   requireU32("cids", a);
   requireU32("cids", b);
   if (a === b) throw new RangeError(`Cannot use cids: must differ: current value is ${a}, ${b}`);
@@ -95,7 +96,9 @@ export function openLoopback(
   end: LoopbackEnd,
   options: { tap?: Tap | undefined } = {},
 ): LinkedLoopback {
-  if ((end as Partial<LoopbackEnd> | null | undefined)?.link === undefined) {
+  requireObject("options", options);
+  if (options.tap !== undefined) requireFunction("tap", options.tap);
+  if (typeof (end as Partial<LoopbackEnd> | null | undefined)?.link?.side !== "number") {
     throw new TypeError(
       `Cannot open a loopback: end must be of createLoopbackLink(): current value is ${shown(end)}`,
     );

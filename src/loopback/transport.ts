@@ -5,7 +5,13 @@
  */
 import { VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../../ffi/abi/vm_sockets.ts";
 import { ChaosWire, type LoopbackFaults } from "./chaos.ts";
-import { requireKnown, requireU32, requireWithin } from "../arguments.ts";
+import {
+  requireFunction,
+  requireKnown,
+  requireObject,
+  requireU32,
+  requireWithin,
+} from "../arguments.ts";
 import { type Clock, realClock } from "../stack/clock.ts";
 import { firstPort, StackNode, type Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
@@ -65,10 +71,15 @@ export type LoopbackTransport = Transport;
  * ```
  */
 export function createLoopback(options: LoopbackOptions = {}): LoopbackTransport {
+  requireObject("options", options);
   const { seed, delayMs = 0, faults = {}, clock = realClock, tap, privileged } = options;
   if (seed !== undefined) requireU32("seed", seed);
   requireWithin("delayMs", delayMs, 0, TIMER_MAX_MS);
   requireFaults(faults);
+  requireObject("clock", clock);
+  requireFunction("clock.now", clock.now);
+  requireFunction("clock.after", clock.after);
+  if (tap !== undefined) requireFunction("tap", tap);
   const random = seeded(seed ?? 0);
   const node = new StackNode({
     cids: [VMADDR_CID_LOCAL, VMADDR_CID_HOST],

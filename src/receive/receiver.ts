@@ -9,7 +9,7 @@ import { USR_PAGE_SIZE } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { isDeniedMemory } from "../../ffi/backend.ts";
 import { isSysError } from "../../ffi/errno.ts";
 import type { Address } from "../address.ts";
-import { requireInteger } from "../arguments.ts";
+import { requireInteger, requireObject } from "../arguments.ts";
 import { toVsockError, VsockError } from "../error.ts";
 import { shown } from "../shown.ts";
 import type { AnySocket } from "../socket.ts";
@@ -117,6 +117,7 @@ export function openReceiver(
   options: ReceiverOptions = {},
   onClose: () => void = () => {},
 ): Receiver {
+  requireObject("options", options);
   const { mode = "auto" } = options;
   if (!MODES.includes(mode)) {
     throw new TypeError(

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireFunction, requireWithin } from "../arguments.ts";
 import { startTimer } from "../wait/waiting.ts";
 
 /** Tells the time and calls back later. */
@@ -48,6 +49,8 @@ export class ManualClock implements Clock {
 
   /** Calls `run` once `advance()` has moved the time on by `ms`. */
   after(ms: number, run: () => void): () => void {
+    requireWithin("ms", ms, 0, Infinity);
+    requireFunction("run", run);
     const entry = { at: this.#now + ms, run };
     this.#due.add(entry);
     return (): void => void this.#due.delete(entry);
@@ -55,9 +58,7 @@ export class ManualClock implements Clock {
 
   /** Moves the time on by `ms`, running what becomes due at its own time and in its order. */
   advance(ms: number): void {
-    if (!(ms >= 0)) {
-      throw new RangeError(`Cannot use ms: must be a number from 0: current value is ${ms}`);
-    }
+    requireWithin("ms", ms, 0, Infinity);
     const end = this.#now + ms;
     for (;;) {
       let first: { at: number; run: () => void } | undefined;

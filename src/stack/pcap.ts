@@ -21,6 +21,7 @@ import {
   AF_VSOCK_TRANSPORT_VIRTIO,
   AF_VSOCKMON_HDR,
 } from "../../ffi/abi/vsockmon.ts";
+import { requireFunction, requireObject, requireWithin } from "../arguments.ts";
 import { encodeHeader, HEADER_SIZE, type Packet } from "../virtio/packet.ts";
 import type { Tap } from "./node.ts";
 
@@ -60,7 +61,10 @@ export function pcapTap(
   write: (piece: Uint8Array<ArrayBuffer>) => void,
   options: PcapOptions = {},
 ): Tap {
+  requireFunction("write", write);
+  requireObject("options", options);
   const { originMs = performance.timeOrigin } = options;
+  requireWithin("originMs", originMs, 0, Number.MAX_SAFE_INTEGER);
   write(fileHeader());
   return (packet, timeMs) => write(record(packet, originMs + timeMs));
 }

@@ -6,8 +6,8 @@
 import { VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from "../../ffi/abi/virtio_ring.ts";
 import { VIRTIO_VSOCK_F_SEQPACKET } from "../../ffi/abi/virtio_vsock.ts";
 import { VMADDR_CID_ANY, VMADDR_CID_HOST } from "../../ffi/abi/vm_sockets.ts";
-import type { VsockAddress } from "../address.ts";
-import { requireU32 } from "../arguments.ts";
+import { requirePath, type VsockAddress } from "../address.ts";
+import { requireFunction, requireKnown, requireObject, requireU32 } from "../arguments.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
 import type { SocketType } from "../socket.ts";
@@ -131,6 +131,10 @@ export interface VsockDevice extends Transport, Disposable {
  * ```
  */
 export function createVsockDevice(options: VsockDeviceOptions): VsockDevice {
+  requireObject("options", options);
+  for (const name of ["onState", "onConnect", "tap", "onFault"] as const) {
+    if (options[name] !== undefined) requireFunction(name, options[name]);
+  }
   return new Device(options);
 }
 
@@ -162,7 +166,10 @@ class Device extends StackTransport implements VsockDevice {
   }
 
   addGuest(options: VsockGuestOptions): VsockGuest {
-    const { socketPath: path, guestCid: cid, features, siblings = false } = options;
+    requireObject("options", options);
+    const { socketPath: path, guestCid: cid, features = {}, siblings = false } = options;
+    requirePath("socketPath", path);
+    requireKnown("features", features, FEATURES);
     requireU32("guestCid", cid);
     if (cid <= VMADDR_CID_HOST || cid === VMADDR_CID_ANY || this.#guests.has(cid)) {
       throw new RangeError(
@@ -206,7 +213,9 @@ class Device extends StackTransport implements VsockDevice {
   }
 }
 
-function featureBits(features: VsockDeviceFeatures = {}): bigint {
+const FEATURES: readonly (keyof VsockDeviceFeatures)[] = ["seqpacket", "eventIdx", "indirect"];
+
+function featureBits(features: VsockDeviceFeatures): bigint {
   const { seqpacket = true, eventIdx = true, indirect = true } = features;
   const bits = [
     VIRTIO_F_VERSION_1,

@@ -31,6 +31,14 @@ export function requireMs(name: string, value: unknown): void {
   );
 }
 
+/** Throws a TypeError unless `value` is an AbortSignal; one of a polyfill is none. */
+export function requireSignal(value: unknown): void {
+  if (value instanceof AbortSignal) return;
+  throw new TypeError(
+    `Cannot use signal: must be an AbortSignal of this runtime: current value is ${shown(value)}`,
+  );
+}
+
 /** Throws unless `options` can limit a wait; then the signal's reason where it is aborted. */
 export function requireWaitOptions(options: WaitOptions): void {
   requireObject("options", options);

@@ -63,6 +63,13 @@ test("stringifyAddress() writes what parseAddress() reads as the same", () => {
   }
 });
 
+test("stringifyAddress() refuses a type that parseAddress() would not read", () => {
+  for (const type of ["dgram", "", null, 5]) {
+    const write = (): string => stringifyAddress({ cid: 2, port: 1 }, type as "stream");
+    assertThrows(write, TypeError, 'Cannot use type: must be "stream" or "seqpacket"');
+  }
+});
+
 test("stringifyAddress() keeps a path that starts with @ from becoming an abstract name", () => {
   assertEquals(stringifyAddress({ path: "@file" }), "unix://./@file");
   assertEquals(stringifyAddress({ path: "@file", port: 1 }), "hvsock://./@file:1");

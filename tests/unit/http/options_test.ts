@@ -64,7 +64,11 @@ const SERVE = {
   onError: NO_FUNCTION,
   upgrade: NO_FUNCTION,
   idleTimeoutMs: NO_MS,
-  signal: [[{}, TypeError, "must be an AbortSignal: current value is Object"]] as const,
+  signal: [[
+    {},
+    TypeError,
+    "must be an AbortSignal of this runtime: current value is Object",
+  ]] as const,
 };
 for (const [name, values] of Object.entries(SERVE)) {
   test(`serve refuses a wrong ${name} by name, and leaves the listener`, () => {
