@@ -31,7 +31,7 @@ function deadline(timeoutMs: number): number {
 
 /** Milliseconds until `end`. */
 function left(end: number): number {
-  return Math.max(0, end - performance.now());
+  return end === 0 ? 0 : Math.max(0, end - performance.now());
 }
 
 /** Whole milliseconds as poll(2) takes them: rounded up, -1 for ever, 24 days at most. */
