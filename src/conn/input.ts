@@ -7,6 +7,7 @@ import { MSG_EOR, MSG_PEEK, MSG_TRUNC } from "../../ffi/abi/socket.ts";
 import { plainView } from "../../ffi/view.ts";
 import type { Address } from "../address.ts";
 import { toVsockError } from "../error.ts";
+import { shown } from "../shown.ts";
 import { type AnySocket, type MessageFlags, WOULD_BLOCK } from "../socket.ts";
 import { PendingCall } from "../wait/pending_call.ts";
 import { requireWaitOptions, type WaitOptions } from "../wait/waiting.ts";

@@ -31,7 +31,7 @@ export function requireMs(name: string, value: unknown): void {
   );
 }
 
-/** Throws a TypeError unless `value` is an AbortSignal; one of a polyfill is none. */
+/** Throws a TypeError unless `value` is an AbortSignal, aborted or not; a polyfill's is none. */
 export function requireSignal(value: unknown): void {
   if (value instanceof AbortSignal) return;
   throw new TypeError(
@@ -47,14 +47,6 @@ export function requireWaitOptions(options: WaitOptions): void {
   if (signal === undefined) return;
   requireSignal(signal);
   signal.throwIfAborted();
-}
-
-/** Throws a TypeError unless `signal` is an AbortSignal; one that is aborted will do. */
-export function requireSignal(signal: unknown): void {
-  if (signal instanceof AbortSignal) return;
-  throw new TypeError(
-    `Cannot use signal: must be an AbortSignal: current value is ${shown(signal)}`,
-  );
 }
 
 /** The limit of one wait that has begun. */

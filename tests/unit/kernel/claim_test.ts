@@ -146,7 +146,7 @@ test("listen() leaves what has taken the place of a dead socket meanwhile", asyn
 });
 
 test("listen() says what is to be done where a dead socket may not be moved", () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const path = folder.path("vm");
   leaveDead(`${path}_1`);
   leaveDead(path);
