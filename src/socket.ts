@@ -1,15 +1,7 @@
 /**
- * What a carrier owes: a non-blocking socket, system call by system call.
- *
- * The kernel's sockets and the loopback's both have this face, so that everything above (Conn,
- * Listener, the receiver, the perf tool) is written once. The rules, for whoever implements it:
- *
- * - Every call returns at once. A call that would block says so by {@linkcode WOULD_BLOCK} or
- *   `undefined`, never by an error; EINTR is never seen.
- * - Every refusal is a `SysError` with the errno that Linux gives, and changes nothing.
- * - Arguments have been checked for type and range by the caller; a socket checks state.
- * - After `close()` every call throws EBADF, but for `close()` itself and for `poll()`, `wait()`
- *   and `waitSync()`, which give POLLNVAL, those that are pending too.
+ * What a carrier owes: a non-blocking socket, system call by system call. The kernel's sockets and
+ * the loopback's both have this face, so that everything above (Conn, Listener, the receiver, the
+ * perf tool) is written once.
  *
  * @module
  */
@@ -58,7 +50,17 @@ export interface ZeroCopySend {
 /** A socket of any family. */
 export type AnySocket = Socket<Address>;
 
-/** One socket of any carrier; `A` is what its family has for addresses. */
+/**
+ * One socket of any carrier; `A` is what its family has for addresses. The rules, for whoever calls
+ * or implements it:
+ *
+ * - Every call but `waitSync()` returns at once. One that would block says so by `WOULD_BLOCK`, -1,
+ *   or by `undefined`, never by an error; EINTR is never seen.
+ * - Every refusal is a `SysError` with the errno that Linux gives, and changes nothing.
+ * - Arguments have been checked for type and range by the caller; a socket checks state.
+ * - After `close()` every call throws EBADF, but for `close()` itself and for `poll()`, `wait()`
+ *   and `waitSync()`, which give POLLNVAL, those that are pending too.
+ */
 export interface Socket<A extends Address = VsockAddress> extends Disposable {
   /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
   readonly type: SocketType;

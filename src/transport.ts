@@ -22,7 +22,11 @@ export interface SocketMaker<A extends Address = Address> {
   readonly name: string;
   /** What it can do. */
   readonly capabilities: Capabilities;
-  /** socket(2): a new non-blocking socket. The caller closes it. */
+  /**
+   * socket(2): a new non-blocking socket. The caller closes it.
+   *
+   * @throws {SysError} `ESOCKTNOSUPPORT` for a type that it does not have, or what else is refused.
+   */
   socket(type: SocketType): Socket<A>;
 }
 
