@@ -93,12 +93,7 @@ function clearDead(path: string): boolean {
   if (found === undefined || !isDead(path)) return false;
   // Somebody else may do the same: what is unlinked must be what was found dead.
   const aside = `${path}.${crypto.randomUUID()}.dead`;
-  let moved = false;
-  ignoreMissing(() => {
-    fs().renameSync(path, aside);
-    moved = true;
-  });
-  if (!moved) return true;
+  ignoreMissing(() => fs().renameSync(path, aside));
   if (identify(aside) !== found) ignoreMissing(() => fs().linkSync(aside, path));
   ignoreMissing(() => fs().unlinkSync(aside));
   return true;
