@@ -105,9 +105,10 @@ export interface VsockDevice extends Transport, Disposable {
  * `zeroCopyReceive` on, until its batch is released: nothing is copied, on any kernel, and the
  * guest could write to it meanwhile (`volatile`).
  *
- * A VMM that pauses its guest stops the device meanwhile, which ends all connections. Neither a VMM
- * nor its guest can make the device wait, with one exception: to close a descriptor that a VMM has
- * sent, of a file of FUSE or NFS, takes as long as the server of that file does.
+ * A VMM that pauses its guest stops the device meanwhile, which ends all connections: the guest is
+ * told so when it goes on. Neither a VMM nor its guest can make the device wait, but for this: to
+ * close a descriptor that a VMM has sent, of a file of FUSE or NFS, takes as long as the server of
+ * that file does.
  *
  * It does not keep the process alive; what waits on its sockets does. Deno wants `--allow-read` and
  * `--allow-write` of `socketPath` for it.

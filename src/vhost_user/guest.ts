@@ -43,10 +43,10 @@ export interface GuestHost {
   rests(): void;
   /** There is memory for payloads to `guest` again: see `Stack.tellRoom()`. */
   tellRoom(guest: Guest, bytes: number, least: number): boolean;
-  /** The driver of `guest` has started. */
-  started(guest: Guest): void;
-  /** The driver of `guest` has gone: its connections are over. */
-  stopped(guest: Guest): void;
+  /** The driver of `guest` has gone: its connections are over. Gives what resets them. */
+  stopped(guest: Guest): readonly Header[];
+  /** The driver of `guest` has started, or has gone. */
+  changed(guest: Guest): void;
   /** The guest has broken a ring, and is not served until its driver starts anew. */
   fault(guest: Guest, error: Error): void;
 }
@@ -68,6 +68,8 @@ export class Guest implements Carrier, TxEnd {
   #driver: Driver | undefined;
   /** A ring that is of no use any more. */
   #broken: Virtqueue | undefined;
+  /** What resets the connections of the driver before. */
+  #resets: readonly Header[] = [];
   #pumping = false;
   /** Whether kicks are off: what has come is found by a look at the rings. */
   #awake = true;
@@ -126,8 +128,17 @@ export class Guest implements Carrier, TxEnd {
       tx: new TxReader(session.rings[TX]!.queue!, indirect, this.counters, this),
     };
     this.#awake = true; // its rings tell when they were to kick, before a pause
-    this.#host.started(this);
+    this.#tellResets(session.rings[TX]!.queue!);
+    this.#host.changed(this);
     this.pump();
+  }
+
+  /** Who goes on after a pause still believes in its connections; a new driver begins at 0. */
+  #tellResets({ lastAvail }: Virtqueue): void {
+    const resets = this.#resets;
+    this.#resets = [];
+    if (lastAvail === 0) return;
+    for (const reset of resets) this.send(reset);
   }
 
   /** Ends all connections; what was borrowed is given back. */
@@ -142,7 +153,8 @@ export class Guest implements Carrier, TxEnd {
     } finally {
       this.#driver = undefined;
       driver.rx.stop();
-      this.#host.stopped(this);
+      this.#resets = this.#host.stopped(this);
+      this.#host.changed(this);
     }
   }
 

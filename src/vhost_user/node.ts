@@ -188,15 +188,16 @@ export class DeviceNode extends StackNode implements GuestHost {
     this.turns.end();
   }
 
-  started(guest: Guest): void {
-    this.#listener.state(guest.cid);
+  stopped(guest: Guest): readonly Header[] {
+    const resets = this.stack.reset(guest);
+    for (const reset of this.#flows.stop(guest.cid)) {
+      if (reset.dstCid === guest.cid) resets.push(reset);
+      else this.#pass(reset, this.#guests.get(reset.dstCid), 2 * FORWARDED_MAX);
+    }
+    return resets;
   }
 
-  stopped(guest: Guest): void {
-    this.stack.reset(guest);
-    for (const reset of this.#flows.stop(guest.cid)) {
-      this.#pass(reset, this.#guests.get(reset.dstCid), 2 * FORWARDED_MAX);
-    }
+  changed(guest: Guest): void {
     this.#listener.state(guest.cid);
   }
 

@@ -29,13 +29,13 @@ export class SiblingFlows {
     }
   }
 
-  /** Forgets the guest `cid`: what resets all that others have heard of it. */
+  /** Forgets the guest `cid`: what resets all that others have heard of it, and it of them. */
   stop(cid: number): Header[] {
     const resets: Header[] = [];
     for (const [cids, flows] of this.#told) {
-      const [from, to] = cids.split(" ").map(Number);
-      if (from === cid) resets.push(...flows.values());
-      if (from === cid || to === cid) this.#told.delete(cids);
+      if (!cids.split(" ").map(Number).includes(cid)) continue;
+      resets.push(...flows.values());
+      this.#told.delete(cids);
     }
     return resets;
   }

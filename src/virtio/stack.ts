@@ -12,8 +12,8 @@ import { VMADDR_CID_ANY, VMADDR_CID_LOCAL, VMADDR_PORT_ANY } from "../../ffi/abi
 import { SysError } from "../../ffi/errno.ts";
 import type { Carrier } from "./carrier.ts";
 import { receivePacket, resetByDevice } from "./connection.ts";
-import { type Header, type Packet, resetOf, reversed } from "./packet.ts";
-import type { SockAddr, VsockSock } from "./sock.ts";
+import { type Ends, type Header, type Packet, resetOf, reversed } from "./packet.ts";
+import { SHUTDOWN_MASK, type SockAddr, type VsockSock } from "./sock.ts";
 import { type Timer, Timers } from "./timers.ts";
 
 const LAST_RESERVED_PORT = 1023;
@@ -102,17 +102,25 @@ export class Stack {
 
   /**
    * The device behind `carrier` is gone: its connections end with ECONNRESET. The next one hears
-   * nothing of them.
+   * nothing of them. Gives what resets those that the peer has not ended, should it come back.
    */
-  reset(carrier: Carrier): void {
+  reset(carrier: Carrier): Header[] {
     // Of the bound ones not all: a connection that the peer has ended stays as it is.
     const asked = [...this.#bound.values()].flat().filter(({ state }) => state === "syn_sent");
-    for (const sock of [...this.#connected.values()].flat().concat(asked)) {
-      if (sock.carrier === carrier) resetByDevice(this, sock);
-    }
-    // Some are in no table any more.
-    for (const sock of carrier.closing ?? []) resetByDevice(this, sock);
+    const known = [...this.#connected.values()].flat().concat(asked);
+    const socks = new Set(known.filter((sock) => sock.carrier === carrier));
+    for (const sock of carrier.closing ?? []) socks.add(sock); // some are in no table any more
+    const resets = [...socks].filter(({ peerShutdown }) => peerShutdown !== SHUTDOWN_MASK)
+      .map((sock) => resetOf(this.#endsOf(sock)));
+    for (const sock of socks) resetByDevice(this, sock);
     carrier.epoch = (carrier.epoch ?? 0) + 1;
+    return resets;
+  }
+
+  #endsOf(sock: VsockSock): Ends {
+    const { local, remote, type } = sock;
+    const src = { srcCid: this.sourceCid(sock), srcPort: local.port };
+    return { ...src, dstCid: remote.cid, dstPort: remote.port, type };
   }
 
   /** Answers a packet that no socket wants by RST, unless it was one. */

@@ -148,6 +148,21 @@ test("VsockDevice resets connections of a guest with another one that stops", {
   });
 });
 
+test("VsockDevice resets a connection between guests at both ends where one of them pauses", {
+  timeout: 60_000,
+}, async () => {
+  await withSiblings(async (from, to) => {
+    await connected(from, to, 1);
+    await from.machine.resume(await from.machine.pause());
+    for (
+      const [guest, srcCid, dstPort] of [[to, GUEST_CID, 9], [from, GUEST_CID + 1, 1]] as const
+    ) {
+      const got = await guest.next();
+      assertEquals([got.op, got.srcCid, got.dstPort], [VIRTIO_VSOCK_OP_RST, srcCid, dstPort]);
+    }
+  });
+});
+
 test("VsockDevice resets what it does not take for another guest", {
   timeout: 60_000,
 }, async () => {

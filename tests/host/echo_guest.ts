@@ -1,6 +1,6 @@
 /**
  * A guest that answers: it echoes on one port, never reads on another, and does what is fatal on a
- * third. Once it does, it connects to the host and sends a byte.
+ * third. Once it does, it connects to the host and sends a byte, and tells when that is over.
  *
  * @module
  */
@@ -50,4 +50,6 @@ const serving = [
 ];
 using up = await connect({ cid: VMADDR_CID_HOST, port: PORTS.up }, { transport });
 await up.write(Uint8Array.of(1));
+const end = await up.read(new Uint8Array(1)).catch(({ code }: VsockError) => code);
+console.log(`${PORTS.up}: ${end ?? "the end"}`);
 await Promise.all(serving);

@@ -128,6 +128,24 @@ test(
 );
 
 test(
+  "a guest that is paused hears of the end of its connections when it goes on, and connects again",
+  LIMIT,
+  () =>
+    run(async ({ guest, monitor }) => {
+      await resetBy(async () => {
+        await monitor.execute("stop");
+        await monitor.execute("cont");
+      });
+      await guest.says(`${PORTS.up}: the end`);
+      const address = { cid: GUEST_CID, port: PORTS.echo };
+      using conn = await connect(address, { transport: host.device });
+      assertEquals(await echoed(conn, bytes(100_000)), bytes(100_000));
+      conn.close();
+      await quit(monitor);
+    }),
+);
+
+test(
   "a device whose process is killed is replaced under its guest, which goes on",
   LIMIT,
   async () => {

@@ -9,7 +9,7 @@ import {
   VIRTIO_VSOCK_TYPE_STREAM,
 } from "../../../ffi/abi/virtio_vsock.ts";
 import { SiblingFlows } from "../../../src/vhost_user/sibling_flows.ts";
-import { type Ends, resetOf, reversed } from "../../../src/virtio/packet.ts";
+import { type Ends, type Header, resetOf, reversed } from "../../../src/virtio/packet.ts";
 
 const FLOWS_MAX = 1_024;
 const [A, B, C] = [3, 4, 5];
@@ -34,17 +34,21 @@ function connected(): SiblingFlows {
   return flows;
 }
 
-test("SiblingFlows.stop() gives what resets all that the others know of a guest, once", () => {
+/** What resets a connection of A with `to` at both of its ends. */
+function resets(to: number): Header[] {
+  return [resetOf(ends(A, to)), resetOf(reversed(ends(A, to)))];
+}
+
+test("SiblingFlows.stop() gives what resets a guest's connections at both of their ends, once", () => {
   const flows = connected();
-  assertEquals(flows.stop(A), [resetOf(ends(A, B)), resetOf(ends(A, C))]);
+  assertEquals(flows.stop(A), [...resets(B), ...resets(C)]);
   for (const cid of [A, B, C]) assertEquals(flows.stop(cid), []);
-  assertEquals(connected().stop(B), [resetOf(reversed(ends(A, B)))]);
 });
 
-test("SiblingFlows.stop() forgets what a guest was told, whose next driver knows nothing of it", () => {
+test("SiblingFlows.stop() leaves the connections of others", () => {
   const flows = connected();
-  flows.stop(B);
-  assertEquals(flows.stop(A), [resetOf(ends(A, C))]);
+  assertEquals(flows.stop(B), resets(B));
+  assertEquals(flows.stop(A), resets(C));
 });
 
 test("SiblingFlows.note() forgets a connection that either of its ends resets, and no other", () => {
@@ -52,8 +56,8 @@ test("SiblingFlows.note() forgets a connection that either of its ends resets, a
     const [flows, others] = [connected(), connected()];
     note(flows, VIRTIO_VSOCK_OP_RST, from);
     note(others, VIRTIO_VSOCK_OP_RST, { ...from, type: from.type + 1 });
-    assertEquals([flows.stop(B).length, others.stop(B).length], [0, 1]);
-    assertEquals(flows.stop(A), [resetOf(ends(A, C))]);
+    assertEquals([flows.stop(B).length, others.stop(B).length], [0, 2]);
+    assertEquals(flows.stop(A), resets(C));
   }
 });
 

@@ -16,7 +16,7 @@ import { ERRNO, SysError } from "../../../ffi/errno.ts";
 import { connect, listen, receive, shutdown, updateBufferSize } from "../../../src/virtio/calls.ts";
 import type { Carrier } from "../../../src/virtio/carrier.ts";
 import { release } from "../../../src/virtio/connection.ts";
-import type { Header, Packet } from "../../../src/virtio/packet.ts";
+import { type Header, type Packet, resetOf, reversed } from "../../../src/virtio/packet.ts";
 import { PagePayload } from "../../../src/virtio/payload.ts";
 import { VsockSock } from "../../../src/virtio/sock.ts";
 import { Stack } from "../../../src/virtio/stack.ts";
@@ -265,6 +265,30 @@ test("Stack.reset() leaves what can be read of a connection that its peer has en
     const got = [1, 2].map(() => receive(rig.stack, sock, buffer, 0, out));
     release(rig.stack, sock);
     assertEquals([got, out.flags, rig.sent, next], [[len, 0], 0, [], true]);
+  }
+});
+
+test("Stack.reset() gives what resets all that the peer still believes in", () => {
+  const lives: [(rig: Rig) => unknown, number][] = [
+    [(rig) => rig.asked(), 1],
+    [(rig) => rig.connected(), 1],
+    [(rig) => release(rig.stack, rig.connected()), 1],
+    [(rig) => {
+      Object.assign(rig.carrier, { closing: new Set() });
+      release(rig.stack, rig.connected());
+    }, 1],
+    [(rig) => {
+      rig.connected();
+      rig.receive(VIRTIO_VSOCK_OP_RST);
+    }, 0],
+    [(rig) => rig.listening(), 0],
+  ];
+  for (const [live, count] of lives) {
+    const rig = new Rig();
+    live(rig);
+    const reset = resetOf(reversed(rig.header(0)));
+    assertEquals(rig.stack.reset(rig.carrier), new Array(count).fill(reset));
+    assertEquals(rig.stack.reset({ ...rig.carrier }), []);
   }
 });
 
