@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  VIRTIO_VSOCK_OP_CREDIT_REQUEST,
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
@@ -372,6 +373,16 @@ function throwing({ carrier }: Rig): () => void {
   };
   return () => void (carrier.send = send);
 }
+
+test("a packet that its carrier throws at has told the peer of no credit", () => {
+  const rig = new Rig();
+  const { credit } = rig.connected();
+  credit.queued(10);
+  credit.drained(10);
+  throwing(rig);
+  assertThrows(() => rig.receive(VIRTIO_VSOCK_OP_CREDIT_REQUEST), Error, "a tap");
+  assertEquals(credit.untold(), 10);
+});
 
 test("close() of a connection that its peer has ended forgets it, though its carrier throws", () => {
   const rig = new Rig();
