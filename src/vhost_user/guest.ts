@@ -127,7 +127,7 @@ export class Guest implements Carrier, TxEnd {
       rx: new RxWriter(session.rings[RX]!.queue!, session),
       tx: new TxReader(session.rings[TX]!.queue!, indirect, this.counters, this),
     };
-    this.#awake = true; // its rings tell when they were to kick, before a pause
+    this.#awake = true; // after a pause, its rings may still ask for a kick of much later
     this.#tellResets(session.rings[TX]!.queue!);
     this.#host.changed(this);
     this.pump();
