@@ -12,7 +12,6 @@ import {
 } from "../../ffi/abi/virtio_vsock_usr.ts";
 import { SysError } from "../../ffi/errno.ts";
 import type { RxMapping } from "../socket.ts";
-import { mapRx } from "../virtio/calls.ts";
 import { tellCredit } from "../virtio/connection.ts";
 import { pagesOf, type Piece } from "../virtio/rx_queue.ts";
 import type { VsockSock } from "../virtio/sock.ts";
@@ -77,7 +76,7 @@ export class StackMapping implements RxMapping {
     const { sock } = this.#owner;
     if (this.#pieces.length > 0 && sock.rx.length > 0) throw new SysError("getsockopt", "EBUSY");
     const pieces: Piece[] = [];
-    mapRx(this.#node.stack, sock, this.dataPages, pieces);
+    sock.rx.map(this.dataPages, pieces);
     const headers = this.#headers;
     let pages = 0;
     for (let i = 0; i < pieces.length; i++) {
@@ -88,10 +87,10 @@ export class StackMapping implements RxMapping {
     if (pieces.length < USR_HDR_MAX) headers.setHeader(pieces.length, 0, 0);
     headers.setHdrNum(pages);
     sock.settle();
-    if (pieces.length === 0) return;
-    this.#pieces = pieces;
+    if (pieces.length > 0) this.#pieces = pieces;
     this.#at = 0;
     this.#atPage = 0;
+    giveCredit(this.#node.stack, sock); // last: a tap may throw
   }
 
   lend(page: number, length: number): Uint8Array {
@@ -129,7 +128,7 @@ export class StackMapping implements RxMapping {
   }
 }
 
-/** Of pages that were the peer's own, credit comes with their release. */
+/** As recv(2) on a stream does; of pages that were the peer's own, when they are released. */
 function giveCredit(stack: Stack, sock: VsockSock): void {
   if (sock.state === "established" && !sock.done && !sock.dead) tellCredit(stack, sock);
 }

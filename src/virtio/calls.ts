@@ -17,7 +17,6 @@ import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../ffi/abi/vm_sockets.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "../../ffi/errno.ts";
 import { attach, emit, sendShutdown, tellCredit } from "./connection.ts";
 import type { Payload } from "./packet.ts";
-import type { Piece } from "./rx_queue.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type SockAddr, type VsockSock } from "./sock.ts";
 import type { Stack } from "./stack.ts";
 
@@ -223,16 +222,6 @@ function receiveMessage(
     sock.settle();
   }
   return flags & MSG_TRUNC ? length : Math.min(length, buffer.length);
-}
-
-/**
- * The dequeue half of `getsockopt(SO_VM_SOCKETS_MAP_RX)`, on a socket that was connected: moves
- * packets into at most `pages` data pages, and tells the peer of credit as recv(2) on a stream
- * does.
- */
-export function mapRx(stack: Stack, sock: VsockSock, pages: number, into: Piece[]): void {
-  sock.rx.map(pages, into);
-  if (sock.state === "established" && !sock.done) tellCredit(stack, sock);
 }
 
 /** Sets `SO_VM_SOCKETS_BUFFER_SIZE` within its bounds, and tells a peer. */

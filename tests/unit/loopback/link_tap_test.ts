@@ -1,8 +1,12 @@
 /** Taps of a link that throw, or make calls. */
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { PROT_READ } from "../../../ffi/abi/mman.ts";
 import { POLLERR, POLLIN, POLLRDHUP } from "../../../ffi/abi/poll.ts";
-import { VIRTIO_VSOCK_OP_RW } from "../../../ffi/abi/virtio_vsock.ts";
+import {
+  VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+  VIRTIO_VSOCK_OP_RW,
+} from "../../../ffi/abi/virtio_vsock.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { listen } from "../../../src/listen.ts";
@@ -61,6 +65,37 @@ for (const type of ["stream", "seqpacket"] as const) {
     },
   );
 }
+
+test(
+  "a mapping is filled, and frees what it has, though a tap throws as credit is told",
+  TIMEOUT,
+  async () => {
+    const [end, other] = createLoopbackLink({ largeBlocks: 3 });
+    let throws = false;
+    using host = openLoopback(end, {
+      tap: ({ srcCid, op }) => {
+        if (throws && srcCid === HOST && op === VIRTIO_VSOCK_OP_CREDIT_UPDATE) {
+          throw new Error("tap");
+        }
+      },
+    });
+    using guest = openLoopback(other);
+    const options = { zeroCopyReceive: true };
+    using listener = listen(ADDRESS, { transport: host, options });
+    using near = await connect(ADDRESS, { transport: guest });
+    using far = await listener.accept();
+    const data = new Uint8Array(3 * 65_536).fill(7); // all large blocks
+    assertEquals(near.socket.send(data, 0), data.length);
+    far.socket.poll(0);
+    const mapping = far.socket.mmap(data.length + 4_096, PROT_READ);
+    throws = true;
+    assertThrows(() => mapping.mapRx(), Error, "tap");
+    throws = false;
+    assertEquals([0, 16, 32].map((page) => mapping.lend(page, 65_536)[0]), [7, 7, 7]);
+    mapping.advise();
+    assertEquals(near.socket.send(data.subarray(65_536), 0), 65_536); // what there is credit for
+  },
+);
 
 test(
   "a send that finds that the peer of a link broke the rules takes in nothing of it, nor throws",
