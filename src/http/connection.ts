@@ -6,10 +6,9 @@
 import type { ServerResponse } from "node:http";
 import type { Address } from "../address.ts";
 import type { Conn } from "../conn.ts";
+import { whenGone } from "../conn/gone.ts";
 import type { ConnDuplex } from "./duplex.ts";
 import { IdleTimer } from "./idle_timer.ts";
-
-const NOTHING = new Uint8Array(0);
 
 /** How what cannot be served is answered: it is no HTTP, its head is too long, or it is CONNECT. */
 type Refusal =
@@ -69,10 +68,13 @@ export class Connection<A extends Address> {
     if (this.duplex.writable) this.duplex.end();
   }
 
-  /** The client has closed its half, or all: then a write fails, even one of no bytes. */
+  /** The client has closed its half, or all, as it may do later. */
   #onEnd(): void {
     if (this.#last?.req.complete === false) return this.#destroySoon(); // Deno lets its reader wait
-    if (this.#requests > 0 && this.duplex.writable) this.duplex.write(NOTHING);
+    if (this.#requests === 0) return; // node:http closes it, or who has taken it over
+    const over = new AbortController();
+    this.closed.then(() => over.abort());
+    whenGone(this.conn.socket, over.signal, () => void this.duplex.destroy());
     if (this.conn.remoteAddr.transport !== "tcp") return;
     // Only bytes would tell there: a handler may give up, and an answer is sent all the same.
     for (const gone of this.#open.keys()) gone.abort(goneReason(undefined));

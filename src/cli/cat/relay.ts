@@ -7,9 +7,9 @@ import { Buffer } from "node:buffer";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "../../address.ts";
 import type { Conn } from "../../conn.ts";
+import { peerGone } from "../../conn/gone.ts";
 import { isVsockError, VsockError } from "../../error.ts";
 import { orAborted } from "../../wait/waiting.ts";
-import { peerGone } from "../serving/gone.ts";
 import type { Pipes } from "./pipes.ts";
 
 const BUFFER_BYTES = 65_536;

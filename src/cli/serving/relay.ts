@@ -7,10 +7,10 @@ import { setImmediate } from "node:timers/promises";
 import { POLLIN, POLLOUT } from "../../../ffi/abi/poll.ts";
 import { SHUT_RD, SHUT_WR, SO_LINGER, SOL_SOCKET } from "../../../ffi/abi/socket.ts";
 import { isSysError } from "../../../ffi/errno.ts";
+import { whenGone } from "../../conn/gone.ts";
 import { recvConnected } from "../../conn/recv.ts";
 import { ignoreRefusal } from "../../kernel/refusal.ts";
 import { type AnySocket, WOULD_BLOCK } from "../../socket.ts";
-import { whenGone } from "./gone.ts";
 
 /** What has gone one way so far. */
 export interface Flow {

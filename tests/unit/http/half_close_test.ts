@@ -1,10 +1,13 @@
 /** Clients that close their half of a connection, and those that close all of it. */
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
+import type { Address } from "../../../src/address.ts";
 import { connect } from "../../../src/connect.ts";
 import type { Conn } from "../../../src/conn.ts";
 import { type HttpServer, serve, type ServeHandler } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
+import type { TransportChoice } from "../../../src/transport.ts";
+import { UnixFolder } from "../../helpers/unix_folder.ts";
 import { until } from "../../helpers/until.ts";
 import { bytes, readText, Site, source } from "./helpers.ts";
 
@@ -105,6 +108,29 @@ test("serve aborts request.signal of each request whose client is gone", limit, 
   await until(() => ended.length === 6, () => ended.length);
   conn.close();
   await Promise.all(ended);
+});
+
+test("serve aborts request.signal once a client goes that had closed its half", limit, async () => {
+  using folder = new UnixFolder();
+  const ways: readonly (readonly [Address, TransportChoice<Address>])[] = [
+    [{ cid: 1, port: 4003 }, "loopback"],
+    [{ path: folder.path("s") }, "auto"],
+  ];
+  for (const [address, transport] of ways) {
+    const asked = Promise.withResolvers<Request>();
+    await using server = serve(listen(address, { transport }), (request) => {
+      asked.resolve(request);
+      return new Promise((_, reject) => request.signal.addEventListener("abort", reject));
+    });
+    const conn = await connect(server.addr, { transport });
+    await conn.write(bytes(GET));
+    await conn.closeWrite();
+    const { signal } = await asked.promise;
+    await new Promise((resolve) => setTimeout(resolve, 20)); // the end comes after the request
+    assertEquals(signal.aborted, false);
+    conn.close();
+    await until(() => signal.aborted);
+  }
 });
 
 test(

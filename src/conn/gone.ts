@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { POLLHUP } from "../../../ffi/abi/poll.ts";
-import { SysError } from "../../../ffi/errno.ts";
-import { isRead } from "../../conn/recv.ts";
-import { VsockError } from "../../error.ts";
-import type { AnySocket } from "../../socket.ts";
-import { orAborted, sleepUnheld } from "../../wait/waiting.ts";
+import { POLLHUP } from "../../ffi/abi/poll.ts";
+import { SysError } from "../../ffi/errno.ts";
+import { VsockError } from "../error.ts";
+import type { AnySocket } from "../socket.ts";
+import { orAborted, sleepUnheld } from "../wait/waiting.ts";
+import { isRead } from "./recv.ts";
 
 const LOOK_MS = 200;
 
