@@ -52,14 +52,15 @@ export async function resolveName(
     return found.map((one) => one.address);
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
-    const hint = isRefused(cause)
-      ? `Deno looks up no name without --allow-net=${hostname}`
-      : `the name ${hostname} has no address${family === 0 ? "" : ` of IPv${family}`}`;
+    const hint = explain(cause, hostname, family);
     throw new VsockError("connect", "EADDRNOTAVAIL", { address, hint, cause });
   }
 }
 
-/** What `node:dns` of Deno makes of a permission that it lacks. */
-function isRefused(cause: unknown): boolean {
-  return cause instanceof Error && "code" in cause && cause.code === "EPERM";
+function explain(cause: unknown, hostname: string, family: number): string {
+  const { code } = (cause ?? {}) as { readonly code?: unknown };
+  // What `node:dns` of Deno makes of a permission that it lacks.
+  if (code === "EPERM") return `Deno looks up no name without --allow-net=${hostname}`;
+  if (code === "EAI_AGAIN") return `no name server answers for ${hostname}: that may pass`;
+  return `the name ${hostname} has no address${family === 0 ? "" : ` of IPv${family}`}`;
 }

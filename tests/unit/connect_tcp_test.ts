@@ -16,17 +16,33 @@ test("connect() takes a name, whose addresses it tries in turn", { timeout: 60_0
   assertEquals(far.remoteAddr, near.localAddr);
 });
 
-/** Has every name stand for `addresses` until it is disposed. */
-function resolveAllTo(...addresses: readonly string[]): Disposable {
+type Lookup = (name: string, options: { readonly family?: number }) => Promise<unknown>;
+
+/** Has names looked up by `found` until it is disposed. */
+function lookUpBy(found: Lookup): Disposable {
   const dns = process.getBuiltinModule("node:dns/promises") as unknown as Record<string, unknown>;
   const { lookup } = dns;
-  dns["lookup"] = (_: string, { family }: { family?: number }) =>
+  dns["lookup"] = found;
+  return { [Symbol.dispose]: () => void (dns["lookup"] = lookup) };
+}
+
+/** Has every name stand for `addresses` until it is disposed. */
+function resolveAllTo(...addresses: readonly string[]): Disposable {
+  return lookUpBy((_, { family }) =>
     Promise.resolve(
       addresses.map((address) => ({ address, family: isIP(address) }))
         .filter((found) => !family || found.family === family),
-    );
-  return { [Symbol.dispose]: () => void (dns["lookup"] = lookup) };
+    )
+  );
 }
+
+test("connect() says whether a name has no address, or nobody can tell for now", async () => {
+  for (const [code, hint] of [["ENOTFOUND", "has no address"], ["EAI_AGAIN", "that may pass"]]) {
+    using _names = lookUpBy(() => Promise.reject(Object.assign(new Error(), { code })));
+    const error = await assertRejects(() => connect({ hostname: "a.test", port: 1 }), VsockError);
+    assertEquals([error.code, error.hint?.endsWith(hint!)], ["EADDRNOTAVAIL", true], error.hint);
+  }
+});
 
 test("connect() tries the next address of a name where one does not answer", {
   timeout: 60_000,
