@@ -7,7 +7,7 @@ import type { Conn } from "../../../src/conn.ts";
 import { type HttpServer, serve, type ServeHandler } from "../../../src/http/serve.ts";
 import { listen } from "../../../src/listen.ts";
 import type { TransportChoice } from "../../../src/transport.ts";
-import { UnixFolder } from "../../helpers/unix_folder.ts";
+import { TempFolder } from "../../helpers/temp_folder.ts";
 import { until } from "../../helpers/until.ts";
 import { bytes, readText, Site, source } from "./helpers.ts";
 
@@ -111,7 +111,7 @@ test("serve aborts request.signal of each request whose client is gone", limit, 
 });
 
 test("serve aborts request.signal once a client goes that had closed its half", limit, async () => {
-  using folder = new UnixFolder();
+  using folder = new TempFolder();
   const ways: readonly (readonly [Address, TransportChoice<Address>])[] = [
     [{ cid: 1, port: 4003 }, "loopback"],
     [{ path: folder.path("s") }, "auto"],
