@@ -159,6 +159,18 @@ test("Stack.receive() takes no bytes behind the end, nor more than it gave credi
   assertEquals(receive(other.stack, overrun, new Uint8Array(1), 0, { flags: 0 }), 0);
 });
 
+test("a connection that its peer shuts down one way after the other is over then, and reset", () => {
+  const ways = [VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND];
+  for (const [first, second] of [ways, ways.toReversed()]) {
+    const rig = new Rig();
+    const sock = rig.connected();
+    rig.receive(VIRTIO_VSOCK_OP_SHUTDOWN, { flags: first! });
+    assertEquals([sock.done, rig.sent.at(-1)], [false, VIRTIO_VSOCK_OP_REQUEST]);
+    rig.receive(VIRTIO_VSOCK_OP_SHUTDOWN, { flags: second! });
+    assertEquals([sock.done, rig.sent.at(-1)], [true, VIRTIO_VSOCK_OP_RST]);
+  }
+});
+
 test("SEQPACKET sockets neither connect to a peer that has no messages, nor accept it", () => {
   const type = VIRTIO_VSOCK_TYPE_SEQPACKET;
   for (const seqpacket of [false, true]) {
