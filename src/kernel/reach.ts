@@ -104,6 +104,7 @@ export function whyNotListen(
     case guestCid:
       return undefined;
     default:
+      if (guestCid === VMADDR_CID_ANY) return undefined; // it may be: bind(2) is to say it
       return `it is not this machine's, which has ${guestCid ?? "1 and 2 at most"}`;
   }
 }

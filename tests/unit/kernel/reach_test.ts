@@ -81,6 +81,8 @@ test("whyNotListen() takes the CIDs that bind(2) takes", () => {
   assertEquals(takes(GUEST), [5, VMADDR_CID_ANY]);
   assertEquals(takes(HOST), [2, VMADDR_CID_ANY]);
   assertEquals(takes(ALL), [1, 2, 5, VMADDR_CID_ANY]);
+  const unknown = { ...NONE, guestCid: VMADDR_CID_ANY };
+  assertEquals(takes(unknown), [5, 77, VMADDR_CID_ANY]); // of which bind(2) refuses one
 });
 
 test("kernelTransports() agrees with the local CID", { skip }, () => {
