@@ -85,9 +85,10 @@ export const LIBC_PATHS: readonly string[] = [
   "/lib/libc.musl-aarch64.so.1",
 ];
 
-/** Whether `error` is Deno's word for a permission that it lacks. */
+/** Whether `error` is a runtime's word for a permission that it lacks: Deno's, or Node's. */
 export function isNotCapable(error: unknown): boolean {
-  return error instanceof Error && error.name === "NotCapable";
+  return error instanceof Error &&
+    (error.name === "NotCapable" || "code" in error && error.code === "ERR_ACCESS_DENIED");
 }
 
 /** {@linkcode FfiUnavailableError.library} where memory is out of reach, and libc is not. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Address } from "./address.ts";
+import { process } from "./runtime/builtins.ts";
 
 const CLOSED = "it was closed before";
 const CONN_CLOSED =
@@ -117,10 +118,7 @@ const TCP: Hints = {
 };
 
 const UNWRITABLE = "this user may not write to that folder";
-const DEAD = "Deno" in globalThis
-  ? "; a dead one gives way with --allow-read and --allow-write of its folder"
-  : "";
-const TAKEN = `somebody listens there, or it is no socket${DEAD}`;
+const TAKEN = `somebody listens there, or it is no socket${deadHint()}`;
 const NO_FOLDER = "there is no such folder";
 
 const UNIX: Hints = {
@@ -136,6 +134,16 @@ const UNIX: Hints = {
   "listen ENOENT": NO_FOLDER,
   "recv ECONNRESET": "the peer closed with bytes unread",
 };
+
+/** What a dead socket at a path needs to give way, where the runtime asks for permissions. */
+function deadHint(): string {
+  if ("Deno" in globalThis) {
+    return "; a dead one gives way with --allow-read and --allow-write of its folder";
+  }
+  const { permission } = process() as { readonly permission?: unknown }; // of Node alone
+  if (permission === undefined) return "";
+  return "; a dead one gives way with --allow-fs-read and --allow-fs-write of its folder";
+}
 
 function hintsOf(address: Address | undefined): Hints {
   if (address === undefined || "cid" in address) return VSOCK;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isNotCapable } from "../ffi/backend.ts";
 import type { Address, TcpAddress } from "./address.ts";
 import { dns, net } from "./runtime/builtins.ts";
 import { VsockError } from "./error.ts";
@@ -59,8 +60,10 @@ export async function resolveName(
 
 function explain(cause: unknown, hostname: string, family: number): string {
   const { code } = (cause ?? {}) as { readonly code?: unknown };
-  // What `node:dns` of Deno makes of a permission that it lacks.
-  if (code === "EPERM") return `Deno looks up no name without --allow-net=${hostname}`;
+  // EPERM is what `node:dns` of Deno makes of a permission that it lacks.
+  if (isNotCapable(cause) || code === "EPERM") {
+    return `to look up a name takes --allow-net${"Deno" in globalThis ? `=${hostname}` : ""}`;
+  }
   if (code === "EAI_AGAIN") return `no name server answers for ${hostname}: that may pass`;
   return `the name ${hostname} has no address${family === 0 ? "" : ` of IPv${family}`}`;
 }

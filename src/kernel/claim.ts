@@ -5,6 +5,7 @@
  */
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../ffi/abi/socket.ts";
 import { encodeSockaddrUn } from "../../ffi/abi/un.ts";
+import { isNotCapable } from "../../ffi/backend.ts";
 import { isSysError, SysError } from "../../ffi/errno.ts";
 import { close, connect, socket } from "../../ffi/libc.ts";
 import { fs, process } from "../runtime/builtins.ts";
@@ -48,15 +49,15 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
 }
 
 /**
- * Where `path` is, however the working directory changes. It looks there as well: what Deno does
- * not permit has to fail before the bind. What the kernel refuses, bind(2) will tell.
+ * Where `path` is, however the working directory changes. It looks there as well: what the
+ * runtime does not permit has to fail before the bind. What the kernel refuses, bind(2) will tell.
  */
 function locate(path: string): string {
   try {
     identify(path);
     return path.startsWith("/") ? path : `${process().cwd()}/${path}`;
   } catch (error) {
-    if ((error as { readonly code?: unknown }).code === undefined) throw error; // Deno's own
+    if (isNotCapable(error)) throw error;
     return path;
   }
 }

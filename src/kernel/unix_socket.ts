@@ -18,7 +18,7 @@ export class UnixSocket extends KernelSocket<UnixAddress> {
       this.#claim = claimPath(path, bind);
     } catch (error) {
       if (!isNotCapable(error)) throw error;
-      bind(); // as Deno does not permit more, the path is nobody's
+      bind(); // as the runtime does not permit more, the path is nobody's
     }
   }
 

@@ -10,10 +10,11 @@ import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
 import { runChild } from "../../helpers/child.ts";
 import { failOnce } from "../../helpers/faulty_libc.ts";
-import { NO_PERMISSIONS } from "../../helpers/runtime.ts";
+import { NO_PERMISSIONS, RUNTIME } from "../../helpers/runtime.ts";
 import { TempFolder } from "../../helpers/temp_folder.ts";
 
 const limit = { timeout: 60_000 };
+const ROOT = new URL("../../..", import.meta.url).pathname;
 const CHUNK = new Uint8Array(65_536);
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
@@ -75,6 +76,30 @@ test("listen() on a path without Deno's permission leaves it where it is", {
     listen({ path: "${path}" }).close();`;
   execFileSync(process.execPath, ["eval", "--no-check", code]);
   assert(lstatSync(path).isSocket());
+});
+
+const FFI_ALONE = {
+  deno: ["--allow-ffi"],
+  node: ["--permission", "--allow-ffi", "--allow-worker", `--allow-fs-read=${ROOT}`],
+};
+
+test("A runtime that permits no files and no names says which flags those take", {
+  ...limit,
+  skip: RUNTIME === "bun" ? "bun has no permissions: run it on Deno or Node" : false,
+}, async () => {
+  using folder = new TempFolder();
+  const path = folder.path("app");
+  const child = new URL("./permission_child.ts", import.meta.url);
+  const printed = await runChild(child, [path], FFI_ALONE[RUNTIME as "deno" | "node"]);
+  assert(lstatSync(path).isSocket());
+  const files = RUNTIME === "deno" ? "allow" : "allow-fs";
+  const gives = `a dead one gives way with --${files}-read and --${files}-write of its folder`;
+  const net = RUNTIME === "deno" ? "--allow-net=localhost" : "--allow-net";
+  assertEquals(
+    printed,
+    `EADDRINUSE: somebody listens there, or it is no socket; ${gives}\n` +
+      `EADDRNOTAVAIL: to look up a name takes ${net}\n`,
+  );
 });
 
 test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", limit, async () => {
