@@ -32,7 +32,10 @@ export interface SocketMaker<A extends Address = Address> {
 
 /** A maker of VM sockets: AF_VSOCK of the kernel, a loopback, or what stands in for them. */
 export interface Transport extends SocketMaker<VsockAddress> {
-  /** The CID of this end: `IOCTL_VM_SOCKETS_GET_LOCAL_CID`. */
+  /**
+   * The CID of this end: `IOCTL_VM_SOCKETS_GET_LOCAL_CID`. 4294967295 where there is none, or where
+   * it is a guest's and `/dev/vsock` may not be opened, as Deno lets nobody do without `-A`.
+   */
   readonly localCid: number;
 }
 
