@@ -75,6 +75,21 @@ export function selectTransport<A extends Address>(
   return maker as SocketMaker<A>;
 }
 
+/**
+ * `error` of a connect by `maker`. Where that is the loopback of this process, which `"auto"` takes
+ * for want of the kernel's, a refusal says so: somebody may well listen in another process.
+ */
+export function explainRefusal(error: unknown, maker: unknown, address: Address): unknown {
+  const refused = error instanceof VsockError && error.code === "ECONNRESET";
+  if (!refused || maker !== shared || !("cid" in address)) return error;
+  const why = whyNotConnect(address) ?? LOADED_SINCE;
+  const hint = "nobody in this process listens on this port, or its queue is full; " +
+    `other processes are out of reach: ${why}`;
+  return new VsockError(error.op, error.code, { address, hint, cause: error.cause });
+}
+
+const LOADED_SINCE = "vsock_loopback was not there yet";
+
 type SomeMaker =
   | SocketMaker<VsockAddress>
   | SocketMaker<TcpAddress>

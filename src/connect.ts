@@ -18,7 +18,7 @@ import {
   type UnmixedAddress,
   type VsockAddress,
 } from "./address.ts";
-import { selectTransport } from "./auto.ts";
+import { explainRefusal, selectTransport } from "./auto.ts";
 import { Conn } from "./conn.ts";
 import { attempt, isVsockError, toVsockError, VsockError } from "./error.ts";
 import { openSocket, readWanted, type Wanted } from "./open.ts";
@@ -218,7 +218,7 @@ async function connectTo<A extends Address>(plan: Plan<A>): Promise<Conn<A>> {
     return toConn(socket, address);
   } catch (cause) {
     socket.close();
-    throw cause;
+    throw plan.transport === "auto" ? explainRefusal(cause, maker, address) : cause;
   }
 }
 

@@ -1,8 +1,15 @@
 import { test } from "node:test";
-import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { SysError } from "../../ffi/errno.ts";
 import { type Address, formatAddress } from "../../src/address.ts";
-import { type Candidate, selectTransport } from "../../src/auto.ts";
+import { type Candidate, explainRefusal, selectTransport } from "../../src/auto.ts";
+import { connect } from "../../src/connect.ts";
 import { VsockError } from "../../src/error.ts";
 import { kernelTransports } from "../../src/kernel/reach.ts";
 import { createLoopback } from "../../src/loopback/mod.ts";
@@ -49,6 +56,19 @@ test("selectTransport() asks nobody else where descriptors have run out", () => 
   assertMatch(String(error.hint), /ulimit -n/);
 });
 
+test("explainRefusal() says of the loopback of this process that it reaches no other", () => {
+  const address = { cid: 1, port: 4242 };
+  const shared = selectTransport("loopback", "connect", address);
+  const error = new VsockError("connect", "ECONNRESET", { address });
+  const told = explainRefusal(error, shared, address);
+  if (!(told instanceof VsockError)) throw told;
+  assertEquals([told.op, told.code, told.address], ["connect", "ECONNRESET", address]);
+  assertMatch(told.hint!, /^nobody in this process listens .* processes are out of reach: \w/);
+  assertStrictEquals(explainRefusal(error, first, address), error);
+  const other = new VsockError("connect", "ETIMEDOUT", { address });
+  assertStrictEquals(explainRefusal(other, shared, address), other);
+});
+
 test("selectTransport() asks for the call and the address", () => {
   const asked: unknown[] = [];
   const asks: Candidate = {
@@ -62,9 +82,20 @@ test("selectTransport() asks for the call and the address", () => {
   assertEquals(asked, ["listen", { cid: 5, port: 6 }]);
 });
 
+const transports = kernelTransports();
+const local = typeof transports === "object" && transports.local;
+
+test("connect() to CID 1 says why it reaches no other process", {
+  skip: local ? "the kernel has vsock_loopback: run it where it has not" : false,
+}, async () => {
+  const connecting = connect({ cid: 1, port: 4242 });
+  const error = await assertRejects(() => connecting, VsockError, "processes are out of reach: ");
+  assertEquals([error.op, error.code], ["connect", "ECONNRESET"]);
+  const named = connect({ cid: 1, port: 4242 }, { transport: "loopback" });
+  await assertRejects(() => named, VsockError, "nobody listens on this port");
+});
+
 test("selectTransport() for CID 1 is the kernel's where it has vsock_loopback", () => {
-  const transports = kernelTransports();
-  const local = typeof transports === "object" && transports.local;
   for (const op of ["connect", "listen"] as const) {
     const { name } = selectTransport("auto", op, { cid: 1, port: 1 });
     assertEquals(name, local ? "vsock" : "loopback");
