@@ -140,8 +140,8 @@ function deadHint(): string {
   if ("Deno" in globalThis) {
     return "; a dead one gives way with --allow-read and --allow-write of its folder";
   }
-  const { permission } = process() as { readonly permission?: unknown }; // of Node alone
-  if (permission === undefined) return "";
+  const here = process() as { readonly permission?: unknown } | undefined; // a browser has none
+  if (here?.permission === undefined) return "";
   return "; a dead one gives way with --allow-fs-read and --allow-fs-write of its folder";
 }
 
