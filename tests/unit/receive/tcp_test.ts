@@ -15,6 +15,7 @@ import {
   type TcpAddress,
   VsockError,
 } from "../../../mod.ts";
+import type { KernelSocket } from "../../../src/kernel/socket.ts";
 import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { runChild, startChild } from "../../helpers/child.ts";
 import { failOnce, FaultyLibc } from "../../helpers/faulty_libc.ts";
@@ -370,6 +371,13 @@ test("TcpSource gives what a sender had sent that is killed, then its end", SLOW
     assert(error instanceof VsockError && error.code === "ECONNRESET", String(error));
   }
   assert(killed && bytes > MIB);
+});
+
+test("KernelSocket.close() tells the peer at once, though the socket is mapped", SLOW, async () => {
+  using pair = await openPair();
+  using _region = (pair.far.socket as KernelSocket<TcpAddress>).mapPages(4 * KIB);
+  pair.far.socket.close();
+  assertEquals(await pair.near.read(new Uint8Array(1)), null);
 });
 
 test("Receiver maps nothing of TCP where it cannot be told SO_RCVLOWAT", async () => {
