@@ -134,6 +134,19 @@ test("VsockDevice refuses to connect to a guest that is not up: ENODEV, and read
   assertEquals((await reject()).code, "ECONNRESET");
 });
 
+test("VsockGuest.ready() ends when its time is up, and when the guest is closed", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using device = makeDevice();
+  const { guest } = device;
+  const codeOf = async (timeoutMs: number): Promise<string> =>
+    (await assertRejects(() => guest.ready({ timeoutMs }), VsockError)).code;
+  const waiting = codeOf(SOON.timeoutMs);
+  assertEquals(await codeOf(1), "ETIMEDOUT");
+  guest.close();
+  assertEquals([await waiting, await codeOf(1)], ["EBADF", "EBADF"]);
+});
+
 test("VsockDevice serves a guest that reboots, again and again", {
   timeout: TIMEOUT_MS,
 }, async () => {
