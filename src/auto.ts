@@ -75,6 +75,8 @@ export function selectTransport<A extends Address>(
   return maker as SocketMaker<A>;
 }
 
+const LOADED_SINCE = "vsock_loopback was not there yet";
+
 /**
  * `error` of a connect by `maker`. Where that is the loopback of this process, which `"auto"` takes
  * for want of the kernel's, a refusal says so: somebody may well listen in another process.
@@ -87,8 +89,6 @@ export function explainRefusal(error: unknown, maker: unknown, address: Address)
     `other processes are out of reach: ${why}`;
   return new VsockError(error.op, error.code, { address, hint, cause: error.cause });
 }
-
-const LOADED_SINCE = "vsock_loopback was not there yet";
 
 type SomeMaker =
   | SocketMaker<VsockAddress>

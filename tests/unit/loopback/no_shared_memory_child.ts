@@ -1,5 +1,9 @@
-/** Sends over a loopback where no memory can be shared, as in a web page that is not isolated. */
+/**
+ * Sends over a loopback where no memory can be shared, and there is no process, as in a web page
+ * that is not isolated.
+ */
 Reflect.deleteProperty(globalThis, "SharedArrayBuffer");
+if (!("Bun" in globalThis)) Reflect.deleteProperty(globalThis, "process"); // Bun's own code has it
 const { openPair } = await import("../../helpers/pair.ts");
 
 using pair = await openPair();
