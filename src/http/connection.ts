@@ -101,10 +101,18 @@ export class Connection<A extends Address> {
     return completed;
   }
 
-  /** A body is read on after its response until `over` settles: the connection stays for it. */
+  /**
+   * A body is read on after its response until `over` settles: the connection stays for it, unless
+   * its client is silent for as long as it may idle.
+   */
   readOn(over: Promise<void>): void {
     this.#readers += 1;
-    this.#hold(over.then(() => void (this.#readers -= 1)));
+    const onSilence = (): void => void this.duplex.destroy();
+    this.duplex.setTimeout(Math.max(1, this.#idleTimeoutMs), onSilence);
+    this.#hold(over.then(() => {
+      this.#readers -= 1;
+      this.duplex.setTimeout(0, onSilence);
+    }));
   }
 
   /** Something of a request is under way until `over` settles. */

@@ -55,8 +55,9 @@ export interface ServeOptions {
    */
   readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   /**
-   * Milliseconds that a connection may wait for the head of a request, the first or the next one;
-   * then it is closed. @default {60_000}
+   * Milliseconds that a connection may wait for the head of a request, the first or the next one,
+   * or for a byte of a body that is read on after its response; then it is closed.
+   * @default {60_000}
    */
   readonly idleTimeoutMs?: number | undefined;
 }

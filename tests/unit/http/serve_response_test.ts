@@ -30,3 +30,10 @@ test("serve closes a connection after a response that says so", limit, async () 
   assertEquals(text.match(/^connection: .*$/gim), ["Connection: close"]);
   assertMatch(text, /last$/);
 });
+
+test("serve sends no field that tells of trailers", limit, async () => {
+  await using site = new Site(() => new Response("x", { headers: { trailer: "x-a" } }));
+  const response = await site.fetch("/");
+  assertEquals([response.status, await response.text()], [200, "x"]);
+  assertEquals(response.headers.get("trailer"), null);
+});
