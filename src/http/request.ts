@@ -30,6 +30,7 @@ export function requestOf(
   hold: Hold,
 ): Request {
   const { method = "GET", rawHeaders } = incoming;
+  if (method === "TRACE") throw new TypeError("Cannot serve TRACE"); // a Request of Bun can be that
   const headers = fieldsOf(rawHeaders);
   const url = urlOf(incoming, headers);
   // Deno takes the body for the next request.

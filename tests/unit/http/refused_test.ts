@@ -112,3 +112,12 @@ test("serve closes the connection of an upgrade that throws, and logs why", limi
   }
   assertEquals(error.mock.calls.map((call) => call.arguments), [[thrown], [thrown]]);
 });
+
+test("serve answers 400 to TRACE, and never asks the handler", limit, async () => {
+  const asked: string[] = [];
+  await using site = siteThat(asked);
+  const trace = "TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  const [answer] = await answersTo(site, trace);
+  assertMatch(answer!, /^400 Bad Request/);
+  assertEquals(asked, []);
+});
