@@ -31,6 +31,7 @@ export function claimPath(path: string, bind: () => void, mode?: number): Claim 
     return NOTHING;
   }
   const place = locate(path);
+  if (mode !== undefined) requirePermission(path);
   try {
     bind();
   } catch (error) {
@@ -59,6 +60,18 @@ function locate(path: string): string {
   } catch (error) {
     if (isNotCapable(error)) throw error;
     return path;
+  }
+}
+
+/**
+ * Throws where the runtime does not permit to write to `path`, as chmod(2) would once it is bound:
+ * what is renamed to its own name stays as it is.
+ */
+function requirePermission(path: string): void {
+  try {
+    fs().renameSync(path, path);
+  } catch (error) {
+    if (isNotCapable(error)) throw error;
   }
 }
 

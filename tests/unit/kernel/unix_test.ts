@@ -102,6 +102,23 @@ test("A runtime that permits no files and no names says which flags those take",
   );
 });
 
+const NO_WRITES = {
+  deno: ["--allow-ffi", "--allow-read"],
+  node: ["--permission", "--allow-ffi", "--allow-worker", "--allow-fs-read=/"],
+};
+
+test("A listener for whose mode the runtime permits no writes leaves nothing at its path", {
+  ...limit,
+  skip: RUNTIME === "bun" ? "bun has no permissions: run it on Deno or Node" : false,
+}, async () => {
+  using folder = new TempFolder();
+  const child = new URL("./no_writes_child.ts", import.meta.url);
+  const path = folder.path("vm");
+  const printed = await runChild(child, [path], NO_WRITES[RUNTIME as "deno" | "node"]);
+  assertMatch(printed, RUNTIME === "deno" ? /^NotCapable.*--allow-write/ : /^Error.*restricted/);
+  assertEquals(existsSync(`${path}_1024`), false);
+});
+
 test("closeRead() of AF_UNIX ends a write() of the peer that waits for room", limit, async () => {
   using folder = new TempFolder();
   const path = folder.path("app");
