@@ -46,7 +46,7 @@ export class Connection<A extends Address> {
   constructor(conn: Conn<A>, duplex: ConnDuplex, idleTimeoutMs: number) {
     this.conn = conn;
     this.duplex = duplex;
-    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#idleTimeoutMs = Math.max(1, idleTimeoutMs); // 0 would be never
     this.#idle = new IdleTimer(() => duplex.destroy());
     this.closed = new Promise((resolve) => this.#leave = resolve);
     duplex.once("close", () => {
@@ -82,7 +82,7 @@ export class Connection<A extends Address> {
 
   #startTimer(): void {
     if (this.#idleTimeoutMs === Infinity || this.duplex.destroyed) return;
-    this.#idle.set(Math.max(1, this.#idleTimeoutMs)); // 0 would be never
+    this.#idle.set(this.#idleTimeoutMs);
   }
 
   /** A request is under way until `outgoing`, or all, closes; `gone` aborts if that is early. */
@@ -108,10 +108,11 @@ export class Connection<A extends Address> {
   readOn(over: Promise<void>): void {
     this.#readers += 1;
     const onSilence = (): void => void this.duplex.destroy();
-    this.duplex.setTimeout(Math.max(1, this.#idleTimeoutMs), onSilence);
+    this.duplex.setTimeout(this.#idleTimeoutMs, onSilence);
     this.#hold(over.then(() => {
       this.#readers -= 1;
-      this.duplex.setTimeout(0, onSilence);
+      this.duplex.off("timeout", onSilence);
+      if (this.#readers === 0) this.duplex.setTimeout(0);
     }));
   }
 
