@@ -12,7 +12,7 @@ import {
   type UnixAddress,
   type VsockAddress,
 } from "./address.ts";
-import { attempt, type Op, VsockError } from "./error.ts";
+import { attempt, isVsockError, type Op, VsockError } from "./error.ts";
 import { hybridByPath } from "./hybrid/transport.ts";
 import { openTcp, openUnix } from "./kernel/tcp_unix.ts";
 import { whyNotConnect, whyNotListen } from "./kernel/reach.ts";
@@ -82,12 +82,11 @@ const LOADED_SINCE = "vsock_loopback was not there yet";
  * for want of the kernel's, a refusal says so: somebody may well listen in another process.
  */
 export function explainRefusal(error: unknown, maker: unknown, address: Address): unknown {
-  const refused = error instanceof VsockError && error.code === "ECONNRESET";
-  if (!refused || maker !== shared || !("cid" in address)) return error;
+  if (!isVsockError(error, "ECONNRESET") || maker !== shared || !("cid" in address)) return error;
   const why = whyNotConnect(address) ?? LOADED_SINCE;
   const hint = "nobody in this process listens on this port, or its queue is full; " +
     `other processes are out of reach: ${why}`;
-  return new VsockError(error.op, error.code, { address, hint, cause: error.cause });
+  return new VsockError(error.op, "ECONNRESET", { address, hint, cause: error.cause });
 }
 
 type SomeMaker =

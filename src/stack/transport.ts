@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { shown } from "../shown.ts";
+import { requireType } from "../arguments.ts";
 import type { Socket, SocketType } from "../socket.ts";
 import type { Capabilities, Transport } from "../transport.ts";
 import type { StackNode } from "./node.ts";
@@ -26,11 +26,7 @@ export class StackTransport implements Transport {
 
   /** A new socket of this end. */
   socket(type: SocketType): Socket {
-    if (type !== "stream" && type !== "seqpacket") {
-      throw new TypeError(
-        `Cannot make a socket: must be "stream" or "seqpacket": current value is ${shown(type)}`,
-      );
-    }
+    requireType(type);
     return new StackSocket(this.#node, type);
   }
 }
