@@ -9,7 +9,9 @@
  *   goes in and out as a number, 64 bits as what `wide()` gives (`Number()` reads either kind), a
  *   buffer as a typed array whose bytes the call may read and write until it returns. A result of
  *   -1 is -1 whatever its width.
- * - **errno** of the calling thread, right after a failed call and before any other one.
+ * - **errno** of the calling thread, right after a failed call and before any other one. It asks
+ *   for the address once, a thread's for good, and then allocates nothing: a collection of garbage
+ *   in between leaves an errno of its own there.
  * - **pointerOf()**, for structs that hold pointers. The view must stay reachable, with its buffer
  *   neither detached nor resized, until the call that reads the struct has returned.
  * - **bufferAt()**, an `ArrayBuffer` over memory that is not the runtime's. It frees nothing when

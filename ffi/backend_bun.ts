@@ -98,6 +98,7 @@ export const backend: Backend = {
     };
     const calls = opened(ffi, { ...symbols, ...own });
     const { __errno_location, mmap } = calls as Own;
+    const errnoAddress = __errno_location();
     const makeBallast = (): ArrayBuffer => {
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
       const address = mmap(0, BALLAST_BYTES, PROT_NONE, flags, -1, 0);
@@ -109,7 +110,7 @@ export const backend: Backend = {
       calls: calls as Calls,
       // Bun converts a number to 64 bits exactly, and faster than a BigInt.
       wide: (value: number): Wide => value as Wide,
-      errno: (): number => ffi.read.i32(__errno_location(), 0),
+      errno: (): number => ffi.read.i32(errnoAddress, 0),
       pointerOf(view: ArrayBufferView): number {
         // A small view has no buffer until it is asked for one, and moves its bytes then.
         bufferOf(view);

@@ -1,8 +1,8 @@
 /**
  * libc through `Deno.dlopen`.
  *
- * `Deno.UnsafePointer` asks for `--allow-ffi` without a path, so all but `bufferAt()` does without
- * it: errno is copied out by memcpy(3), which also gives the address of the buffer it is handed.
+ * `Deno.UnsafePointer` asks for `--allow-ffi` without a path, so all but `bufferAt()` can do
+ * without it: memcpy(3) gives the address of the buffer it is handed, and copies errno out.
  *
  * @module
  */
@@ -97,6 +97,21 @@ function bufferAt(address: number, length: number): ArrayBuffer {
   }
 }
 
+/** errno where it is, or a copy of it where memory may not be looked at. */
+function errnoReader(own: Own): () => number {
+  const address = own.__errno_location();
+  if (isGranted()) {
+    const cell = new Int32Array(bufferAt(Number(address), Int32Array.BYTES_PER_ELEMENT));
+    return () => cell[0] ?? 0;
+  }
+  const copy = new Int32Array(1);
+  const length = toWide(copy.byteLength);
+  return () => {
+    own.copyOut(copy, address, length);
+    return copy[0] ?? 0;
+  };
+}
+
 /** Deno's way to libc. */
 export const backend: Backend = {
   runtime: "deno",
@@ -105,17 +120,13 @@ export const backend: Backend = {
     const symbols = translate(table, ({ args, result }) => ({ parameters: args, result }));
     const library = opened({ ...symbols, ...OWN });
     const own = library.symbols as Own;
-    const errno = new Int32Array(1);
-    const [none, width] = [toWide(0), toWide(errno.byteLength)];
+    const none = toWide(0);
     return {
       name: library.name,
       calls: library.symbols as Calls,
       wide: toWide,
       bufferAt,
-      errno(): number {
-        own.copyOut(errno, own.__errno_location(), width);
-        return errno[0] ?? 0;
-      },
+      errno: errnoReader(own),
       pointerOf(view: ArrayBufferView): number {
         const buffer = bufferOf(view);
         const whole = buffer instanceof ArrayBuffer ? buffer : new Uint8Array(buffer);

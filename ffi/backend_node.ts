@@ -23,7 +23,6 @@ interface NodeSignature {
 /** The members of `node:ffi` in use. */
 interface NodeFfi {
   dlopen(name: string, symbols: Record<string, NodeSignature>): { functions: unknown };
-  getInt32(address: bigint, offset: number): number;
   getRawPointer(view: ArrayBufferView): bigint;
   toArrayBuffer(address: bigint, length: number, copy: boolean): ArrayBuffer;
 }
@@ -73,11 +72,14 @@ export const backend: Backend = {
     const own = { __errno_location: { arguments: [], return: "uint64" } };
     const calls = opened(ffi, { ...symbols, ...own });
     const { __errno_location } = calls as { __errno_location(): bigint };
+    const errno = new Int32Array(
+      ffi.toArrayBuffer(__errno_location(), Int32Array.BYTES_PER_ELEMENT, false),
+    );
     return {
       name: LIBC_NAME,
       calls: calls as Calls,
       wide: toWide,
-      errno: (): number => ffi.getInt32(__errno_location(), 0),
+      errno: (): number => errno[0] ?? 0,
       pointerOf(view: ArrayBufferView): number {
         // A small view has no buffer until it is asked for one, and moves its bytes then.
         bufferOf(view);

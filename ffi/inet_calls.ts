@@ -5,7 +5,7 @@
  */
 import { AF_INET } from "./abi/socket.ts";
 import { cString } from "./call.ts";
-import { ERRNO, SysError } from "./errno.ts";
+import { SysError } from "./errno.ts";
 import { library } from "./select.ts";
 
 /** `INET6_ADDRSTRLEN` of `<netinet/in.h>`. */
@@ -43,8 +43,8 @@ export function inet_ntop(domain: number, address: Uint8Array): string {
  * @throws {SysError} `ENODEV` where there is none of this name.
  */
 export function if_nametoindex(name: string): number {
-  const { calls } = library();
+  const { calls, errno } = library();
   const index = calls.if_nametoindex(cString("name", name));
-  if (index === 0) throw new SysError("if_nametoindex", ERRNO.ENODEV);
+  if (index === 0) throw new SysError("if_nametoindex", errno());
   return index;
 }

@@ -9,18 +9,21 @@ import {
   FfiUnavailableError,
   LIBC_NAME,
   LIBC_PATHS,
+  type Library,
   MEMORY,
 } from "../../../ffi/backend.ts";
+import { ERRNO } from "../../../ffi/errno.ts";
 import { backend as none } from "../../../ffi/backend_none.ts";
 import * as libc from "../../../ffi/libc.ts";
 import { PollFds } from "../../../ffi/abi/poll.ts";
 import { MappedRegion } from "../../../ffi/memory.ts";
 import { forceBackend, library } from "../../../ffi/select.ts";
-import { LIBC } from "../../../ffi/symbols.ts";
+import { LIBC, type Libc } from "../../../ffi/symbols.ts";
 import { isTooOld, NEEDED } from "../../../ffi/versions.ts";
 import { toWide } from "../../../ffi/wide.ts";
 import { runChild } from "../../helpers/child.ts";
 import { RUNTIME } from "../../helpers/runtime.ts";
+import { CLOSED } from "../../helpers/sys_error.ts";
 
 const CHILD = new URL("./backend_child.ts", import.meta.url);
 
@@ -76,6 +79,34 @@ test("Library.pointerOf() is the address of the first byte, also of a small view
     bytes[size - 1] = 77;
     assertEquals(seen[size - 1], 77);
     seen.buffer.transfer(0);
+  }
+});
+
+/** Where the runtime has its `dlopen()`. */
+function ffiOfRuntime(): { dlopen(name: string, symbols: object): object } {
+  if (RUNTIME === "deno") return (globalThis as unknown as { Deno: never }).Deno;
+  return process.getBuiltinModule(`${RUNTIME}:ffi`) as never;
+}
+
+test("Library.errno() asks for no address after a call: a collection of garbage could be due", async () => {
+  const { backend } = await import(`../../../ffi/backend_${RUNTIME}.ts`);
+  const ffi = ffiOfRuntime();
+  const { dlopen } = ffi;
+  let asked = 0;
+  ffi.dlopen = (name, symbols) => {
+    const opened = dlopen(name, symbols) as Record<string, Record<string, () => unknown>>;
+    const key = RUNTIME === "node" ? "functions" : "symbols";
+    const { __errno_location: location } = opened[key]!;
+    return { [key]: { ...opened[key], __errno_location: () => (asked++, location!()) } };
+  };
+  try {
+    const { calls, errno } = backend.open(LIBC) as Library<Libc>;
+    for (const [fd, code] of [[CLOSED, ERRNO.EBADF], [0, ERRNO.ENOTSOCK]] as const) {
+      assertEquals([calls.listen(fd, 1), errno()], [-1, code]);
+    }
+    assertEquals(asked, 1);
+  } finally {
+    ffi.dlopen = dlopen;
   }
 });
 

@@ -283,6 +283,11 @@ test("memfd_create() refuses unknown flags with EINVAL", () => {
   assertSysError("memfd_create", "EINVAL", () => libc.memfd_create("x", 0x100));
 });
 
+test("if_nametoindex() fails with ENODEV where there is no such interface", () => {
+  assert(libc.if_nametoindex("lo") > 0);
+  assertSysError("if_nametoindex", "ENODEV", () => libc.if_nametoindex("none0"));
+});
+
 test("errno is right 20,000 times in a row, with garbage made in between", () => {
   const byte = new Uint8Array(1);
   const kept: unknown[] = [];
