@@ -17,7 +17,14 @@ export interface Timer {
  * calls `run(now)` then.
  */
 export class Timers {
-  readonly #heap: Timer[] = [];
+  #heap: Timer[] = [];
+  /** How many of the heap were cancelled. */
+  #dead = 0;
+
+  /** Deadlines that take memory: at most half of them were cancelled. */
+  get kept(): number {
+    return this.#heap.length;
+  }
 
   /** Sets a deadline at time `at`. */
   add(at: number, run: () => void): Timer {
@@ -36,22 +43,36 @@ export class Timers {
 
   /** Forgets a deadline; one that has run or was cancelled is left alone. */
   cancel(timer: Timer): void {
+    if (timer.run === undefined) return;
     timer.run = undefined;
+    this.#dead++;
+    if (this.#dead > this.#heap.length / 2) this.#forget();
   }
 
   /** The time of the next deadline; `Infinity` for none. */
   next(): number {
-    while (this.#heap.length > 0 && this.#heap[0]!.run === undefined) this.#pop();
+    while (this.#heap.length > 0 && this.#heap[0]!.run === undefined) {
+      this.#pop();
+      this.#dead--;
+    }
     return this.#heap[0]?.at ?? Infinity;
   }
 
   /** Runs every deadline that is due at `now`, in order. */
   run(now: number): void {
     while (this.next() <= now) {
-      const { run } = this.#heap[0]!;
-      this.cancel(this.#pop());
+      const timer = this.#pop();
+      const { run } = timer;
+      timer.run = undefined;
       run!();
     }
+  }
+
+  /** Drops what was cancelled. */
+  #forget(): void {
+    const live = this.#heap.filter(({ run }) => run !== undefined);
+    this.#heap = live.sort((a, b) => a.at - b.at); // in order, it is a heap
+    this.#dead = 0;
   }
 
   #pop(): Timer {

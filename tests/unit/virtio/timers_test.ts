@@ -40,3 +40,19 @@ test("Timers.run() also runs what a deadline sets for the same time", () => {
   timers.run(1);
   assertEquals(ran, ["first", "second"]);
 });
+
+test("Timers.cancel() drops what was cancelled, before its time", () => {
+  const timers = new Timers();
+  const ran: number[] = [];
+  for (let i = 0; i < 1_000; i++) {
+    const live = 1_000 - i % 7;
+    if (i % 100 === 0) timers.add(live, () => ran.push(live));
+    const timer = timers.add(3_600_000 - i, () => ran.push(i));
+    timers.cancel(timer);
+    timers.cancel(timer);
+  }
+  assertEquals(timers.kept <= 20, true);
+  timers.run(3_600_000);
+  assertEquals(ran, [994, 995, 996, 996, 997, 998, 998, 999, 1_000, 1_000]);
+  assertEquals(timers.kept, 0);
+});
