@@ -19,10 +19,10 @@ import type { Session } from "./session.ts";
 import { WORK_OF_TURN } from "./work.ts";
 import type { Vring } from "./vring.ts";
 
-/** The rings that a guest's driver has, by index; QEMU keeps the event ring to itself. */
+/** The rings of a guest's driver, by index. Its third, for events, is of use to a VMM alone. */
 export const RX = 0;
 export const TX = 1;
-/** How many rings reach us. */
+/** How many of them are used. */
 export const RINGS = 2;
 /** Payloads from so many bytes on are a part of something larger: more will follow. */
 const BULK_BYTES = 32 * 1024;

@@ -37,17 +37,20 @@ export interface SessionHost {
   readonly features: bigint;
   /** The device's configuration space. */
   readonly config: Uint8Array;
-  /** How many rings there are. */
+  /** How many rings are used. One more may be set up, which a driver has for events. */
   readonly rings: number;
   /** Called before an eventfd is closed. */
   forget(fd: number): void;
-  /** Called before a ring is stopped: its chains are to be given back. */
+  /** Called before a ring that is used is stopped: its chains are to be given back. */
   stopping(): void;
 }
 
 /** A front end's state here. Owns its memory and rings; the socket is the caller's. */
 export class Session implements GuestMemory {
+  /** Those that are used. */
   readonly rings: readonly Vring[];
+  /** Also that for events, which most front ends keep to themselves. */
+  readonly #all: readonly Vring[];
   readonly #host: SessionHost;
   readonly #offered: bigint;
   readonly #channel: Channel;
@@ -60,7 +63,9 @@ export class Session implements GuestMemory {
     this.#host = host;
     this.#offered = host.features | bit(VHOST_USER_F_PROTOCOL_FEATURES);
     this.#channel = new Channel(fd);
-    this.rings = Array.from({ length: host.rings }, () => new Vring((fd) => host.forget(fd)));
+    const length = host.rings + 1;
+    this.#all = Array.from({ length }, () => new Vring((fd) => host.forget(fd)));
+    this.rings = this.#all.slice(0, host.rings);
   }
 
   /** The memory of the guest now; `undefined` before its first table. */
@@ -68,7 +73,7 @@ export class Session implements GuestMemory {
     return this.#ram;
   }
 
-  /** Whether the guest's driver runs, and all rings may be used. */
+  /** Whether the guest's driver runs, and its rings may be used. */
   get active(): boolean {
     const enabled = !this.has(VHOST_USER_F_PROTOCOL_FEATURES);
     return this.rings.every((ring) => ring.queue !== undefined && (enabled || ring.enabled));
@@ -106,7 +111,7 @@ export class Session implements GuestMemory {
 
   /** Gives everything back. */
   close(): void {
-    for (const ring of this.rings) ring.close();
+    for (const ring of this.#all) ring.close();
     this.#channel.close();
     this.#ram?.drop();
     this.#ram = undefined;
@@ -183,10 +188,10 @@ export class Session implements GuestMemory {
   }
 
   #ring(index: number): Vring {
-    const ring = this.rings[index];
+    const ring = this.#all[index];
     if (ring !== undefined) return ring;
     throw new FrontEndError(
-      `a ring's index must be below ${this.rings.length}: current value is ${index}`,
+      `a ring's index must be below ${this.#all.length}: current value is ${index}`,
     );
   }
 
@@ -240,7 +245,7 @@ export class Session implements GuestMemory {
   #stop(body: DataView): Uint8Array {
     const { index } = decodeVringState(body);
     const ring = this.#ring(index);
-    this.#host.stopping();
+    if (this.rings.includes(ring)) this.#host.stopping();
     const base = ring.stop();
     ring.setFd("kick", undefined);
     const reply = new DataView(new ArrayBuffer(8));

@@ -16,10 +16,13 @@ import { REQUEST } from "../../src/vhost_user/protocol.ts";
 import { exchange, meet, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { frame } from "./front_end.ts";
+import { GuestRing } from "./guest_ring.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
 
 const TIMEOUT_MS = 60_000;
+/** The ring for events. */
+const EVENTS = 2;
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 const faults: string[] = [];
 let device: VsockDevice;
@@ -76,6 +79,29 @@ clean("VsockDevice does without REPLY_ACK, as a front end may", async () => {
   using machine = await Machine.start({ ...device.guest, protocol: 0x200n, regions: 1 });
   assertEquals(machine.frontEnd.protocol, 0x200n);
   await exchange(device, machine);
+});
+
+clean("VsockDevice keeps the ring for events of a front end that has it here, too", async () => {
+  using machine = await Machine.powerOn(device.guest);
+  const { frontEnd, ram } = machine;
+  using events = new GuestRing(ram, { size: 64, eventIdx: true, indirect: true });
+  await frontEnd.setMemory(ram.regions, ram.fd);
+  await frontEnd.setEvent(REQUEST.SET_VRING_CALL, EVENTS, events.call);
+  await frontEnd.setEvent(REQUEST.SET_VRING_ERR, EVENTS, events.err);
+  await frontEnd.setRing(EVENTS, events.setup);
+  await frontEnd.enable(EVENTS, true);
+  await frontEnd.settled();
+  assertEquals(device.guest.up, false, "not by that one alone");
+  events.driver.add([{ address: ram.take(4).address, length: 4, writable: true }]);
+  events.kickNow();
+  await machine.boot();
+  await device.guest.ready();
+  using pair = await meet(machine.transport, device);
+  assertEquals(await frontEnd.getBase(EVENTS), 0, "nothing was taken");
+  await pair.near.write(Uint8Array.of(7));
+  assertEquals(await pair.far.read(new Uint8Array(1)), 1, "nothing else has stopped");
+  await exchange(device, machine);
+  assertEquals([events.driver.getUsed(), machine.guest.faults], [undefined, []]);
 });
 
 clean("VsockDevice takes a message in single bytes, and many messages at once", async () => {

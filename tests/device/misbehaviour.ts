@@ -124,7 +124,7 @@ const descriptors: readonly Misbehaviour[] = [
   withFds("two calls at once", FURTHER, REQUEST.SET_VRING_CALL, u64s(0), events(2)),
   withFds("a descriptor for no call", FURTHER, REQUEST.SET_VRING_CALL, u64s(0x100), events(1)),
   withFds("9 descriptors", /8 descriptors/, REQUEST.SET_VRING_CALL, u64s(0), events(9)),
-  withFds("the call of ring 2", /index/, REQUEST.SET_VRING_CALL, u64s(2), events(1)),
+  withFds("the call of ring 3", /index/, REQUEST.SET_VRING_CALL, u64s(3), events(1)),
   withFds("a kick before there is memory", /table/, REQUEST.SET_VRING_KICK, u64s(0), events(1)),
   {
     name: "a descriptor behind the header",
@@ -266,10 +266,11 @@ const rings: readonly Misbehaviour[] = [
     ring(`a ring of ${num} descriptors`, NUM, () => ({ num }))
   ),
   ring("a base of 65536", /16 bits/, () => ({ base: 65_536 })),
-  ring("ring 2", /index/, () => ({}), 2),
+  ring("ring 3", /index/, () => ({}), 3),
   ring("ring 4294967295", /index/, () => ({}), HUGE),
   ring("a ring at guest-physical addresses", LIES, () => ({ desc: 0x1_0000_0000 })),
   ring("a ring at 0", LIES, () => ({ desc: 0, used: 0, avail: 0 })),
+  ring("a ring for events at 0", LIES, () => ({ desc: 0, used: 0, avail: 0 }), 2),
   ring("a ring past 2^53", /53 bits/, () => ({ used: 2 ** 53 })),
   ring("descriptors at an odd place", LIES, ({ desc }) => ({ desc: desc + 8 })),
   ring("an available ring at an odd place", LIES, ({ avail }) => ({ avail: avail + 1 })),
