@@ -13,6 +13,8 @@ import { sleepUnheld, startTimer } from "../wait/waiting.ts";
 import { LineReader, parseConnect } from "./line.ts";
 
 const BACKLOG = 128;
+/** Hosts that have connected and not asked for a port yet: more of them wait to be accepted. */
+export const ASKING_MAX = 16;
 /** A host has as long as Firecracker gives it, in milliseconds. */
 const TIMEOUT_MS = 2_000;
 /** Milliseconds until accept(2) is tried again when descriptors have run out. */
@@ -29,6 +31,8 @@ export class VmmPath {
   readonly #unix: KernelSocket<UnixAddress>;
   readonly #claim: Claim;
   readonly #answer: Answer;
+  #asking = 0;
+  #onAsked: () => void = () => {};
 
   /** Starts to listen. @throws {SysError} `EADDRINUSE` if somebody listens on `path`. */
   constructor(path: string, answer: Answer) {
@@ -46,6 +50,7 @@ export class VmmPath {
         await this.#unix.wait(POLLIN);
         for (let unix; !this.#unix.closed && (unix = this.#unix.accept()) !== undefined;) {
           this.#serve(unix);
+          while (this.#asking >= ASKING_MAX) await this.#someAsked();
         }
       } catch {
         await sleepUnheld(FULL_MS); // out of descriptors
@@ -53,19 +58,32 @@ export class VmmPath {
     }
   }
 
+  /** Resolves when one of those that are asking has done so, or given up. */
+  #someAsked(): Promise<void> {
+    return new Promise((resolve) => this.#onAsked = resolve);
+  }
+
   /** Serves one connection of the host. What it gives up on, it closes without a word. */
   async #serve(unix: KernelSocket<UnixAddress>): Promise<void> {
-    unix.unref();
-    const timer = startTimer(() => unix.close(), TIMEOUT_MS);
     try {
-      const port = await readConnect(unix);
-      clearTimeout(timer);
+      const port = await this.#readPort(unix);
       if (port === undefined || !await this.#answer(unix, port)) unix.close();
     } catch (error) {
       unix.close();
       if (!(error instanceof SysError)) throw error;
+    }
+  }
+
+  async #readPort(unix: KernelSocket<UnixAddress>): Promise<number | undefined> {
+    unix.unref();
+    const timer = startTimer(() => unix.close(), TIMEOUT_MS);
+    this.#asking++;
+    try {
+      return await readConnect(unix);
     } finally {
       clearTimeout(timer);
+      this.#asking--;
+      this.#onAsked();
     }
   }
 

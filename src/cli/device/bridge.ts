@@ -35,6 +35,8 @@ export class Bridge {
   readonly #host: BridgeHost;
   readonly #vmmPath: VmmPath;
   readonly #closed: AbortController = new AbortController();
+  /** Connections from the host that the guest has not taken yet. */
+  #begun = 0;
 
   /** Starts to listen. @throws {VsockError} `EADDRINUSE` if somebody listens on `path`. */
   constructor(cid: number, path: string, host: BridgeHost) {
@@ -52,7 +54,7 @@ export class Bridge {
   fromGuest(port: number, type: SocketType, accept: () => Conn<VsockAddress>): void {
     const way: Way = { cid: this.#cid, port, from: "guest" };
     if (this.#closed.signal.aborted) return;
-    const full = this.#host.sessions.full(this.#cid);
+    const full = this.#host.sessions.full(this.#cid, this.#begun);
     if (full !== undefined) return this.#refuse(way, full);
     if (type !== "stream") return this.#refuse(way, "a Unix socket here has no messages");
     let unix: KernelSocket<UnixAddress> | undefined;
@@ -71,8 +73,11 @@ export class Bridge {
   async #toGuest(unix: KernelSocket<UnixAddress>, port: number): Promise<boolean> {
     const way: Way = { cid: this.#cid, port, from: "host" };
     const { device, sessions } = this.#host;
+    const full = sessions.full(this.#cid, this.#begun);
     let conn: Conn<VsockAddress> | undefined;
+    this.#begun++;
     try {
+      if (full !== undefined) throw new Error(full);
       const { signal } = this.#closed;
       conn = await connect({ cid: this.#cid, port }, { transport: device, signal });
       signal.throwIfAborted();
@@ -83,6 +88,8 @@ export class Bridge {
       conn?.close();
       this.#refuse(way, error instanceof Error ? error.message : String(error));
       return false;
+    } finally {
+      this.#begun--;
     }
   }
 

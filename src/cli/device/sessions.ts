@@ -4,6 +4,7 @@
  * @module
  */
 import { SHUT_RD } from "../../../ffi/abi/socket.ts";
+import { ASKING_MAX } from "../../hybrid/vmm_path.ts";
 import { ignoreRefusal } from "../../kernel/refusal.ts";
 import type { AnySocket } from "../../socket.ts";
 import { drain, type Served } from "../serving/drain.ts";
@@ -12,10 +13,13 @@ import type { Log, Way } from "./log.ts";
 
 /** Connections of a guest at most: as many as Firecracker serves. */
 const MOST = 1_023;
-/** Descriptors of the runtime, of files, and of who has connected and not asked for a port yet. */
+/** Descriptors of the runtime, and of files. */
 const KEPT = 128;
-/** Descriptors of a guest without connections: its VMM, its rings, its paths. */
-const KEPT_EACH = 16;
+/**
+ * Descriptors of a guest without connections: its VMM, its rings, its paths, its memory as it
+ * comes, and who has not asked for a port yet.
+ */
+const KEPT_EACH = 24 + ASKING_MAX;
 
 /** Connections that each of so many guests may have, of `limit` descriptors. */
 export function shareOf(guests: number, limit: number): number {
@@ -43,9 +47,9 @@ export class Sessions {
     this.#most = most;
   }
 
-  /** Why the guest `cid` can have no more connections, if so. */
-  full(cid: number): string | undefined {
-    let count = 0;
+  /** Why the guest `cid` can have no more connections beside `begun` others, if so. */
+  full(cid: number, begun: number): string | undefined {
+    let count = begun;
     for (const session of this.#sessions) if (session.cid === cid) count++;
     return count < this.#most ? undefined : `it has ${count} connections`;
   }
