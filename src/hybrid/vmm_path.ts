@@ -51,6 +51,7 @@ export class VmmPath {
         for (let unix; !this.#unix.closed && (unix = this.#unix.accept()) !== undefined;) {
           this.#serve(unix);
           while (this.#asking >= ASKING_MAX) await this.#someAsked();
+          await this.#unix.turns.give(undefined); // there may be hosts without end
         }
       } catch {
         await sleepUnheld(FULL_MS); // out of descriptors

@@ -13,6 +13,7 @@ import { until } from "../../helpers/until.ts";
 const WAIT = { timeout: 60_000 };
 /** Hosts at once: more than may ask, and fewer than may wait to be accepted. */
 const HOSTS = 100;
+const ENDLESS = 10_000;
 
 /** A host that connects, and says `text`. */
 function host(path: string, text: string): Socket<UnixAddress> {
@@ -46,4 +47,19 @@ test("VmmPath takes no more hosts that ask for nothing, and then the next one", 
   await asks.write(new TextEncoder().encode("CONNECT 9\n"));
   assertEquals(await asks.read(new Uint8Array(1)), null);
   assertEquals(ports, [9]);
+});
+
+test("VmmPath lets others have their turn, however many hosts there are", WAIT, async () => {
+  using lab = new DisposableStack();
+  const path = lab.use(new TempFolder()).path("v");
+  let asked = 0;
+  const ask = (): void => host(path, "CONNECT 9\n").close();
+  const refuse = (): Promise<boolean> => {
+    if (++asked < ENDLESS) ask(); // one goes, one comes
+    return Promise.resolve(false);
+  };
+  lab.adopt(new VmmPath(path, refuse), (vmmPath) => vmmPath.close());
+  for (let count = 0; count < HOSTS; count++) ask();
+  await until(() => asked > 0);
+  assert(asked < ENDLESS, `${asked} before anything else`);
 });
