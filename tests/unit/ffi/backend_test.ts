@@ -12,6 +12,7 @@ import {
   type Library,
   MEMORY,
 } from "../../../ffi/backend.ts";
+import { EFD_CLOEXEC } from "../../../ffi/abi/eventfd.ts";
 import { ERRNO } from "../../../ffi/errno.ts";
 import { backend as none } from "../../../ffi/backend_none.ts";
 import * as libc from "../../../ffi/libc.ts";
@@ -92,6 +93,7 @@ test("Library.errno() asks for no address after a call: a collection of garbage 
   const { backend } = await import(`../../../ffi/backend_${RUNTIME}.ts`);
   const ffi = ffiOfRuntime();
   const { dlopen } = ffi;
+  const noSocket = libc.eventfd(0, EFD_CLOEXEC);
   let asked = 0;
   ffi.dlopen = (name, symbols) => {
     const opened = dlopen(name, symbols) as Record<string, Record<string, () => unknown>>;
@@ -101,12 +103,13 @@ test("Library.errno() asks for no address after a call: a collection of garbage 
   };
   try {
     const { calls, errno } = backend.open(LIBC) as Library<Libc>;
-    for (const [fd, code] of [[CLOSED, ERRNO.EBADF], [0, ERRNO.ENOTSOCK]] as const) {
+    for (const [fd, code] of [[CLOSED, ERRNO.EBADF], [noSocket, ERRNO.ENOTSOCK]] as const) {
       assertEquals([calls.listen(fd, 1), errno()], [-1, code]);
     }
     assertEquals(asked, 1);
   } finally {
     ffi.dlopen = dlopen;
+    libc.close(noSocket);
   }
 });
 
