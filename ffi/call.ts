@@ -32,13 +32,13 @@ export function libraryFor(fd: number): Library<Libc> {
   return library();
 }
 
-/** Wraps syscall(2), of a call that libc has no function for: what it gives. */
+/** Wraps syscall(2), of a call that libc has no function for: what it gives, an int. */
 export function systemCall(op: string, number: number, args: readonly number[]): number {
   const { calls, errno, wide } = library();
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = args;
   const [nr, none] = [wide(number), wide(0)];
   for (;;) {
-    const result = Number(calls.syscall(nr, wide(a), wide(b), wide(c), wide(d), wide(e), none));
+    const result = calls.syscall(nr, wide(a), wide(b), wide(c), wide(d), wide(e), none);
     if (result !== -1) return result;
     const code = errno();
     if (code !== ERRNO.EINTR) throw new SysError(op, code);

@@ -64,7 +64,7 @@ export function readNoWait(fd: number, buffer: Bytes): number {
     setSize(iovec, IOVEC.at.iov_base, pointerOf(buffer));
     setSize(iovec, IOVEC.at.iov_len, length);
     const [vec, one, flags] = [wide(pointerOf(iovec)), wide(1), wide(RWF_NOWAIT)];
-    const count = Number(calls.syscall(number, wide(fd), vec, one, NO_OFFSET, wide(0), flags));
+    const count = calls.syscall(number, wide(fd), vec, one, NO_OFFSET, wide(0), flags);
     if (count !== -1) return count;
     const code = errno();
     if (code === ERRNO.EAGAIN) return WOULD_BLOCK;

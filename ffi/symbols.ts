@@ -95,8 +95,8 @@ export interface Libc {
   inet_ntop(domain: number, address: Bytes, text: Bytes, length: number): Wide;
   /** if_nametoindex(3): 0 where there is no such interface; `name` ends with a 0. */
   if_nametoindex(name: Bytes): number;
-  /** syscall(2): a call that libc has no function for; variadic in C. */
-  syscall(number: Wide, a: Wide, b: Wide, c: Wide, d: Wide, e: Wide, f: Wide): Wide;
+  /** syscall(2): a call that libc has no function for, and that gives an int; variadic in C. */
+  syscall(number: Wide, a: Wide, b: Wide, c: Wide, d: Wide, e: Wide, f: Wide): number;
   /** sysconf(3): -1 with errno unchanged where there is no limit. */
   sysconf(name: number): Wide;
 }
@@ -144,6 +144,6 @@ export const LIBC: Readonly<Record<keyof Libc, Signature>> = {
   inet_pton: { args: ["i32", "buffer", "buffer"], result: "i32" },
   inet_ntop: { args: ["i32", "buffer", "buffer", "u32"], result: "usize" },
   if_nametoindex: { args: ["buffer"], result: "u32" },
-  syscall: { args: ["i64", "usize", "usize", "usize", "usize", "usize", "usize"], result: "i64" },
+  syscall: { args: ["i64", "usize", "usize", "usize", "usize", "usize", "usize"], result: "i32" },
   sysconf: { args: ["i32"], result: "i64" },
 };

@@ -4,6 +4,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { SYS_io_destroy } from "../../../ffi/abi/aio_abi.ts";
 import {
   cureOf,
   FfiUnavailableError,
@@ -111,6 +112,13 @@ test("Library.errno() asks for no address after a call: a collection of garbage 
     ffi.dlopen = dlopen;
     libc.close(noSocket);
   }
+});
+
+test("Library.calls.syscall() makes no BigInt of a result: it is garbage before errno is read", () => {
+  const { calls, errno, wide } = library();
+  const none = wide(0);
+  const result = calls.syscall(wide(SYS_io_destroy), none, none, none, none, none, none);
+  assertEquals([result, errno()], [-1, ERRNO.EINVAL]);
 });
 
 test("Library.wide() carries every safe integer exactly", () => {
