@@ -3,6 +3,9 @@ import { dirname } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM } from "../../../ffi/abi/socket.ts";
+import { encodeSockaddrUn } from "../../../ffi/abi/un.ts";
+import { bind, close, socket } from "../../../ffi/libc.ts";
 import type { UnixAddress } from "../../../src/address.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
@@ -13,6 +16,7 @@ import { UNIX } from "../../../src/kernel/family_unix.ts";
 import { openKernelSocket } from "../../../src/kernel/open.ts";
 import { listen } from "../../../src/listen.ts";
 import type { Listener } from "../../../src/listener.ts";
+import { FaultyLibc } from "../../helpers/faulty_libc.ts";
 import { TempFolder } from "../../helpers/temp_folder.ts";
 
 /** Leaves a socket behind that nobody has open, as a process that was killed does. */
@@ -47,6 +51,33 @@ test("listen() replaces a socket that is dead", async () => {
   using _vmm = createVmm(path);
 });
 
+test("listen() leaves nothing else in place of a dead socket, nor a descriptor", () => {
+  using folder = new TempFolder();
+  const path = folder.path("s");
+  leaveDead(path);
+  using libc = new FaultyLibc(() => undefined);
+  const listener = listen({ path });
+  assertEquals(readdirSync(dirname(path)), ["s"]);
+  listener.close();
+  assertEquals([...libc.open], []);
+});
+
+test("listen() leaves no socket that it could not give its mode", () => {
+  using folder = new TempFolder();
+  const path = folder.path("vm");
+  const fs = process.getBuiltinModule("node:fs");
+  const { chmodSync } = fs;
+  fs.chmodSync = (): never => {
+    throw new Error("no room for a mode");
+  };
+  try {
+    assertThrows(() => listen({ path, port: 1 }), Error, "no room for a mode");
+  } finally {
+    fs.chmodSync = chmodSync;
+  }
+  assertEquals(readdirSync(dirname(path)), []);
+});
+
 test("listen() leaves what lives, and is not noticed by it", () => {
   using folder = new TempFolder();
   const path = folder.path("vm");
@@ -59,6 +90,10 @@ test("listen() leaves what lives, and is not noticed by it", () => {
   using messages = openUnix().socket("seqpacket");
   messages.bind({ path: folder.path("messages_1") });
   refusesToListen(folder.path("messages"));
+  const datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC); // as a daemon for logs has one
+  bind(datagrams, encodeSockaddrUn(folder.path("datagrams_1")));
+  refusesToListen(folder.path("datagrams"));
+  close(datagrams);
 });
 
 test("listen() leaves a file that is no socket", () => {
@@ -130,6 +165,7 @@ test("listen() leaves what has taken the place of a dead socket meanwhile", asyn
   const { renameSync } = fs;
   let other: Listener<UnixAddress> | undefined;
   fs.renameSync = (from, to): void => {
+    if (from === to) return; // asks for permission
     fs.unlinkSync(from);
     other = listen({ path: `${path}_1` });
     renameSync(from, to);
@@ -143,6 +179,24 @@ test("listen() leaves what has taken the place of a dead socket meanwhile", asyn
   (await other!.accept()).close();
   other!.close();
   assertEquals(readdirSync(dirname(path)), []);
+});
+
+test("listen() takes the place of a dead socket that another process removes meanwhile", () => {
+  using folder = new TempFolder();
+  const path = folder.path("s");
+  leaveDead(path);
+  const fs = process.getBuiltinModule("node:fs");
+  const { renameSync } = fs;
+  fs.renameSync = (from, to): void => {
+    fs.unlinkSync(from);
+    renameSync(from, to);
+  };
+  try {
+    using _listener = listen({ path });
+    assertEquals(readdirSync(dirname(path)), ["s"]);
+  } finally {
+    fs.renameSync = renameSync;
+  }
 });
 
 test("listen() says what is to be done where a dead socket may not be moved", () => {
