@@ -9,8 +9,11 @@ import { AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE } from "../../../ffi/abi/vm_sockets
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from "../../../ffi/abi/vm_sockets.ts";
 import { close, fcntl, pipe2, read, write } from "../../../ffi/libc.ts";
 import { whyNoPages } from "../../../src/kernel/pages.ts";
+import { SLICE_MS } from "../../../src/kernel/poll.ts";
 import type { KernelSocket } from "../../../src/kernel/socket.ts";
+import { openTcp } from "../../../src/kernel/tcp_unix.ts";
 import { KernelTransport } from "../../../src/kernel/transport.ts";
+import { FaultyLibc } from "../../helpers/faulty_libc.ts";
 import { assertSysError } from "../../helpers/sys_error.ts";
 import { NO_VSOCK as skip } from "./helpers.ts";
 
@@ -132,4 +135,17 @@ test("KernelSocket.close() ends a wait with POLLNVAL", { skip }, async () => {
   const waits = [socket.wait(POLLIN), socket.wait(POLLIN | POLLOUT)];
   socket.close();
   assertEquals((await Promise.all(waits)).map((events) => events & POLLNVAL), [POLLNVAL, POLLNVAL]);
+});
+
+test("KernelSocket.waitSync() blocks for a slice at a time, so that its thread can be ended", () => {
+  using socket = openTcp("127.0.0.1").socket("stream");
+  socket.bind({ hostname: "127.0.0.1", port: 0 });
+  socket.listen(1);
+  const slices: number[] = [];
+  using _libc = new FaultyLibc((name, args) => {
+    if (name === "poll") slices.push(Number(args[2]));
+    return undefined;
+  });
+  assertEquals(socket.waitSync(POLLIN, 2 * SLICE_MS + 1), 0);
+  assert(slices.length > 2 && Math.max(...slices) <= SLICE_MS, `${slices}`);
 });
