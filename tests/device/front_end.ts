@@ -108,6 +108,12 @@ export function sendFrame(
   return sendmsg(fd, new Message([bytes], { control }), MSG_NOSIGNAL);
 }
 
+/** A u64 that is all of a payload: QEMU takes no other. */
+function u64Of(payload: DataView): bigint {
+  if (payload.byteLength === 8) return payload.getBigUint64(0, true);
+  throw new Error(`a u64 must have 8 bytes, and not ${payload.byteLength}`);
+}
+
 /** A front end. Nothing blocks the event loop: the device may live in it. */
 export class FrontEnd implements Disposable {
   /** Virtio features that the device has offered. */
@@ -164,7 +170,7 @@ export class FrontEnd implements Disposable {
 
   /** Asks for a u64. */
   async askU64(request: number): Promise<bigint> {
-    return (await this.ask(request, new Uint8Array(0))).getBigUint64(0, true);
+    return u64Of(await this.ask(request, new Uint8Array(0)));
   }
 
   /** `ask()` for a 0, where both know REPLY_ACK and QEMU would ask; else `post()`. */
@@ -172,7 +178,7 @@ export class FrontEnd implements Disposable {
     const acks = (this.protocol & (1n << BigInt(VHOST_USER_PROTOCOL_F_REPLY_ACK))) !== 0n;
     if (!acks) return await this.post(request, body, how);
     const flags = FRAME_VERSION | FRAME_NEED_REPLY;
-    const result = (await this.ask(request, body, { ...how, flags })).getBigUint64(0, true);
+    const result = u64Of(await this.ask(request, body, { ...how, flags }));
     if (result !== 0n) throw new Error(`request ${request} failed: ${result}`);
   }
 
