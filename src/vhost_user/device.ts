@@ -189,7 +189,7 @@ class Device extends StackTransport implements VsockDevice {
           fault: (error) => this.#tell(cid, (guest) => this.#options.onFault?.(error, guest)),
           closed: () => {
             this.#guests.delete(cid);
-            this.#node.removeGuest(cid);
+            this.#node.removeGuest(guest);
           },
         }),
     );

@@ -76,10 +76,8 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   /** Forgets a guest, which has stopped. */
-  removeGuest(cid: number): void {
-    const guest = this.#guests.get(cid);
-    if (guest === undefined) return;
-    this.#guests.delete(cid);
+  removeGuest(guest: Guest): void {
+    this.#guests.delete(guest.cid);
     this.#siblings.delete(guest);
   }
 

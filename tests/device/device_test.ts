@@ -13,6 +13,8 @@ import {
 } from "../../src/vhost_user/device.ts";
 import { TX } from "../../src/vhost_user/guest.ts";
 import { REQUEST } from "../../src/vhost_user/protocol.ts";
+import { collect } from "../helpers/collect.ts";
+import { until } from "../helpers/until.ts";
 import { exchange, meet, warmUp } from "./exchange.ts";
 import { leavesNothing } from "./footprint.ts";
 import { frame } from "./front_end.ts";
@@ -183,6 +185,19 @@ clean("VsockDevice.addGuest() knows nothing of a guest whose path was taken", as
   await exchange(device, machine);
   other.close();
   await assertRejects(() => connect({ cid: 4, port: 1 }, { transport: device }), VsockError);
+});
+
+clean("VsockDevice keeps nothing of a guest that is closed", async () => {
+  const options = { socketPath: freshPath(), guestCid: 4, siblings: true };
+  const comeAndGo = (): WeakRef<object> => {
+    using other = device.addGuest(options);
+    return new WeakRef(other.counters);
+  };
+  const counters = comeAndGo();
+  await until(() => {
+    collect();
+    return counters.deref() === undefined;
+  });
 });
 
 clean("VsockDevice lets guests talk to each other where both may", async () => {
