@@ -94,6 +94,19 @@ test("onConnect() accepts once, and not after it has returned", LIMIT, async () 
   assertEquals(await far.read(new Uint8Array(1)), null);
 });
 
+test("onConnect() accepts what the tap has seen once", LIMIT, async () => {
+  using held = new DisposableStack();
+  const ops: number[] = [];
+  using device = createVsockDevice({
+    ...{ socketPath: freshPath(), guestCid: GUEST_CID },
+    tap: ({ op }) => void ops.push(op),
+    onConnect: (_port, _type, _guest, accept) => void held.use(accept()),
+  });
+  using machine = await Machine.start(device.guest);
+  using _far = await connect({ cid: 2, port: 80 }, { transport: machine.transport });
+  assertEquals(ops, [VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RESPONSE]);
+});
+
 test("onConnect() that throws refuses one connect, and onFault is told", LIMIT, async () => {
   const throwing = fault;
   const faults: string[] = [];
