@@ -9,6 +9,8 @@ import { RawGuest } from "./raw_guest.ts";
 
 const PORT = 1_024;
 const SIBLING = GUEST_CID + 1;
+/** Bytes of a packet that is worth lending to who maps it. */
+const BIG = 20_000;
 
 test("VsockGuest.counters has what each guest has sent and got, from the host and from another", {
   timeout: 60_000,
@@ -25,15 +27,15 @@ test("VsockGuest.counters has what each guest has sent and got, from the host an
   using conn = await listener.accept();
   await conn.write(new Uint8Array(5));
   assertEquals((await from.next()).len, 5);
-  from.send({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT }, new Uint8Array(7));
-  assertEquals(await conn.read(new Uint8Array(9)), 7);
+  from.send({ op: VIRTIO_VSOCK_OP_RW, dstPort: PORT }, new Uint8Array(BIG));
+  assertEquals(await conn.read(new Uint8Array(2 * BIG)), BIG);
   from.send({ op: VIRTIO_VSOCK_OP_RW, dstCid: SIBLING, dstPort: 9 }, new Uint8Array(3));
   assertEquals((await to.next()).len, 3);
   const { kicks, calls, ...counted } = device.guest.counters;
   assertEquals(counted, {
     rxPackets: 3,
-    rxBytes: 10,
-    rxBorrowedBytes: 0,
+    rxBytes: BIG + 3,
+    rxBorrowedBytes: 0, // nobody maps it
     txPackets: 2,
     txBytes: 5,
   });
