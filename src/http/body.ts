@@ -5,6 +5,7 @@
  */
 import { nextTick } from "node:process";
 import type { Writable } from "node:stream";
+import { kindOf, plainView } from "../../ffi/view.ts";
 import { shown } from "../shown.ts";
 import type { UnreadTime } from "./unread.ts";
 
@@ -111,7 +112,7 @@ export class BodyReader {
       if (!this.#looking) return;
       this.#late = false;
       if (done) return void (this.#whole = chunks);
-      if (!(value instanceof Uint8Array)) return; // sending it fails
+      if (!isBytes(value)) return; // sending it fails
       chunks.push(value);
     } while (chunks.length < 2 || chunks.length === 2 && chunks[0]!.byteLength === FIRST_PIECE);
   }
@@ -150,7 +151,7 @@ export async function sendBody(
       if (value.byteLength === 0) continue; // node:http throws at a detached one where none sees it
       sent += value.byteLength;
       if (length !== undefined && sent > length) throw wrongLength(length, `${sent} or more`);
-      if (!outgoing.write(value)) await drained(outgoing, carrier);
+      if (!outgoing.write(plainView(value))) await drained(outgoing, carrier);
     }
     body.cancel();
   } catch (error) {
@@ -164,7 +165,7 @@ export async function sendBody(
 /** Head and body go out in one write where the body is one chunk. */
 function sendWhole(chunks: readonly Uint8Array[], outgoing: Writable): void {
   if (outgoing.destroyed) return;
-  const filled = chunks.filter(({ byteLength }) => byteLength > 0);
+  const filled = chunks.filter(({ byteLength }) => byteLength > 0).map(plainView);
   const last = filled.pop();
   for (const chunk of filled) outgoing.write(chunk);
   outgoing.end(last);
@@ -190,8 +191,16 @@ export function wrongLength(told: number, bytes: string): TypeError {
   );
 }
 
+/**
+ * Of any realm: under jsdom and jest a program has another Uint8Array than the runtime's streams.
+ * The node:http of Bun takes its own only, as `plainView()` gives.
+ */
+function isBytes(value: unknown): value is Uint8Array {
+  return kindOf(value) === "Uint8Array";
+}
+
 function requireChunk(value: unknown): asserts value is Uint8Array {
-  if (value instanceof Uint8Array) return;
+  if (isBytes(value)) return;
   throw new TypeError(
     `Cannot send a body: must be of Uint8Arrays: current value is ${shown(value)}`,
   );

@@ -1,8 +1,9 @@
 import { Writable } from "node:stream";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { assertEquals } from "@std/assert";
 import { BodyReader, sendBody } from "../../../src/http/body.ts";
-import { source } from "./helpers.ts";
+import { Site, source } from "./helpers.ts";
 
 const EVENTS = ["drain", "close"] as const;
 
@@ -35,3 +36,26 @@ test("sendBody() leaves no listener on what it sends on, which the next body has
   await sendBody(new BodyReader(source(300_000)), outgoing, undefined, carrier);
   assertEquals(count(), before);
 });
+
+// Under jsdom and jest a program has another Uint8Array than the streams of its runtime.
+for (const count of [1, 3]) {
+  const name = `serve and fetch send Uint8Arrays of another realm, ${count} of them`;
+  test(name, { timeout: 60_000 }, async () => {
+    const make = runInNewContext("() => Uint8Array.of(104, 105)");
+    const body = (): ReadableStream<Uint8Array<ArrayBuffer>> =>
+      new ReadableStream({
+        start(controller): void {
+          for (let i = 0; i < count; i++) controller.enqueue(make());
+          controller.close();
+        },
+      });
+    const texts: string[] = [];
+    await using site = new Site(async (request) => {
+      texts.push(await request.text());
+      return new Response(body());
+    });
+    const response = await site.fetch("/", { method: "POST", body: body(), duplex: "half" });
+    texts.push(await response.text());
+    assertEquals(texts, ["hi".repeat(count), "hi".repeat(count)]);
+  });
+}
