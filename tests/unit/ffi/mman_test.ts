@@ -73,15 +73,24 @@ test("munmap(), mprotect() and madvise() fail with what the kernel says", () => 
 });
 
 test("Addresses and sizes that a number does not hold exactly are a RangeError", () => {
-  for (const wrong of [2 ** 53, -1, NaN, 0.5, "1" as unknown as number, 1n as unknown as number]) {
-    const message = `current value is ${wrong}`;
-    assertThrows(() => mmap(wrong, PAGE, 0, PRIVATE, -1, 0), RangeError, message);
-    assertThrows(() => mmap(0, wrong, 0, PRIVATE, -1, 0), RangeError, message);
-    assertThrows(() => mmap(0, PAGE, 0, PRIVATE, -1, wrong), RangeError, message);
-    assertThrows(() => munmap(wrong, PAGE), RangeError, message);
-    assertThrows(() => munmap(0, wrong), RangeError, message);
-    assertThrows(() => mprotect(wrong, PAGE, 0), RangeError, message);
-    assertThrows(() => madvise(0, wrong, 4), RangeError, message);
-    assertThrows(() => mremap(0, PAGE, wrong, 0), RangeError, message);
+  const calls: readonly ((value: number) => unknown)[] = [
+    (value) => mmap(value, PAGE, 0, PRIVATE, -1, 0),
+    (value) => mmap(0, value, 0, PRIVATE, -1, 0),
+    (value) => mmap(0, PAGE, 0, PRIVATE, -1, value),
+    (value) => munmap(value, PAGE),
+    (value) => munmap(0, value),
+    (value) => mprotect(value, PAGE, 0),
+    (value) => mprotect(0, value, 0),
+    (value) => madvise(value, PAGE, m.MADV_DONTNEED),
+    (value) => madvise(0, value, m.MADV_DONTNEED),
+    (value) => mremap(value, PAGE, PAGE, 0),
+    (value) => mremap(0, value, PAGE, 0),
+    (value) => mremap(0, PAGE, value, 0),
+  ];
+  for (const call of calls) {
+    for (const wrong of [2 ** 53, -1, NaN, 0.5, "1", 1n]) {
+      const message = `current value is ${wrong}`;
+      assertThrows(() => call(wrong as number), RangeError, message, String(call));
+    }
   }
 });
