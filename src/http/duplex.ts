@@ -12,6 +12,7 @@ import type { Addr, Address } from "../address.ts";
 import { requireWithin } from "../arguments.ts";
 import type { Conn } from "../conn.ts";
 import { VsockError } from "../error.ts";
+import { leaveUncaught } from "../runtime/uncaught.ts";
 import { shown } from "../shown.ts";
 import { turn } from "../wait/turns.ts";
 import { IdleTimer } from "./idle_timer.ts";
@@ -259,9 +260,7 @@ function tell(listeners: () => void): boolean {
     listeners();
     return true;
   } catch (error) {
-    nextTick(() => {
-      throw error;
-    });
+    leaveUncaught(error);
     return false;
   }
 }

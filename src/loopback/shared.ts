@@ -147,11 +147,8 @@ class LinkedNode extends StackNode implements Carrier {
     this.#link = new Link(end.link, {
       onRoom: () => this.stack.tellRoom(this),
       onDead: () => {
-        try {
-          this.pump(); // what the peer sent before it died
-        } finally { // a tap may throw
-          this.stack.reset(this);
-        }
+        this.pump(); // what the peer sent before it died
+        this.stack.reset(this);
       },
     });
     // Not before this thread returns to its event loop: one that never does is not to be woken.
@@ -181,7 +178,7 @@ class LinkedNode extends StackNode implements Carrier {
   }
 
   send(packet: Packet): void {
-    this.tappedOrLost(packet);
+    this.tapped(packet);
     this.#link.send(packet);
     if (packet.owner !== undefined) packet.owner.bytesUnsent -= packet.len;
   }
@@ -210,11 +207,8 @@ class LinkedNode extends StackNode implements Carrier {
       // of a user awaits this one.
       if (++this.#woken % WAKES === 0) await turn();
       this.#armed = false;
-      try {
-        this.pump();
-      } finally {
-        this.keepPumping(); // a tap that throws costs one packet
-      }
+      this.pump();
+      this.keepPumping();
     });
   }
 

@@ -45,7 +45,7 @@ export class Wire implements Carrier {
     queueMicrotask(this.#pump);
   }
 
-  /** Delivers what is queued, and what that leads to; a tap that throws costs one packet. */
+  /** Delivers what is queued, and what that leads to. */
   readonly #pump = (): void => {
     let taken = 0;
     try {

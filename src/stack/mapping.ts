@@ -90,7 +90,7 @@ export class StackMapping implements RxMapping {
     if (pieces.length > 0) this.#pieces = pieces;
     this.#at = 0;
     this.#atPage = 0;
-    giveCredit(this.#node.stack, sock); // last: a tap may throw
+    giveCredit(this.#node.stack, sock);
   }
 
   lend(page: number, length: number): Uint8Array {

@@ -5,6 +5,7 @@
  */
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from "../../ffi/abi/virtio_vsock.ts";
 import { SysError } from "../../ffi/errno.ts";
+import { leaveUncaught } from "../runtime/uncaught.ts";
 import { LoopHold } from "../wait/loop_hold.ts";
 import { Turns } from "../wait/turns.ts";
 import { TIMER_MAX_MS } from "../wait/waiting.ts";
@@ -27,7 +28,7 @@ export interface RxPage extends PollPage {
   close(): void;
 }
 
-/** Something to be told of every packet that goes by. */
+/** Is told of every packet that goes by. What it throws is uncaught, and the packet goes on. */
 export type Tap = (packet: Packet, timeMs: number) => void;
 
 /** What a node is made of. */
@@ -120,22 +121,16 @@ export class StackNode implements StackHost {
 
   /** A packet has come out of a carrier. */
   deliver(packet: Packet): void {
-    this.tappedOrLost(packet);
+    this.tapped(packet);
     this.stack.receive(packet);
   }
 
   /** Shows the tap a packet that goes by. */
   tapped(packet: Packet): void {
-    this.#tap?.(packet, this.now());
-  }
-
-  /** `tapped()`, of a packet that goes no further where that throws. */
-  tappedOrLost(packet: Packet): void {
     try {
-      this.tapped(packet);
+      this.#tap?.(packet, this.now());
     } catch (error) {
-      packet.payload?.free();
-      throw error;
+      leaveUncaught(error);
     }
   }
 

@@ -115,25 +115,16 @@ export class StackSocket implements Socket {
   }
 
   close(): void {
-    try {
-      this.#takeIn();
-    } finally { // a tap may throw, or close it
-      if (!this.#closed) this.#release();
-    }
-  }
-
-  #release(): void {
+    this.#takeIn();
+    if (this.#closed) return; // by a tap meanwhile, or before
     this.#closed = true;
     this.#node.listening.delete(this);
-    try {
-      release(this.#node.stack, this.#sock);
-    } finally {
-      this.#sock.wake = undefined;
-      this.#sock.page = undefined;
-      this.#page?.close();
-      this.#waiters.finish(POLLNVAL);
-      this.#node.closed();
-    }
+    release(this.#node.stack, this.#sock);
+    this.#sock.wake = undefined;
+    this.#sock.page = undefined;
+    this.#page?.close();
+    this.#waiters.finish(POLLNVAL);
+    this.#node.closed();
   }
 
   [Symbol.dispose](): void {

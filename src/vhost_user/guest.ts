@@ -37,7 +37,7 @@ export interface GuestHost {
   burst(header: Header): number;
   /** A packet has come from `guest`. */
   arrived(guest: Guest, packet: Packet): void;
-  /** A packet of the host goes to a guest; where this throws, it has been freed. */
+  /** A packet of the host goes to a guest. */
   sent(packet: Packet): void;
   /** A guest has had its share of this turn of the event loop. */
   rests(): void;

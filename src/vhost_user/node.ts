@@ -175,7 +175,7 @@ export class DeviceNode extends StackNode implements GuestHost {
   }
 
   sent(packet: Packet): void {
-    this.tappedOrLost(packet);
+    this.tapped(packet);
   }
 
   tellRoom(guest: Guest, bytes: number, least: number): boolean {

@@ -147,15 +147,10 @@ function emitAll(
   endFlags: number,
 ): void {
   const end = VIRTIO_VSOCK_SEQ_EOM | endFlags;
-  let sent = 0;
-  try {
-    while (sent < payloads.length) {
-      const payload = payloads[sent++]!;
-      emit(stack, sock, VIRTIO_VSOCK_OP_RW, sent === payloads.length ? end : 0, payload);
-    }
-  } finally { // a tap may throw
-    while (sent < payloads.length) payloads[sent++]!.free();
-  }
+  const last = payloads.length - 1;
+  payloads.forEach((payload, i) => {
+    emit(stack, sock, VIRTIO_VSOCK_OP_RW, i === last ? end : 0, payload);
+  });
 }
 
 function allocate(stack: Stack, sock: VsockSock, data: Uint8Array): Payload | undefined {

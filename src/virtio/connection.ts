@@ -40,11 +40,10 @@ export function emit(
   const { credit, carrier } = sock;
   if (sock.epoch !== carrier!.epoch) return; // the peer knows nothing of it
   const len = payload === undefined ? 0 : payload.bytes.length;
-  const { lastFwdCnt } = credit;
   credit.lastFwdCnt = credit.fwdCnt;
   credit.take(len);
   sock.bytesUnsent += len;
-  const packet: Packet = {
+  carrier!.send({
     srcCid: stack.sourceCid(sock),
     dstCid: sock.remote.cid,
     srcPort: sock.local.port,
@@ -57,15 +56,7 @@ export function emit(
     fwdCnt: credit.fwdCnt,
     payload,
     owner: payload === undefined ? undefined : sock,
-  };
-  try {
-    carrier!.send(packet);
-  } catch (error) { // a tap has thrown: the packet goes nowhere
-    credit.lastFwdCnt = lastFwdCnt;
-    credit.take(-len);
-    sock.bytesUnsent -= len;
-    throw error;
-  }
+  });
 }
 
 /** Tells the peer about credit only where it may run short, or where the reader waits for more. */
@@ -257,27 +248,11 @@ export function sendShutdown(stack: Stack, sock: VsockSock, how: number): void {
 export function release(stack: Stack, sock: VsockSock): void {
   sock.dead = true;
   stack.cancel(sock.connectTimer);
-  try {
-    closeConnection(stack, sock);
-  } finally { // a tap may throw
-    if (sock.closeTimer === undefined) removeSock(stack, sock);
-    // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
-    else sock.rx.discard();
-  }
-  releaseQueue(stack, sock.acceptQueue.splice(0));
-}
-
-/** Releases what nobody has accepted, then throws what the first tap has thrown, if any has. */
-function releaseQueue(stack: Stack, queue: readonly VsockSock[]): void {
-  const failures: unknown[] = [];
-  for (const sock of queue) {
-    try {
-      release(stack, sock);
-    } catch (failure) {
-      failures.push(failure);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
+  closeConnection(stack, sock);
+  if (sock.closeTimer === undefined) removeSock(stack, sock);
+  // Linux keeps it for as long as the peer does not answer; that packets tell of it stays so.
+  else sock.rx.discard();
+  for (const child of sock.acceptQueue.splice(0)) release(stack, child);
 }
 
 /** Says goodbye to the peer, and sets a deadline where that is to answer. */

@@ -1,7 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
-  VIRTIO_VSOCK_OP_CREDIT_REQUEST,
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RESPONSE,
   VIRTIO_VSOCK_OP_RST,
@@ -364,77 +363,6 @@ test("close() says what Linux says, by what was said before, and frees what nobo
     live(rig, sock);
     release(rig.stack, sock);
     assertEquals([rig.sent, payload.freed], [says, 1]);
-  }
-});
-
-test("close() waits for no longer where its carrier throws", () => {
-  const rig = new Rig();
-  const sock = rig.connected();
-  const closing = new Set<VsockSock>();
-  Object.assign(rig.carrier, { closing });
-  throwing(rig);
-  assertThrows(() => release(rig.stack, sock), Error, "a tap");
-  assertEquals([rig.stack.nextDeadline(), closing.has(sock)], [8_000, true]);
-});
-
-/** Has the carrier of `rig` throw at what is sent, until the function that it gives is called. */
-function throwing({ carrier }: Rig): () => void {
-  const { send } = carrier;
-  carrier.send = () => {
-    throw new Error("a tap");
-  };
-  return () => void (carrier.send = send);
-}
-
-test("a packet that its carrier throws at has told the peer of no credit", () => {
-  const rig = new Rig();
-  const { credit } = rig.connected();
-  credit.queued(10);
-  credit.drained(10);
-  throwing(rig);
-  assertThrows(() => rig.receive(VIRTIO_VSOCK_OP_CREDIT_REQUEST), Error, "a tap");
-  assertEquals(credit.untold(), 10);
-});
-
-test("close() of a connection that its peer has ended forgets it, though its carrier throws", () => {
-  const rig = new Rig();
-  const sock = rig.connected();
-  const payload = new Counted(Uint8Array.of(1));
-  rig.receive(VIRTIO_VSOCK_OP_RW, { len: 1, payload });
-  rig.receive(VIRTIO_VSOCK_OP_RST);
-  const stop = throwing(rig);
-  assertThrows(() => release(rig.stack, sock), Error, "a tap");
-  stop();
-  assertEquals([payload.freed, rig.stack.has(rig.header(0))], [1, false]);
-});
-
-test("close() that the peer does not agree to ends in time, though its carrier throws", () => {
-  let now = 0;
-  const rig = new Rig(() => now);
-  const sock = rig.connected();
-  release(rig.stack, sock);
-  throwing(rig);
-  now = 8_000;
-  assertThrows(() => rig.stack.runTimers(), Error, "a tap");
-  assertEquals(rig.stack.has(rig.header(0)), false);
-});
-
-test("Stack.receive() ends a connection whose answer its carrier throws at", () => {
-  const flags = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
-  for (const op of [VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_OP_RW]) {
-    const rig = new Rig();
-    const sock = rig.connected();
-    let woken = 0;
-    sock.wake = () => void woken++;
-    const payload = new PagePayload(new Uint8Array(sock.bufferSize + 1));
-    const rest = op === VIRTIO_VSOCK_OP_RW ? { len: payload.bytes.length, payload } : { flags };
-    throwing(rig);
-    assertThrows(() => rig.receive(op, rest), Error, "a tap");
-    assertEquals([sock.done, woken > 0, rig.stack.findConnected(TO.cid, TO.port, PORT)], [
-      true,
-      true,
-      undefined,
-    ]);
   }
 });
 
