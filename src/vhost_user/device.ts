@@ -10,6 +10,7 @@ import { requirePath, type VsockAddress } from "../address.ts";
 import { requireFunction, requireKnown, requireObject, requireU32 } from "../arguments.ts";
 import { Conn } from "../conn.ts";
 import { attempt } from "../error.ts";
+import { leaveUncaught } from "../runtime/uncaught.ts";
 import type { SocketType } from "../socket.ts";
 import type { Tap } from "../stack/node.ts";
 import { StackTransport } from "../stack/transport.ts";
@@ -51,8 +52,7 @@ export interface VsockGuestOptions {
 export interface VsockDeviceOptions extends VsockGuestOptions {
   /**
    * Called when a guest's driver starts to run, and when it stops: `guest.up` tells which. Its
-   * connections are over then. Where it throws, so does the `close()` that has led to it; else the
-   * VMM's connection is closed, and `onFault` is told.
+   * connections are over then.
    */
   readonly onState?: ((guest: VsockGuest) => void) | undefined;
   /**
@@ -72,8 +72,8 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   readonly tap?: Tap | undefined;
   /**
    * Told what a VMM or a guest has done wrong. The VMM's connection is closed then, or the guest is
-   * not served before its driver starts anew; others are served on. Also told what `onConnect`
-   * throws.
+   * not served before its driver starts anew; others are served on. Also told what `onState` and
+   * `onConnect` throw; what it throws itself is uncaught.
    */
   readonly onFault?: ((error: Error, guest: VsockGuest) => void) | undefined;
 }
@@ -147,8 +147,14 @@ class Device extends StackTransport implements VsockDevice {
 
   constructor(options: VsockDeviceOptions) {
     const node = new DeviceNode(options.tap, {
-      fault: (cid, error) => this.#tell(cid, (guest) => options.onFault?.(error, guest)),
-      state: (cid) => this.#tell(cid, (guest) => options.onState?.(guest)),
+      fault: (cid, error) => this.#fault(cid, error),
+      state: (cid) => {
+        try {
+          this.#tell(cid, (guest) => options.onState?.(guest));
+        } catch (error) {
+          this.#fault(cid, error as Error);
+        }
+      },
       connect: (cid, port, type, accept) =>
         this.#tell(cid, (guest) => {
           const open = (): Conn<VsockAddress> =>
@@ -186,7 +192,7 @@ class Device extends StackTransport implements VsockDevice {
         new ServedGuest(path, guest, featureBits(features), {
           watcher: this.#node.watcher,
           hold: this.#node.hold,
-          fault: (error) => this.#tell(cid, (guest) => this.#options.onFault?.(error, guest)),
+          fault: (error) => this.#fault(cid, error),
           closed: () => {
             this.#guests.delete(cid);
             this.#node.removeGuest(guest);
@@ -199,13 +205,20 @@ class Device extends StackTransport implements VsockDevice {
   }
 
   close(): void {
-    using all = new DisposableStack(); // onState may throw
-    for (const listener of this.#node.listening) all.use(listener);
-    for (const guest of this.#guests.values()) all.use(guest);
+    for (const guest of this.#guests.values()) guest.close();
+    for (const listener of this.#node.listening) listener[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #fault(cid: number, error: Error): void {
+    try {
+      this.#tell(cid, (guest) => this.#options.onFault?.(error, guest));
+    } catch (thrown) {
+      leaveUncaught(thrown);
+    }
   }
 
   #tell(cid: number, tell: (guest: VsockGuest) => void): void {

@@ -334,11 +334,8 @@ export class Guest implements Carrier, TxEnd {
       if (!(error instanceof VirtqueueError)) throw error;
       this.#broken = driver.tx.queue;
       for (const ring of driver.session.rings) ring.signal("err");
-      try {
-        this.stop();
-      } finally { // the program is told of that, and may throw
-        this.#host.fault(this, error);
-      }
+      this.stop();
+      this.#host.fault(this, error);
       return undefined;
     }
   }

@@ -40,9 +40,9 @@ const TYPES: ReadonlyMap<number, SocketType> = new Map([
 
 /** What a device is told of its guests, by their CIDs. */
 export interface NodeListener {
-  /** One has broken a ring, or who was told of its connect has thrown. */
+  /** One has broken a ring, or who was told of its connect has thrown. Never throws. */
   fault(cid: number, error: Error): void;
-  /** The driver of one has started, or stopped. */
+  /** The driver of one has started, or stopped. Never throws. */
   state(cid: number): void;
   /**
    * One connects to a port of the host where nobody listens. `accept` accepts it, before this

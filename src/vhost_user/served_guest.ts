@@ -119,12 +119,9 @@ export class ServedGuest implements VsockGuest {
     this.#claim.release();
     this.#turnAwayAll();
     this.#listener.close();
-    try {
-      this.#hangUp();
-    } finally {
-      this.#host.closed();
-      this.#wake();
-    }
+    this.#hangUp();
+    this.#host.closed();
+    this.#wake();
   }
 
   [Symbol.dispose](): void {
@@ -222,7 +219,7 @@ export class ServedGuest implements VsockGuest {
     });
   }
 
-  /** Also where the program has thrown, which was told of something. */
+  /** What `act` gives; where the VMM has done something wrong, that is the end of it. */
   #orHangUp(act: () => boolean): boolean {
     try {
       return act();
@@ -233,27 +230,19 @@ export class ServedGuest implements VsockGuest {
   }
 
   readonly #fail = (error: Error): void => {
-    try {
-      this.#hangUp();
-    } catch (thrown) { // by the program, which was told that its guest has stopped
-      this.#host.fault(thrown as Error);
-    } finally {
-      this.#host.fault(error);
-    }
+    this.#hangUp();
+    this.#host.fault(error);
   };
 
   /** Ends what there is with the VMM; another one may come. */
   #hangUp(): void {
     const vmm = this.#vmm;
     if (vmm === undefined) return;
-    try {
-      this.#guest.stop();
-    } finally {
-      this.#session?.close();
-      this.#session = this.#vmm = undefined;
-      this.#host.watcher.remove(vmm.fd);
-      vmm.close();
-    }
+    this.#guest.stop();
+    this.#session?.close();
+    this.#session = this.#vmm = undefined;
+    this.#host.watcher.remove(vmm.fd);
+    vmm.close();
   }
 }
 

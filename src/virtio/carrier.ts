@@ -30,8 +30,8 @@ export interface Carrier {
    */
   allocate(data: Uint8Array, to: Destination): Payload | undefined;
   /**
-   * Takes `packet`, payload and all. Never refuses: what does not fit now waits in order. Once the
-   * packet has left, `len` is taken off its `owner`'s `bytesUnsent`.
+   * Takes `packet`, payload and all. Never refuses, nor throws: what does not fit now waits in
+   * order. Once the packet has left, `len` is taken off its `owner`'s `bytesUnsent`.
    */
   send(packet: Packet): void;
 }

@@ -1,6 +1,6 @@
 /** A program that is told that a driver has stopped may close its guest, or throw. */
 import { test } from "node:test";
-import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../../ffi/abi/socket.ts";
 import { WOULD_BLOCK } from "../../ffi/errno.ts";
 import { close } from "../../ffi/file_calls.ts";
@@ -8,6 +8,8 @@ import { recv, socketpair } from "../../ffi/socket_calls.ts";
 import { listen } from "../../src/listen.ts";
 import { createVsockDevice, type VsockDevice } from "../../src/vhost_user/device.ts";
 import { RX } from "../../src/vhost_user/guest.ts";
+import { Uncaught } from "../helpers/uncaught.ts";
+import { until } from "../helpers/until.ts";
 import { FrontEnd } from "./front_end.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
 import { Machine } from "./machine.ts";
@@ -68,7 +70,10 @@ function throwingDevice(): { readonly device: VsockDevice; readonly faults: stri
     onState({ up }) {
       if (!up) throw new Error(THROWN);
     },
-    onFault: ({ message }) => void faults.push(message),
+    onFault({ message }) {
+      faults.push(message);
+      throw new Error(`at ${message}`);
+    },
   });
   return { device, faults };
 }
@@ -76,6 +81,7 @@ function throwingDevice(): { readonly device: VsockDevice; readonly faults: stri
 test("VsockGuest serves the next VMM though onState throws: onFault is told", {
   timeout: TIMEOUT_MS,
 }, async () => {
+  using uncaught = new Uncaught();
   const { device, faults } = throwingDevice();
   using _device = device;
   using machine = await Machine.start(device.guest);
@@ -85,11 +91,13 @@ test("VsockGuest serves the next VMM though onState throws: onFault is told", {
   using next = await connecting;
   await next.settled();
   assertEquals(faults, [THROWN]);
+  assertEquals(uncaught.messages, [`at ${THROWN}`]);
 });
 
 test("VsockDevice tells onFault what a VMM has done wrong, though onState throws", {
   timeout: TIMEOUT_MS,
 }, async () => {
+  using _uncaught = new Uncaught();
   const { device, faults } = throwingDevice();
   using _device = device;
   using machine = await Machine.start(device.guest);
@@ -102,38 +110,53 @@ test("VsockDevice tells onFault what a VMM has done wrong, though onState throws
 test("VsockDevice tells onFault what a guest has broken, though onState throws", {
   timeout: TIMEOUT_MS,
 }, async () => {
+  using _uncaught = new Uncaught();
   const { device, faults } = throwingDevice();
   using _device = device;
   using guest = await RawGuest.start(device.guest);
   const { avail } = guest.tx.memory;
   new Uint16Array(avail.buffer, avail.byteOffset, 2)[1]! += 129;
   guest.tx.kickNow();
-  await guest.machine.frontEnd.closed();
-  assertEquals(faults.length, 2);
-  assertMatch(faults[0]!, /idx must be at most/);
-  assertEquals(faults[1], THROWN);
+  await until(() => faults.length === 2);
+  assertEquals(faults[0], THROWN);
+  assertMatch(faults[1]!, /idx must be at most/);
 });
 
-test("VsockDevice.close() closes all guests and listeners though onState throws", {
+test("VsockDevice closes what it is told to, though onState and onFault throw", {
   timeout: TIMEOUT_MS,
 }, async () => {
-  const { device } = throwingDevice();
-  const more = device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + 1 });
+  using uncaught = new Uncaught();
+  const { device, faults } = throwingDevice();
+  const [more, last] = [1, 2].map((more) =>
+    device.addGuest({ socketPath: freshPath(), guestCid: GUEST_CID + more })
+  );
   using listener = listen({ cid: 2, port: 5_000 }, { transport: device });
   using machine = await Machine.start(device.guest);
-  using other = await Machine.start(more);
-  await Promise.all([device.guest.ready(), more.ready()]);
-  assertThrows(() => device.close(), Error);
-  for (const { frontEnd } of [machine, other]) await frontEnd.closed();
+  using other = await Machine.start(more!);
+  using third = await Machine.start(last!);
+  await Promise.all([device.guest, more!, last!].map((guest) => guest.ready()));
+  more!.close();
+  assertEquals([device.guests.size, faults], [2, [THROWN]]);
+  device.close();
+  for (const { frontEnd } of [machine, other, third]) await frontEnd.closed();
   assertEquals([device.guests.size, listener.socket.closed], [0, true]);
+  assertEquals([faults, uncaught.messages.length], [Array(3).fill(THROWN), 3]);
 });
 
-test("VsockGuest.close() closes all though onState throws", { timeout: TIMEOUT_MS }, async () => {
-  const { device } = throwingDevice();
+test("a connection is closed, and its guest reset, though onState and onFault throw", {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  using uncaught = new Uncaught();
+  const { device, faults } = throwingDevice();
   using _device = device;
-  using machine = await Machine.start(device.guest);
-  await device.guest.ready();
-  assertThrows(() => device.guest.close(), Error, THROWN);
-  await machine.frontEnd.closed();
-  assertEquals(device.guests.size, 0);
+  using listener = listen({ cid: 2, port: 5_000 }, { transport: device });
+  using guest = await RawGuest.start(device.guest);
+  await guest.connect(5_000);
+  const conn = await listener.accept();
+  const { avail } = guest.tx.memory;
+  new Uint16Array(avail.buffer, avail.byteOffset, 2)[1]! += 129;
+  conn.close();
+  assertEquals([conn.socket.closed, device.guest.up, faults.length], [true, false, 2]);
+  await Promise.resolve();
+  assertEquals(uncaught.messages.length, 2);
 });
