@@ -3,11 +3,15 @@
  *
  * @module
  */
-import { SysError } from "../../ffi/errno.ts";
+import { isSysError } from "../../ffi/errno.ts";
+import { VsockError } from "../error.ts";
 import { type Choice, type Costs, costsOf } from "./costs.ts";
 import type { Lender, LentBatch } from "./lent_batch.ts";
 import type { Source } from "./source.ts";
 import { readingMs } from "./clock.ts";
+
+/** For a wake-up that cannot be mapped. */
+const COPY: Choice = { way: "copy", measured: false };
 
 /**
  * Takes each wake-up by copy or by mapping, as their costs here and now say. It expects as much as
@@ -41,17 +45,24 @@ export class AutoSource implements Source {
     if (this.#broken !== undefined) throw this.#broken;
     const choice = this.#costs.choose(this.#expected);
     try {
-      const source = choice.way === "copy" ? this.#copy : this.#map;
-      if (source !== this.#last) this.#last?.discardStale?.();
-      this.#last = source;
-      const batch = choice.measured ? this.#dequeueMeasured(source, choice) : source.dequeue();
-      if (batch) this.#expected = batch.byteLength;
-      return batch;
+      return this.#dequeueBy(choice);
     } catch (error) {
-      // The other way would go on behind what this one lost; a refused call has lost nothing.
-      if (!(error instanceof SysError)) this.#broken = error;
+      // There is no memory to map into now, or none any more, as a view was transferred away.
+      const copies = isSysError(error, "ENOMEM") || isSysError(error, "EINVAL");
+      if (choice.way === "map" && copies) return this.#dequeueBy(COPY);
+      // The other way would go on behind what this one lost; who was refused has lost nothing.
+      if (error instanceof VsockError) this.#broken = error;
       throw error;
     }
+  }
+
+  #dequeueBy(choice: Choice): LentBatch | null | undefined {
+    const source = choice.way === "copy" ? this.#copy : this.#map;
+    if (source !== this.#last) this.#last?.discardStale?.();
+    this.#last = source;
+    const batch = choice.measured ? this.#dequeueMeasured(source, choice) : source.dequeue();
+    if (batch) this.#expected = batch.byteLength;
+    return batch;
   }
 
   #dequeueMeasured(source: Source, { way }: Choice): LentBatch | null | undefined {

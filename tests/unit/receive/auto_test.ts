@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { SysError } from "../../../ffi/errno.ts";
 import { connect } from "../../../src/connect.ts";
 import { VsockError } from "../../../src/error.ts";
 import { listen } from "../../../src/listen.ts";
@@ -201,6 +202,28 @@ test("AutoSource.dequeue() keeps to an error: one way does not go on where the o
   const calls = copy.calls;
   assertThrows(dequeue, VsockError);
   assertEquals(copy.calls, calls);
+});
+
+test("AutoSource.dequeue() copies what cannot be mapped, and maps again once that works", () => {
+  for (const code of ["ENOMEM", "EINVAL"] as const) {
+    const [copy, map] = [new FakeSource(false), new FakeSource(true)];
+    const source = new AutoSource(copy, map, `test of ${code}`, PAGE);
+    map.failure = new SysError("getsockopt", code);
+    for (let time = 0; time < 100; time++) source.dequeue()!.release();
+    assert(map.calls > 0);
+    assertEquals([copy.reclaims, map.reclaims], [100, 0]);
+    map.failure = undefined;
+    while (map.reclaims === 0) source.dequeue()!.release();
+  }
+});
+
+test("AutoSource.dequeue() tells of memory that there was none of, and goes on", () => {
+  const [copy, map] = [new FakeSource(false), new FakeSource(true)];
+  const source = new AutoSource(copy, map, "test of memory", PAGE);
+  copy.failure = map.failure = new RangeError("Array buffer allocation failed");
+  assertThrows(() => source.dequeue(), RangeError);
+  copy.failure = map.failure = undefined;
+  for (let time = 0; time < 10; time++) source.dequeue()!.release();
 });
 
 test("Receiver (auto) gives every byte in order, whichever way it takes", async () => {
