@@ -217,12 +217,19 @@ export class RxQueue {
 
   /**
    * Takes packets out for a mapping with `pages` free data pages, at most 511 of them. A packet
-   * larger than the room stays queued with its rest, and its flags with the rest.
+   * larger than the room stays queued with its rest, and its flags with the rest. Where one cannot
+   * be taken, those before it are: the next call tells why.
    */
   map(pages: number, into: Piece[]): void {
     let room = pages;
     while (room > 0 && this.length > 0 && into.length < USR_HDR_MAX) {
-      const entry = this.#lendable();
+      let entry: Entry;
+      try {
+        entry = this.#lendable();
+      } catch (error) {
+        if (into.length === 0) throw error;
+        return;
+      }
       const length = Math.min(entry.length - entry.offset, room * USR_PAGE_SIZE);
       into.push(this.#piece(entry, length));
       room -= pagesOf(length);

@@ -220,6 +220,20 @@ test("RxQueue.map() moves a partly read packet to a fresh page and drops nothing
   assertEquals([rx.rxBytes, credit.fwdCnt, credit.bufUsed], [0, 5_000, 0]);
 });
 
+test("RxQueue.map() gives what comes before a packet that cannot be moved", () => {
+  const { rx } = queue();
+  rx.push(new PagePayload(filled(4_096, 1)), 0);
+  const pooled = new PrivatePayload(filled(4_096, 2));
+  rx.push(pooled, 0);
+  const { bytes } = pooled;
+  pooled.bytes = bytes.subarray(1); // so that a copy of it fails, as where there is no memory
+  assertEquals(map(rx, 4).map((piece) => piece.view()[0]), [1]);
+  assertThrows(() => map(rx, 4), SysError);
+  pooled.bytes = bytes;
+  assertEquals(map(rx, 4).map((piece) => piece.view()[0]), [2]);
+  assertEquals(rx.rxBytes, 0);
+});
+
 test("RxQueue.read() of a packet whose buffer a user took away is EFAULT, not silence", () => {
   const { rx } = queue();
   rx.push(new PagePayload(filled(8_192, 1)), 0);
