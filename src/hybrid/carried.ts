@@ -14,7 +14,7 @@ import type { KernelSocket } from "../kernel/socket.ts";
 import { LoopHold } from "../wait/loop_hold.ts";
 import type { Turns } from "../wait/turns.ts";
 import { Waiters } from "../wait/waiters.ts";
-import type { HybridOptionValues } from "./options.ts";
+import type { Below, HybridOptionValues } from "./options.ts";
 import type { MessageFlags, RxMapping, Socket, SocketType } from "../socket.ts";
 
 /**
@@ -49,6 +49,17 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
   protected readonly values: HybridOptionValues;
   /** Those who wait while `unix` has nothing to tell; each change wakes them all. */
   protected readonly waiters: Waiters = new Waiters(loop, () => 1);
+  /** What `unix` was told, in order: whichever takes its place is told it too. */
+  readonly #set: Map<string, [level: number, name: number, value: Uint8Array]> = new Map();
+  /** Sets options of `unix`, and keeps them. */
+  readonly #below: Below = {
+    setsockopt: (level, name, value) => {
+      this.unix.setsockopt(level, name, value);
+      const key = `${level} ${name}`;
+      this.#set.delete(key);
+      this.#set.set(key, [level, name, new Uint8Array(value)]);
+    },
+  };
   #closed = false;
   #refed = true;
   #error = 0;
@@ -59,7 +70,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
     this.local = local;
     this.values = values;
     try {
-      values.apply(unix);
+      values.apply(this.#below);
     } catch (error) {
       unix.close();
       throw error;
@@ -123,8 +134,8 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
 
   setsockopt(level: number, name: number, value: Uint8Array): void {
     this.requireOpen("setsockopt");
-    if (level === AF_VSOCK) this.values.set(name, value, this.unix);
-    else this.unix.setsockopt(level, name, value);
+    if (level === AF_VSOCK) this.values.set(name, value, this.#below);
+    else this.#below.setsockopt(level, name, value);
   }
 
   takeError(): number {
@@ -237,7 +248,7 @@ export abstract class CarriedSocket<A extends Address> implements Socket<A> {
     const fresh = openKernelSocket(UNIX, "stream");
     this.unix.close();
     this.unix = fresh;
-    this.values.apply(fresh);
+    for (const option of this.#set.values()) fresh.setsockopt(...option);
     if (!this.#refed) fresh.unref();
   }
 

@@ -17,7 +17,7 @@ import { readTimeval, readU64, u64 } from "../option_bytes.ts";
 import type { AnySocket } from "../socket.ts";
 
 /** The socket that carries the bytes. */
-type Below = Pick<AnySocket, "setsockopt">;
+export type Below = Pick<AnySocket, "setsockopt">;
 
 const INT_MAX = 2 ** 31 - 1;
 

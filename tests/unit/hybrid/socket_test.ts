@@ -53,6 +53,27 @@ test("Socket.connect() after a time-out keeps the size of the buffer", WAIT, asy
   }
 });
 
+test("Socket.connect() after a time-out keeps what setsockopt() has set last", WAIT, async () => {
+  using folder = new TempFolder();
+  const path = folder.path("vm.sock");
+  using _silent = listen({ path });
+  using socket = openHybrid(path, { timeoutMs: 20 }).socket("stream");
+  const set = (bytes: number): void => {
+    const value = new Uint8Array(Int32Array.of(bytes).buffer);
+    socket.setsockopt(SOL_SOCKET, SO_SNDBUF, value);
+    value.fill(0); // the caller's own
+  };
+  for (const resized of [false, true]) {
+    set(10_000);
+    if (resized) new SocketOptions(socket).bufferSize = 4_096;
+    for (let dials = 0; dials < 2; dials++) {
+      socket.connect({ cid: 3, port: 1 });
+      assertEquals(sendBuffer({ socket }), resized ? 16_384 : 20_000);
+      await socket.wait(POLLOUT);
+    }
+  }
+});
+
 test("Socket.connect() after a time-out has no descriptor but its own", WAIT, async () => {
   using folder = new TempFolder();
   const path = folder.path("vm.sock");
