@@ -76,6 +76,18 @@ export function textOf(value: unknown): string {
   return typeof value === "object" ? Object.prototype.toString.call(value) : String(value);
 }
 
+/** Throws a TypeError unless `value` is an object. */
+export function requireObject(name: string, value: object): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`Cannot use ${name}: must be an object: current value is ${textOf(value)}`);
+}
+
+/** Throws a TypeError unless `value` is an array. */
+export function requireArray(name: string, value: readonly unknown[]): void {
+  if (Array.isArray(value)) return;
+  throw new TypeError(`Cannot use ${name}: must be an array: current value is ${textOf(value)}`);
+}
+
 /** How many bytes `value` has. Throws a TypeError unless it is a typed array or a DataView. */
 export function requireBytes(name: string, value: ArrayBufferView): number {
   if (ArrayBuffer.isView(value)) return byteLengthOf(value);

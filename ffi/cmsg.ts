@@ -4,6 +4,8 @@
  * @module
  */
 import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE, CMSGHDR } from "./abi/socket.ts";
+import { requireArray, requireBytes, requireInt, requireObject } from "./call.ts";
+import { bufferOf, byteLengthOf, byteOffsetOf } from "./view.ts";
 
 /** One control message. */
 export interface ControlMessage {
@@ -19,8 +21,14 @@ const { at, size } = CMSGHDR;
 
 /** The messages one behind the other, as sendmsg(2) wants them in `msg_control`. */
 export function encodeControl(messages: readonly ControlMessage[]): Uint8Array<ArrayBuffer> {
+  requireArray("messages", messages);
   let total = 0;
-  for (const { data } of messages) total += CMSG_SPACE(data.byteLength);
+  for (const message of messages) {
+    requireObject("messages", message);
+    requireInt("level", message.level);
+    requireInt("type", message.type);
+    total += CMSG_SPACE(requireBytes("data", message.data));
+  }
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
   let start = 0;
@@ -28,10 +36,14 @@ export function encodeControl(messages: readonly ControlMessage[]): Uint8Array<A
     view.setBigUint64(start + at.cmsg_len, BigInt(CMSG_LEN(data.byteLength)), true);
     view.setInt32(start + at.cmsg_level, level, true);
     view.setInt32(start + at.cmsg_type, type, true);
-    bytes.set(data, start + CMSG_LEN(0));
+    bytes.set(bytesOf(data), start + CMSG_LEN(0));
     start += CMSG_SPACE(data.byteLength);
   }
   return bytes;
+}
+
+function bytesOf(view: Uint8Array): Uint8Array {
+  return new Uint8Array(bufferOf(view), byteOffsetOf(view), byteLengthOf(view));
 }
 
 /**
@@ -39,6 +51,7 @@ export function encodeControl(messages: readonly ControlMessage[]): Uint8Array<A
  * that runs past the end is cut there, as `MSG_CTRUNC` leaves it. The data are views, not copies.
  */
 export function decodeControl(bytes: Uint8Array): ControlMessage[] {
+  requireBytes("bytes", bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const messages: ControlMessage[] = [];
   let start = 0;

@@ -15,7 +15,7 @@ import {
   PROT_WRITE,
 } from "./abi/mman.ts";
 import { _SC_PAGESIZE } from "./abi/unistd.ts";
-import { requireBytes, requireSize } from "./call.ts";
+import { requireBytes, requireObject, requireSize } from "./call.ts";
 import { sysconf } from "./file_calls.ts";
 import { Loans, StolenViewError } from "./loans.ts";
 import { requireUnshrinkable } from "./memfd.ts";
@@ -127,6 +127,7 @@ export class MappedRegion implements Disposable {
    * @throws {FfiUnavailableError} If this runtime may not look at memory by its address.
    */
   constructor(length: number, options: MappedRegionOptions = {}) {
+    requireObject("options", options);
     const { fd, offset = 0, prot = PROT_READ | PROT_WRITE, stolen = "retire" } = options;
     requireRegionLength(length);
     if (fd !== undefined) requireUnshrinkable(fd, offset + length);

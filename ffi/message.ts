@@ -5,7 +5,7 @@
  */
 import { MSGHDR } from "./abi/socket.ts";
 import { IOVEC } from "./abi/uio.ts";
-import { requireBytes } from "./call.ts";
+import { requireArray, requireBytes, requireObject } from "./call.ts";
 import type { Bytes } from "./symbols.ts";
 import { setSize } from "./wide.ts";
 
@@ -38,6 +38,8 @@ export class Message {
 
   /** Over `buffers`, in order. */
   constructor(buffers: readonly Bytes[], options: MessageOptions = {}) {
+    requireArray("buffers", buffers);
+    requireObject("options", options);
     const { name, control } = options;
     this.buffers = [...buffers];
     this.#iov = new DataView(new ArrayBuffer(buffers.length * IOVEC.size));

@@ -302,6 +302,33 @@ test("sendmsg() refuses a buffer that is none", () => {
   assertEquals(libc.recv(pair.far, new Uint8Array(1), 0), WOULD_BLOCK);
 });
 
+test("encodeControl() takes the bytes of any typed array", () => {
+  const message = { level: 1, type: 2 };
+  const bytes = new Uint8Array(Int32Array.of(300, -1).buffer);
+  const wide = { ...message, data: Int32Array.of(300, -1) as unknown as Uint8Array };
+  assertEquals(encodeControl([wide]), encodeControl([{ ...message, data: bytes }]));
+});
+
+test("encodeControl(), Message and MappedRegion say what they cannot use", () => {
+  const data = new Uint8Array(1);
+  const wrong: [says: string, call: (value: never) => unknown, ...values: unknown[]][] = [
+    ["messages: must be an array", encodeControl, undefined, null, 1, {}],
+    ["messages: must be an object", (value) => encodeControl([value]), undefined, null, 1],
+    ["level: must be an integer", (level) => encodeControl([{ level, type: 1, data }]), "1", NaN],
+    ["type: must be an integer", (type) => encodeControl([{ level: 1, type, data }]), "1", NaN],
+    ["data: must be a typed", (data) => encodeControl([{ level: 1, type: 1, data }]), null, [1]],
+    ["bytes: must be a typed array", decodeControl, undefined, null, 1, [1]],
+    ["buffers: must be an array", (value) => new Message(value), undefined, null, data],
+    ["options: must be an object", (value) => new Message([], value), null, 1],
+    ["options: must be an object", (value) => new MappedRegion(1, value), null, 1],
+  ];
+  for (const [says, call, ...values] of wrong) {
+    for (const value of values) {
+      assertThrows(() => call(value as never), Error, `Cannot use ${says}`, `${value}`);
+    }
+  }
+});
+
 test("decodeControl() undoes encodeControl(), and stops at what is cut off", () => {
   const messages = [[1, 2, 3], [], [4, 5, 6, 7, 8, 9, 10, 11, 12]].map((data, type) => ({
     level: 41,
