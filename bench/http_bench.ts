@@ -36,7 +36,7 @@ function onLoopback<Result>(use: (carrier: Carrier) => Promise<Result>): Promise
   const address = { cid: 1, port: 80 };
   const listener = listen(address, { transport, backlog: CONNECTIONS });
   return use({
-    listener: listener as unknown as Listener<Address>,
+    listener,
     dial: () => connect(address, { transport }),
   });
 }
@@ -47,7 +47,7 @@ async function onUnix<Result>(use: (carrier: Carrier) => Promise<Result>): Promi
   const transport = openUnix();
   const listener = listen(address, { transport, backlog: CONNECTIONS });
   return await use({
-    listener: listener as unknown as Listener<Address>,
+    listener,
     dial: () => connect(address, { transport }),
   });
 }
@@ -59,8 +59,8 @@ async function onHybrid<Result>(use: (carrier: Carrier) => Promise<Result>): Pro
   using vmm = createVmm(path);
   const listener = listen({ cid: 3, port: 80 }, { transport: vmm.guest, backlog: CONNECTIONS });
   return await use({
-    listener: listener as unknown as Listener<Address>,
-    dial: () => connect({ path, port: 80 }) as Promise<unknown> as Promise<Conn<Address>>,
+    listener,
+    dial: () => connect({ path, port: 80 }),
   });
 }
 

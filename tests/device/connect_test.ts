@@ -65,8 +65,8 @@ test("onConnect() accepts at once, without a listener", LIMIT, async () => {
   assertEquals(conns.map(({ remoteAddr }) => remoteAddr.cid), [42, 42, 42]);
   assertEquals(conns.map(({ localAddr }) => localAddr), fars.map(({ remoteAddr }) => remoteAddr));
   await conns[1]!.write(new Uint8Array(7));
-  assertEquals(await fars[1]!.read(new Uint8Array(9)), 7);
-  await fars[2]!.sendMessage(new Uint8Array(5));
+  assertEquals(await fars[1].read(new Uint8Array(9)), 7);
+  await fars[2].sendMessage(new Uint8Array(5));
   assertEquals((await conns[2]!.receiveMessage())?.data.length, 5);
   for (const conn of [...conns, ...fars]) conn.close();
   using listener = listen({ cid: 2, port: 80 }, { transport: device });

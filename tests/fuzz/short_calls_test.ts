@@ -9,7 +9,6 @@ import { assert, assertEquals } from "@std/assert";
 import { IPPROTO_TCP } from "../../ffi/abi/in.ts";
 import { MSG_ERRQUEUE } from "../../ffi/abi/socket.ts";
 import { TCP_ZEROCOPY_RECEIVE, TCP_ZEROCOPY_RECEIVE_STRUCT } from "../../ffi/abi/tcp.ts";
-import type { Address } from "../../src/address.ts";
 import { stringifyAddress } from "../../src/address_text.ts";
 import { parseOptions } from "../../src/cli/proxy/options.ts";
 import { Proxy } from "../../src/cli/proxy/server.ts";
@@ -142,7 +141,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 
   async "through a proxy"(use) {
     using target = listen(TCP);
-    const to = stringifyAddress(target.addr as Address);
+    const to = stringifyAddress(target.addr);
     await using proxy = new Proxy(parseOptions(["tcp:127.0.0.1:0", to]), () => {});
     using near = await connect(stringifyAddress(proxy.address));
     using far = await target.accept();

@@ -88,7 +88,7 @@ async function stream(
 async function open(transport: Transport): Promise<AnyConn> {
   for (let tries = 1;; tries++) {
     try {
-      return await connect({ cid: 2, port: 5_000 }, { transport }) as AnyConn;
+      return await connect({ cid: 2, port: 5_000 }, { transport });
     } catch (error) {
       const full = error instanceof VsockError && error.code === "ECONNRESET";
       if (!full || tries === TRIES) throw error;
@@ -108,7 +108,7 @@ test(what, { timeout: (SECONDS + 120) * 1_000 }, async (context) => {
   const failures: unknown[] = [];
   const serving = (async (): Promise<void> => {
     for await (const conn of listener) {
-      runServer(conn as AnyConn).catch((error) => failures.push(error));
+      runServer(conn).catch((error) => failures.push(error));
     }
   })();
   // The first second of so many on a machine that has other work can be a long one.

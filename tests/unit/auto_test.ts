@@ -116,7 +116,7 @@ test("selectTransport() refuses a transport of VM sockets for an address of anot
     { path: "/x", port: 80 },
   ];
   for (const address of others) {
-    const choice: SocketMaker<Address> = first as SocketMaker;
+    const choice: SocketMaker = first;
     assertThrows(
       () => selectTransport(choice, "connect", address),
       TypeError,

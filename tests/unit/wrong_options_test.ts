@@ -17,7 +17,7 @@ import {
 } from "../../src/loopback/mod.ts";
 import { SocketOptions } from "../../src/options.ts";
 import { probe } from "../../src/probe.ts";
-import { createVsockDevice, type VsockDeviceOptions } from "../../src/vhost_user/mod.ts";
+import { createVsockDevice } from "../../src/vhost_user/mod.ts";
 import { openPair } from "../helpers/pair.ts";
 
 const NONE = [null, 5, "x"] as const;
@@ -59,7 +59,7 @@ test("Constructors refuse a socket that is none", () => {
 
 test("createVsockDevice() refuses what it cannot use, by name, before it makes a socket", () => {
   const device = (options: object): unknown =>
-    createVsockDevice({ socketPath: "x", guestCid: 3, ...options } as VsockDeviceOptions);
+    createVsockDevice({ socketPath: "x", guestCid: 3, ...options });
   for (const name of ["onState", "onConnect", "onFault", "tap"]) {
     assertThrows(() => device({ [name]: {} }), TypeError, `Cannot use ${name}: must be a function`);
   }

@@ -36,7 +36,7 @@ function sink(): Conn<Address> {
     recv: () => 0,
     shutdown: () => {},
     wait: () => new Promise(() => {}),
-  })) as Conn<Address>;
+  }));
 }
 
 test("relay() of cat keeps nothing of what it has sent", { timeout: 240_000 }, async () => {
@@ -87,7 +87,7 @@ test("relay() of cat writes what a peer says that does not read, then fails", WA
       for (let turns = 0; turns < 10; turns++) await setImmediate();
       return POLLIN;
     },
-  })) as Conn<Address>;
+  }));
   const written: number[] = [];
   async function* input(): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(1);
@@ -108,7 +108,7 @@ test("relay() of cat fails where the peer has gone with a write under way", WAIT
     },
     recv: () => 0,
     wait: () => new Promise(() => {}),
-  })) as Conn<Address>;
+  }));
   async function* input(): AsyncGenerator<Uint8Array> {
     yield new Uint8Array(1);
   }

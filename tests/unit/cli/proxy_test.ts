@@ -60,13 +60,13 @@ test("Proxy keeps half closes both ways, from each family to each", WAIT, async 
     using target = inVm
       ? listen({ cid: 3, port: 1024 }, { transport: vmm.guest })
       : listen(targetAt, options);
-    const to = inVm ? targetAt : stringifyAddress(target.addr as Address);
+    const to = inVm ? targetAt : stringifyAddress(target.addr);
     await withProxy([listenAt, to], async (proxy) => {
       using client = listenAt.startsWith("hvsock")
         ? await connect({ cid: 2, port: 5000 }, { transport: vmm.guest })
         : await connect(stringifyAddress(proxy.address));
       using far = await target.accept();
-      await halfCloses(client as AnyConn, far as AnyConn);
+      await halfCloses(client, far);
     });
   }
 });
@@ -125,8 +125,7 @@ async function withTarget(
   const [at, to] = [folder.path("l"), folder.path("t")];
   using target = listen({ path: to });
   await withProxy([...flags, `unix:${at}`, `unix:${to}`], async (proxy, entries) => {
-    const open = async (): Promise<AnyConn> => await connect({ path: at }) as AnyConn;
-    await use(open, async () => await target.accept() as AnyConn, proxy, entries);
+    await use(() => connect({ path: at }), () => target.accept(), proxy, entries);
   });
 }
 

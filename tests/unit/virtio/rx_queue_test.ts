@@ -277,7 +277,7 @@ test("Piece.view() is EFAULT where a view of another piece took the packet's mem
   (first!.view().buffer as ArrayBuffer).transfer();
   const [second] = map(rx, 1);
   const error = assertThrows(() => second!.view(), SysError);
-  assertEquals((error as SysError).code, "EFAULT");
+  assertEquals(error.code, "EFAULT");
 });
 
 test("RxQueue.discard() frees what nobody will read, and counts it until clear()", () => {

@@ -174,7 +174,7 @@ class FleetingRing extends SplitRing {
       words[at] = 0xffff_ffff;
       return word;
     };
-    Object.defineProperty(this, "desc", { value: new Proxy(this.desc, { get } as object) });
+    Object.defineProperty(this, "desc", { value: new Proxy(this.desc, { get }) });
   }
 
   get heads(): number {
