@@ -78,7 +78,7 @@ export class Conn<A extends Address = Address> implements Disposable, AsyncDispo
     this.#output = new Output(socket, this.remoteAddr);
   }
 
-  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  /** `"stream"`, or `"seqpacket"` for messages with bounds. */
   get type(): SocketType {
     return this.socket.type;
   }

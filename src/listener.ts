@@ -57,7 +57,7 @@ export class Listener<A extends Address = Address>
     this.#pending = new PendingCall("accept", socket, this.addr);
   }
 
-  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  /** `"stream"`, or `"seqpacket"` for messages with bounds. */
   get type(): SocketType {
     return this.socket.type;
   }

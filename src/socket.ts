@@ -62,7 +62,7 @@ export type AnySocket = Socket<Address>;
  *   and `waitSync()`, which give POLLNVAL, those that are pending too.
  */
 export interface Socket<A extends Address = VsockAddress> extends Disposable {
-  /** `SOCK_STREAM` or `SOCK_SEQPACKET`. */
+  /** `"stream"`, or `"seqpacket"` for messages with bounds. */
   readonly type: SocketType;
   /** Whether `close()` has been called. */
   readonly closed: boolean;

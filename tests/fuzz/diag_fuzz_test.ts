@@ -1,3 +1,7 @@
+/**
+ * Replies of vsock_diag that are nearly right. `VSOCKIT_SEED` replays a run, `VSOCKIT_STEPS` is how
+ * many there are.
+ */
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
@@ -5,10 +9,8 @@ import { SysError } from "../../ffi/errno.ts";
 import { decodeDiagReply, type DiagReply } from "../../src/kernel/diag_message.ts";
 import { seeded } from "../../src/loopback/random.ts";
 
-/** Replay a failure with `DIAG_FUZZ_SEED=<what it printed>`. */
-const SEED = Number(process.env["DIAG_FUZZ_SEED"] ?? Date.now()) >>> 0;
-/** `DIAG_FUZZ_INPUTS=1000000` for a long run. */
-const INPUTS = Number(process.env["DIAG_FUZZ_INPUTS"] ?? 60_000);
+const SEED = Number(process.env["VSOCKIT_SEED"] ?? Date.now()) >>> 0;
+const REPLIES = Number(process.env["VSOCKIT_STEPS"] ?? 60_000);
 const SEQUENCE = 1;
 const [HEADER, ENTRY, AF_VSOCK] = [16, 32, 40];
 const TYPES = [...Array<number>(20).fill(20), 2, 3, 3, 3, 4, 1, 0];
@@ -67,7 +69,7 @@ test(
     const enemy = new Enemy(SEED);
     const around = new Uint8Array(1024);
     let [read, refused, entries] = [0, 0, 0];
-    for (let input = 0; input < INPUTS; input++) {
+    for (let reply = 0; reply < REPLIES; reply++) {
       const bytes = enemy.reply();
       const alone = outcome(bytes);
       // The same within other bytes must come to the same: none of those is looked at.
@@ -83,7 +85,7 @@ test(
       entries += alone.sockets.length;
       assert(alone.sockets.length * (HEADER + ENTRY) <= bytes.length, "more than there can be");
     }
-    assert(Math.min(read, refused, entries) > INPUTS / 100, `${read}, ${refused}, ${entries}`);
-    console.log(`seed ${SEED}: ${INPUTS} replies, ${entries} sockets, ${refused} refused`);
+    assert(Math.min(read, refused, entries) > REPLIES / 100, `${read}, ${refused}, ${entries}`);
+    console.log(`seed ${SEED}: ${REPLIES} replies, ${entries} sockets, ${refused} refused`);
   },
 );

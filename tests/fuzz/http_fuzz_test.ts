@@ -1,3 +1,6 @@
+/**
+ * Requests that are malformed. `VSOCKIT_SEED` replays a run, `VSOCKIT_STEPS` is how many there are.
+ */
 import process from "node:process";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -6,11 +9,8 @@ import { VsockError } from "../../src/error.ts";
 import { seeded } from "../../src/loopback/random.ts";
 import { bytes, Site } from "../unit/http/helpers.ts";
 
-/**
- * Replay a failure with `HTTP_FUZZ_SEED=<what it printed>`; more inputs with `HTTP_FUZZ_INPUTS`.
- */
-const SEED = Number(process.env["HTTP_FUZZ_SEED"] ?? Date.now()) >>> 0;
-const INPUTS = Number(process.env["HTTP_FUZZ_INPUTS"] ?? 20_000);
+const SEED = Number(process.env["VSOCKIT_SEED"] ?? Date.now()) >>> 0;
+const REQUESTS = Number(process.env["VSOCKIT_STEPS"] ?? 20_000);
 const CLIENTS = 16;
 const MIB = 1024 * 1024;
 
@@ -62,14 +62,14 @@ async function send(site: Site, random: () => number, p: Uint8Array): Promise<vo
   }
 }
 
-const name = `serve survives ${INPUTS} malformed requests, seed ${SEED}`;
-test(name, { timeout: 60_000 + INPUTS * 5 }, async () => {
+const name = `serve survives ${REQUESTS} malformed requests, seed ${SEED}`;
+test(name, { timeout: 60_000 + REQUESTS * 5 }, async () => {
   await using site = new Site(async (request) => {
     const body = await request.bytes();
     return new Response(body);
   }, { onError: () => new Response("failed", { status: 500 }) });
   const random = seeded(SEED);
-  let left = INPUTS;
+  let left = REQUESTS;
   const client = async (): Promise<void> => {
     const p = new Uint8Array(65_536);
     while (left-- > 0) {

@@ -1,5 +1,6 @@
 /**
  * Whatever a peer of a hybrid handshake writes, in whatever pieces: no hang, no growth, one error.
+ * `VSOCKIT_SEED` replays a run, `VSOCKIT_RUNS` makes more.
  */
 import process from "node:process";
 import { test } from "node:test";

@@ -3,7 +3,7 @@
  * returned blocks, thresholds, page 0, states, beats. Whatever its peer makes of them, each call
  * ends in time, in a `VsockError` if need be, and gives no more bytes than a packet has.
  *
- * `VSOCKIT_SEED=<seed>` replays a run, `VSOCKIT_STEPS` is how many links are spoiled.
+ * `VSOCKIT_SEED` replays a run, `VSOCKIT_RUNS` makes more of them: each spoils a link.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { seeded } from "../../src/loopback/random.ts";
 import type { SocketType } from "../../src/socket.ts";
 
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-const RUNS = Number(process.env["VSOCKIT_STEPS"] ?? 40);
+const RUNS = Number(process.env["VSOCKIT_RUNS"] ?? 40);
 const SMALL = { smallBlocks: 8, largeBlocks: 4, ringEntries: 16, deadAfterMs: 100 };
 const TIME = { timeoutMs: 150 };
 /** Of a call: far longer than it may wait. */
@@ -169,6 +169,6 @@ async function run(seed: number): Promise<void> {
 test(`LinkedLoopback ends each call in time on ${RUNS} links that tell lies`, {
   timeout: 300_000,
 }, async () => {
-  console.log(`replay: VSOCKIT_SEED=${SEED} VSOCKIT_STEPS=${RUNS}`);
+  console.log(`replay: VSOCKIT_SEED=${SEED} VSOCKIT_RUNS=${RUNS}`);
   for (let i = 0; i < RUNS; i++) await run(SEED + i);
 });

@@ -1,3 +1,4 @@
+/** Headers in page 0 that say anything. `VSOCKIT_SEED` replays a run. */
 import process from "node:process";
 import { test } from "node:test";
 import { assert } from "@std/assert";
@@ -5,8 +6,7 @@ import { USR_HDR_MAX, USR_PAGE_SIZE, UsrHdrPage } from "../../ffi/abi/virtio_vso
 import { VsockError } from "../../src/error.ts";
 import { UsrHeaders } from "../../src/receive/usr_hdr.ts";
 
-/** Replay a failure with `USR_HDR_FUZZ_SEED=<what it printed>`. */
-const SEED = Number(process.env["USR_HDR_FUZZ_SEED"] ?? Date.now()) >>> 0;
+const SEED = Number(process.env["VSOCKIT_SEED"] ?? Date.now()) >>> 0;
 const HEADERS = 10_000_000;
 const FLAG_MASK = 3;
 

@@ -1,7 +1,7 @@
 /**
  * A driver that writes whatever it likes, wherever it likes, against the device's side. Whatever
  * comes out is what the rules of virtio make of the memory, by a model of them: that chain, or
- * VirtqueueError. `VSOCKIT_SEED` replays a run, `VSOCKIT_FUZZ_STEPS` makes it longer.
+ * VirtqueueError. `VSOCKIT_SEED` replays a run, `VSOCKIT_STEPS` makes it longer.
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -14,7 +14,7 @@ import { ringIn, view, writeDesc } from "../unit/virtio/virtqueue_driver.ts";
 import { type Guest, model } from "./virtqueue_model.ts";
 
 const SEED = Number(process.env["VSOCKIT_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
-const STEPS = Number(process.env["VSOCKIT_FUZZ_STEPS"] ?? 200_000);
+const STEPS = Number(process.env["VSOCKIT_STEPS"] ?? 200_000);
 const MEMORY = 4096;
 const MIB = 1024 * 1024;
 const [U16, NEXT, WRITE, INDIRECT] = [0xffff, 1, 2, 4];
@@ -309,7 +309,7 @@ test(
   `Virtqueue takes what is a chain, and breaks by what is none (seed ${SEED})`,
   { timeout: 60_000 + STEPS },
   () => {
-    console.log(`replay: VSOCKIT_SEED=${SEED} VSOCKIT_FUZZ_STEPS=${STEPS}`);
+    console.log(`replay: VSOCKIT_SEED=${SEED} VSOCKIT_STEPS=${STEPS}`);
     const fuzz = new Fuzz(SEED);
     const before = process.memoryUsage().rss;
     for (let left = STEPS; left > 0; left--) fuzz.step();
