@@ -22,7 +22,7 @@ import { TRANSPORTS } from "./transports.ts";
 
 const LETTERS = MODES.map(({ letter }) => letter).join("|");
 /** The device has a flag of its own. */
-const NAMES = ["loopback", "vsock", "tcp"];
+const NAMES = ["loopback", "vsock", "tcp"] as const;
 
 /** The flags, in the order of `--help`. */
 export const FLAGS: readonly Flag[] = [
@@ -112,9 +112,7 @@ const ALONE_FLAGS = ["server", "cid", "listen"] as const;
 export function parseOptions(args: readonly string[]): PerfOptions {
   const given = parseFlags(FLAGS, args);
   requireConsistent(given);
-  const transport = given.has("device")
-    ? "device"
-    : (readText(given, "transport") ?? "loopback") as TransportName;
+  const transport = parseTransport(given);
   const plan = parsePlan(given, transport);
   if (given.has("serve")) requireElsewhere("serve", transport);
   return {
@@ -179,6 +177,12 @@ function parsePlan(given: Given, transport: TransportName): Plan {
     maxSegment: maxSegment && readBytes(given, "mss", maxSegment, 0, SEGMENT_MAX),
     verify: given.has("verify"),
   };
+}
+
+function parseTransport(given: Given): TransportName {
+  if (given.has("device")) return "device";
+  const name = readText(given, "transport");
+  return NAMES.find((known) => known === name) ?? "loopback";
 }
 
 function parseMode(given: Given): Mode {
