@@ -6,7 +6,7 @@
 import type { Command } from "./command.ts";
 
 /** What is known of a subcommand before it is loaded. */
-export interface Entry {
+export interface CommandEntry {
   /** The word on the command line. */
   readonly name: string;
   /** One line for the list of commands. */
@@ -18,7 +18,7 @@ export interface Entry {
 }
 
 /** All of them, in the order of `--help`. */
-export const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "perf",
     summary: "measure copying against zero-copy receive (vsock_rx_perf)",
@@ -65,6 +65,6 @@ export const COMMANDS: readonly Entry[] = [
 ];
 
 /** The subcommand of that name. */
-export function findCommand(name: string | undefined): Entry | undefined {
+export function findCommand(name: string | undefined): CommandEntry | undefined {
   return COMMANDS.find((command) => command.name === name);
 }

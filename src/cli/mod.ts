@@ -24,7 +24,7 @@
  */
 import process from "node:process";
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from "./command.ts";
-import { COMMANDS, type Entry, findCommand } from "./commands.ts";
+import { type CommandEntry, COMMANDS, findCommand } from "./commands.ts";
 import { asksForHelp } from "./args/line.ts";
 import { formatColumns } from "./output/table.ts";
 import { processTerminal, type Terminal } from "./output/terminal.ts";
@@ -108,7 +108,7 @@ function isHelp(word: string | undefined): boolean {
 }
 
 async function runCommand(
-  { name, load }: Entry,
+  { name, load }: CommandEntry,
   args: readonly string[],
   terminal: Terminal,
 ): Promise<number> {

@@ -39,8 +39,8 @@ export interface HybridOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What these sockets can do. */
-export const CAPABILITIES: Capabilities = { seqpacket: false, mapRx: false, waitSync: true };
+/** What sockets over AF_UNIX can do, those of either side. */
+export const HYBRID_CAPABILITIES: Capabilities = { seqpacket: false, mapRx: false, waitSync: true };
 
 const DEFAULT_CID = 3;
 const DEFAULT_MODE = 0o600;
@@ -108,7 +108,7 @@ function hostOf(options: HybridOptions): Omit<Host<Address>, "names"> {
 function makerOf<A extends Address>(host: Host<A>): SocketMaker<A> {
   return {
     name: "hybrid",
-    capabilities: CAPABILITIES,
+    capabilities: HYBRID_CAPABILITIES,
     socket: (type) => new HybridSocket(openStream(type), host),
   };
 }

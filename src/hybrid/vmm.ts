@@ -13,7 +13,7 @@ import type { Transport } from "../transport.ts";
 import { portPath } from "./dialect.ts";
 import { answerOf, type HybridFaults, requireFaults, sendAnswer } from "./faults.ts";
 import { GuestSocket, type Machine } from "./guest_socket.ts";
-import { CAPABILITIES, openStream } from "./transport.ts";
+import { HYBRID_CAPABILITIES, openStream } from "./transport.ts";
 import { VmmPath } from "./vmm_path.ts";
 
 export type { HybridFaults } from "./faults.ts";
@@ -89,7 +89,7 @@ class VmmStandIn implements Vmm {
     };
     this.guest = {
       name: "hybrid guest",
-      capabilities: CAPABILITIES,
+      capabilities: HYBRID_CAPABILITIES,
       localCid: cid,
       socket: (type) => new GuestSocket(openStream(type), machine),
     };

@@ -36,7 +36,12 @@ export function readAddress(use: Use, text: string, prefix = ""): ParsedAddress 
 }
 
 /** @throws {UsageError} If `address`, given as `text`, is of a family without that type. */
-export function requireType(what: string, text: string, address: Address, type: SocketType): void {
+export function requireFamilyHas(
+  what: string,
+  text: string,
+  address: Address,
+  type: SocketType,
+): void {
   const streamsOnly = "hostname" in address || "path" in address && "port" in address;
   if (type === "stream" || !streamsOnly) return;
   throw wrongValue(what, "be vsock or unix, which alone have messages", text);

@@ -5,7 +5,7 @@
  */
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
-import { readAddress, requireType } from "../args/addresses.ts";
+import { readAddress, requireFamilyHas } from "../args/addresses.ts";
 import { type Flag, flag } from "../args/flags.ts";
 import { type Given, parseLine, readText, requireWith, requireWithout } from "../args/line.ts";
 import { UsageError, wrongValue } from "../args/values.ts";
@@ -63,7 +63,7 @@ export function parseOptions(args: readonly string[]): CatOptions {
   const listen = given.has("listen");
   const parsed = readAddress(listen ? "listen" : "connect", text);
   const type = readType(given, parsed);
-  requireType("ADDRESS", text, parsed.address, type);
+  requireFamilyHas("ADDRESS", text, parsed.address, type);
   requireWith(given, "keep", "listen");
   if (type === "stream") requireWith(given, "lines", "seqpacket");
   requireWithout(given, "lines", ["exec"]);

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, EXIT_OK, EXIT_USAGE } from "../command.ts";
-import { COMMANDS, type Entry } from "../commands.ts";
+import { type CommandEntry, COMMANDS } from "../commands.ts";
 import { describeFlags, HELP_FLAG } from "../args/flags.ts";
 import { parseLine } from "../args/line.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -14,7 +14,7 @@ import { fishScript } from "./fish.ts";
 import { zshScript } from "./zsh.ts";
 
 /** What the shells need to know of a command. */
-export type Completed = Pick<Entry, "name" | "summary"> & Pick<Command, "flags" | "words">;
+export type Completed = Pick<CommandEntry, "name" | "summary"> & Pick<Command, "flags" | "words">;
 
 type Script = (commands: readonly Completed[]) => string;
 

@@ -8,7 +8,7 @@ import type { Address } from "../../address.ts";
 import type { ParsedAddress } from "../../address_text.ts";
 import type { SocketType } from "../../socket.ts";
 import { TIMER_MAX_MS } from "../../wait/waiting.ts";
-import { readAddress, requireType } from "../args/addresses.ts";
+import { readAddress, requireFamilyHas } from "../args/addresses.ts";
 import { descriptorLimit } from "../environment.ts";
 import { type Flag, flag } from "../args/flags.ts";
 import { type Given, parseLine, readInteger, readMany } from "../args/line.ts";
@@ -98,8 +98,8 @@ function readEnds(operands: readonly string[]): Pick<ProxyOptions, "listen" | "t
   const listen = readAddress("listen", listenText, "Cannot use LISTEN: ");
   const target = readAddress("connect", targetText, "Cannot use TARGET: ");
   const type = commonType(listen, target);
-  requireType("LISTEN", listenText, listen.address, type);
-  requireType("TARGET", targetText, target.address, type);
+  requireFamilyHas("LISTEN", listenText, listen.address, type);
+  requireFamilyHas("TARGET", targetText, target.address, type);
   if (leadsBack(listen.address, target.address)) {
     throw wrongValue(
       "TARGET",
