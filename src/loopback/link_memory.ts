@@ -50,19 +50,19 @@ export interface LinkOptions {
    * none is mapped all the same, but `wait: "spin"` is as `"poll"` there.
    * @default {512}
    */
-  smallBlocks?: number | undefined;
+  readonly smallBlocks?: number | undefined;
   /** Blocks of 64 KiB for each direction; a message has to fit them. @default {96} */
-  largeBlocks?: number | undefined;
+  readonly largeBlocks?: number | undefined;
   /** Packets that fit the ring of each direction; a power of two. @default {1024} */
-  ringEntries?: number | undefined;
+  readonly ringEntries?: number | undefined;
   /**
    * Milliseconds without a sign of life after which an end is dead: more than 50, since a receiver
    * that blocks its thread and spins gives one so often.
    * @default {5000}
    */
-  deadAfterMs?: number | undefined;
+  readonly deadAfterMs?: number | undefined;
   /** Where every ring index starts: near 2^32 it soon wraps. @default {0} */
-  firstIndex?: number | undefined;
+  readonly firstIndex?: number | undefined;
 }
 
 /**

@@ -53,7 +53,8 @@ export interface LinkedLoopback extends Transport, Disposable {
 /**
  * Makes the two ends of a loopback between threads: give one to a Worker, or both to two.
  *
- * @throws {RangeError} If an option is out of its range.
+ * @throws {RangeError} If an option is out of its range, or both ends have the same CID.
+ * @throws {TypeError} If one is no number.
  *
  * @example Both ends, here in one thread
  * ```ts
