@@ -59,7 +59,7 @@ function parseRuntime(name: string): Runtime {
   throw new RangeError(`Cannot test: runtime must be ${known}: current value is ${name}`);
 }
 
-/** A folder of tests for a guest would run here. */
+/** A folder would be taken for a file of the suite, and run here, even one that is for a guest. */
 function requireFiles(files: readonly string[]): void {
   const stranger = files.find((file) => !file.endsWith("_test.ts"));
   if (stranger === undefined) return;
