@@ -11,11 +11,12 @@ import {
   farListener,
   nearListener,
   pair,
+  pairBack,
   refuses,
   rejects,
   setConnectTimeout,
 } from "../helpers.ts";
-import { accepted, connected, receiveAll, sendAll } from "../verbs.ts";
+import { connected, receiveAll, sendAll } from "../verbs.ts";
 
 const ECONNRESET = 104;
 const ETIMEDOUT = 110;
@@ -37,11 +38,7 @@ export const connectCases: readonly Case[] = [
     name: "connect() from the far end meets accept() here",
     needs: [],
     async run(near, far) {
-      const { listener, address } = nearListener(near);
-      const there = await far.socket();
-      const connecting = there.connect(address);
-      const here = near.keep(await accepted(listener));
-      await connecting;
+      const { here, there } = await pairBack(near, far);
       await there.sendAll(bytes(10, 1));
       assertEquals(await receiveAll(here, 10), bytes(10, 1));
       assertEquals(here.type, "stream");
