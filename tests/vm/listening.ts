@@ -38,6 +38,6 @@ function requireListener(option: string, path: string): void {
 }
 
 function refused(option: string, path: string, reason: string): RangeError {
-  const must = `${option} must be a UNIX socket that listens`;
+  const must = `${option} must be a Unix socket that listens`;
   return new RangeError(`Cannot boot: ${must}: current value is ${path}: ${reason}`);
 }

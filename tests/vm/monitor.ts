@@ -1,5 +1,5 @@
 /**
- * QEMU's monitor: the hand at a guest's switches and slots. It speaks QMP, which is lines of JSON.
+ * QEMU's monitor, by which a guest's devices come and go. It speaks QMP, which is lines of JSON.
  *
  * @module
  */

@@ -29,12 +29,12 @@ export interface Options {
   /** The folder that is `/results` in the guest; one that is thrown away where not given. */
   readonly results?: string;
   /**
-   * UNIX socket of a vhost-user backend that is the guest's vsock device; it has none otherwise.
+   * Unix socket of a vhost-user backend that is the guest's vsock device; it has none otherwise.
    */
   readonly vhostUser?: string;
-  /** UNIX socket that the guest's port "control" is connected to; it has none otherwise. */
+  /** Unix socket that the guest's port "control" is connected to; it has none otherwise. */
   readonly control?: string;
-  /** UNIX socket that gets QEMU's monitor, in QMP; there is none otherwise. */
+  /** Unix socket that gets QEMU's monitor, in QMP; there is none otherwise. */
   readonly monitor?: string;
   /** Program and arguments. */
   readonly command: readonly string[];

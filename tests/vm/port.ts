@@ -47,7 +47,7 @@ export class UntilMark extends Transform {
   }
 }
 
-/** A UNIX socket that QEMU connects to, and the end of the command's output there. */
+/** A Unix socket that QEMU connects to, and the end of the command's output there. */
 export class Port {
   /** Resolves with the exit code that the guest said at the end of its output. */
   readonly code: Promise<number>;

@@ -30,15 +30,15 @@ export interface Machine {
   readonly initramfs: string;
   /** File for the kernel's console. */
   readonly log: string;
-  /** UNIX sockets that listen, one for each port of {@linkcode Machine} in the guest. */
+  /** Unix sockets that listen, for the guest's ports 1, 2 and so on. */
   readonly ports: readonly string[];
   /** The one folder that the guest may write to. */
   readonly results: string;
-  /** UNIX socket that listens, a port named "control" in the guest. */
+  /** Unix socket that listens, a port named "control" in the guest. */
   readonly control: string | undefined;
-  /** UNIX socket of a vhost-user backend, which gets the guest's memory and is its vsock device. */
+  /** Unix socket of a vhost-user backend, which gets the guest's memory and is its vsock device. */
   readonly vhostUser: string | undefined;
-  /** UNIX socket that listens, and gets the monitor. */
+  /** Unix socket that listens, and gets the monitor. */
   readonly monitor: string | undefined;
 }
 
