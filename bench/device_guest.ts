@@ -8,10 +8,10 @@ import "../tests/vm/in_guest.ts";
 import { Worker } from "node:worker_threads";
 import { parseOptions } from "../src/cli/perf/options.ts";
 import { serveRemotes } from "../src/cli/perf/serve.ts";
-import { type Conn, connect, listen, VMADDR_CID_HOST } from "../mod.ts";
+import { type Conn, connect, listen } from "../mod.ts";
+import { VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL } from "../mod.ts";
 import { DEVICE_PORTS, type GuestTask, MESSAGE_BYTES, readWhole } from "./device_ports.ts";
 
-const LOOPBACK = 1;
 const ROUND_MS = 1_000;
 const CHUNK = 64 * 1024;
 
@@ -34,7 +34,7 @@ async function measureRoundTrips(conn: Conn): Promise<number> {
 /** Both in turn, from the same thread. */
 async function roundTrips(): Promise<{ device: number; loopback: number }> {
   using device = await connect({ cid: VMADDR_CID_HOST, port: DEVICE_PORTS.echo });
-  using loopback = await connect({ cid: LOOPBACK, port: DEVICE_PORTS.echo });
+  using loopback = await connect({ cid: VMADDR_CID_LOCAL, port: DEVICE_PORTS.echo });
   for (const conn of [device, loopback]) await measureRoundTrips(conn); // compiled by then
   return { device: await measureRoundTrips(device), loopback: await measureRoundTrips(loopback) };
 }
@@ -65,7 +65,7 @@ async function serve(conn: Conn): Promise<void> {
 }
 
 async function serveTasks(): Promise<void> {
-  using listener = listen({ cid: 0xffff_ffff, port: DEVICE_PORTS.tasks });
+  using listener = listen({ cid: VMADDR_CID_ANY, port: DEVICE_PORTS.tasks });
   for await (const conn of listener) await serve(conn);
 }
 
