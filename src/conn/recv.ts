@@ -63,8 +63,8 @@ export function endError(socket: AnySocket): number {
 }
 
 /**
- * {@linkcode Socket.recv} that gives 0 for a clean end alone: where an error is pending, or was, it
- * throws that.
+ * `Socket.recv()` that gives 0 for a clean end alone: where an error is pending, or was, it throws
+ * that.
  *
  * ENOTCONN is an end of stream too: Linux forgets that the connection is over when this end is shut
  * down after the peer has closed (`vsock_shutdown()` in net/vmw_vsock/af_vsock.c clears SOCK_DONE).
@@ -124,8 +124,8 @@ function recvOrEnd(
 }
 
 /**
- * {@linkcode Socket.shutdown} of a connection: where that is over already, it throws the error that
- * ended it; after a clean end there is nothing left to shut down.
+ * `Socket.shutdown()` of a connection: where that is over already, it throws the error that ended
+ * it; after a clean end there is nothing left to shut down.
  */
 export function shutdownConnected(socket: AnySocket, how: number): void {
   try {

@@ -44,7 +44,7 @@ export interface Vmm extends Disposable {
  *
  * @returns The stand-in. The caller closes it; `using` does so.
  * @throws {RangeError} If a number is out of range.
- * @throws {TypeError} If there is no such fault.
+ * @throws {TypeError} If `path` is no string, or there is no such fault.
  * @throws {VsockError} `EADDRINUSE` if somebody listens on `path`.
  *
  * @example Test a host against an agent, without a VM

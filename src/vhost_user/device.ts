@@ -88,6 +88,7 @@ export interface VsockDevice extends Transport, Disposable {
    * Serves one more guest, whose CID no other has.
    *
    * @throws {RangeError} If `guestCid` is out of range, or another guest's.
+   * @throws {TypeError} If an option is of another type, or there is no such feature.
    * @throws {VsockError} `EADDRINUSE` if somebody listens on `socketPath`.
    */
   addGuest(options: VsockGuestOptions): VsockGuest;
@@ -115,6 +116,7 @@ export interface VsockDevice extends Transport, Disposable {
  *
  * @returns The device. The caller closes it; `using` does so.
  * @throws {RangeError} If `guestCid` is out of range.
+ * @throws {TypeError} If an option is of another type, or there is no such feature.
  * @throws {VsockError} `EADDRINUSE` if somebody listens on `socketPath`.
  *
  * @example Listen for a guest
