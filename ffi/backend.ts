@@ -22,11 +22,11 @@
  * libc by name is `libc.so.6`: musl's loader takes every name that begins with `libc.` for itself.
  * FFI in Deno needs `--allow-ffi`. Its narrowest form names the file, e.g.
  * `--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6`, and is enough for all but `bufferAt()`: sockets
- * and copied receive work, memory mappings need `--allow-ffi` alone. Node
- * before 26.9 needs `--experimental-ffi`, and any `--allow-ffi` beside `--permission`.
+ * and copied receive work, memory mappings need `--allow-ffi` alone. Node before 26.9 needs
+ * `--experimental-ffi`; with `--permission` any Node needs `--allow-ffi`.
  *
- * C's variadic calls (`ioctl`, `fcntl`) are declared like any other: on x86-64 and arm64 Linux,
- * integers and pointers travel in the same registers either way.
+ * C's variadic calls (`fcntl`, `ioctl`, `mremap`, `syscall`) are declared like any other: on x86-64
+ * and arm64 Linux, integers and pointers travel in the same registers either way.
  *
  * @module
  */
