@@ -19,6 +19,7 @@ import {
   VMADDR_PORT_ANY,
   type VsockAddress,
 } from "../mod.ts";
+import { PAGE_SEGMENT } from "../src/cli/perf/tcp.ts";
 import { createLoopback } from "../src/loopback/mod.ts";
 import { type Bench, median, type Round } from "./bench.ts";
 import { requireLocalVsock } from "./kernel_here.ts";
@@ -164,7 +165,7 @@ async function openVsockPair(transport: Transport, size: number): Promise<Pair> 
 
 /** In segments of one page. */
 async function openTcpPair(size: number): Promise<Pair> {
-  const options = { options: { maxSegment: 4096 + 12, rcvlowat: size } };
+  const options = { options: { maxSegment: PAGE_SEGMENT, rcvlowat: size } };
   using listener = listen({ hostname: "127.0.0.1", port: 0 }, options);
   const near = await connect({ hostname: "127.0.0.1", port: listener.addr.port }, options);
   return [near, await listener.accept()];

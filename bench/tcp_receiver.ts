@@ -5,10 +5,8 @@
  * @module
  */
 import process from "node:process";
-import { IPPROTO_TCP } from "../ffi/abi/in.ts";
 import { POLLIN } from "../ffi/abi/poll.ts";
-import { TCP_MAXSEG } from "../ffi/abi/tcp.ts";
-import { type Conn, listen, type Listener, type TcpAddress } from "../mod.ts";
+import { type Conn, listen, type TcpAddress } from "../mod.ts";
 import { WOULD_BLOCK } from "../src/socket.ts";
 import { receiveByRuntime } from "./tcp_peers.ts";
 
@@ -65,15 +63,6 @@ export class TcpMeter {
   }
 }
 
-/** A listener of ours, on 127.0.0.1. */
-function open(chunk: number, maxSegment: number): Listener<TcpAddress> {
-  const listener = listen({ hostname: "127.0.0.1", port: 0 }, { options: { rcvlowat: chunk } });
-  if (maxSegment === 0) return listener;
-  const value = new Uint8Array(Int32Array.of(maxSegment).buffer);
-  listener.socket.setsockopt(IPPROTO_TCP, TCP_MAXSEG, value);
-  return listener;
-}
-
 /** Blocks this thread, as C does: by recv(2), or by mapping. */
 function receiveSync(conn: Conn<TcpAddress>, way: string, chunk: number, meter: TcpMeter): void {
   const { socket } = conn;
@@ -105,10 +94,10 @@ async function receive(way: string, chunk: number, warmup: number, mss: number):
   if (way.includes(".") || way.includes(":")) {
     await receiveByRuntime(way, chunk, meter, announce);
   } else {
-    using listener = open(chunk, mss);
+    const options = { rcvlowat: chunk, maxSegment: mss === 0 ? undefined : mss };
+    using listener = listen({ hostname: "127.0.0.1", port: 0 }, { options });
     announce(listener.addr.port);
     using conn = await listener.accept();
-    conn.options.rcvlowat = chunk;
     if (way !== "read") receiveSync(conn, way, chunk, meter);
     else {
       const buffer = new Uint8Array(chunk);

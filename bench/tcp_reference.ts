@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PAGE_SEGMENT } from "../src/cli/perf/tcp.ts";
 import { childCommand } from "../tests/helpers/child.ts";
 import { cProgram } from "./c_program.ts";
 import { start } from "./running.ts";
@@ -30,7 +31,6 @@ export interface TcpFlow {
   readonly zeroCopy: boolean;
 }
 
-const PAGE_SEGMENT = 4096 + 12;
 const REFERENCE = "tcp_reference";
 
 /** What both ends have to say. */
