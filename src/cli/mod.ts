@@ -1,14 +1,6 @@
 /**
  * `vsockit`, the command: subcommands over VM sockets.
  *
- * @example Measure the loopback from a program
- * ```ts
- * import { main } from "@vsockit/vsockit/cli";
- *
- * const exitCode = await main(["perf", "--megabytes", "16", "--json"]);
- * console.log(exitCode);
- * ```
- *
  * `perf` starts Workers from a file. A bundle of a program that has `perf` needs that as a second
  * entry, beside the first one:
  *
@@ -19,6 +11,14 @@
  *
  * In a bundle of webpack, `module.parser.javascript.importMeta` has to be `false` beside that: else
  * the Worker is looked for where the package was when it was built.
+ *
+ * @example Measure the loopback from a program
+ * ```ts
+ * import { main } from "@vsockit/vsockit/cli";
+ *
+ * const exitCode = await main(["perf", "--megabytes", "16", "--json"]);
+ * console.log(exitCode);
+ * ```
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * The vsock device of virtual machines, in this process: a vhost-user back end that is a transport.
+ * The vsock device of virtual machines, in this process: a vhost-user back end that is a transport,
+ * by {@linkcode createVsockDevice}.
  *
  * @module
  */
