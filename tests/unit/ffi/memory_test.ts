@@ -332,7 +332,8 @@ test("StolenViewError says how much stays reserved, and the region is gone", () 
   for (const { buffer } of [view, another]) buffer.transfer();
   const error = assertThrows(() => region.release(view), StolenViewError, "2 transferred away");
   assertEquals([error.reserved, error.name], [2 * PAGE, "StolenViewError"]);
-  assertEquals([region.address, region.loans, other.length], [0, 0, 0]);
+  const { address, byteLength, loans } = region;
+  assertEquals([address, byteLength, loans, other.length], [0, 0, 0, 0]);
   region.unmap();
 });
 
