@@ -73,7 +73,9 @@ function requireInteger(name: string, value: number, min: number, max: number): 
 
 /** What `value` is, without a call of its own methods. */
 export function textOf(value: unknown): string {
-  return typeof value === "object" ? Object.prototype.toString.call(value) : String(value);
+  return typeof value === "object" && value !== null
+    ? Object.prototype.toString.call(value)
+    : String(value);
 }
 
 /** Throws a TypeError unless `value` is an object. */

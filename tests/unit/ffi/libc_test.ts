@@ -137,6 +137,22 @@ test("An int that is none is a RangeError, on every runtime", () => {
   for (const fd of [near, far, epoll]) libc.close(fd);
 });
 
+test("What is 64 bits wide is refused where no number holds it exactly", () => {
+  const [reader, writer] = libc.pipe2(O_CLOEXEC);
+  const calls: ((value: number) => unknown)[] = [
+    (value) => libc.ioctl(reader, value, new Int32Array(1)),
+    (value) => libc.fcntl(reader, F_GETFD, value),
+    (value) => libc.lseek(reader, value, SEEK_CUR),
+    (value) => libc.ftruncate(reader, value),
+  ];
+  for (const call of calls) {
+    for (const wrong of [2 ** 53, -1, NaN, 0.5, null]) {
+      assertThrows(() => call(wrong as number), RangeError, `value is ${wrong}`, String(call));
+    }
+  }
+  for (const fd of [reader, writer]) libc.close(fd);
+});
+
 test("A NUL within a string is a RangeError, and what is no string a TypeError", () => {
   const calls = [libc.readlink, libc.if_nametoindex, (text: string) => libc.memfd_create(text, 0)];
   for (const call of calls) {

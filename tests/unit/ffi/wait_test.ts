@@ -6,8 +6,11 @@ import * as e from "../../../ffi/abi/epoll.ts";
 import { EFD_NONBLOCK } from "../../../ffi/abi/eventfd.ts";
 import { O_CLOEXEC } from "../../../ffi/abi/fcntl.ts";
 import { POLLERR, PollFds, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from "../../../ffi/abi/poll.ts";
+import { TIMESPEC } from "../../../ffi/abi/time.ts";
 import * as libc from "../../../ffi/libc.ts";
+import { library } from "../../../ffi/select.ts";
 import { runChild } from "../../helpers/child.ts";
+import { FaultyLibc } from "../../helpers/faulty_libc.ts";
 import { assertSysError, CLOSED } from "../../helpers/sys_error.ts";
 
 for (const [name, poll] of Object.entries({ poll: libc.poll, ppoll: libc.ppoll })) {
@@ -56,6 +59,41 @@ for (const [name, poll] of Object.entries({ poll: libc.poll, ppoll: libc.ppoll }
     }
   });
 }
+
+test("poll() rounds a timeout up to whole milliseconds", () => {
+  const asked: unknown[] = [];
+  using _libc = new FaultyLibc((_name, args) => {
+    asked.push(args[2]);
+    return 1;
+  });
+  for (const timeout of [0, 0.25, 20.5, 2 ** 40, Infinity]) libc.poll(new PollFds(1), timeout);
+  assertEquals(asked, [0, 1, 21, 2 ** 31 - 1, -1]);
+});
+
+test("ppoll() waits to the nanosecond", () => {
+  const asked: unknown[] = [];
+  const { bufferAt } = library();
+  using _libc = new FaultyLibc((_name, args) => {
+    const bytes = bufferAt(Number(args[2]), TIMESPEC.size);
+    const view = new DataView(bytes);
+    asked.push([TIMESPEC.at.tv_sec, TIMESPEC.at.tv_nsec].map((at) => view.getBigInt64(at, true)));
+    bytes.transfer(0);
+    return 1;
+  });
+  for (const timeout of [0.25, 2_000, 2_500.25, 2_500.25]) libc.ppoll(new PollFds(1), timeout);
+  const long = [2n, 500_250_000n];
+  assertEquals(asked, [[0n, 250_000n], [2n, 0n], long, long]);
+});
+
+test("poll() takes no entry that has no room", () => {
+  let count: unknown;
+  using _libc = new FaultyLibc((_name, args) => {
+    count = Number(args[1]);
+    return 0;
+  });
+  libc.poll({ bytes: new Uint8Array(15) } as unknown as PollFds, 0);
+  assertEquals(count, 1);
+});
 
 test("PollFds tells POLLERR on the end of a pipe that nobody reads", () => {
   const [reader, writer] = libc.pipe2(O_CLOEXEC);
