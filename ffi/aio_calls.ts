@@ -6,7 +6,8 @@
  * @module
  */
 import { SYS_io_destroy, SYS_io_getevents, SYS_io_setup, SYS_io_submit } from "./abi/aio_abi.ts";
-import { requireBytes, requireSize, systemCall } from "./call.ts";
+import { requireBytes, requireSize } from "./arguments.ts";
+import { systemCall } from "./call.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE, CMSGHDR } from "./abi/socket.ts";
-import { requireArray, requireBytes, requireInt, requireObject } from "./call.ts";
+import { requireArray, requireBytes, requireInt, requireObject } from "./arguments.ts";
 import { bufferOf, byteLengthOf, byteOffsetOf } from "./view.ts";
 
 /** One control message. */

@@ -11,14 +11,13 @@ import { IOVEC, RWF_NOWAIT, SYS_preadv2 } from "./abi/uio.ts";
 import type { Wide } from "./backend.ts";
 import {
   cString,
-  libraryFor,
   requireBytes,
   requireFd,
   requireInt,
   requireSize,
   requireUint,
-  retry,
-} from "./call.ts";
+} from "./arguments.ts";
+import { libraryFor, retry } from "./call.ts";
 import { ERRNO, SysError, WOULD_BLOCK } from "./errno.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";

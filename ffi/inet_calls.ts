@@ -4,7 +4,7 @@
  * @module
  */
 import { AF_INET } from "./abi/socket.ts";
-import { cString } from "./call.ts";
+import { cString } from "./arguments.ts";
 import { SysError } from "./errno.ts";
 import { library } from "./select.ts";
 

@@ -15,7 +15,7 @@ import {
   PROT_WRITE,
 } from "./abi/mman.ts";
 import { _SC_PAGESIZE } from "./abi/unistd.ts";
-import { requireBytes, requireObject, requireSize } from "./call.ts";
+import { requireBytes, requireObject, requireSize } from "./arguments.ts";
 import { sysconf } from "./file_calls.ts";
 import { Loans, StolenViewError } from "./loans.ts";
 import { requireUnshrinkable } from "./memfd.ts";

@@ -5,7 +5,7 @@
  */
 import { MSGHDR } from "./abi/socket.ts";
 import { IOVEC } from "./abi/uio.ts";
-import { requireArray, requireBytes, requireObject } from "./call.ts";
+import { requireArray, requireBytes, requireObject } from "./arguments.ts";
 import type { Bytes } from "./symbols.ts";
 import { setSize } from "./wide.ts";
 

@@ -7,7 +7,8 @@
  * @module
  */
 import type { Wide } from "./backend.ts";
-import { cString, requireInt, requireSize, requireUint, retry } from "./call.ts";
+import { cString, requireInt, requireSize, requireUint } from "./arguments.ts";
+import { retry } from "./call.ts";
 import { library } from "./select.ts";
 
 const MAP_FAILED = -1;

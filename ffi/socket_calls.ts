@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { libraryFor, requireBytes, requireInt, retry, textOf } from "./call.ts";
+import { requireBytes, requireInt, textOf } from "./arguments.ts";
+import { libraryFor, retry } from "./call.ts";
 import { ERRNO } from "./errno.ts";
 import { Message } from "./message.ts";
 import { library } from "./select.ts";

@@ -6,7 +6,8 @@
  * @module
  */
 import { SYS_io_uring_enter, SYS_io_uring_setup } from "./abi/io_uring.ts";
-import { libraryFor, requireBytes, requireSize, systemCall } from "./call.ts";
+import { requireBytes, requireSize } from "./arguments.ts";
+import { libraryFor, systemCall } from "./call.ts";
 import { library } from "./select.ts";
 import type { Bytes } from "./symbols.ts";
 

@@ -10,7 +10,8 @@
 import { EPOLL_EVENT, type EpollEvents } from "./abi/epoll.ts";
 import { POLLFD, type PollFds } from "./abi/poll.ts";
 import { TIMESPEC } from "./abi/time.ts";
-import { libraryFor, requireBytes, requireFd, requireInt, retry, textOf } from "./call.ts";
+import { requireBytes, requireFd, requireInt, textOf } from "./arguments.ts";
+import { libraryFor, retry } from "./call.ts";
 import { library } from "./select.ts";
 
 const INT_MAX = 0x7fff_ffff;
