@@ -19,9 +19,9 @@ export function requireInt(name: string, value: number): void {
   requireInteger(name, value, -INT_MAX - 1, INT_MAX);
 }
 
-/** As `requireInt()`, for an `unsigned int`. */
-export function requireUint(name: string, value: number): void {
-  requireInteger(name, value, 0, UINT_MAX);
+/** As `requireInt()`, for an `unsigned int`, or a smaller one. */
+export function requireUint(name: string, value: number, max: number = UINT_MAX): void {
+  requireInteger(name, value, 0, max);
 }
 
 /** Throws a RangeError unless `value` is a size, offset or address that a number has exactly. */
@@ -63,14 +63,18 @@ export function requireBytes(name: string, value: ArrayBufferView): number {
   );
 }
 
+/** Throws a TypeError unless `value` is a string. */
+export function requireText(name: string, value: string): void {
+  if (typeof value === "string") return;
+  throw new TypeError(`Cannot use ${name}: must be a string: current value is ${textOf(value)}`);
+}
+
 /**
  * `text` as C has it, with a NUL behind it. Throws a TypeError unless it is a string, a RangeError
  * for a NUL within, where it would end.
  */
 export function cString(name: string, text: string): Uint8Array<ArrayBuffer> {
-  if (typeof text !== "string") {
-    throw new TypeError(`Cannot use ${name}: must be a string: current value is ${textOf(text)}`);
-  }
+  requireText(name, text);
   if (text.includes("\0")) {
     throw new RangeError(
       `Cannot use ${name}: must have no NUL: current value is ${JSON.stringify(text)}`,

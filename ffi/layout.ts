@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireObject } from "./arguments.ts";
 
 /** A scalar member: its width in bits, and the two that are as wide as a pointer. */
 export type Scalar =
@@ -84,6 +85,8 @@ export function layout<Name extends string>(
   fields: Readonly<Record<Name, Field>>,
   options: LayoutOptions = {},
 ): Layout<Name> {
+  requireObject("fields", fields);
+  requireObject("options", options);
   const { packed = false } = options;
   const at = {} as Record<Name, number>;
   const sizes = {} as Record<Name, number>;

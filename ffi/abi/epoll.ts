@@ -4,6 +4,7 @@
  * @module
  */
 import { X86_64 } from "../arch.ts";
+import { requireUint } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 
 /** epoll_ctl(2): add a file descriptor. */
@@ -51,6 +52,7 @@ export class EpollEvents {
 
   /** `length` events, all zero. */
   constructor(length: number) {
+    requireUint("length", length);
     this.length = length;
     this.bytes = new Uint8Array(length * size);
     this.#view = new DataView(this.bytes.buffer);

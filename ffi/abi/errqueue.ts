@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { requireBytes } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 
 /** `ee_origin`: the record is about `MSG_ZEROCOPY` sends. */
@@ -30,6 +31,7 @@ export class SockExtendedErr {
   readonly #view: DataView;
   /** Over the first 16 of `bytes`; the getters throw a RangeError past their end. */
   constructor(bytes: Uint8Array) {
+    requireBytes("bytes", bytes);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
   /** The errno that the record stands for, 0 for none. */

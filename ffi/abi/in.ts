@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireBytes, requireUint } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 import { AF_INET, AF_INET6 } from "./socket.ts";
 
@@ -18,6 +19,7 @@ export const IP_RECVERR = 11;
 export const IPV6_RECVERR = 25;
 /** 127.0.0.1. */
 export const INADDR_LOOPBACK = 0x7f000001;
+const PORT_MAX = 0xffff;
 
 /** `struct sockaddr_in`. */
 export const SOCKADDR_IN: Layout<"sin_family" | "sin_port" | "sin_addr" | "sin_zero"> = layout(
@@ -47,8 +49,13 @@ export class SockaddrIn {
   /** The struct itself, to hand to libc. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(SOCKADDR_IN.size);
   readonly #view: DataView = new DataView(this.bytes.buffer);
-  /** `address` as an unsigned 32-bit number such as `INADDR_LOOPBACK`; `port` 0 to 65535. */
+  /**
+   * `address` as an unsigned 32-bit number such as `INADDR_LOOPBACK`; `port` 0 to 65535. Throws a
+   * RangeError for what they cannot be.
+   */
   constructor(address: number, port: number) {
+    requireUint("address", address);
+    requireUint("port", port, PORT_MAX);
     this.#view.setUint16(SOCKADDR_IN.at.sin_family, AF_INET, true);
     this.#view.setUint16(SOCKADDR_IN.at.sin_port, port, false);
     this.#view.setUint32(SOCKADDR_IN.at.sin_addr, address, false);
@@ -68,13 +75,19 @@ export class SockaddrIn6 {
   /** The struct itself, to hand to libc. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(SOCKADDR_IN6.size);
   readonly #view: DataView = new DataView(this.bytes.buffer);
-  /** `address` is 16 bytes in network order; `port` 0 to 65535; `scopeId` an interface or 0. */
+  /**
+   * `address` is 16 bytes in network order; `port` 0 to 65535; `scopeId` an interface or 0. Throws
+   * a RangeError for what they cannot be, a TypeError where `address` is no bytes.
+   */
   constructor(address: Uint8Array, port: number, scopeId = 0) {
-    if (address.byteLength !== 16) {
+    const length = requireBytes("address", address);
+    if (length !== 16) {
       throw new RangeError(
-        `Cannot use address: must be 16 bytes: current value is ${address.byteLength} bytes`,
+        `Cannot use address: must be 16 bytes: current value is ${length} bytes`,
       );
     }
+    requireUint("port", port, PORT_MAX);
+    requireUint("scopeId", scopeId);
     this.#view.setUint16(SOCKADDR_IN6.at.sin6_family, AF_INET6, true);
     this.#view.setUint16(SOCKADDR_IN6.at.sin6_port, port, false);
     this.bytes.set(address, SOCKADDR_IN6.at.sin6_addr);

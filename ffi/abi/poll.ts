@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireInt, requireUint } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 
 /** Data to read; on a listener, a connection to accept. */
@@ -42,6 +43,7 @@ export class PollFds {
 
   /** `length` entries that wait for nothing: their `fd` is -1. */
   constructor(length: number) {
+    requireUint("length", length);
     this.length = length;
     this.bytes = new Uint8Array(length * size);
     this.#view = new DataView(this.bytes.buffer);
@@ -49,6 +51,7 @@ export class PollFds {
   }
   /** Makes entry `index` wait for `events` of `fd`; clears what happened. */
   set(index: number, fd: number, events: number): void {
+    requireInt("fd", fd); // one that turns into 0 would be somebody else's file
     this.#view.setInt32(index * size + at.fd, fd, true);
     this.#view.setInt16(index * size + at.events, events, true);
     this.#view.setInt16(index * size + at.revents, 0, true);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireBytes, textOf } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 
 /** `struct timeval`: seconds and microseconds. */
@@ -22,6 +23,11 @@ export const TIMESPEC: Layout<"tv_sec" | "tv_nsec"> = layout("struct timespec", 
  * which often means no limit, for 0 alone.
  */
 export function encodeTimeval(ms: number): Uint8Array<ArrayBuffer> {
+  if (!Number.isFinite(ms)) {
+    throw new RangeError(
+      `Cannot use ms: must be finite milliseconds: current value is ${textOf(ms)}`,
+    );
+  }
   const view = new DataView(new ArrayBuffer(TIMEVAL.size));
   const us = Math.round(ms * 1_000) || (ms > 0 ? 1 : 0);
   view.setBigInt64(TIMEVAL.at.tv_sec, BigInt(Math.floor(us / 1_000_000)), true);
@@ -31,6 +37,7 @@ export function encodeTimeval(ms: number): Uint8Array<ArrayBuffer> {
 
 /** Milliseconds in a `struct timeval`, as getsockopt(2) gives it. */
 export function decodeTimeval(bytes: Uint8Array): number {
+  requireBytes("bytes", bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const seconds = Number(view.getBigInt64(TIMEVAL.at.tv_sec, true));
   return seconds * 1_000 + Number(view.getBigInt64(TIMEVAL.at.tv_usec, true)) / 1_000;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireText } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 import { AF_UNIX } from "./socket.ts";
 
@@ -22,6 +23,7 @@ const { at, size } = SOCKADDR_UN;
  * that starts with `"\0"` is an abstract name. Throws a RangeError past 107 bytes.
  */
 export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> {
+  requireText("path", path);
   const name = new TextEncoder().encode(path);
   const room = size - at.sun_path - 1;
   if (name.length > room) {

@@ -4,7 +4,9 @@
  *
  * @module
  */
+import { textOf } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
+import { kindOf } from "../view.ts";
 
 /** Option at level `AF_VSOCK`, getsockopt(2) only: maps queued packets; `optval` is the mapping. */
 export const SO_VM_SOCKETS_MAP_RX = 9;
@@ -70,6 +72,11 @@ export class UsrHdrPage {
 
   /** Over the first 4096 bytes of `words`; throws a RangeError where there are fewer. */
   constructor(words: Int32Array) {
+    if (kindOf(words) !== "Int32Array") {
+      throw new TypeError(
+        `Cannot read page 0: must be an Int32Array: current value is ${textOf(words)}`,
+      );
+    }
     if (words.length < PAGE_WORDS) {
       throw new RangeError(
         `Cannot read page 0: must be at least ${PAGE_WORDS} words: ` +

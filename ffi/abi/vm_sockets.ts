@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireUint } from "../arguments.ts";
 import { type Layout, layout } from "../layout.ts";
 
 /** Address family, and the level of the `SO_VM_SOCKETS_*` options; from `<linux/socket.h>`. */
@@ -63,8 +64,14 @@ export class SockaddrVm {
   /** The struct itself, to hand to libc. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(size);
   readonly #view: DataView = new DataView(this.bytes.buffer);
-  /** Fills in the family; `cid` and `port` are unsigned 32-bit, `flags` is `VMADDR_FLAG_*`. */
+  /**
+   * Fills in the family; `cid` and `port` are unsigned 32-bit, `flags` is `VMADDR_FLAG_*`. Throws a
+   * RangeError for what they cannot be.
+   */
   constructor(cid: number, port: number, flags = 0) {
+    requireUint("cid", cid);
+    requireUint("port", port);
+    requireUint("flags", flags, 0xff);
     this.#view.setUint16(at.svm_family, AF_VSOCK, true);
     this.#view.setUint32(at.svm_port, port, true);
     this.#view.setUint32(at.svm_cid, cid, true);

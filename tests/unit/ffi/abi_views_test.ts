@@ -1,7 +1,9 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { SO_EE_CODE_ZEROCOPY_COPIED, SockExtendedErr } from "../../../ffi/abi/errqueue.ts";
+import { EpollEvents } from "../../../ffi/abi/epoll.ts";
 import { INADDR_LOOPBACK, SockaddrIn, SockaddrIn6 } from "../../../ffi/abi/in.ts";
+import { PollFds } from "../../../ffi/abi/poll.ts";
 import { TcpZerocopyReceive } from "../../../ffi/abi/tcp.ts";
 import { decodeTimeval, encodeTimeval } from "../../../ffi/abi/time.ts";
 import { encodeSockaddrUn } from "../../../ffi/abi/un.ts";
@@ -123,4 +125,50 @@ test("SockExtendedErr reads a record within a buffer, and no byte past its end",
   assertEquals([record.errno, record.origin, record.code], [5, 5, SO_EE_CODE_ZEROCOPY_COPIED]);
   assertEquals([record.info, record.data], [2, 4]);
   assertThrows(() => new SockExtendedErr(bytes.subarray(2, 17)).data, RangeError);
+});
+
+test("Structs refuse what their members cannot be", () => {
+  const tooLarge = 2 ** 32;
+  const calls: ((value: number) => unknown)[] = [
+    (value) => new SockaddrVm(value, 0),
+    (value) => new SockaddrVm(0, value),
+    (value) => new SockaddrIn(value, 0),
+    (value) => new SockaddrIn6(new Uint8Array(16), 0, value ?? NaN),
+    (value) => new PollFds(value),
+    (value) => new EpollEvents(value),
+    (value) => new PollFds(1).set(0, value, 0),
+  ];
+  for (const call of calls) {
+    for (const wrong of [NaN, 0.5, tooLarge, null, undefined, "1"]) {
+      const rule = "must be an integer from ";
+      assertThrows(() => call(wrong as number), RangeError, rule, String(call));
+    }
+  }
+  for (const port of [-1, 65_536]) {
+    const rule = "Cannot use port: must be an integer from 0 to 65535";
+    assertThrows(() => new SockaddrIn(INADDR_LOOPBACK, port), RangeError, rule);
+    assertThrows(() => new SockaddrIn6(new Uint8Array(16), port), RangeError, rule);
+  }
+  assertThrows(() => new SockaddrVm(2, 1, 256), RangeError, "Cannot use flags");
+  for (const wrong of [NaN, Infinity, "1", null]) {
+    assertThrows(() => encodeTimeval(wrong as number), RangeError, `value is ${wrong}`);
+  }
+});
+
+test("Structs refuse what is no bytes, no words, no text", () => {
+  const calls: ((value: never) => unknown)[] = [
+    (value) => new SockaddrIn6(value, 0),
+    (value) => new SockExtendedErr(value),
+    (value) => new UsrHdrPage(value),
+    (value) => decodeTimeval(value),
+    (value) => encodeSockaddrUn(value),
+    (value) => layout("struct none", "none.h", value),
+    (value) => layout("struct none", "none.h", {}, value ?? null),
+  ];
+  for (const call of calls) {
+    for (const wrong of [undefined, null, 1]) {
+      assertThrows(() => call(wrong as never), TypeError, "must be a", String(call));
+    }
+  }
+  assertThrows(() => new UsrHdrPage(new Uint8Array(4_096) as never), TypeError, "an Int32Array");
 });
