@@ -73,7 +73,7 @@ export interface VsockDeviceOptions extends VsockGuestOptions {
   /**
    * Told what a VMM or a guest has done wrong. The VMM's connection is closed then, or the guest is
    * not served before its driver starts anew; others are served on. Also told what `onState` and
-   * `onConnect` throw; what it throws itself is uncaught.
+   * `onConnect` throw, which is uncaught without it, as what it throws itself is.
    */
   readonly onFault?: ((error: Error, guest: VsockGuest) => void) | undefined;
 }
@@ -150,15 +150,9 @@ class Device extends StackTransport implements VsockDevice {
   constructor(options: VsockDeviceOptions) {
     const node = new DeviceNode(options.tap, {
       fault: (cid, error) => this.#fault(cid, error),
-      state: (cid) => {
-        try {
-          this.#tell(cid, (guest) => options.onState?.(guest));
-        } catch (error) {
-          this.#fault(cid, error as Error);
-        }
-      },
+      state: (cid) => this.#callBack(cid, (guest) => options.onState?.(guest)),
       connect: (cid, port, type, accept) =>
-        this.#tell(cid, (guest) => {
+        this.#callBack(cid, (guest) => {
           const open = (): Conn<VsockAddress> =>
             new Conn(attempt("accept", { cid: VMADDR_CID_HOST, port }, accept));
           options.onConnect?.(port, type, guest, open);
@@ -215,17 +209,26 @@ class Device extends StackTransport implements VsockDevice {
     this.close();
   }
 
-  #fault(cid: number, error: Error): void {
+  /** What the program throws concerns it alone: its guests are served on. */
+  #callBack(cid: number, call: (guest: VsockGuest) => void): void {
+    const guest = this.#guests.get(cid);
+    if (guest === undefined) return;
     try {
-      this.#tell(cid, (guest) => this.#options.onFault?.(error, guest));
-    } catch (thrown) {
-      leaveUncaught(thrown);
+      call(guest);
+    } catch (error) {
+      if (this.#options.onFault === undefined) leaveUncaught(error);
+      else this.#fault(cid, error as Error);
     }
   }
 
-  #tell(cid: number, tell: (guest: VsockGuest) => void): void {
+  #fault(cid: number, error: Error): void {
     const guest = this.#guests.get(cid);
-    if (guest !== undefined) tell(guest);
+    if (guest === undefined) return;
+    try {
+      this.#options.onFault?.(error, guest);
+    } catch (thrown) {
+      leaveUncaught(thrown);
+    }
   }
 }
 

@@ -38,11 +38,11 @@ const TYPES: ReadonlyMap<number, SocketType> = new Map([
   [VIRTIO_VSOCK_TYPE_SEQPACKET, "seqpacket"],
 ]);
 
-/** What a device is told of its guests, by their CIDs. */
+/** What a device is told of its guests, by their CIDs. No call throws. */
 export interface NodeListener {
-  /** One has broken a ring, or who was told of its connect has thrown. Never throws. */
+  /** One has broken a ring. */
   fault(cid: number, error: Error): void;
-  /** The driver of one has started, or stopped. Never throws. */
+  /** The driver of one has started, or stopped. */
   state(cid: number): void;
   /**
    * One connects to a port of the host where nobody listens. `accept` accepts it, before this
@@ -160,11 +160,7 @@ export class DeviceNode extends StackNode implements GuestHost {
       if (sock === undefined) throw new SysError("accept", "ECONNABORTED");
       return new StackSocket(this, type, sock);
     };
-    try {
-      this.#listener.connect(guest.cid, packet.dstPort, type, accept);
-    } catch (error) {
-      this.#listener.fault(guest.cid, error as Error); // the program's: the guest goes on
-    }
+    this.#listener.connect(guest.cid, packet.dstPort, type, accept);
     if (open) this.deliver(packet);
     open = false;
   }

@@ -17,6 +17,7 @@ import {
   type VsockDevice,
   type VsockDeviceOptions,
 } from "../../src/vhost_user/device.ts";
+import { Uncaught } from "../helpers/uncaught.ts";
 import { until } from "../helpers/until.ts";
 import { leavesNothing } from "./footprint.ts";
 import { freshPath, GUEST_CID } from "./lab.ts";
@@ -125,6 +126,20 @@ test("onConnect() that throws refuses one connect, and onFault is told", LIMIT, 
   assertEquals(faults, ["onConnect of the program"]);
   conns[0]!.close();
   fault = throwing;
+});
+
+test("onConnect() that throws is uncaught where nobody is told of faults", LIMIT, async () => {
+  using uncaught = new Uncaught();
+  using device = createVsockDevice({
+    ...{ socketPath: freshPath(), guestCid: GUEST_CID },
+    onConnect: () => {
+      throw new Error("onConnect of the program");
+    },
+  });
+  using machine = await Machine.start(device.guest);
+  const refused = connect({ cid: 2, port: 80 }, { transport: machine.transport });
+  await assertRejects(() => refused, Error, "ECONNRESET");
+  assertEquals(uncaught.messages, ["onConnect of the program"]);
 });
 
 test("onConnect() is not told of SEQPACKET that the driver has not agreed to", LIMIT, async () => {
