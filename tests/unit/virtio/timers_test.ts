@@ -56,3 +56,37 @@ test("Timers.cancel() drops what was cancelled, before its time", () => {
   assertEquals(ran, [994, 995, 996, 996, 997, 998, 998, 999, 1_000, 1_000]);
   assertEquals(timers.kept, 0);
 });
+
+test("Timers.run() keeps the order of what is left when the rest was dropped", () => {
+  const timers = new Timers();
+  const ran: number[] = [];
+  const all = Array.from({ length: 100 }, (_, i) => {
+    const at = i * 37 % 101; // each another one
+    return timers.add(at, () => ran.push(at));
+  });
+  const left: number[] = [];
+  for (const timer of all) {
+    if (timer.at % 5 === 0) left.push(timer.at);
+    else timers.cancel(timer);
+  }
+  const { kept } = timers;
+  assertEquals(kept <= 2 * left.length, true);
+  const [gone] = Array.from({ length: 4 }, () => timers.add(101, () => ran.push(101)));
+  timers.cancel(gone!);
+  assertEquals(timers.kept, kept + 4, "nothing is dropped for one");
+  timers.run(100);
+  assertEquals(ran, left.sort((a, b) => a - b));
+});
+
+test("Timers.cancel() of what has run drops nothing else, and costs nothing", () => {
+  const timers = new Timers();
+  const ran: string[] = [];
+  const done = [1, 2, 3].map((at) => timers.add(at, () => ran.push("done")));
+  timers.run(3);
+  const late = [4, 5].map((at) => timers.add(at, () => ran.push("late")));
+  for (const timer of done) timers.cancel(timer);
+  timers.cancel(late[0]!);
+  assertEquals(timers.kept, 2, "half of them: nothing was dropped yet");
+  timers.run(5);
+  assertEquals(ran, ["done", "done", "done", "late"]);
+});
