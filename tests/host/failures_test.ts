@@ -17,7 +17,7 @@ import { Monitor } from "../vm/monitor.ts";
 import { denoRun, GUEST_CID, Host, PORTS } from "./booted.ts";
 import { assertReleased, Connections, echoed, holdings, SOON_MS } from "./connections.ts";
 
-const LIMIT = { timeout: 300_000 };
+const LIMIT = { timeout: 600_000 };
 const COMMAND = denoRun("tests/host/echo_guest.ts");
 /** Letters of `sysrq`: both end the machine, which is not to boot again. */
 const [POWER_OFF, REBOOT] = ["o", "b"];
