@@ -5,7 +5,7 @@
  */
 import { CMSG_ALIGN, CMSG_LEN, CMSG_SPACE, CMSGHDR } from "./abi/socket.ts";
 import { requireArray, requireBytes, requireInt, requireObject } from "./arguments.ts";
-import { bufferOf, byteLengthOf, byteOffsetOf } from "./view.ts";
+import { bytesOf } from "./view.ts";
 
 /** One control message. */
 export interface ControlMessage {
@@ -40,10 +40,6 @@ export function encodeControl(messages: readonly ControlMessage[]): Uint8Array<A
     start += CMSG_SPACE(data.byteLength);
   }
   return bytes;
-}
-
-function bytesOf(view: Uint8Array): Uint8Array {
-  return new Uint8Array(bufferOf(view), byteOffsetOf(view), byteLengthOf(view));
 }
 
 /**

@@ -48,8 +48,12 @@ export function byteLengthOf(view: ArrayBufferView): number {
   return isArray(view) ? arrayLength.call(view) : dataLength.call(view);
 }
 
+/** The bytes of `view`, whatever its class. */
+export function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(bufferOf(view), byteOffsetOf(view), byteLengthOf(view));
+}
+
 /** `view`, or its bytes without its class: that may make something else of `subarray()`. */
 export function plainView(view: Uint8Array): Uint8Array {
-  if (view.constructor === Uint8Array) return view;
-  return new Uint8Array(arrayBuffer.call(view), arrayOffset.call(view), arrayLength.call(view));
+  return view.constructor === Uint8Array ? view : bytesOf(view);
 }
